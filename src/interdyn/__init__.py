@@ -1,0 +1,43 @@
+"""Symbolic interactions of neural networks and their dynamics over training.
+
+Every name is loaded on first use, so that ``import interdyn`` is quick and loads no torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, transforms
+    from interdyn.game import columns, grid, patches, value_table
+    from interdyn.measurement import measure
+    from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
+
+_ROOMS = frozenset({"dynamics", "errors", "game", "plot", "sparsify", "spectra", "theory", "transforms"})
+_NAMES = {
+    "Interactions": "interdyn.values",
+    "OrderSpectrum": "interdyn.values",
+    "Trajectory": "interdyn.values",
+    "ValueTable": "interdyn.values",
+    "columns": "interdyn.game",
+    "grid": "interdyn.game",
+    "measure": "interdyn.measurement",
+    "patches": "interdyn.game",
+    "value_table": "interdyn.game",
+}
+
+__all__ = sorted([*_NAMES, *_ROOMS])
+
+__version__ = _version("interdyn")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"interdyn.{name}")
+    raise AttributeError(f"module 'interdyn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

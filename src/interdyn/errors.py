@@ -1,0 +1,117 @@
+"""The whole tree of errors and warnings, drawn once.
+
+::
+
+    InterdynError(Exception)
+    ├── ShapeError(ValueError)          an array has the wrong shape
+    ├── InputError(ValueError)          an argument has a value that cannot be used
+    │   ├── PlayersError                players, feature mask or baseline do not fit the input
+    │   ├── TargetError                 the target does not name an output of the model
+    │   └── NonFiniteError              NaN or infinity in a value table
+    ├── TooLargeError(ValueError)       more work than allowed; says how much
+    ├── ModelError(RuntimeError)        the user's model failed or returned something unusable
+    ├── RecipeError(ValueError)         a recipe cannot be read or run
+    ├── DataError(FileNotFoundError)    a data set is missing or not as expected
+    ├── RunError(OSError)               a run directory cannot be read
+    │   ├── NotARunError                the folder is not a run
+    │   ├── SchemaError                 the run was written by a newer version
+    │   ├── IncompleteRunError          the run has not got as far as was asked of it
+    │   └── StorageError                writing failed; what was there before is intact
+    └── MissingExtraError(ImportError)  an optional dependency is not installed
+
+    InterdynWarning(UserWarning)
+    ├── PrecisionWarning                a result is less precise than asked
+    └── BudgetWarning                   work was cut to fit the machine
+
+Every message has three clauses: what was needed, what was got, what to do.
+"""
+
+
+class InterdynError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class ShapeError(InterdynError, ValueError):
+    """An array has the wrong shape."""
+
+
+class InputError(InterdynError, ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class PlayersError(InputError):
+    """Players, feature mask or baseline do not fit the input."""
+
+
+class TargetError(InputError):
+    """The target does not name an output of the model."""
+
+
+class NonFiniteError(InputError):
+    """NaN or infinity in a value table."""
+
+
+class TooLargeError(InterdynError, ValueError):
+    """More work than allowed."""
+
+
+class ModelError(InterdynError, RuntimeError):
+    """The user's model failed or returned something unusable."""
+
+
+class RecipeError(InterdynError, ValueError):
+    """A recipe cannot be read or run."""
+
+
+class DataError(InterdynError, FileNotFoundError):
+    """A data set is missing or not as expected."""
+
+
+class RunError(InterdynError, OSError):
+    """A run directory cannot be read."""
+
+
+class NotARunError(RunError):
+    """The folder is not a run."""
+
+
+class SchemaError(RunError):
+    """The run was written by a newer version."""
+
+
+class IncompleteRunError(RunError):
+    """The run has not got as far as was asked of it."""
+
+
+class StorageError(RunError):
+    """Writing failed; what was there before is intact."""
+
+
+class MissingExtraError(InterdynError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class InterdynWarning(UserWarning):
+    """Base of all warnings of this package."""
+
+
+class PrecisionWarning(InterdynWarning):
+    """A result is less precise than asked."""
+
+
+class BudgetWarning(InterdynWarning):
+    """Work was cut to fit the machine."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
+    """Return the error for an absent optional package, with the line to type.
+
+    Examples
+    --------
+    >>> str(missing_extra("scipy", "lp", "the LP solver"))
+    "the LP solver needs the package `scipy`, which is not installed. Install it: pip install 'interdyn[lp]'"
+    """
+    return MissingExtraError(
+        f"{purpose} needs the package `{package}`, which is not installed. "
+        f"Install it: pip install 'interdyn[{extra}]'"
+    )

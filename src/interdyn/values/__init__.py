@@ -1,0 +1,35 @@
+"""The nouns: frozen records that rooms hand to each other.
+
+Loading this package loads neither torch nor any other heavy library; `ValueTable` and `Interactions` need
+torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy arrays.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from interdyn.values._trajectory import OrderSpectrum, Trajectory
+
+if TYPE_CHECKING:
+    from interdyn.values._convert import as_tensor, like
+    from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
+
+__all__ = [
+    "Interactions",
+    "OrderSpectrum",
+    "Pair",
+    "Selection",
+    "Term",
+    "Terms",
+    "Trajectory",
+    "ValueTable",
+    "as_tensor",
+    "like",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"as_tensor", "like"}:
+        return getattr(import_module("interdyn.values._convert"), name)
+    if name in __all__:
+        return getattr(import_module("interdyn.values._tables"), name)
+    raise AttributeError(f"module 'interdyn.values' has no attribute {name!r}")

@@ -1,0 +1,266 @@
+"""Tables over the ``2**n`` subsets: network outputs and interactions (torch float64)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interdyn.errors import InputError
+from interdyn.lattice import members, n_players_from_size, orders, subset_from_members
+
+
+class Pair(NamedTuple):
+    """The AND and the OR interaction of one subset."""
+
+    i_and: Tensor
+    i_or: Tensor
+
+
+class Term(NamedTuple):
+    """One interaction: its kind (``"and"`` or ``"or"``), its players and its value."""
+
+    kind: str
+    players: tuple[int, ...]
+    value: float
+
+
+class Terms(tuple[Term, ...]):
+    """Interactions by falling strength; prints as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        lines = [f"{'value':>10}  kind  players"]
+        lines += [f"{t.value:>+10.4g}  {t.kind.upper():<4}  {' '.join(map(str, t.players))}" for t in self]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ValueTable:
+    """Outputs of a network on all ``2**n`` masked versions of each sample.
+
+    Attributes
+    ----------
+    values
+        float64, shape ``(*batch, 2**n)``; entry ``t`` keeps the players whose bits are set in ``t``.
+    unit
+        Unit of the output, for example ``"log-odds"``.
+    forward_passes
+        Masked inputs given to the network (rows, not batches).
+    seconds
+        Wall time of the forward passes.
+    provenance
+        What made the table: model, baseline, players, seed, versions; plain data.
+    """
+
+    values: Float[Tensor, "*batch subsets"]
+    unit: str = ""
+    forward_passes: int = 0
+    seconds: float = 0.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_players(self) -> int:
+        """Number of players ``n``."""
+        return n_players_from_size(self.values.shape[-1])
+
+    def __repr__(self) -> str:
+        low, high = (float(self.values.min()), float(self.values.max())) if self.values.numel() else (0.0, 0.0)
+        return (
+            f"ValueTable(n={self.n_players}, batch={tuple(self.values.shape[:-1])}, "
+            f"in [{low:.3g}, {high:.3g}] {self.unit})"
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """AND and OR interactions of some subsets; all others are zero.
+
+    Attributes
+    ----------
+    i_and, i_or
+        float64, shape ``(*batch, 2**n)``; entry ``s`` is the interaction of the players whose bits are set in ``s``.
+    unit
+        Unit of the interactions, that of the network output.
+    """
+
+    i_and: Float[Tensor, "*batch subsets"]
+    i_or: Float[Tensor, "*batch subsets"]
+    unit: str = ""
+
+    @property
+    def n_players(self) -> int:
+        """Number of players ``n``."""
+        return n_players_from_size(self.i_and.shape[-1], "i_and")
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of the sample axes, ``()`` for a single table."""
+        return tuple(self.i_and.shape[:-1])
+
+    def pair(self, players: Sequence[int]) -> Pair:
+        """Return the AND and the OR interaction of one set of players, each of shape ``(*batch,)``."""
+        subset = subset_from_members(players, self.n_players)
+        return Pair(self.i_and[..., subset], self.i_or[..., subset])
+
+    def _masked(self, keep_and: Tensor, keep_or: Tensor) -> "Selection":
+        zero = self.i_and.new_zeros(())
+        return Selection(torch.where(keep_and, self.i_and, zero), torch.where(keep_or, self.i_or, zero), self.unit)
+
+    def get_n_order(self, order: int) -> "Selection":
+        """Return the interactions among exactly ``order`` players; all others are zero.
+
+        Raises
+        ------
+        InputError
+            If ``order`` is not in ``0..n``.
+        """
+        n = self.n_players
+        if not 0 <= order <= n:
+            raise InputError(f"`order` must lie in 0..{n}; got {order}. This result has {n} players.")
+        keep = torch.from_numpy(orders(n) == order).to(self.i_and.device)
+        return self._masked(keep, keep)
+
+    def get_top_k(self, k: int) -> "Selection":
+        """Return the ``k`` strongest interactions of each table, AND and OR together; the constant never counts.
+
+        Raises
+        ------
+        InputError
+            If ``k`` is negative.
+        """
+        if k < 0:
+            raise InputError(f"`k` must be 0 or more; got {k}.")
+        size = self.i_and.shape[-1]
+        both = torch.cat([self.i_and, self.i_or], dim=-1).abs()
+        both[..., [0, size]] = -1.0
+        index = both.topk(min(k, 2 * size - 2), dim=-1).indices
+        keep = torch.zeros_like(both, dtype=torch.bool).scatter_(-1, index, value=True)
+        return self._masked(keep[..., :size], keep[..., size:])
+
+    def sparsify(self, threshold: float) -> "Selection":
+        """Return the interactions of absolute value ``>= threshold``; the constant is kept."""
+        keep_and, keep_or = self.i_and.abs() >= threshold, self.i_or.abs() >= threshold
+        keep_and[..., 0] = True
+        return self._masked(keep_and, keep_or)
+
+    def terms(self, k: int | None = None) -> Terms:
+        """Return the non-zero interactions of a single table by falling strength, at most ``k``.
+
+        Raises
+        ------
+        InputError
+            If this holds more than one table; take one with ``[i]`` first.
+        """
+        if self.batch_shape:
+            raise InputError(
+                f"`terms` lists the interactions of one sample; got a batch of shape {self.batch_shape}. "
+                "Take one sample first, for example `found[0].terms()`."
+            )
+        both = torch.stack([self.i_and, self.i_or]).cpu().numpy().copy()
+        both[:, 0] = 0.0
+        flat = np.abs(both).ravel()
+        index = np.argsort(-flat, kind="stable")[: np.count_nonzero(flat)][:k]
+        kinds, subsets = np.unravel_index(index, both.shape)
+        return Terms(
+            Term(("and", "or")[kind], members(int(s)), float(both[kind, s]))
+            for kind, s in zip(kinds, subsets, strict=True)
+        )
+
+    def top(self, k: int = 10) -> Terms:
+        """Return the ``k`` strongest interactions of a single table; the result prints as a table."""
+        return self.terms(k)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Interactions(Selection):
+    """AND and OR interactions that explain a table, what they leave over, and how good they are.
+
+    ``v(T) = sum_{S <= T} i_and(S) + sum_{S meets T} i_or(S) + residual(T)`` for every subset ``T``
+    (paper, section 2, universal matching). ``found[(0, 3)]`` is the pair of interactions of players 0 and 3;
+    ``found[i]`` is sample ``i``.
+
+    Attributes
+    ----------
+    i_and, i_or
+        float64, shape ``(*batch, 2**n)``. The constant is ``i_and[..., 0]``; ``i_or[..., 0]`` is 0.
+    residual
+        ``v`` minus the explanation, shape ``(*batch, 2**n)``; at most ``noise_bound`` in absolute value.
+    objective
+        Sum of ``|i_and| + |i_or|``, shape ``(*batch,)``.
+    gap
+        Certified relative distance from the least possible objective, shape ``(*batch,)``; see `sparsify.split`.
+    status
+        One sentence for each table, a NumPy array of strings of shape ``(*batch,)``.
+    noise_bound
+        The absolute bound on the residual, shape ``(*batch,)``.
+    ambiguity
+        Width of the range of each interaction over near-optimal explanations, shape ``(*batch, 2 kinds, 2**n)``;
+        only when asked for.
+    settings
+        The options that made this result; plain data.
+    forward_passes, seconds
+        Cost: masked inputs given to the network; wall time by part (``"forward"``, ``"split"``).
+    """
+
+    residual: Float[Tensor, "*batch subsets"]
+    objective: Float[Tensor, "*batch"]
+    gap: Float[Tensor, "*batch"]
+    status: np.ndarray
+    noise_bound: Float[Tensor, "*batch"]
+    ambiguity: Float[Tensor, "*batch kinds subsets"] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    forward_passes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a `Pair` for a tuple of players, the sample(s) for an index or slice of the first axis."""
+        if isinstance(key, tuple):
+            return self.pair(key)
+        return self.sample(key)
+
+    def __iter__(self) -> Iterator["Interactions"]:
+        return (self.sample(i) for i in range(len(self)))
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise TypeError("a single table has no length; it has no sample axis")
+        return self.batch_shape[0]
+
+    def sample(self, key: int | slice) -> Self:
+        """Return the sample(s) ``key`` of the first batch axis.
+
+        Raises
+        ------
+        InputError
+            If this is already a single table.
+        """
+        if not self.batch_shape:
+            raise InputError(
+                f"this holds one table and no samples to choose from; got index {key!r}. "
+                "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
+            )
+        parts = {
+            f.name: value[key]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | np.ndarray)
+        }
+        return replace(self, **parts)
+
+    def __repr__(self) -> str:
+        size = self.i_and.shape[-1]
+        spread = [
+            f"{name}: {size} in [{float(x.min()):.3g}, {float(x.max()):.3g}]"
+            for name, x in (("and", self.i_and), ("or", self.i_or))
+            if x.numel()
+        ]
+        worst = f"gap <= {float(self.gap.max()):.1e}, " if self.gap.numel() else ""
+        largest = f"|residual| <= {float(self.residual.abs().max()):.2g}" if self.residual.numel() else "empty"
+        return (
+            f"Interactions(n={self.n_players}, batch={self.batch_shape}, {', '.join(spread)} {self.unit}, "
+            f"{worst}{largest})"
+        )

@@ -1,0 +1,94 @@
+"""What is followed over training: strength per order, and its course over steps (NumPy)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from interdyn.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class OrderSpectrum:
+    """Strength of the salient interactions of each order ``1..n``, for each sample.
+
+    Attributes
+    ----------
+    positive, negative
+        Sums of ``I(S)`` over salient ``S`` of that order with ``I(S) > 0``, and of ``|I(S)|`` with ``I(S) < 0``;
+        shape ``(*batch, 2 kinds, n orders)``, kinds in the order AND, OR. Both are non-negative.
+    unit
+        Unit of the network output, or ``"share"`` after normalisation.
+    salience
+        The threshold used, one number for each table (shape ``(*batch,)``).
+    n_salient
+        Count of salient interactions, shape ``(*batch, 2 kinds, n orders)``.
+    """
+
+    positive: Float[np.ndarray, "*batch kinds orders"]
+    negative: Float[np.ndarray, "*batch kinds orders"]
+    unit: str
+    salience: Float[np.ndarray, "*batch"]
+    n_salient: Float[np.ndarray, "*batch kinds orders"]
+
+    @property
+    def n_players(self) -> int:
+        """Number of players ``n``; the orders are ``1..n``."""
+        return int(self.positive.shape[-1])
+
+    @property
+    def strength(self) -> Float[np.ndarray, "*batch orders"]:
+        """Total strength per order, over signs and kinds."""
+        return np.asarray((self.positive + self.negative).sum(axis=-2))
+
+    def __repr__(self) -> str:
+        batch = self.positive.shape[:-2]
+        return f"OrderSpectrum(n={self.n_players}, batch={batch}, unit={self.unit!r})"
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Strength per order at each step of training, for each sample, with the losses.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps, strictly ascending, shape ``(steps,)``; 0 is the network before training.
+    strength
+        Salient strength of each order ``1..n``, shape ``(steps, samples, orders)``, non-negative, not normalised.
+    train_loss, test_loss
+        Mean loss on training and test samples at each step, shape ``(steps,)``, or ``None`` when not recorded.
+    unit
+        Unit of ``strength``.
+    """
+
+    steps: Float[np.ndarray, " steps"]
+    strength: Float[np.ndarray, "steps samples orders"]
+    train_loss: Float[np.ndarray, " steps"] | None = None
+    test_loss: Float[np.ndarray, " steps"] | None = None
+    unit: str = field(default="")
+
+    def __post_init__(self) -> None:
+        t = len(self.steps)
+        if self.strength.ndim != 3 or self.strength.shape[0] != t:
+            raise ShapeError(
+                f"`strength` must have shape (steps, samples, orders) with {t} steps; got {self.strength.shape}. "
+                "Stack the spectra of all steps along the first axis."
+            )
+        for name, loss in (("train_loss", self.train_loss), ("test_loss", self.test_loss)):
+            if loss is not None and loss.shape != (t,):
+                raise ShapeError(f"`{name}` must have one value for each of the {t} steps; got shape {loss.shape}.")
+
+    @property
+    def distribution(self) -> Float[np.ndarray, "steps orders"]:
+        """Share of each order in the mean strength over samples; rows sum to 1 (0 where nothing is salient)."""
+        mean = self.strength.mean(axis=1)
+        total = mean.sum(axis=-1, keepdims=True)
+        return np.asarray(np.divide(mean, total, out=np.zeros_like(mean), where=total > 0))
+
+    @property
+    def mean_order(self) -> Float[np.ndarray, " steps"]:
+        """Strength-weighted mean order, ``sum_k k I(k) / sum_k I(k)``; NaN where nothing is salient."""
+        share = self.distribution
+        k = np.arange(1, share.shape[-1] + 1)
+        return np.asarray(np.where(share.sum(axis=-1) > 0, share @ k, np.nan))
