@@ -150,7 +150,7 @@ def or_from_values(v: Array) -> Array:
     """
     x = _table(v, "v")
     constant = x[..., 0].clone()
-    out = butterfly_(x.flip(-1), -1).neg_()
+    out = butterfly_(x.flip(-1), -1).neg_().add_(0.0)  # no minus zero
     out[..., 0] = constant
     return like(out, v)
 
