@@ -112,6 +112,5 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     "the LP solver needs the package `scipy`, which is not installed. Install it: pip install 'interdyn[lp]'"
     """
     return MissingExtraError(
-        f"{purpose} needs the package `{package}`, which is not installed. "
-        f"Install it: pip install 'interdyn[{extra}]'"
+        f"{purpose} needs the package `{package}`, which is not installed. Install it: pip install 'interdyn[{extra}]'"
     )

@@ -55,7 +55,7 @@ def orders(n: int) -> Int64[np.ndarray, " subsets"]:
 
 @lru_cache(maxsize=16)
 def _subset_masks(n: int) -> np.ndarray:
-    out = (np.arange(2**n)[:, None] >> np.arange(n)[None, :]) & 1 == 1
+    out: np.ndarray = (np.arange(2**n)[:, None] >> np.arange(n)[None, :]) & 1 == 1
     out.setflags(write=False)
     return out
 

@@ -244,10 +244,8 @@ class Interactions(Selection):
                 f"this holds one table and no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
-        parts = {
-            f.name: value[key]
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor | np.ndarray)
+        parts: dict[str, Any] = {
+            f.name: value[key] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor | np.ndarray)
         }
         return replace(self, **parts)
 

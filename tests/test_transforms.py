@@ -1,0 +1,105 @@
+"""The four transforms against their definitions and laws."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import oracles
+from interdyn.errors import InputError, ShapeError
+from interdyn.lattice import orders
+from interdyn.transforms import and_from_values, or_from_values, values_from_and, values_from_or
+
+whole = st.integers(-1000, 1000).map(float)
+tables = st.integers(0, 6).flatmap(lambda n: hnp.arrays(np.float64, (2**n,), elements=whole))
+
+
+@given(tables)
+def test_equal_to_the_definition_exactly(v):
+    np.testing.assert_array_equal(and_from_values(v), oracles.and_by_definition(v))
+    np.testing.assert_array_equal(or_from_values(v), oracles.or_by_definition(v))
+
+
+@given(tables)
+def test_values_are_what_the_interactions_explain(x):
+    zero = np.zeros_like(x)
+    np.testing.assert_array_equal(values_from_and(x), oracles.explained(x, zero))
+    np.testing.assert_array_equal(values_from_or(x), oracles.explained(zero, x))
+
+
+@given(tables)
+def test_inverse(v):
+    np.testing.assert_array_equal(values_from_and(and_from_values(v)), v)
+    np.testing.assert_array_equal(values_from_or(or_from_values(v)), v)
+
+
+@given(tables)
+def test_or_is_minus_and_of_the_complement(v):
+    np.testing.assert_array_equal(or_from_values(v)[1:], -and_from_values(v[::-1])[1:])
+
+
+def test_efficiency_dummy_symmetry_linearity(rng):
+    n = 5
+    v = rng.integers(-9, 9, 2**n).astype(float)
+    assert and_from_values(v).sum() == v[-1]
+    dummy = np.concatenate([v, v])  # player n changes nothing
+    assert not and_from_values(dummy)[2**n :].any()
+    assert not or_from_values(dummy)[2**n :].any()
+    order = [3, 0, 4, 1, 2]
+    np.testing.assert_array_equal(
+        and_from_values(oracles.relabelled(v, order)), oracles.relabelled(and_from_values(v), order)
+    )
+    w = rng.integers(-9, 9, 2**n).astype(float)
+    np.testing.assert_array_equal(or_from_values(2 * v - w), 2 * or_from_values(v) - or_from_values(w))
+
+
+def test_recursion(rng):
+    v = rng.integers(-9, 9, 16).astype(float)
+    without, with_last = v[:8], v[8:]
+    np.testing.assert_array_equal(and_from_values(v)[8:], and_from_values(with_last) - and_from_values(without))
+
+
+@pytest.mark.parametrize("transform", [and_from_values, or_from_values, values_from_and, values_from_or])
+def test_batches_kinds_and_layouts(transform, rng):
+    v = rng.standard_normal((2, 3, 16))
+    whole = transform(v)
+    assert isinstance(whole, np.ndarray)
+    assert whole.shape == v.shape
+    np.testing.assert_array_equal(whole[1, 2], transform(v[1, 2]))
+    tensor = transform(torch.from_numpy(v))
+    assert isinstance(tensor, torch.Tensor)
+    np.testing.assert_array_equal(tensor.numpy(), whole)
+    np.testing.assert_array_equal(transform(v[::-1].copy()[::-1]), whole)
+    np.testing.assert_array_equal(transform(np.asfortranarray(v)), whole)
+    assert transform(torch.zeros(8, dtype=torch.float32)).dtype == torch.float32
+    assert transform(np.arange(4)).dtype == np.float64
+    assert transform(np.zeros((0, 8))).shape == (0, 8)
+
+
+def test_input_is_left_alone(rng):
+    v = rng.standard_normal(16)
+    before = v.copy()
+    and_from_values(v)
+    np.testing.assert_array_equal(v, before)
+
+
+def test_rounding_within_the_stated_bound(rng):
+    v = rng.uniform(-1, 1, 2**10).astype(np.float32)
+    error = np.abs(and_from_values(v) - and_from_values(v.astype(np.float64)))
+    k = orders(10)
+    assert (error <= k * 2.0**k * np.finfo(np.float32).eps / 2 * np.abs(v).max() + 1e-12).all()
+
+
+@pytest.mark.parametrize("bad", [np.zeros(6), np.zeros((4, 3)), np.float64(1.0), np.zeros((4, 0))])
+def test_wrong_shape(bad):
+    with pytest.raises(ShapeError, match=r"2\*\*n"):
+        and_from_values(bad)
+
+
+def test_complex_and_text_are_refused():
+    with pytest.raises(InputError, match="real"):
+        and_from_values(np.zeros(4, dtype=complex))
+    with pytest.raises(InputError, match="real"):
+        or_from_values(torch.zeros(4, dtype=torch.complex64))
