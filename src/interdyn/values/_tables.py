@@ -210,7 +210,7 @@ class Interactions(Selection):
     residual: Float[Tensor, "*batch subsets"]
     objective: Float[Tensor, "*batch"]
     gap: Float[Tensor, "*batch"]
-    status: np.ndarray
+    status: np.ndarray | str
     noise_bound: Float[Tensor, "*batch"]
     ambiguity: Float[Tensor, "*batch kinds subsets"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,81 @@
+"""The front door: names, laziness, rooms, docs of errors."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import interdyn
+from interdyn import errors
+
+SRC = Path(inspect.getfile(interdyn)).parent
+ROOT = SRC.parent.parent
+
+
+def fresh(code: str) -> str:
+    """Run code in a new interpreter and return what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_all_is_exact_and_every_name_loads():
+    assert interdyn.__all__ == sorted(interdyn.__all__)
+    for name in interdyn.__all__:
+        assert getattr(interdyn, name) is not None
+    assert len(interdyn.__all__) <= 25
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = interdyn.nonsense
+
+
+@pytest.mark.parametrize("room", sorted(p.name for p in SRC.iterdir() if (p / "__init__.py").exists()))
+def test_all_of_every_room_is_exact(room):
+    module = importlib.import_module(f"interdyn.{room}")
+    assert module.__doc__
+    for name in getattr(module, "__all__", []):
+        assert getattr(module, name) is not None
+
+
+def test_the_front_door_is_light():
+    loaded = fresh("import sys, interdyn; print([m for m in ('torch', 'matplotlib', 'plotly', 'sklearn') if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_reading_a_run_needs_no_torch():
+    code = "import sys, interdyn.store, interdyn.dynamics, interdyn.plot, interdyn.report; print('torch' in sys.modules)"
+    assert fresh(code) == "False"
+
+
+def test_the_core_needs_no_drawing_library():
+    code = "import sys, interdyn.measurement, interdyn.recipes; print([m for m in ('matplotlib', 'plotly') if m in sys.modules])"
+    assert fresh(code) == "[]"
+
+
+def test_version_is_that_of_the_project_file():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{interdyn.__version__}"' in text
+
+
+def test_every_error_has_a_page():
+    page = (ROOT / "docs" / "errors.md").read_text()
+    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == "interdyn.errors"]
+    assert len(classes) >= 15
+    for c in classes:
+        assert f"## {c.__name__}\n" in page, c.__name__
+        assert c.__name__ in errors.__doc__
+        assert c.__doc__
+
+
+def test_errors_are_also_what_python_users_expect():
+    assert issubclass(errors.ShapeError, ValueError)
+    assert issubclass(errors.RunError, OSError)
+    assert issubclass(errors.MissingExtraError, ImportError)
+    for _, c in inspect.getmembers(errors, inspect.isclass):
+        assert issubclass(c, errors.InterdynError | errors.InterdynWarning)
+
+
+def test_no_file_or_function_outgrows_its_budget():
+    for path in SRC.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, path
