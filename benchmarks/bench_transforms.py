@@ -9,8 +9,8 @@ import warnings
 
 import numpy as np
 import torch
-from _record import Record, seconds
 
+from _record import Record, seconds
 from interdyn.lattice import subset_masks
 from interdyn.transforms import and_from_values
 

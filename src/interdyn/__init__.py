@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, transforms
-    from interdyn.game import columns, grid, patches, value_table
+    from interdyn.game import columns, mean_baseline, patches, segments, value_table
     from interdyn.measurement import measure
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
@@ -20,9 +20,10 @@ _NAMES = {
     "Trajectory": "interdyn.values",
     "ValueTable": "interdyn.values",
     "columns": "interdyn.game",
-    "grid": "interdyn.game",
+    "mean_baseline": "interdyn.game",
     "measure": "interdyn.measurement",
     "patches": "interdyn.game",
+    "segments": "interdyn.game",
     "value_table": "interdyn.game",
 }
 

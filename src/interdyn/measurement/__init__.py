@@ -1,1 +1,5 @@
-"""Room measurement."""
+"""The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
+
+from interdyn.measurement._measure import measure
+
+__all__ = ["measure"]

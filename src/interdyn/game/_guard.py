@@ -1,0 +1,39 @@
+"""Running a model without leaving a trace in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def undisturbed(model: Any) -> Iterator[None]:
+    """Run the block in eval and inference mode; then restore every submodule's mode and the generators' states.
+
+    Batch-norm statistics do not change, because eval mode does not update them; dropout draws nothing. The states of
+    the CPU generator and of the generators of the model's CUDA devices are those of before, also when the block
+    raises.
+
+    Examples
+    --------
+    >>> model = torch.nn.Dropout().train()
+    >>> with undisturbed(model):
+    ...     print(model.training)
+    False
+    >>> model.training
+    True
+    """
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    tensors = [*model.parameters(), *model.buffers()] if modules else []
+    devices = sorted({t.device.index for t in tensors if t.device.type == "cuda" and t.device.index is not None})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if modules:
+                model.eval()
+            with torch.inference_mode():
+                yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode

@@ -1,0 +1,211 @@
+"""Which parts of an input are the players: patches of a picture, columns of a table, segments of a given map.
+
+A feature mask holds for each feature the id of its player: ``0..n-1``; ``-1`` for background, which is never masked;
+``-2`` for what is always masked (players that were not chosen, with ``others="mask"``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from interdyn.errors import PlayersError
+
+BACKGROUND = -1
+ALWAYS_MASKED = -2
+
+
+@dataclass(frozen=True)
+class Players:
+    """A way to cut an input into players, and which of them to draw.
+
+    Attributes
+    ----------
+    kind
+        ``"patches"``, ``"columns"`` or ``"segments"``.
+    grid
+        Rows and columns of the grid of patches.
+    window
+        Rows and columns of the central cells that may be players, ``None`` for all.
+    groups
+        Columns that belong together, for ``"columns"``; ``None``: each for itself.
+    ids
+        The given map, for ``"segments"``.
+    n
+        How many players to draw for each sample, ``None`` for all.
+    seed
+        Draws the players; a sample's draw depends on the seed and its id alone.
+    others
+        What becomes of the players not drawn: ``"keep"`` (always present) or ``"mask"`` (never).
+    """
+
+    kind: Literal["patches", "columns", "segments"]
+    grid: tuple[int, int] = (0, 0)
+    window: tuple[int, int] | None = None
+    groups: tuple[tuple[int, ...], ...] | None = None
+    ids: Tensor | None = None
+    n: int | None = None
+    seed: int = 0
+    others: Literal["keep", "mask"] = "keep"
+
+    def central(self, rows: int, cols: int) -> "Players":
+        """Return the same with only the central ``rows x cols`` cells of the grid as possible players."""
+        if self.kind != "patches" or not (1 <= rows <= self.grid[0] and 1 <= cols <= self.grid[1]):
+            raise PlayersError(
+                f"`central` needs a grid of patches and a window inside it; got {rows} x {cols} for {self.kind} "
+                f"{self.grid}. Use it as `patches(8, 8).central(6, 6)`."
+            )
+        return replace(self, window=(rows, cols))
+
+    def choose(self, n: int, *, seed: int = 0, others: Literal["keep", "mask"] = "keep") -> "Players":
+        """Return the same with ``n`` players drawn at random for each sample, without replacement."""
+        if n < 1:
+            raise PlayersError(f"`n` must be 1 or more players; got {n}. Choose 10, for example.")
+        if others not in ("keep", "mask"):
+            raise PlayersError(f'`others` must be "keep" or "mask"; got {others!r}.')
+        return replace(self, n=int(n), seed=int(seed), others=others)
+
+    def cells(self, shape: Sequence[int]) -> Tensor:
+        """Return the id of the cell of each feature for a sample of ``shape`` (without the sample axis); -1: none."""
+        if self.kind == "patches":
+            return self._patch_cells(tuple(shape))
+        if self.kind == "columns":
+            return self._column_cells(tuple(shape))
+        assert self.ids is not None
+        return self.ids
+
+    def feature_mask(self, shape: Sequence[int], sample_ids: Sequence[int]) -> Int64[Tensor, "samples ..."]:
+        """Return the feature mask of each sample.
+
+        Parameters
+        ----------
+        shape
+            Shape of one sample's input (or feature map), without the sample axis.
+        sample_ids
+            A number for each sample that stays the same whatever else is measured: with the seed it fixes the draw.
+
+        Returns
+        -------
+        Ids ``0..n-1``, -1 and -2, of a shape that broadcasts to ``(samples, *shape)``; one row in all where nothing
+        is drawn.
+
+        Raises
+        ------
+        PlayersError
+            If the cut does not fit the shape, or fewer players exist than are to be drawn.
+
+        Examples
+        --------
+        >>> patches(2, 2).choose(2, seed=1).feature_mask((1, 2, 2), [0, 1])[:, 0].tolist()
+        [[[0, 1], [-1, -1]], [[0, -1], [1, -1]]]
+        """
+        cells = self.cells(shape)
+        available = torch.unique(cells[cells >= 0]).tolist()
+        if not available:
+            raise PlayersError(f"there must be at least one player; got none in a sample of shape {tuple(shape)}.")
+        if self.n is None:
+            return _renumbered(cells, available, {c: i for i, c in enumerate(available)}, BACKGROUND)[None]
+        if self.n > len(available):
+            raise PlayersError(
+                f"{self.n} players were to be drawn of {len(available)}; choose at most {len(available)}, or cut finer."
+            )
+        other = BACKGROUND if self.others == "keep" else ALWAYS_MASKED
+        rows = []
+        for sample in sample_ids:
+            drawn = np.random.default_rng([self.seed, int(sample)]).permutation(available)[: self.n]
+            rows.append(_renumbered(cells, available, {int(c): i for i, c in enumerate(sorted(drawn))}, other))
+        return torch.stack(rows)
+
+    def _patch_cells(self, shape: tuple[int, ...]) -> Tensor:
+        rows, cols = self.grid
+        if len(shape) < 2 or shape[-2] < rows or shape[-1] < cols:
+            raise PlayersError(
+                f"a grid of {rows} x {cols} patches needs pictures of at least that many pixels; got a sample of shape "
+                f"{shape}. Use a coarser grid."
+            )
+        row = torch.arange(shape[-2]) * rows // shape[-2]
+        col = torch.arange(shape[-1]) * cols // shape[-1]
+        out = row[:, None] * cols + col[None, :]
+        if self.window is not None:
+            top, left = (rows - self.window[0]) // 2, (cols - self.window[1]) // 2
+            inside_row = (row >= top) & (row < top + self.window[0])
+            inside_col = (col >= left) & (col < left + self.window[1])
+            out = torch.where(inside_row[:, None] & inside_col[None, :], out, BACKGROUND)
+        return out.reshape(*(1,) * (len(shape) - 2), *out.shape)
+
+    def _column_cells(self, shape: tuple[int, ...]) -> Tensor:
+        width = shape[-1] if shape else 0
+        groups = self.groups if self.groups is not None else tuple((i,) for i in range(width))
+        out = torch.full((width,), BACKGROUND)
+        for player, group in enumerate(groups):
+            for column in group:
+                if not 0 <= column < width or out[column] >= 0:
+                    raise PlayersError(
+                        f"groups of columns must be disjoint and lie in 0..{width - 1}; got column {column} in group "
+                        f"{player}. Correct that group."
+                    )
+                out[column] = player
+        return out.reshape(*(1,) * (len(shape) - 1), width)
+
+
+def _renumbered(cells: Tensor, available: list[int], new: dict[int, int], other: int) -> Tensor:
+    """Return the ids of ``new`` for the cells named there, ``other`` for the rest of the available, -1 elsewhere."""
+    table = torch.full((max(available) + 2,), BACKGROUND)
+    table[torch.tensor(available)] = other
+    for cell, player in new.items():
+        table[cell] = player
+    return table[torch.where(cells >= 0, cells, len(table) - 1)]
+
+
+def patches(rows: int, cols: int) -> Players:
+    """Return players that are the cells of a grid of ``rows x cols`` over the last two axes (height, width).
+
+    A picture or feature map whose size is not a multiple of the grid is cut as evenly as whole pixels allow. Cell
+    ``(r, c)`` is player ``r * cols + c``.
+
+    Raises
+    ------
+    PlayersError
+        If ``rows`` or ``cols`` is below 1.
+
+    Examples
+    --------
+    >>> patches(2, 2).cells((1, 4, 4))[0, 0].tolist()
+    [0, 0, 1, 1]
+    """
+    if rows < 1 or cols < 1:
+        raise PlayersError(f"`patches` needs at least one row and one column; got {rows} x {cols}.")
+    return Players("patches", grid=(int(rows), int(cols)))
+
+
+def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
+    """Return players that are the columns of a table (the last axis), or groups of them (one-hot codes together).
+
+    Columns in no group are background.
+
+    Examples
+    --------
+    >>> columns([[0], [1, 2]]).cells((4,)).tolist()
+    [0, 1, 1, -1]
+    """
+    return Players("columns", groups=None if groups is None else tuple(tuple(int(i) for i in g) for g in groups))
+
+
+def segments(ids: Tensor | np.ndarray) -> Players:
+    """Return players given by a map of ids, of a shape that broadcasts to one sample; negative: background.
+
+    Examples
+    --------
+    >>> segments(np.array([[0, 0], [1, -1]])).cells((2, 2)).tolist()
+    [[0, 0], [1, -1]]
+    """
+    out = torch.as_tensor(np.asarray(ids))
+    if out.is_floating_point():
+        raise PlayersError(
+            f"a map of segments must hold whole numbers; got {out.dtype}. Convert it with `.astype(int)`."
+        )
+    return Players("segments", ids=torch.where(out >= 0, out.long(), BACKGROUND))

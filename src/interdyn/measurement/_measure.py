@@ -1,0 +1,103 @@
+"""From a model and samples to their interactions."""
+
+import difflib
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from interdyn._typing import Model
+from interdyn.errors import InputError
+from interdyn.game import Output, Players, value_table
+from interdyn.sparsify import split
+from interdyn.values import Interactions
+
+_SPLIT_OPTIONS = frozenset(inspect.signature(split).parameters) - {"v", "unit"}
+
+
+def measure(
+    model: Model,
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    target: int | Sequence[int] | Tensor | None = None,
+    players: Players | None = None,
+    feature_mask: Any = None,
+    baselines: Any = None,
+    batch_size: int | str = "auto",
+    perturbations_per_eval: int | None = None,
+    output: Output = "log-odds",
+    layer: str | None = None,
+    additional_forward_args: Any = None,
+    sample_ids: Sequence[int] | None = None,
+    allow_large: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **split_options: Any,
+) -> Interactions:
+    """Explain a model's output on each sample by the sparsest AND and OR interactions of its players.
+
+    Parameters
+    ----------
+    model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
+additional_forward_args, sample_ids, allow_large, progress
+        As in `interdyn.value_table`; the names are captum's where captum has them.
+    **split_options
+        Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``ambiguity``, ...
+
+    Returns
+    -------
+    Interactions
+        Tables of shape ``(samples, 2**n)``, in the unit of the output, with residual and certified gap;
+        ``forward_passes`` and ``seconds`` (``"forward"``, ``"split"``) say what it cost.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, before any forward pass; and all that `value_table` and `split` raise.
+
+    Notes
+    -----
+    ``value_table`` followed by ``split``. Source: paper, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = lambda x: 3 * x[:, 0] * x[:, 1] + x[:, 2]
+    >>> found = measure(model, torch.ones(1, 3), feature_mask=torch.arange(3), output="regression", noise_bound=0.0)
+    >>> found[0].top(2)
+         value  kind  players
+            +3  AND   0 1
+            +1  AND   2
+    """
+    for option in split_options:
+        if option not in _SPLIT_OPTIONS:
+            near = difflib.get_close_matches(option, _SPLIT_OPTIONS, n=1, cutoff=0.0)
+            raise InputError(
+                f"`measure` has no option {option!r}; did you mean {near[0]!r}? See `split` for all of them."
+            )
+    table = value_table(
+        model,
+        inputs,
+        target=target,
+        players=players,
+        feature_mask=feature_mask,
+        baselines=baselines,
+        batch_size=batch_size,
+        perturbations_per_eval=perturbations_per_eval,
+        output=output,
+        layer=layer,
+        additional_forward_args=additional_forward_args,
+        sample_ids=sample_ids,
+        allow_large=allow_large,
+        progress=progress,
+    )
+    start = time.perf_counter()
+    found = split(table.values, unit=table.unit, **split_options)
+    return replace(
+        found,
+        forward_passes=table.forward_passes,
+        seconds={"forward": table.seconds, "split": time.perf_counter() - start},
+        settings={**found.settings, **table.provenance},
+    )
