@@ -1,5 +1,6 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
+from interdyn.measurement._analysis import analyse
 from interdyn.measurement._measure import measure
 
-__all__ = ["measure"]
+__all__ = ["analyse", "measure"]

@@ -1,0 +1,251 @@
+"""From interactions over steps to spectra, phases, theory and a verdict in words: the summary of a run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from interdyn.dynamics import Phases, find_phases
+from interdyn.errors import InputError
+from interdyn.measurement._verdict import verdict
+from interdyn.spectra import bootstrap_distribution, order_spectrum
+from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
+from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import Interactions, OrderSpectrum, Trajectory
+
+_RATIO_NOISE = np.logspace(-10, 2, 49)
+_THEORY_NUMBERS = (
+    *("noise_var", "noise_var_low", "noise_var_high"),
+    *("tv_distance", "tv_low", "tv_high", "tv_null_sigma0", "tv_null_tilt", "tilt"),
+)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One group of samples over all steps."""
+
+    interactions: Sequence[Interactions]
+    sample_ids: Sequence[int]
+    spectra: Sequence[OrderSpectrum]
+
+    @property
+    def strength(self) -> np.ndarray:
+        """Salient strength, shape ``(steps, samples, orders)``."""
+        return np.stack([spectrum.strength for spectrum in self.spectra])
+
+
+def analyse(
+    steps: Sequence[float],
+    groups: Mapping[str, Mapping[str, Any]],
+    *,
+    train_loss: Sequence[float] | None,
+    test_loss: Sequence[float] | None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return what a run's interactions say: order distributions, phases, the theory's fit, a verdict.
+
+    Parameters
+    ----------
+    steps
+        Optimiser steps, ascending.
+    groups
+        Name of each group of samples to ``{"interactions": [Interactions for each step], "sample_ids": [...]}``. The
+        first group is the one that phases and theory are about.
+    train_loss, test_loss
+        Mean loss at each step, or None.
+    options
+        ``salience`` (0.03), ``bootstrap`` (500 resamples), ``seed`` (0).
+
+    Returns
+    -------
+    ``{"summary": ..., "analysis": ...}``, plain data as ``docs/run-directory.md`` describes, NaN as None; without the
+    run's name and cost, which the caller adds.
+
+    Raises
+    ------
+    InputError
+        If there is no group, or a group does not have one result for each step.
+    """
+    chosen = {"salience": 0.03, "bootstrap": 500, "seed": 0, **(options or {})}
+    courses = {name: _course(name, group, len(steps), chosen["salience"]) for name, group in groups.items()}
+    if not courses:
+        raise InputError("`groups` must name at least one group of samples; got none. Pass {'test': {...}}.")
+    main = next(iter(courses.values()))
+    at = np.asarray(steps, dtype=float)
+    losses = [None if loss is None else np.asarray(loss, dtype=float) for loss in (train_loss, test_loss)]
+    unit = main.interactions[0].unit
+    trajectory = Trajectory(at, main.strength, losses[0], losses[1], unit)
+    phases = find_phases(trajectory, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"])
+    fit = fit_noise(
+        main.interactions[-1],
+        main.strength,
+        steps=at,
+        boundary_step=phases.boundary_step,
+        salience=chosen["salience"],
+        n_bootstrap=chosen["bootstrap"],
+        seed=chosen["seed"],
+    )
+    in_phase_2 = phases.in_phase_2.copy()
+    in_phase_2[-1] = False  # its network supplies w*
+    theory_summary = _theory_summary(fit, in_phase_2)
+    n = main.interactions[0].n_players
+    summary: dict[str, Any] = {
+        "steps": at.tolist(),
+        "n_players": n,
+        "n_samples": len(main.sample_ids),
+        "orders": list(range(1, n + 1)),
+        "order_distribution": trajectory.distribution.tolist(),
+        "mean_order": trajectory.mean_order.tolist(),
+        "train_loss": None if losses[0] is None else losses[0].tolist(),
+        "test_loss": None if losses[1] is None else losses[1].tolist(),
+        "phases": _phases(phases),
+        "theory": _theory(fit, at, in_phase_2),
+        "theory_summary": theory_summary,
+        "solver": _solver(courses.values()),
+        "verdict": verdict(phases, theory_summary, {k: c.strength for k, c in courses.items()}, at),
+    }
+    analysis = {
+        "groups": {name: _group(course, chosen) for name, course in courses.items()},
+        "theory": {
+            "order_distribution": fit.distribution.tolist(),
+            "bound": fit.tv_bound,
+            "level": fit.level,
+            "empty_effect": fit.empty_effect.tolist(),
+        },
+        "row_norms": {"noise_var": _RATIO_NOISE.tolist(), "ratios": row_norm_ratios(n, _RATIO_NOISE).tolist()},
+    }
+    return {"summary": _without_nan(summary), "analysis": _without_nan(analysis)}
+
+
+def _course(name: str, group: Mapping[str, Any], steps: int, salience: float) -> _Course:
+    found: Sequence[Interactions] = group["interactions"]
+    if len(found) != steps or not steps:
+        raise InputError(
+            f"group {name!r} needs one result for each of {steps} steps (at least one); got {len(found)}. "
+            "Measure the missing steps first."
+        )
+    spectra = [order_spectrum(interactions, salience=salience) for interactions in found]
+    return _Course(found, list(group["sample_ids"]), spectra)
+
+
+def _group(course: _Course, options: Mapping[str, Any]) -> dict[str, Any]:
+    strength = course.strength
+    bands = bootstrap_distribution(strength, n_bootstrap=options["bootstrap"], seed=options["seed"])
+    total = strength.sum(-1)
+    orders = np.arange(1, strength.shape[-1] + 1)
+    mean_of_each = np.where(total > 0, (strength @ orders) / np.where(total > 0, total, 1), np.nan)
+    signed = {
+        f"{kind}_{sign}": np.stack([getattr(s, sign)[:, place].mean(axis=0) for s in course.spectra]).tolist()
+        for place, kind in enumerate(("and", "or"))
+        for sign in ("positive", "negative")
+    }
+    return {
+        "n_samples": strength.shape[1],
+        "sample_ids": list(course.sample_ids),
+        "order_distribution": np.nan_to_num(bands.distribution).tolist(),
+        "order_distribution_low": bands.distribution_low.tolist(),
+        "order_distribution_high": bands.distribution_high.tolist(),
+        "mean_order": bands.mean_order.tolist(),
+        "mean_order_low": bands.mean_order_low.tolist(),
+        "mean_order_high": bands.mean_order_high.tolist(),
+        "level": bands.level,
+        "strength": signed,
+        "unit": course.interactions[0].unit,
+        "n_salient": [float(s.n_salient.sum(axis=(-2, -1)).mean()) for s in course.spectra],
+        "salience": [float(np.mean(s.salience)) for s in course.spectra],
+        "per_sample_mean_order": mean_of_each.tolist(),
+        "residual": [float(x.residual.abs().max()) for x in course.interactions],
+        "gap": [float(x.gap.max()) for x in course.interactions],
+    }
+
+
+def _phases(phases: Phases) -> dict[str, Any]:
+    evidence = phases.evidence
+    return {
+        "found": phases.found,
+        "kind": str(phases.status),
+        "status": phases.sentence,
+        "boundary_step": phases.boundary_step,
+        "interval": None if phases.interval is None else list(phases.interval),
+        "level": phases.level,
+        "gap_onset_step": phases.gap_onset_step,
+        "gap_interval": None if phases.gap_interval is None else list(phases.gap_interval),
+        "gap_status": "No losses were recorded." if phases.gap is None else phases.gap.sentence,
+        "agreement": phases.agreement,
+        "spindle": None if phases.initial is None else phases.initial.is_spindle,
+        "initial": "" if phases.initial is None else phases.initial.sentence,
+        "evidence": None if evidence is None else {k: _plain(v) for k, v in vars(evidence).items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _theory(fit: NoiseFit, steps: np.ndarray, in_phase_2: np.ndarray) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": float(step),
+            **{name: float(getattr(fit, name)[i]) for name in _THEORY_NUMBERS},
+            "in_phase_2": bool(in_phase_2[i]),
+            "described": bool(fit.described[i]),
+            "sentence": fit.sentence[i],
+        }
+        for i, step in enumerate(steps)
+    ]
+
+
+def _theory_summary(fit: NoiseFit, in_phase_2: np.ndarray) -> dict[str, Any]:
+    if not in_phase_2.any():
+        return {
+            "n_steps": 0,
+            "mean_tv_phase_2": None,
+            "mean_tv_null_sigma0": None,
+            "mean_tv_null_tilt": None,
+            "noise_rank_correlation": None,
+            "sentence": "No second phase was found, so there is nothing the theory could describe.",
+        }
+    trend = falling(fit.noise_var, in_phase_2)
+    mean, sigma0, tilt = (float(x[in_phase_2].mean()) for x in (fit.tv_distance, fit.tv_null_sigma0, fit.tv_null_tilt))
+    described = int((fit.described & in_phase_2).sum())
+    return {
+        "n_steps": int(in_phase_2.sum()),
+        "n_described": described,
+        "mean_tv_phase_2": mean,
+        "mean_tv_null_sigma0": sigma0,
+        "mean_tv_null_tilt": tilt,
+        "noise_rank_correlation": trend.rank_correlation,
+        "noise_rank_correlation_low": trend.low,
+        "noise_rank_correlation_high": trend.high,
+        "sentence": (
+            f"Over phase 2 the theory's order distribution is on average {mean:.3f} from the measured one (total "
+            f"variation, 0 to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. It describes "
+            f"{described} of {int(in_phase_2.sum())} steps. {trend.sentence}"
+        ),
+    }
+
+
+def _solver(courses: Iterable[_Course]) -> dict[str, float]:
+    """Return mean and largest certified gap, and the largest residual relative to ``max|v|`` of its table."""
+    gaps, residuals = [], []
+    for course in courses:
+        for found in course.interactions:
+            v = values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
+            largest = v.abs().amax(-1).clamp_min(torch.finfo(v.dtype).tiny)
+            gaps.append(found.gap)
+            residuals.append(found.residual.abs().amax(-1) / largest)
+    gap, residual = torch.cat(gaps), torch.cat(residuals)
+    return {"mean_gap": float(gap.mean()), "max_gap": float(gap.max()), "max_residual": float(residual.max())}
+
+
+def _without_nan(value: Any) -> Any:
+    """Return plain data with NaN and infinity as None, which JSON can hold."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
