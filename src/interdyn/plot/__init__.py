@@ -1,1 +1,50 @@
-"""Room plot."""
+"""Figures of a run: one function per question, from plain data to matplotlib axes.
+
+Every function takes a run directory (or a `RunView`, or the two JSON objects of a run) and an optional
+``ax``, draws with intervals and units, and returns the axes. Data that was not recorded gives a panel that
+says what to record. Nothing is shown and no global setting is touched.
+"""
+
+from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
+from interdyn.plot._phases import plot_loss_gap, plot_mean_order
+from interdyn.plot._save import save_figures
+from interdyn.plot._steps import StepAxis, step_label
+from interdyn.plot._style import group_name
+from interdyn.plot._theory import plot_noise, plot_theory, plot_theory_distance
+from interdyn.plot._view import (
+    Band,
+    Drawable,
+    GroupView,
+    PhaseView,
+    RunView,
+    TheoryView,
+    as_view,
+    has_numbers,
+    load_run,
+    run_view,
+)
+
+__all__ = [
+    "Band",
+    "Drawable",
+    "GroupView",
+    "PhaseView",
+    "RunView",
+    "StepAxis",
+    "TheoryView",
+    "as_view",
+    "group_name",
+    "has_numbers",
+    "load_run",
+    "plot_dynamics",
+    "plot_loss_gap",
+    "plot_mean_order",
+    "plot_noise",
+    "plot_order_distribution",
+    "plot_strengths",
+    "plot_theory",
+    "plot_theory_distance",
+    "run_view",
+    "save_figures",
+    "step_label",
+]

@@ -1,0 +1,167 @@
+"""How figures look: colours, frame, corner note, empty panel. matplotlib's global state is left alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from interdyn.errors import missing_extra
+from interdyn.plot._steps import STEP_LABEL, StepAxis, step_label
+from interdyn.plot._view import Band, RunView
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import FixedLocator, NullLocator
+except ImportError as error:
+    raise missing_extra("matplotlib", "plot", "drawing figures") from error
+
+# Okabe and Ito's palette: told apart with any common colour blindness.
+REALITY = "#0072B2"
+THEORY = "#D55E00"
+MISLABELLED = "#CC79A7"
+NULL_SIGMA0 = "#6E6E6E"
+NULL_TILT = "#B8860B"
+AND = "#0072B2"
+OR = "#E69F00"
+INK = "#222222"
+MUTED = "#6E6E6E"
+GRID = "#DDDDDD"
+
+GROUP_NAMES: Mapping[str, str] = {"test": "test samples", "mislabelled": "mislabelled training samples"}
+GROUP_COLOURS: Mapping[str, str] = {"test": REALITY, "mislabelled": MISLABELLED}
+_SMALL = 8.0
+_STAMP = "interdyn-stamp"
+
+
+def group_name(name: str) -> str:
+    """Return the words for a group of samples."""
+    return GROUP_NAMES.get(name, f"{name} samples")
+
+
+def axes_for(ax: Axes | None, *, width: float = 7.0, height: float = 3.6) -> Axes:
+    """Return the caller's axes, or axes of a new figure of that size in inches."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt  # only here: it chooses a backend
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def frame(ax: Axes, view: RunView, *, title: str, x: str, y: str, grid: bool = True, pad: float = 6.0) -> None:
+    """Give the axes title, labels, a quiet grid, and the recipe and version in the corner of the figure."""
+    ax.set_title(title, loc="left", fontsize=10, color=INK, pad=pad, parse_math=False)
+    ax.set_xlabel(x, fontsize=9, color=INK, parse_math=False)
+    ax.set_ylabel(y, fontsize=9, color=INK, parse_math=False)
+    ax.tick_params(labelsize=_SMALL, colors=INK)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if grid:
+        ax.grid(axis="y", color=GRID, linewidth=0.6)
+        ax.set_axisbelow(True)
+    stamp(ax, view)
+
+
+def stamp(ax: Axes, view: RunView) -> None:
+    """Write recipe and version under the axes; the last axes drawn keeps it, so that it stands once."""
+    for text in ax.figure.findobj(lambda artist: artist.get_gid() == _STAMP):
+        text.remove()
+    name = view.recipe if len(view.recipe) <= 48 else view.recipe[:47] + "…"
+    note = ax.annotate(
+        f"{name} · interdyn {view.version}".rstrip(),
+        xy=(1, 0),
+        xycoords="axes fraction",
+        xytext=(0, -36),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=6.5,
+        color=MUTED,
+        parse_math=False,
+    )
+    note.set_gid(_STAMP)
+
+
+def legend(ax: Axes, **place: Any) -> None:
+    """Draw a legend without a box."""
+    ax.legend(**{"frameon": False, "fontsize": _SMALL, "loc": "best", **place})
+
+
+def empty_panel(ax: Axes, view: RunView, *, title: str, needs: str) -> Axes:
+    """Draw a panel that says what to record, in the place of a figure without data."""
+    ax.set_title(title, loc="left", fontsize=10, color=INK)
+    ax.set_axis_off()
+    ax.text(
+        0.5,
+        0.5,
+        needs,
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        fontsize=9,
+        color=MUTED,
+        wrap=True,
+        parse_math=False,
+    )
+    stamp(ax, view)
+    return ax
+
+
+def step_axis(ax: Axes, view: RunView) -> StepAxis:
+    """Make the x axis one of training time: logarithmic with room for step 0, labels that do not touch."""
+    axis = StepAxis.of(view.steps)
+    ax.set_xscale("function", functions=(axis.position, axis.step))
+    ticks, labels = axis.ticks()
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_ticklabels(labels)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(STEP_LABEL, fontsize=9)
+    edges = axis.step(axis.edges(view.steps))
+    ax.set_xlim(float(edges[0]), float(edges[-1]))
+    return axis
+
+
+def line_with_band(ax: Axes, steps: np.ndarray, band: Band, *, colour: str, label: str, **style: Any) -> None:
+    """Draw a line with markers and its interval as a pale band."""
+    ax.plot(steps, band.value, color=colour, label=label, **{"marker": "o", "markersize": 3.5, "lw": 1.6, **style})
+    interval = band.interval()
+    if interval is not None:
+        ax.fill_between(steps, *interval, color=colour, alpha=0.18, linewidth=0)
+
+
+def mark_boundary(ax: Axes, view: RunView) -> None:
+    """Draw the boundary of the phases as a dashed line and shade its interval."""
+    phases = view.phases
+    if phases is None or not phases.found or phases.boundary is None:
+        return
+    words = f"phase boundary, step {step_label(phases.boundary)}"
+    if phases.interval is not None:
+        ax.axvspan(*phases.interval, color=INK, alpha=0.10, linewidth=0)
+        words += " (90 % interval)"
+    ax.axvline(phases.boundary, color=INK, linestyle="--", linewidth=1.1, label=words)
+
+
+def mark_boundary_on_colours(ax: Axes, view: RunView) -> None:
+    """Draw the boundary on a heat map: dashed, its interval dotted, so that no colour below is changed."""
+    phases = view.phases
+    if phases is None or not phases.found or phases.boundary is None:
+        return
+    outline = [withStroke(linewidth=2.5, foreground="black", alpha=0.6)]
+    ax.axvline(phases.boundary, color="white", ls="--", lw=1.4, path_effects=outline)
+    for edge in phases.interval or ():
+        ax.axvline(edge, color="white", ls=":", lw=1.0, path_effects=outline)
+    place = ax.transLimits.transform(ax.transScale.transform((phases.boundary, 1)))[0]
+    left = place > 0.5
+    words = f"phase boundary, step {step_label(phases.boundary)}"
+    ax.annotate(
+        words + ("\ndotted: 90 % interval" if phases.interval is not None else ""),
+        xy=(phases.interval[0 if left else 1] if phases.interval else phases.boundary, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-6 if left else 6, -6),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+        fontsize=_SMALL,
+        color="white",
+        path_effects=outline,
+    )

@@ -1,0 +1,123 @@
+"""One HTML file from a run: charts, words, and everything needed to show them, inside it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interdyn.errors import missing_extra
+from interdyn.plot import RunView, StepAxis, has_numbers, load_run, save_figures
+from interdyn.report import _charts, _words
+from interdyn.report._chart import numbers
+from interdyn.store import write_atomic
+
+try:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+except ImportError as error:
+    raise missing_extra("jinja2", "report", "writing the report") from error
+try:
+    from plotly.offline import get_plotlyjs
+except ImportError as error:
+    raise missing_extra("plotly", "report", "writing the report") from error
+
+
+def write_report(run_dir: Path | str) -> Path:
+    """Write ``report.html`` and the PNG figures of a finished run.
+
+    Parameters
+    ----------
+    run_dir
+        Run directory with ``run.json`` and ``summary.json``; ``analysis.json`` and ``recipe.toml`` when
+        there.
+
+    Returns
+    -------
+    Path of the page. It is one file of about 5 MB, needs no network, and holds plotly's JavaScript and all
+    numbers.
+
+    Raises
+    ------
+    RunError
+        When the run cannot be read (`NotARunError`, `IncompleteRunError`, `SchemaError`), or a file cannot be
+        written (`StorageError`; an earlier report is intact).
+
+    Notes
+    -----
+    Cost about three seconds, most of it for the PNG files. Text from the run is escaped everywhere, and the
+    page forbids itself any request by a content security policy.
+
+    Examples
+    --------
+    >>> write_report("nowhere")
+    Traceback (most recent call last):
+    interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
+    """
+    folder = Path(run_dir)
+    html = render(load_run(folder), texts=_texts(folder))
+    save_figures(folder)
+    path = folder / "report.html"
+    write_atomic(path, html.encode())
+    return path
+
+
+def render(view: RunView, *, texts: dict[str, str] | None = None) -> str:
+    """Return the page of a run as text; ``texts`` are settings to show as they are, by file name."""
+    heat_maps = [_charts.heat_map(view, name, top=_top(view)) for name in list(view.groups) or ["test"]]
+    dynamics = [*heat_maps, _charts.mean_order(view), _charts.loss_gap(view)]
+    orders = _charts.orders(view)
+    theory = [_charts.distance(view), _charts.noise(view)]
+    drawn = [chart for chart in (orders, *dynamics, *theory) if not chart.missing]
+    notes = _words.notes(view)
+    payload = {
+        "charts": [chart.payload() for chart in drawn],
+        "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
+        "notes": notes,
+        "start": _start(view),
+    }
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        view=view,
+        headline=_words.headline(view),
+        facts=_words.facts(view),
+        story=_words.story(view),
+        theory_sentence=str(view.theory.overall.get("sentence") or "") if view.theory is not None else "",
+        confidence=_words.confidence(view),
+        orders=orders,
+        dynamics=dynamics,
+        theory=theory,
+        notes=notes,
+        start=payload["start"],
+        trust=_words.trust(view),
+        table=_words.table(view),
+        texts=texts or {},
+        payload=payload,
+        plotly=Markup(get_plotlyjs()),  # the installed library's own file: no data in it
+    )
+
+
+def _top(view: RunView) -> float:
+    """Return the largest share of any group, so that heat maps can be compared by eye."""
+    bands = [g.order_distribution for g in view.groups.values() if g.order_distribution is not None]
+    return max((float(np.nanmax(band.value)) for band in bands if has_numbers(band.value)), default=1.0)
+
+
+def _start(view: RunView) -> int:
+    """Return the checkpoint shown first: the middle of phase 2, where theory and network can be compared."""
+    inside = np.flatnonzero(view.theory.in_phase_2) if view.theory is not None else np.empty(0, dtype=np.intp)
+    return int(inside[len(inside) // 2]) if inside.size else len(view.steps) - 1
+
+
+def _texts(folder: Path) -> dict[str, Any]:
+    """Return the settings and the environment of the run as they stand in its files."""
+    names = ("recipe.toml", "run.json", "env.json")
+    return {
+        name: (folder / name).read_text(encoding="utf-8", errors="replace")
+        for name in names
+        if (folder / name).is_file()
+    }

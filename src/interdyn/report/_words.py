@@ -1,0 +1,181 @@
+"""The sentences of the report: what happened, how sure, and a note for every checkpoint."""
+
+from typing import Any
+
+import numpy as np
+
+from interdyn.plot import RunView, step_label
+
+
+def number(value: Any, pattern: str = ".3g") -> str:
+    """Write a number for people; what was not recorded is called so.
+
+    Examples
+    --------
+    >>> number(0.01234), number(None), number(float("nan"))
+    ('0.0123', 'not recorded', 'not recorded')
+    """
+    return "not recorded" if value is None or not np.isfinite(value) else format(value, pattern)
+
+
+def percent(value: Any) -> str:
+    """Write a share in percent.
+
+    Examples
+    --------
+    >>> percent(0.0009)
+    '0.09 %'
+    """
+    return number(value) if value is None or not np.isfinite(value) else f"{100 * value:.2g} %"
+
+
+def _interval(pair: tuple[float, float] | None) -> str:
+    if pair is None:
+        return "no interval recorded"
+    return f"90 % interval {step_label(pair[0])} to {step_label(pair[1])}"
+
+
+def headline(view: RunView) -> str:
+    """Return the verdict in one sentence for someone new to all this."""
+    phases = view.phases
+    if len(view.steps) == 1:
+        return "One checkpoint was measured: it shows what the network uses, but not how that changes."
+    if phases is None:
+        return "The interactions were measured over training, but the search for phases was not run."
+    if not phases.found or phases.boundary is None:
+        return "These measurements do not support a claim of two phases."
+    return (
+        f"Training had two phases: until about step {step_label(phases.boundary)} the network got simpler, "
+        "and from then on it learned more and more complex interactions."
+    )
+
+
+def facts(view: RunView) -> list[tuple[str, str, str]]:
+    """Return the few numbers that matter as (name, value, remark)."""
+    rows: list[tuple[str, str, str]] = []
+    phases = view.phases
+    if phases is not None:
+        found = phases.found and phases.boundary is not None
+        boundary = f"step {step_label(phases.boundary)}" if found and phases.boundary is not None else "none found"
+        rows.append(("Phase boundary", boundary, _interval(phases.interval) if found else "no verdict"))
+        onset = "no start found" if phases.gap_onset is None else f"step {step_label(phases.gap_onset)}"
+        remark = "the loss gap does not clearly grow" if phases.gap_onset is None else _interval(phases.gap_interval)
+        rows.append(("Over-fitting since", onset, remark))
+    group = view.group("test")
+    band = group.mean_order if group is not None else None
+    finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
+    if finite.size > 1:
+        course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
+        rows.append(("Mean order", course, "players: start, lowest, end"))
+    overall = view.theory.overall if view.theory is not None else {}
+    if overall.get("mean_tv_phase_2") is not None:
+        nulls = [number(overall.get(f"mean_tv_null_{name}"), ".3f") for name in ("sigma0", "tilt")]
+        remark = f"in phase 2; simpler theories {nulls[0]}, {nulls[1]}"
+        rows.append(("Distance to theory", number(overall["mean_tv_phase_2"], ".3f"), remark))
+    return rows
+
+
+def story(view: RunView) -> list[str]:
+    """Return the sentences of the verdict, each once."""
+    phases = view.phases.sentences if view.phases is not None else ()
+    return list(dict.fromkeys(s for s in view.verdict or phases if s))
+
+
+def confidence(view: RunView) -> list[str]:
+    """Return how sure the verdict is, and how the boundary and the loss gap agree."""
+    out: list[str] = []
+    phases = view.phases
+    group = view.group("test")
+    samples = group.n_samples if group is not None else view.n_samples
+    if samples is not None:
+        checkpoints = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
+        out.append(f"Measured on {samples} test samples at {checkpoints}.")
+    if phases is None:
+        return out
+    if phases.status:
+        out.append(f"Status of the search for phases: {phases.status.rstrip('.')}.")
+    if phases.found and phases.interval is not None:
+        low, high = phases.interval
+        inside = int(((view.steps >= low) & (view.steps <= high)).sum())
+        out.append(f"The interval of the boundary holds {inside} of the checkpoints; more of them there narrow it.")
+        if phases.gap_interval is not None:
+            meet = phases.gap_interval[0] <= high and low <= phases.gap_interval[1]
+            out.append(
+                "The boundary and the start of over-fitting have overlapping intervals: "
+                "the data agree with both being the same moment."
+                if meet
+                else "The boundary and the start of over-fitting have intervals that do not overlap: "
+                "here they are different moments."
+            )
+    return out
+
+
+def notes(view: RunView) -> list[str]:
+    """Return one sentence for every checkpoint, shown and read aloud as the slider moves."""
+    group = view.group("test")
+    band = group.mean_order if group is not None else None
+    out: list[str] = []
+    for i, step in enumerate(view.steps):
+        words = [f"Step {step_label(float(step))}"]
+        if band is not None and np.isfinite(band.value[i]):
+            words.append(f"mean order {band.value[i]:.2f}")
+        if view.theory is not None and np.isfinite(view.theory.tv.value[i]):
+            words.append(f"distance to theory {view.theory.tv.value[i]:.3f}")
+        if view.loss_gap is not None and np.isfinite(view.loss_gap[i]):
+            words.append(f"loss gap {view.loss_gap[i]:.3f}")
+        sentence = ", ".join(words) + "."  # the second line is the theory's own comment
+        if view.theory is not None and view.theory.sentences[i]:
+            sentence += f"\n{view.theory.sentences[i]}"
+        out.append(sentence)
+    return out
+
+
+def trust(view: RunView) -> list[tuple[str, str, str]]:
+    """Return the quality and the cost of the numbers as (name, value, what it means)."""
+    solver, seconds = view.solver, view.seconds
+    split = "how far an explanation is from the sparsest one, at most (certified)"
+    rest = "largest part of an output left unexplained, relative to the largest output"
+    cost = ", ".join(f"{key.replace('_', ' ')} {number(value, ',.0f')} s" for key, value in seconds.items())
+    groups = ", ".join(f"{group.n_samples} {name}" for name, group in view.groups.items() if group.n_samples)
+    return [
+        (
+            "Gap of the AND-OR split",
+            f"mean {percent(solver.get('mean_gap'))}, max {percent(solver.get('max_gap'))}",
+            split,
+        ),
+        ("Residual", f"max {percent(solver.get('max_residual'))}", rest),
+        (
+            "Samples",
+            groups or number(view.n_samples, "d"),
+            "intervals are 90 % bootstrap intervals over samples",
+        ),
+        ("Players", number(len(view.orders) or None, "d"), "input parts that are masked in all combinations"),
+        ("Forward passes", number(view.forward_passes, ",d"), "runs of the network on masked inputs"),
+        ("Time", cost or "not recorded", "on the machine that made the run"),
+    ]
+
+
+def table(view: RunView) -> tuple[list[str], list[list[str]]]:
+    """Return the numbers behind the charts: header and one row per checkpoint."""
+    columns: list[tuple[str, np.ndarray | None, str]] = []
+    for name, group in view.groups.items():
+        order = group.mean_order.value if group.mean_order is not None else None
+        columns.append((f"mean order, {name}", order, ".2f"))
+        columns.append((f"salient per sample, {name}", group.n_salient, ".1f"))
+    columns += [
+        ("training loss", view.train_loss, ".4g"),
+        ("test loss", view.test_loss, ".4g"),
+        ("training accuracy", view.train_accuracy, ".3f"),
+        ("test accuracy", view.test_accuracy, ".3f"),
+    ]
+    if view.theory is not None:
+        columns += [
+            ("noise variance", view.theory.noise_var.value, ".2e"),
+            ("distance", view.theory.tv.value, ".3f"),
+        ]
+    shown = [(name, array, pattern) for name, array, pattern in columns if array is not None]
+    rows = [
+        [step_label(float(step)), *("-" if not np.isfinite(a[i]) else format(a[i], p) for _, a, p in shown)]
+        for i, step in enumerate(view.steps)
+    ]
+    return ["step", *(name for name, _, _ in shown)], rows

@@ -1,0 +1,123 @@
+(() => {
+  "use strict";
+  const payload = JSON.parse(document.getElementById("payload").textContent);
+  const root = document.documentElement;
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+  const slider = document.getElementById("checkpoint");
+  const play = document.getElementById("play");
+  const note = document.getElementById("note");
+  let current = payload.start;
+  let timer = null;
+  let width = null; // of every chart in pixels, fixed only while printing
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue("--" + name).trim();
+  const themed = (x) => {
+    if (typeof x === "string") return x.startsWith("var:") ? colour(x.slice(4)) : x;
+    if (Array.isArray(x)) return typeof x[0] === "number" ? x : x.map(themed);
+    if (x && typeof x === "object") return Object.fromEntries(Object.entries(x).map(([k, v]) => [k, themed(v)]));
+    return x;
+  };
+
+  const traces = (chart) => chart.data.map((trace, i) => {
+    const change = chart.frames.length ? chart.frames[current][i] : {};
+    const out = { ...trace, ...change };
+    if (trace.error_y) out.error_y = { ...trace.error_y, ...change.error_y, visible: Boolean(change.error_y) };
+    return out;
+  });
+
+  const layout = (chart) => {
+    const axis = { gridcolor: "var:line", linecolor: "var:muted", automargin: true, tickfont: { size: 12 } };
+    const place = payload.positions[current];
+    return {
+      ...chart.layout,
+      xaxis: { ...axis, ...chart.layout.xaxis },
+      yaxis: { ...axis, ...chart.layout.yaxis },
+      shapes: (chart.layout.shapes || []).map((s) => (s.name === "cursor" ? { ...s, x0: place, x1: place } : s)),
+      font: { color: "var:ink", size: 13, family: getComputedStyle(document.body).fontFamily },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      legend: {
+        orientation: "h", traceorder: "normal", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12 },
+      },
+      hoverlabel: { bgcolor: "var:panel", bordercolor: "var:muted", font: { color: "var:ink" } },
+      hovermode: "closest",
+      margin: { l: 56, r: 12, t: 12, b: 46 },
+      bargap: 0.2,
+      height: chart.height,
+      autosize: width === null,
+      ...(width === null ? {} : { width }),
+      uirevision: "kept",
+    };
+  };
+
+  const config = { responsive: true, displayModeBar: false };
+
+  const draw = (charts) => {
+    for (const chart of charts) {
+      const place = document.getElementById("chart-" + chart.id);
+      Plotly.react(place, themed(traces(chart)), themed(layout(chart)), config);
+    }
+  };
+
+  const save = (chart) => {
+    const size = document.getElementById("chart-" + chart.id).getBoundingClientRect();
+    const figure = { data: themed(traces(chart)), layout: themed({ ...layout(chart), paper_bgcolor: "var:paper" }) };
+    const [w, h] = [Math.round(size.width), Math.round(size.height)];
+    Plotly.downloadImage(figure, { format: "svg", filename: chart.id, width: w, height: h });
+  };
+
+  let waiting = false;
+  const go = (index) => {
+    current = index;
+    if (slider) {
+      slider.value = String(index);
+      slider.setAttribute("aria-valuetext", payload.notes[index]);
+      note.textContent = payload.notes[index];
+    }
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw(payload.charts);
+    });
+  };
+
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+    play.setAttribute("aria-pressed", "false");
+    note.setAttribute("aria-live", "polite");
+  };
+  const start = () => {
+    const last = payload.positions.length - 1;
+    if (current === last) go(0);
+    note.setAttribute("aria-live", "off"); // a running film would talk without end
+    play.textContent = "Pause";
+    play.setAttribute("aria-pressed", "true");
+    timer = setInterval(() => (current < last ? go(current + 1) : stop()), still.matches ? 1500 : 600);
+  };
+
+  if (slider) {
+    slider.addEventListener("input", () => {
+      if (timer !== null) stop();
+      go(Number(slider.value));
+    });
+    play.addEventListener("click", () => (timer === null ? start() : stop()));
+  }
+  for (const button of document.querySelectorAll("button.save")) {
+    button.addEventListener("click", () => save(payload.charts.find((chart) => chart.id === button.value)));
+  }
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(payload.charts));
+  window.addEventListener("beforeprint", () => {
+    root.dataset.print = "yes";
+    width = 640;
+    draw(payload.charts);
+  });
+  window.addEventListener("afterprint", () => {
+    delete root.dataset.print;
+    width = null;
+    draw(payload.charts);
+  });
+  go(current);
+})();

@@ -1,0 +1,286 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from interdyn import report
+from interdyn.errors import NotARunError
+from interdyn.plot import run_view
+
+EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
+ATTACK = "<script>alert(1)</script>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """Tags, attributes, text outside scripts, and the embedded payload."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.payload, self._in = [], "", "", None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._in = dict(attrs).get("id", tag)
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self._in = None
+
+    def handle_data(self, data):
+        if self._in is None:
+            self.text += data
+        elif self._in == "payload":
+            self.payload += data
+
+    @property
+    def charts(self):
+        return {chart["id"]: chart for chart in json.loads(self.payload)["charts"]}
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture
+def data():
+    return {name: json.loads((EXAMPLE / f"{name}.json").read_text()) for name in ("summary", "analysis")}
+
+
+def page(data, **texts):
+    return Page(report.render(run_view(data["summary"], data["analysis"]), texts=texts))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    run = Path(shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("report") / "run"))
+    return report.write_report(run)
+
+
+def test_one_file_under_8_mb_with_the_figures_beside_it(written):
+    assert written.name == "report.html"
+    assert written.stat().st_size < 8_000_000
+    assert len(list((written.parent / "figures").glob("*.png"))) == 6
+
+
+def test_the_page_asks_no_host_for_anything(written):
+    html = written.read_text()
+    found = Page(html)
+    for _, attributes in found.tags:
+        for name in ("src", "href", "action", "srcset", "poster", "data"):
+            assert not re.match(r"\s*(https?:)?//", attributes.get(name) or ""), attributes
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(a["content"] for tag, a in found.tags if tag == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_sections_come_in_the_order_of_a_newcomers_questions(written):
+    html = written.read_text()
+    places = [html.index(f'<h2 id="{name}"') for name in ("happened", "dynamics", "theory", "words", "trust")]
+    assert places == sorted(places)
+
+
+def test_the_verdict_is_in_words_with_its_interval(data):
+    text = page(data).text
+    assert "Training had two phases: until about step 260" in text
+    assert "90 % interval 150 to 450" in text
+    assert "step 300" in text
+    assert "overlapping intervals" in text
+    data["summary"]["phases"]["gap_interval"] = [2000, 3000]
+    assert "do not overlap" in page(data).text
+
+
+def test_every_chart_holds_the_recorded_numbers(data):
+    charts = page(data).charts
+    test = data["analysis"]["groups"]["test"]
+    line = next(trace for trace in charts["mean-order"]["data"] if trace.get("name") == "test samples")
+    assert line["y"] == test["mean_order"]
+    assert line["customdata"][3] == [15, test["mean_order_low"][3], test["mean_order_high"][3]]
+    assert charts["orders"]["frames"][8][0]["y"] == test["order_distribution"][8]
+    assert charts["orders"]["frames"][8][1]["y"] == data["analysis"]["theory"]["order_distribution"][8]
+    heat = charts["heat-0"]["data"][0]
+    assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
+    assert heat["customdata"][2][5] == [48, 3]
+    assert set(charts) == {"orders", "heat-0", "heat-1", "mean-order", "loss-gap", "distance", "noise"}
+
+
+def test_charts_are_valid_plotly_figures(data):
+    import plotly.graph_objects as go
+
+    for chart in page(data).charts.values():
+        plain = json.loads(re.sub(r'"var:[a-z0-9-]+"', '"#123456"', json.dumps(chart)))
+        go.Figure(data=plain["data"], layout=plain["layout"])  # raises on any unknown name or impossible value
+        for frame in plain["frames"]:
+            for trace, change in zip(plain["data"], frame, strict=True):
+                go.Figure(data=[trace]).update_traces(change)
+
+
+def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
+    html = written.read_text()
+    style = html[html.index("<style>") : html.index("</style>")]
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
+    dark = dark[: dark.index("* {")]
+    used = set(re.findall(r'"var:([a-z0-9-]+)"', html))
+    assert {"reality", "theory", "ink", "line"} <= used
+    for name in used:
+        assert f"--{name}:" in light
+        assert f"--{name}:" in dark
+
+
+def test_every_chart_has_a_text_for_those_who_do_not_see_it(data):
+    charts = [a for tag, a in page(data).tags if a.get("class") == "chart"]
+    assert len(charts) == 7
+    assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in charts)
+
+
+def test_text_of_the_run_is_shown_as_text_wherever_it_stands(data):
+    clean = page(data).count("script")
+    summary, analysis = data["summary"], data["analysis"]
+    summary["recipe"] = summary["version"] = ATTACK
+    summary["verdict"] = [ATTACK]
+    summary["phases"] |= {"status": ATTACK, "sentences": [ATTACK]}
+    summary["theory_summary"]["sentence"] = ATTACK
+    for row in summary["theory"]:
+        row["sentence"] = ATTACK + "<!--"
+    summary["seconds"] = {ATTACK: 1.0}
+    analysis["groups"] = {
+        "test": analysis["groups"]["test"] | {"unit": ATTACK},
+        ATTACK: analysis["groups"]["mislabelled"],
+    }
+    found = page(data, **{"recipe.toml": f'name = "{ATTACK}"', ATTACK: ATTACK})
+    assert found.count("script") == clean
+    assert found.text.count("<script>alert(1)</script>") >= 8
+    assert "<" not in found.payload
+    names = [trace.get("name", "") for trace in found.charts["mean-order"]["data"]]
+    assert any("&lt;script&gt;" in name for name in names)  # plotly reads names as a kind of HTML
+
+
+def test_the_recipe_is_shown_and_escaped(written):
+    text = Page(written.read_text()).text
+    assert 'note = "quotes \\" and <tags> & ampersands show as text"' in text
+
+
+def test_without_theory_the_page_says_what_is_missing(data):
+    del data["summary"]["theory"], data["summary"]["theory_summary"], data["analysis"]["theory"]
+    found = page(data)
+    assert {"distance", "noise"}.isdisjoint(found.charts)
+    assert "Fit the theory" in found.text
+    assert len(found.charts["orders"]["frames"][0]) == 2  # measured, mislabelled
+
+
+def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(data):
+    del data["analysis"]["groups"]["mislabelled"]
+    assert "heat-1" not in page(data).charts
+    found = page({"summary": data["summary"], "analysis": None})
+    assert list(found.charts["orders"]["frames"][0][0]) == ["y"]  # no interval
+    bare = page({"summary": {"steps": [0, 5]}, "analysis": None})
+    assert bare.charts == {}
+    assert bare.text.count("Nothing to draw.") == 6
+
+
+def test_no_boundary_is_said_and_not_drawn(data):
+    data["summary"]["phases"] = {"found": False, "boundary_step": None, "interval": None, "status": "no verdict"}
+    found = page(data)
+    assert "do not support a claim of two phases" in found.text
+    assert "no verdict" in found.text
+    assert [s.get("name") for s in found.charts["mean-order"]["layout"]["shapes"]] == ["cursor"]
+
+
+def test_losses_that_are_not_numbers_become_holes(data):
+    data["summary"]["test_loss"][4] = None
+    data["summary"]["train_loss"][5] = float("nan")
+    gap = page(data).charts["loss-gap"]["data"][0]["y"]
+    assert [i for i, y in enumerate(gap) if y is None] == [4, 5]
+    data["summary"]["test_loss"] = [None] * 16
+    found = page(data)
+    assert "loss-gap" not in found.charts
+    assert "Record `train_loss` and `test_loss`" in found.text
+
+
+def test_one_checkpoint_has_no_slider(data):
+    def cut(item):
+        if isinstance(item, dict):
+            return {key: cut(value) for key, value in item.items()}
+        return item[:1] if isinstance(item, list) and len(item) == 16 else item
+
+    found = page(cut(data))
+    assert "One checkpoint was measured" in found.text
+    assert found.count("input") == 0
+    assert len(found.charts["orders"]["frames"]) == 1
+    axis = found.charts["noise"]["layout"]["xaxis"]
+    assert (axis["tickvals"], axis["ticktext"]) == ([0.0], ["0"])
+    low, high = found.charts["noise"]["layout"]["yaxis"]["range"]
+    assert low <= -2 < 0 <= high  # 0.1 and its interval, in whole decades
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(NotARunError):
+        report.write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_a_run_needs_no_torch():
+    code = "import sys, interdyn.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+PROBE_HEAD = """<script>
+window.trouble = [];
+addEventListener("error", (e) => trouble.push(String(e.message)));
+addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e.blockedURI));
+</script>"""
+PROBE_END = """<script>
+const slider = document.getElementById("checkpoint");
+slider.value = "3";
+slider.dispatchEvent(new Event("input"));
+requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
+  const seen = {
+    trouble,
+    bars: Array.from(document.getElementById("chart-orders").data[0].y),
+    cursor: document.getElementById("chart-mean-order").layout.shapes.find((s) => s.name === "cursor").x0,
+    note: document.getElementById("note").textContent,
+    drawn: document.querySelectorAll(".chart svg.main-svg").length,
+    wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
+    alerted: window.alerted === true,
+  };
+  const out = document.createElement("pre");
+  out.id = "seen";
+  out.textContent = JSON.stringify(seen);
+  document.body.append(out);
+}, 100)));
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@pytest.mark.parametrize("width", [500, 1440])
+def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, tmp_path, width):
+    data["summary"]["recipe"] = "<img src=x onerror='window.alerted = true'>"
+    html = report.render(run_view(data["summary"], data["analysis"]))
+    html = html.replace("<head>", "<head>" + PROBE_HEAD, 1).replace("</body>", PROBE_END + "</body>")
+    path = tmp_path / "page.html"
+    path.write_text(html)
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    flags += f"--disable-sync --no-first-run --virtual-time-budget=8000 --window-size={width},1000 --dump-dom"
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match, done.stderr[-2000:]
+    seen = json.loads(match.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert seen["trouble"] == []
+    assert seen["bars"] == data["summary"]["order_distribution"][3]
+    assert seen["cursor"] == pytest.approx(json.loads(Page(html).payload)["positions"][3])
+    assert seen["note"].startswith("Step 15, ")
+    assert seen["drawn"] >= 7
+    assert seen["wide"] is False
+    assert seen["alerted"] is False
