@@ -1,1 +1,18 @@
-"""Room dynamics."""
+"""From a trajectory to its two phases: the mean order falls, then rises, and the loss gap starts to grow."""
+
+from interdyn.dynamics._onset import GapOnset, find_gap_onset
+from interdyn.dynamics._phases import Phases, find_phases
+from interdyn.dynamics._spindle import InitialOrders, initial_orders, spindle_law
+from interdyn.dynamics._verdict import PhaseEvidence, PhaseStatus
+
+__all__ = [
+    "GapOnset",
+    "InitialOrders",
+    "PhaseEvidence",
+    "PhaseStatus",
+    "Phases",
+    "find_gap_onset",
+    "find_phases",
+    "initial_orders",
+    "spindle_law",
+]

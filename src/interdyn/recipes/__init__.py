@@ -1,1 +1,57 @@
-"""Room recipes."""
+"""Recipes: a model, data, a training and a measurement as one TOML file, and the function that runs it.
+
+Loading this package loads no torch; `run_recipe` and what it needs are imported on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from interdyn.recipes._load import load_recipe, recipes, resolve
+from interdyn.recipes._registry import dataset, model
+from interdyn.recipes._schema import ExpectedSection, Recipe
+from interdyn.recipes._verify import Check, checks
+
+if TYPE_CHECKING:
+    from interdyn.recipes._dataset import Dataset, Samples, load_samples
+    from interdyn.recipes._measuring import interactions
+    from interdyn.recipes._run import run_recipe
+    from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced
+
+_LAZY = {
+    "Dataset": "_dataset",
+    "Samples": "_dataset",
+    "Trainer": "_training",
+    "build_model": "_training",
+    "interactions": "_measuring",
+    "load_samples": "_dataset",
+    "load_weights": "_training",
+    "log_spaced": "_training",
+    "run_recipe": "_run",
+}
+
+__all__ = [
+    "Check",
+    "Dataset",
+    "ExpectedSection",
+    "Recipe",
+    "Samples",
+    "Trainer",
+    "build_model",
+    "checks",
+    "dataset",
+    "interactions",
+    "load_recipe",
+    "load_samples",
+    "load_weights",
+    "log_spaced",
+    "model",
+    "recipes",
+    "resolve",
+    "run_recipe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"interdyn.recipes.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'interdyn.recipes' has no attribute {name!r}")

@@ -1,1 +1,18 @@
-"""Room spectra."""
+"""Strength of the salient interactions of each order, and how sure it is."""
+
+from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
+from interdyn.spectra._order_spectrum import order_spectrum
+from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
+from interdyn.spectra._sums import sum_by_order
+
+__all__ = [
+    "DEFAULT_SALIENCE",
+    "OrderIntervals",
+    "SalienceRule",
+    "bootstrap_distribution",
+    "is_salient",
+    "order_spectrum",
+    "output_range",
+    "salience_threshold",
+    "sum_by_order",
+]

@@ -1,1 +1,51 @@
-"""Room store."""
+"""A run on disk: one directory of small immutable files, readable while it grows, without torch."""
+
+from interdyn.store._atomic import json_bytes, write_atomic, write_json
+from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays
+from interdyn.store._lock import writing
+from interdyn.store._records import (
+    Checkpoint,
+    Measurement,
+    drop_trainers,
+    read_checkpoint,
+    read_history,
+    read_measurement,
+    read_trainer,
+    trainer_steps,
+    write_checkpoint,
+    write_measurement,
+    write_trainer,
+)
+from interdyn.store._results import read_analysis, read_summary, write_results
+from interdyn.store._run import Run, begin_run, config_hash, open_run, read_recipe
+
+__all__ = [
+    "SCHEMA",
+    "Checkpoint",
+    "Measurement",
+    "Run",
+    "begin_run",
+    "config_hash",
+    "content_hash",
+    "drop_trainers",
+    "json_bytes",
+    "open_run",
+    "read_analysis",
+    "read_arrays",
+    "read_checkpoint",
+    "read_header",
+    "read_history",
+    "read_measurement",
+    "read_recipe",
+    "read_summary",
+    "read_trainer",
+    "trainer_steps",
+    "write_arrays",
+    "write_atomic",
+    "write_checkpoint",
+    "write_json",
+    "write_measurement",
+    "write_results",
+    "write_trainer",
+    "writing",
+]

@@ -1,0 +1,73 @@
+"""Rates of `find_phases` on planted trajectories: coverage, missed and false boundaries, by noise and by turn.
+
+Run: python benchmarks/validate_phases.py [--count 200] [--seed 2025]
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from planted_trajectories import NOISE, NULLS, TURNS, two_phases, without_two_phases
+
+from interdyn.dynamics import PhaseStatus, find_phases
+
+LEVELS = (None, 0.02, 0.05, 0.10, 0.20)  # None: log-uniform within NOISE, the stated noise
+HEAD = (
+    f"{'noise':>10} {'kind':>9} {'count':>6} {'found':>7} {'no verdict':>11} {'coverage':>9} "
+    f"{'width':>6} {'error':>6} {'ms':>5}"
+)
+
+
+def measure(planted):
+    """Return one row for each trajectory: kind, found, no verdict, covered, width, error."""
+    rows, start = [], time.perf_counter()
+    for p in planted:
+        phases = find_phases(p.trajectory)
+        covered, width, error = np.nan, np.nan, np.nan
+        if phases.found and p.boundary is not None:
+            covered = float(phases.interval[0] <= p.boundary <= phases.interval[1])
+            width = phases.evidence.interval_share
+            error = abs(np.log((phases.boundary_step + 1) / (p.boundary + 1)))
+        rows.append((p.kind, phases.found, phases.status == PhaseStatus.NO_VERDICT, covered, width, error))
+    return rows, (time.perf_counter() - start) / len(rows)
+
+
+def line(name, kind, rows, seconds):
+    numbers = np.array([r[1:] for r in rows], dtype=float)
+    found = numbers[numbers[:, 0] > 0]
+    known = len(found) and not np.isnan(found[:, 2]).all()
+    coverage, width, error = (
+        (f"{found[:, 2].mean():.1%}", f"{np.median(found[:, 3]):.1%}", f"{np.median(found[:, 4]):.2f}")
+        if known
+        else ("", "", "")
+    )
+    return (
+        f"{name:>10} {kind:>9} {len(rows):>6} {numbers[:, 0].mean():>7.1%} {numbers[:, 1].mean():>11.1%} "
+        f"{coverage:>9} {width:>6} {error:>6} {seconds * 1e3:>5.0f}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=200, help="trajectories with, and as many without two phases")
+    parser.add_argument("--seed", type=int, default=2025)
+    args = parser.parse_args()
+    print("coverage and width of 90 % intervals, width as a share of the log axis, error in log steps (median)")
+    print(f"`stated`: noise of the mean order, common to all samples, between {NOISE[0]} and {NOISE[1]} orders a step")
+    print(HEAD)
+    for noise in LEVELS:
+        name = "stated" if noise is None else f"{noise:.2f}"
+        for make, kinds, title in ((two_phases, TURNS, "two"), (without_two_phases, NULLS, "none")):
+            rows, seconds = measure(make(args.count, seed=args.seed + (title == "none"), noise=noise))
+            print(line(name, title, rows, seconds))
+            for kind in kinds if noise is None else ():
+                print(line("", kind, [r for r in rows if r[0] == kind], seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The application: its commands, and what becomes of errors."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from interdyn.cli._demo import demo
+from interdyn.cli._recipes import recipes
+from interdyn.cli._report import report
+from interdyn.cli._run import run
+from interdyn.cli._summary import summary
+from interdyn.cli._verify import verify
+from interdyn.errors import InterdynError
+
+app = typer.Typer(
+    name="interdyn",
+    help="Which symbolic interactions a network has learned, and how they change while it trains.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (demo, run, report, summary, verify, recipes):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors of ours print one line on standard error and exit with 2.
+
+    Any other error is a defect and keeps its traceback.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:  # recipes may name ``module:factory`` in the folder where the command is run
+        sys.path.append(here)
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except InterdynError as error:
+        typer.echo(f"interdyn: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(2) from None

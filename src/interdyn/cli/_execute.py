@@ -1,0 +1,104 @@
+"""What ``demo`` and ``run`` share: run a recipe under progress bars, write the report, tell the verdict."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from interdyn.errors import MissingExtraError, missing_extra
+
+if TYPE_CHECKING:
+    from interdyn.recipes._run import Progress as Callback
+    from interdyn.store import Run
+
+
+def execute(
+    recipe: str,
+    out: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+    needs_page: bool = True,
+) -> "Run":
+    """Run a recipe and write its report; see `recipes.run_recipe`.
+
+    Where what the report needs is not installed, ``needs_page`` says whether to refuse before the work begins, or
+    to do the work and say what is missing.
+    """
+    from interdyn.recipes import load_recipe
+
+    resolved = load_recipe(recipe, overrides=overrides, smoke=smoke)  # quick to refuse, before torch is loaded
+    lacking = _lacking()
+    if lacking and needs_page:
+        raise lacking
+    from interdyn.recipes import run_recipe
+
+    folder = out or Path("runs") / (f"{resolved.name}-smoke" if smoke else resolved.name)
+    with _bars() as progress:
+        run = run_recipe(resolved, folder, progress=progress)
+    if lacking:
+        typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
+        return run
+    from interdyn.report import write_report
+
+    with _quiet_fonts():
+        write_report(run.path)
+    return run
+
+
+def _lacking() -> MissingExtraError | None:
+    """Return the error for the first package of the report that is not installed."""
+    for package in ("matplotlib", "plotly", "jinja2"):
+        if find_spec(package) is None:
+            return missing_extra(package, "report", "the report")
+    return None
+
+
+def tell(run: "Run") -> None:
+    """Print the verdict of a finished run and where to look."""
+    from interdyn.store import read_summary
+
+    verdict = read_summary(run).get("verdict") or []
+    for sentence in [verdict] if isinstance(verdict, str) else verdict:
+        typer.echo(sentence)
+    page = run.path / "report.html"
+    if page.exists():
+        typer.echo(f"\nLook at: {page}")
+    typer.echo(f"Numbers: {run.path / 'summary.json'}   (interdyn summary {run.path})")
+
+
+@contextmanager
+def _bars() -> Iterator["Callback"]:
+    """Show a bar with the remaining time for each stage; nothing where standard error is not a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks = {stage: bars.add_task(stage, total=None) for stage in ("training", "measuring", "analysing")}
+
+        def update(stage: str, done: int, total: int) -> None:
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Keep matplotlib's note about building its font cache out of the terminal."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

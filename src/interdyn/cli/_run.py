@@ -1,0 +1,24 @@
+"""``interdyn run``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see: interdyn recipes) or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.", show_default=False)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key: section.key=value; can be repeated.", show_default=False),
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
+) -> None:
+    """Do everything a recipe says; an unfinished run of it is continued.
+
+    Example: [bold]interdyn run digits-mlp --out runs/mlp --set training.epochs=50[/bold]
+    """
+    from interdyn.cli._execute import execute, tell
+
+    tell(execute(recipe, out, overrides=set_ or (), smoke=smoke, needs_page=False))

@@ -1,0 +1,108 @@
+"""The order distribution before training, and whether it is a spindle, ruled by medium orders."""
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from jaxtyping import Float
+
+from interdyn.errors import InputError
+
+
+@dataclass(frozen=True)
+class InitialOrders:
+    """The order distribution at the first checkpoint, against the spindle law.
+
+    Attributes
+    ----------
+    is_spindle
+        True when an order between the ends is the strongest and the middle orders, ``n/4 <= k <= 3n/4``, hold at
+        least half of the strength.
+    distance
+        Total variation distance to the spindle law, in ``[0, 1]``.
+    middle_share
+        Share of the strength in the middle orders.
+    mean_order, law_mean_order
+        Mean order measured, and of the law.
+    peak_order, law_peak_order
+        Strongest order measured, and of the law.
+    sentence
+        The same in words.
+    """
+
+    is_spindle: bool
+    distance: float
+    middle_share: float
+    mean_order: float
+    law_mean_order: float
+    peak_order: int
+    law_peak_order: int
+    sentence: str
+
+
+def spindle_law(n_players: int) -> Float[np.ndarray, " orders"]:
+    r"""Return the order distribution of a game whose outputs are independent noise.
+
+    $$p(k) \propto \binom{n}{k}\, 2^{k/2}, \quad k = 1..n$$
+
+    Parameters
+    ----------
+    n_players
+        Number of players ``n``, at least 1.
+
+    Returns
+    -------
+    Share of each order ``1..n``, shape ``(n,)``, sums to 1.
+
+    Raises
+    ------
+    InputError
+        If ``n_players`` is below 1.
+
+    Notes
+    -----
+    An interaction of order ``k`` sums ``2**k`` independent outputs, so its size grows as ``2**(k/2)``. The peak lies
+    near ``0.586 n``. Source: paper, section 4, spindle law.
+
+    Examples
+    --------
+    >>> spindle_law(2).round(3)  # 2 * sqrt(2) : 2
+    array([0.586, 0.414])
+    """
+    if n_players < 1:
+        raise InputError(f"`n_players` must be at least 1; got {n_players}. Pass the number of players of the game.")
+    k = np.arange(1, n_players + 1)
+    weight = np.array([comb(n_players, int(i)) * 2.0 ** (i / 2) for i in k])
+    return np.asarray(weight / weight.sum())
+
+
+def initial_orders(share: Float[np.ndarray, " orders"], *, step: float) -> InitialOrders:
+    """Compare one order distribution, which sums to 1, with the spindle law.
+
+    Examples
+    --------
+    >>> initial_orders(spindle_law(10), step=0).is_spindle
+    True
+    """
+    n = len(share)
+    k, law = np.arange(1, n + 1), spindle_law(n)
+    middle = (k >= n / 4) & (k <= 3 * n / 4)
+    peak, middle_share = int(share.argmax()) + 1, float(share[middle].sum())
+    spindle = 1 < peak < n and middle_share >= 0.5
+    distance = float(0.5 * np.abs(share - law).sum())
+    shape = "form" if spindle else "do not form"
+    sentence = (
+        f"At step {step:g} the orders {shape} a spindle: the strongest is {peak} of {n}, "
+        f"the middle orders hold {middle_share:.0%} of the strength, and the distance to the law of random outputs "
+        f"(total variation) is {distance:.2f}."
+    )
+    return InitialOrders(
+        is_spindle=spindle,
+        distance=distance,
+        middle_share=middle_share,
+        mean_order=float(share @ k),
+        law_mean_order=float(law @ k),
+        peak_order=peak,
+        law_peak_order=int(law.argmax()) + 1,
+        sentence=sentence,
+    )

@@ -1,0 +1,204 @@
+"""Reading recipes: a name of the library or a file, overrides, and errors for people."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from interdyn.errors import RecipeError
+from interdyn.recipes._schema import ExpectedSection, Recipe
+
+_SMOKE_PLAYERS = 8
+
+
+def recipes() -> dict[str, str]:
+    """Return name and description of every recipe in the library.
+
+    Examples
+    --------
+    >>> "digits-cnn" in recipes()
+    True
+    """
+    return {name: tomllib.loads(text)["description"] for name, text in _library()}
+
+
+def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), smoke: bool = False) -> Recipe:
+    """Return a recipe, resolved and checked.
+
+    Parameters
+    ----------
+    source
+        Name of a recipe in the library, or the path of a TOML file.
+    overrides
+        Texts ``section.key=value``; the value is TOML (a bare word counts as text).
+    smoke
+        Scale everything down so that the run takes under 20 seconds; the expected block is dropped.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or a key or value cannot be used; names the nearest that can.
+
+    Examples
+    --------
+    >>> load_recipe("digits-cnn", overrides=["training.epochs=3"]).training.epochs
+    3
+    """
+    tree = _read(source)
+    for override in overrides:
+        _apply(tree, override)
+    recipe = resolve(tree)
+    return _smoke(recipe) if smoke else recipe
+
+
+def resolve(tree: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that plain data describe.
+
+    Raises
+    ------
+    RecipeError
+        If a key or value cannot be used.
+    """
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(_sentence(error)) from None
+
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """Return the clause that helps with a misspelt name: the nearest choice, or all of them.
+
+    Examples
+    --------
+    >>> nearest("epoch", ["epochs", "seed"])
+    'Did you mean `epochs`?'
+    >>> nearest("zzz", ["epochs", "seed"])
+    'Choose one of: epochs, seed.'
+    """
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"Did you mean `{close[0]}`?" if close else f"Choose one of: {', '.join(choices)}."
+
+
+def _library() -> Iterator[tuple[str, str]]:
+    folder = files("interdyn.recipes") / "library"
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".toml"):
+            yield entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    library = dict(_library())
+    if str(source) in library:
+        return tomllib.loads(library[str(source)])
+    try:
+        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(
+            f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
+            f"{nearest(str(source), list(library))} List them: interdyn recipes"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(
+            f"a recipe must be a readable TOML file; got {str(source)!r}: {error}. Correct it there."
+        ) from None
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Set one dotted key of ``tree``."""
+    dotted, equals, text = override.partition("=")
+    path = [part.strip() for part in dotted.split(".")]
+    if not equals or not all(path):
+        raise RecipeError(
+            f"an override needs the form section.key=value; got {override!r}. "
+            "Write for example: --set training.epochs=20"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in path[:-1]:
+        branch = tree.setdefault(part, {})
+        if not isinstance(branch, dict):
+            raise RecipeError(
+                f"an override names a key inside a section; got {override!r}, but `{part}` is a value. "
+                "Write for example: --set training.epochs=20"
+            )
+        tree = branch
+    tree[path[-1]] = value
+
+
+def _smoke(recipe: Recipe) -> Recipe:
+    """Return ``recipe`` scaled to a few seconds."""
+    n, measure = recipe.players.n, recipe.measure
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"n_train": min(recipe.data.n_train or 120, 120)}),
+            "training": recipe.training.model_copy(update={"epochs": min(recipe.training.epochs, 3)}),
+            "checkpoints": recipe.checkpoints.model_copy(update={"count": min(recipe.checkpoints.count, 4)}),
+            "players": recipe.players.model_copy(update={"n": n and min(n, _SMOKE_PLAYERS)}),
+            "measure": measure.model_copy(
+                update={
+                    "test_samples": min(measure.test_samples, 4),
+                    "mislabelled_samples": min(measure.mislabelled_samples, 2),
+                    "tol": max(measure.tol, 1e-2),
+                }
+            ),
+            "analysis": recipe.analysis.model_copy(update={"bootstrap": min(recipe.analysis.bootstrap, 20)}),
+            "expected": ExpectedSection(),
+        }
+    )
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first problem in our own words: needed, got, do."""
+    problems = error.errors(include_url=False, include_context=False)
+    problem = problems[0]
+    keys = _keys_of(problem["loc"])
+    place, got, kind = ".".join(keys), problem.get("input"), problem["type"]
+    if kind == "extra_forbidden":
+        where = f"[{'.'.join(keys[:-1])}]" if keys[:-1] else "a recipe"
+        return f"{where} has no key `{keys[-1]}`; got {got!r} for it. {nearest(keys[-1], _fields_at(keys[:-1]))}"
+    if kind == "missing":
+        return f"a recipe needs the key `{place}`; got none. Add it to the file, or pass --set {place}=VALUE."
+    if kind == "value_error":
+        rule = problem["msg"].removeprefix("Value error, ")
+        return f"[{place}] cannot be used: {rule}; got {got!r}. Correct it, or pass --set {place}.KEY=VALUE."
+    # a key that takes several types has one problem for each of them
+    rules = [_rule(other["type"], other["msg"]) for other in problems if _keys_of(other["loc"]) == keys]
+    return f"`{place}` must be {' or '.join(rules)}; got {got!r}. Correct it, or pass --set {place}=VALUE."
+
+
+def _rule(kind: str, message: str) -> str:
+    """Return what a value must be, from pydantic's message."""
+    if kind in {"model_type", "dict_type"}:
+        return "a table of keys and values"
+    if kind == "string_pattern_mismatch":
+        return "a word of letters, digits, `.`, `_` and `-`"
+    return message.removeprefix("Input should be ").replace("a valid i", "an i").replace("a valid ", "a ")
+
+
+def _keys_of(place: Sequence[Any]) -> list[str]:
+    keys: list[str] = []
+    for part in place:
+        # the first part that is no key of a section, or follows a plain value, still belongs to the place
+        if keys and not _fields_at(keys):
+            break
+        keys.append(str(part))
+    return keys
+
+
+def _fields_at(keys: Sequence[str]) -> list[str]:
+    """Return the keys of the section at the dotted path ``keys``; none if it is not a section."""
+    section: type[BaseModel] = Recipe
+    for key in keys:
+        annotation = section.model_fields[key].annotation if key in section.model_fields else None
+        choices = [annotation, *get_args(annotation)]
+        found = [kind for kind in choices if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not found:
+            return []
+        section = found[0]
+    return list(section.model_fields)

@@ -1,0 +1,254 @@
+"""The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interdyn import store
+from interdyn.errors import IncompleteRunError
+from interdyn.recipes._dataset import Samples, load_samples
+from interdyn.recipes._measuring import Group, choose_groups, interactions, measure_group
+from interdyn.recipes._planted import planted_error
+from interdyn.recipes._schema import Recipe
+from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced, total_steps
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``; stages are ``training`` (steps), ``measuring`` (one unit for
+each group at each checkpoint) and ``analysing``."""
+
+_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) -> store.Run:
+    """Do everything a recipe says, in the folder ``out``; what is there already is not done again.
+
+    Parameters
+    ----------
+    recipe
+        A resolved recipe; see `load_recipe`.
+    out
+        Folder of the run: empty, absent, or an unfinished run of the same recipe, which is continued.
+    progress
+        Called after each training step and each measured group.
+
+    Returns
+    -------
+    The finished run; its summary is in ``summary.json``.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe cannot be run, or the folder holds a run of another recipe.
+    RunError
+        If the folder is something else, or writing fails; what was written before is intact.
+    ModelError
+        If the network returns something unusable, or training diverges.
+
+    Notes
+    -----
+    Killed at any moment it loses at most the checkpoint in work. A second call ends with the same numbers as
+    an uninterrupted one: the order of the data depends on seed and epoch alone, and the optimiser and the
+    random numbers are kept with each checkpoint. Neither global random numbers nor thread counts are changed.
+    """
+    folder = Path(out)
+    samples = load_samples(recipe.data)
+    total = total_steps(recipe.training, len(samples.train_ids))
+    steps = log_spaced(total, recipe.checkpoints.count, first=recipe.checkpoints.first)
+    groups = choose_groups(recipe, samples)
+    with ExitStack() as stack:
+        stack.enter_context(store.writing(folder))
+        run = store.begin_run(folder, recipe.plain(), steps=steps, groups=recipe.groups, environment=environment())
+        if not (folder / "summary.json").exists():
+            _Engine(run, recipe, samples=samples, groups=groups, progress=progress).work()
+    return run
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
+    packages: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "schema": store.SCHEMA,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "packages": packages,
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "device": "cpu",
+    }
+
+
+class _Engine:
+    """One pass over the plan of a run that does whatever is not on disk yet."""
+
+    def __init__(
+        self,
+        run: store.Run,
+        recipe: Recipe,
+        *,
+        samples: Samples,
+        groups: tuple[Group, ...],
+        progress: Progress,
+    ) -> None:
+        self._run, self._recipe, self._samples, self._groups = run, recipe, samples, groups
+        self._progress = progress
+        self._baseline = _baseline(recipe, samples)
+        self._network = build_model(
+            recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=recipe.training.seed
+        )
+
+    def work(self) -> None:
+        """Train and measure checkpoint by checkpoint, then analyse."""
+        trainer = self._resume()
+        for index, step in enumerate(self._run.steps):
+            checkpoint = store.read_checkpoint(self._run, step)
+            if checkpoint is None:
+                checkpoint = self._train(trainer, step)
+            else:
+                self._progress("training", step, self._run.steps[-1])
+            self._measure(checkpoint, index)
+        self._analyse()
+
+    def _resume(self) -> Trainer:
+        """Return training at the newest step from which it can go on, the beginning if there is none."""
+        trainer = Trainer(self._recipe, self._samples)
+        whole = []
+        for step in self._run.steps:
+            if store.read_checkpoint(self._run, step) is None:
+                break
+            whole.append(step)
+        for step in reversed(store.trainer_steps(self._run)):
+            state, checkpoint = store.read_trainer(self._run, step), store.read_checkpoint(self._run, step)
+            if step in whole and state is not None and checkpoint is not None:
+                trainer.restore(step, checkpoint.weights, state=state)
+                break
+        return trainer
+
+    def _train(self, trainer: Trainer, step: int) -> store.Checkpoint:
+        """Train up to ``step`` and keep the network there."""
+        last = self._run.steps[-1]
+        begun = perf_counter()
+        trainer.advance(step, on_step=lambda done: self._progress("training", done, last))
+        trained = perf_counter()
+        losses = trainer.losses()
+        seconds = {"training": trained - begun, "evaluation": perf_counter() - trained}
+        checkpoint = store.Checkpoint(step, trainer.weights(), losses=losses, seconds=seconds)
+        # the checkpoint comes last: where it is, the state of training is too
+        store.write_trainer(self._run, step, trainer.state())
+        store.write_checkpoint(self._run, checkpoint)
+        store.drop_trainers(self._run, before=step)
+        return checkpoint
+
+    def _measure(self, checkpoint: store.Checkpoint, index: int) -> None:
+        """Measure every group at one checkpoint, unless it has been."""
+        load_weights(self._network, checkpoint.weights)
+        units = len(self._run.steps) * len(self._groups)
+        for place, group in enumerate(self._groups):
+            if store.read_measurement(self._run, checkpoint.step, group=group.name) is None:
+                measurement = measure_group(
+                    self._network,
+                    group,
+                    step=checkpoint.step,
+                    section=self._recipe.measure,
+                    baseline=self._baseline,
+                )
+                store.write_measurement(self._run, measurement)
+            self._progress("measuring", index * len(self._groups) + place + 1, units)
+
+    def _analyse(self) -> None:
+        """Read everything back, analyse it, and write the results."""
+        from interdyn.measurement import analyse
+
+        self._progress("analysing", 0, 1)
+        begun = perf_counter()
+        history = store.read_history(self._run)
+        stored = {group.name: self._stored(group.name) for group in self._groups}
+        groups = {
+            name: {
+                "interactions": [interactions(measurement) for measurement in measurements],
+                "sample_ids": measurements[0].sample_ids.tolist(),
+            }
+            for name, measurements in stored.items()
+        }
+        result = analyse(
+            list(self._run.steps),
+            groups,
+            train_loss=[entry["train_loss"] for entry in history],
+            test_loss=[entry["test_loss"] for entry in history],
+            options=self._recipe.analysis.model_dump(),
+        )
+        extra = self._identity() | _accuracies(history)
+        players = self._recipe.players
+        if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
+            final = groups["test"]["interactions"][-1]
+            extra["planted"] = planted_error(final, self._samples.planted)
+        everything = [measurement for measurements in stored.values() for measurement in measurements]
+        extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
+        extra["seconds"] = _seconds(history, everything, analysis=perf_counter() - begun)
+        store.write_results(
+            self._run,
+            summary={**result["summary"], **extra},
+            analysis={**result["analysis"], **self._identity()},
+        )
+        self._progress("analysing", 1, 1)
+
+    def _stored(self, group: str) -> list[store.Measurement]:
+        """Return the measurements of a group at all checkpoints, as they are on disk."""
+        found = []
+        for step in self._run.steps:
+            measurement = store.read_measurement(self._run, step, group=group)
+            if measurement is None:  # removed while the run was going on
+                raise IncompleteRunError(
+                    f"the analysis needs group `{group}` at step {step}; got no whole file of it in "
+                    f"{self._run.path}. Run the same command again; it measures what is missing."
+                )
+            found.append(measurement)
+        return found
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "schema": store.SCHEMA,
+            "recipe": self._run.recipe_name,
+            "config_hash": self._run.config_hash,
+            "version": version("interdyn"),
+        }
+
+
+def _baseline(recipe: Recipe, samples: Samples) -> Tensor | float:
+    baseline = recipe.measure.baseline
+    return samples.mean_input if baseline == "mean" else float(baseline)
+
+
+def _accuracies(history: list[dict[str, Any]]) -> dict[str, list[float]]:
+    names = ("train_accuracy", "test_accuracy")
+    return {name: [entry[name] for entry in history] for name in names if name in history[0]}
+
+
+def _seconds(
+    history: list[dict[str, Any]], measurements: list[store.Measurement], *, analysis: float
+) -> Mapping[str, float]:
+    """Return the wall time of the whole run by part, over all its interruptions."""
+    rest = sum(entry["seconds"]["evaluation"] for entry in history)
+    rest += sum(measurement.seconds["split"] for measurement in measurements)
+    return {
+        "training": sum(entry["seconds"]["training"] for entry in history),
+        "forward_passes": sum(measurement.seconds["forward"] for measurement in measurements),
+        "everything_else": rest + analysis,
+    }

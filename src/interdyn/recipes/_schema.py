@@ -1,0 +1,151 @@
+"""What a recipe may say: one frozen record for each section of the file; unknown keys are refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from interdyn._typing import Solver
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Options = Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelSection(Section):
+    """The network: a registered name or ``module:factory``, and the factory's options."""
+
+    name: str
+    options: Options
+
+
+class DataSection(Section):
+    """The samples: a registered name or ``module:factory``, their division, the share of flipped labels."""
+
+    name: str
+    options: Options
+    seed: Seed = 0
+    test_fraction: Fraction = 0.3
+    n_train: Count | None = None
+    label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    standardise: bool = False
+
+
+class TrainingSection(Section):
+    """The optimiser and how long it runs."""
+
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: NonNegative = 0.0
+    batch_size: Count = 32
+    epochs: Count
+    seed: Seed = 0
+
+
+class CheckpointsSection(Section):
+    """When the network is kept: step 0, then log-spaced steps from ``first`` to the end of training."""
+
+    count: Annotated[int, Field(ge=2)] = 16
+    first: Count = 1
+
+
+class PlayersSection(Section):
+    """The players: which parts of an input are masked together, and which of them are drawn."""
+
+    kind: Literal["patches", "columns"]
+    rows: Count | None = None
+    cols: Count | None = None
+    central: list[Count] | None = None
+    groups: list[list[Annotated[int, Field(ge=0)]]] | None = None
+    n: Count | None = None
+    seed: Seed = 0
+    others: Literal["keep", "mask"] = "keep"
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> "PlayersSection":
+        if self.kind == "patches" and (self.rows is None or self.cols is None or self.groups is not None):
+            raise ValueError("patches need `rows` and `cols`, and have no `groups`")
+        if self.central is not None and len(self.central) != 2:
+            raise ValueError("`central` needs two numbers, rows and columns")
+        if self.kind == "columns" and any(x is not None for x in (self.rows, self.cols, self.central)):
+            raise ValueError("columns have no `rows`, `cols` and `central`")
+        return self
+
+
+class MeasureSection(Section):
+    """Which samples are measured, and how."""
+
+    test_samples: Count = 24
+    mislabelled_samples: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+    layer: str | None = None
+    baseline: Literal["mean"] | float = "mean"
+    output: Literal["log-odds", "logit", "log-probability", "loss", "regression"] = "log-odds"
+    noise_bound: NonNegative = 0.02
+    solver: Solver = "admm"
+    tol: Positive = 1e-3
+    max_iter: Count | None = None
+    batch_size: Count | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _fits_layer(self) -> "MeasureSection":
+        if self.layer is not None and self.baseline == "mean":
+            raise ValueError("with a `layer`, `baseline` must be a number, since it is that of the layer's output")
+        return self
+
+
+class AnalysisSection(Section):
+    """How interactions become phases and a fit."""
+
+    salience: Positive = 0.03
+    bootstrap: Count = 500
+    seed: Seed = 0
+
+
+class ExpectedSection(Section):
+    """What `verify` checks in the finished run; a key that is absent is not checked."""
+
+    spindle: bool | None = None
+    start_mean_order_min: float | None = None
+    mean_order_fall_min: float | None = None
+    mean_order_rise_min: float | None = None
+    boundary: bool | None = None
+    phase_2_distance_max: float | None = None
+    noise_rank_correlation_max: float | None = None
+    loss_gap_growth_min: float | None = None
+    train_accuracy_min: float | None = None
+    solver_gap_max: float | None = None
+    planted_error_max: float | None = None
+
+
+class Recipe(Section):
+    """A whole recipe, resolved: every key has its value."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    model: ModelSection
+    data: DataSection
+    training: TrainingSection
+    checkpoints: CheckpointsSection = CheckpointsSection()
+    players: PlayersSection
+    measure: MeasureSection = MeasureSection()
+    analysis: AnalysisSection = AnalysisSection()
+    expected: ExpectedSection = ExpectedSection()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the recipe as plain data that TOML can hold; absent keys are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of samples that are measured."""
+        return ("test", "mislabelled") if self.measure.mislabelled_samples else ("test",)

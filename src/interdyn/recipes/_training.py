@@ -1,0 +1,209 @@
+"""Training that can stop at any checkpoint and go on from the disk with the same numbers, bit for bit."""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from interdyn.errors import ModelError
+from interdyn.recipes._dataset import Samples
+from interdyn.recipes._options import call_factory
+from interdyn.recipes._registry import find_model
+from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
+
+_ROWS = 2048  # inputs per forward pass when losses are taken
+
+
+def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
+    """Return ``count`` steps: 0, and log-spaced ones from ``first`` to ``total``, each once.
+
+    Where there are fewer than ``count`` steps, all of them.
+
+    Examples
+    --------
+    >>> log_spaced(100, 6)
+    (0, 1, 3, 10, 32, 100)
+    >>> log_spaced(100, 6, first=10)
+    (0, 10, 18, 32, 56, 100)
+    >>> log_spaced(3, 16)
+    (0, 1, 2, 3)
+    """
+    first = min(first, total)
+    kept: list[int] = []
+    points = count - 1
+    while len(kept) < min(count - 1, total - first + 1):  # neighbours round to one step: ask for more points
+        kept = sorted({round(step) for step in np.geomspace(first, total, points)} if points > 1 else {total})
+        points += 1
+    while len(kept) > count - 1:  # one point more can add two steps; both ends stay
+        kept.pop(-2)
+    return (0, *kept)
+
+
+def build_model(section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int) -> nn.Module:
+    """Return the network of a recipe with its first weights; the global random numbers are left as they were.
+
+    Raises
+    ------
+    RecipeError
+        If the network or an option is unknown.
+    ModelError
+        If the factory does not return a network.
+    """
+    factory = find_model(section.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
+    if not isinstance(network, nn.Module):
+        raise ModelError(
+            f"the model {section.name!r} must be a `torch.nn.Module`; got {type(network).__name__}. "
+            "Return a network from the factory."
+        )
+    return network
+
+
+def total_steps(section: TrainingSection, n_train: int) -> int:
+    """Return the number of optimiser steps of a whole training."""
+    return section.epochs * math.ceil(n_train / section.batch_size)
+
+
+class Trainer:
+    """A network in training.
+
+    Parameters
+    ----------
+    recipe
+        What to train and how.
+    samples
+        The data.
+
+    Attributes
+    ----------
+    step
+        Optimiser steps done so far.
+    network
+        The network; do not change it.
+    """
+
+    def __init__(self, recipe: Recipe, samples: Samples) -> None:
+        section = recipe.training
+        self.step = 0
+        self.network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=section.seed)
+        self._section, self._samples = section, samples
+        self._optimiser = _optimiser(self.network, section)
+        self._random = torch.Generator().manual_seed(section.seed).get_state()  # dropout and the like
+
+    def advance(self, to: int, *, on_step: Callable[[int], None] | None = None) -> None:
+        """Train until ``to`` optimiser steps are done; the global random numbers are left as they were."""
+        samples, size = self._samples, self._section.batch_size
+        per_epoch = math.ceil(len(samples.train_ids) / size)
+        self.network.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            while self.step < to:
+                epoch, batch = divmod(self.step, per_epoch)
+                order = _order(samples.train_ids, seed=self._section.seed, epoch=epoch)
+                for start in islice(range(0, len(order), size), batch, batch + to - self.step):
+                    self._update(order[start : start + size])
+                    if on_step is not None:
+                        on_step(self.step)
+            self._random = torch.get_rng_state()
+
+    def _update(self, ids: Int[np.ndarray, " batch"]) -> None:
+        chosen = torch.from_numpy(ids)
+        self._optimiser.zero_grad()
+        loss = _loss(self.network(self._samples.inputs[chosen]), self._samples.given[chosen], self._samples)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.step += 1
+
+    def losses(self) -> dict[str, float]:
+        """Return loss (and accuracy of a classifier) on training and test samples, in eval mode.
+
+        Training losses are on the labels given in training, test losses on the true ones.
+
+        Raises
+        ------
+        ModelError
+            If the training loss is not finite any more.
+        """
+        samples = self._samples
+        out = _evaluate(self.network, samples, samples.train_ids, samples.given, "train")
+        out |= _evaluate(self.network, samples, samples.test_ids, samples.targets, "test")
+        if not math.isfinite(out["train_loss"]):
+            raise ModelError(
+                f"training must keep the loss finite; got {out['train_loss']} at step {self.step}. "
+                f"Lower the learning rate: --set training.learning_rate={self._section.learning_rate / 10:g}"
+            )
+        return out
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return a copy of parameters and buffers by name."""
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what resuming needs besides the weights: the optimiser's tensors and the random numbers."""
+        arrays = {"random": self._random.numpy()}
+        for index, entries in self._optimiser.state_dict()["state"].items():
+            for key, value in entries.items():
+                if value is not None:
+                    arrays[f"optimiser.{index}.{key}"] = torch.as_tensor(value).cpu().numpy().copy()
+        return arrays
+
+    def restore(self, step: int, weights: Mapping[str, np.ndarray], *, state: Mapping[str, np.ndarray]) -> None:
+        """Go back to ``step``, given what `weights` and `state` returned there."""
+        load_weights(self.network, weights)
+        self._random = torch.from_numpy(state["random"].copy())
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, array in state.items():
+            if name.startswith("optimiser."):
+                _, index, key = name.split(".", 2)
+                entries.setdefault(int(index), {})[key] = torch.from_numpy(array.copy())
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": entries, "param_groups": groups})
+        self.step = step
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Put stored weights into ``network``."""
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+
+
+def _optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
+    shared: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay}
+    if section.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=section.momentum, **shared)
+    return torch.optim.Adam(network.parameters(), betas=(section.momentum, 0.999), **shared)
+
+
+def _order(ids: Int[np.ndarray, " train"], *, seed: int, epoch: int) -> Int[np.ndarray, " train"]:
+    """Return the training samples in the order of one epoch; it depends on seed and epoch alone."""
+    return np.random.default_rng([seed, epoch]).permutation(ids)
+
+
+def _loss(output: Tensor, targets: Tensor, samples: Samples) -> Tensor:
+    wanted = (len(targets), samples.n_outputs)
+    if tuple(output.shape) != wanted:
+        raise ModelError(
+            f"the model must return an output of shape {wanted}, samples and classes; "
+            f"got {tuple(output.shape)}. Correct its `forward`."
+        )
+    if samples.n_classes is None:
+        return nn.functional.mse_loss(output.squeeze(-1), targets)
+    return nn.functional.cross_entropy(output, targets)
+
+
+@torch.no_grad()
+def _evaluate(network: nn.Module, samples: Samples, ids: np.ndarray, targets: Tensor, name: str) -> dict[str, float]:
+    network.eval()
+    chosen = torch.from_numpy(ids)
+    output = torch.cat([network(samples.inputs[rows]) for rows in torch.split(chosen, _ROWS)]).double()
+    wanted = targets[chosen] if samples.n_classes else targets[chosen].double()
+    out = {f"{name}_loss": float(_loss(output, wanted, samples))}
+    if samples.n_classes:
+        out[f"{name}_accuracy"] = float((output.argmax(dim=-1) == wanted).double().mean())
+    return out

@@ -1,0 +1,1 @@
+"""Built-in networks; a new file here with a factory under ``@model("name")`` adds one."""

@@ -1,0 +1,129 @@
+"""Which interactions count: the threshold, by three rules."""
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interdyn.errors import InputError, NonFiniteError
+from interdyn.values import Interactions
+
+SalienceRule: TypeAlias = Literal["mean-effect", "max", "absolute"]
+"""What the threshold is a part of: the mean effect of the input, the strongest interaction, or nothing."""
+
+DEFAULT_SALIENCE = 0.03
+"""Part of the mean effect below which an interaction does not count (paper, section 4)."""
+
+
+def output_range(interactions: Interactions) -> Float[Tensor, "*batch"]:
+    r"""Return the effect of the whole input, $|v(N) - v(\emptyset)|$, of each table.
+
+    Both outputs are rebuilt from the interactions and their residual, so no value table is needed.
+
+    Examples
+    --------
+    >>> zeros = torch.zeros(4, dtype=torch.float64)
+    >>> one = torch.tensor(0.0, dtype=torch.float64)
+    >>> i_and = torch.tensor([5.0, 1.0, 2.0, -4.0], dtype=torch.float64)
+    >>> found = Interactions(i_and, zeros, "", residual=zeros, objective=one, gap=one, status="", noise_bound=one)
+    >>> output_range(found)
+    tensor(1., dtype=torch.float64)
+    """
+    i_and, i_or, residual = interactions.i_and, interactions.i_or, interactions.residual
+    # the constant is in both outputs and cancels; the empty set meets nothing
+    gain = i_and[..., 1:].sum(-1) + i_or[..., 1:].sum(-1) + residual[..., -1] - residual[..., 0]
+    return gain.abs()
+
+
+def salience_threshold(
+    interactions: Interactions, *, salience: float | None = None, rule: SalienceRule = "mean-effect"
+) -> Float[Tensor, "*batch"]:
+    r"""Return the threshold of each table: an interaction counts when $|I(S)| \ge \tau$.
+
+    $$\tau = 0.03\, \mathbb{E}_x |v(x) - v(\emptyset)|$$
+
+    Parameters
+    ----------
+    interactions
+        One table or a batch; the mean runs over all tables of the batch.
+    salience
+        The factor; by default 0.03 for ``"mean-effect"`` and 0.05 for ``"max"``. For ``"absolute"`` it is the
+        threshold itself, in the unit of the interactions, and must be given.
+    rule
+        ``"mean-effect"``: a part of the mean effect over the batch, the same number for all its tables;
+        ``"max"``: a part of the strongest interaction of each table, the constant left out;
+        ``"absolute"``: the number given.
+
+    Returns
+    -------
+    One non-negative number per table, in the unit of the interactions.
+
+    Raises
+    ------
+    InputError
+        For an unknown rule, a negative ``salience``, ``"absolute"`` without one, or a batch without tables.
+    NonFiniteError
+        When interactions or residual hold NaN or infinity.
+
+    Notes
+    -----
+    Source: paper, section 4 (mean effect); ``0.05 max|I|`` is older practice of the same laboratory.
+
+    Examples
+    --------
+    >>> zeros = torch.zeros(4, dtype=torch.float64)
+    >>> one = torch.tensor(0.0, dtype=torch.float64)
+    >>> i_and = torch.tensor([5.0, 1.0, 2.0, -4.0], dtype=torch.float64)
+    >>> found = Interactions(i_and, zeros, "", residual=zeros, objective=one, gap=one, status="", noise_bound=one)
+    >>> salience_threshold(found), salience_threshold(found, rule="max")
+    (tensor(0.0300, dtype=torch.float64), tensor(0.2000, dtype=torch.float64))
+    """
+    factor = _factor(salience, rule)
+    if 0 in interactions.batch_shape:
+        raise InputError(
+            f"at least one table is needed; got a batch of shape {interactions.batch_shape}. Measure some samples."
+        )
+    if rule == "mean-effect":
+        effect = output_range(interactions)
+        tau = factor * effect.mean().expand(effect.shape)
+    elif rule == "max":
+        strongest = torch.maximum(interactions.i_and.abs(), interactions.i_or.abs())[..., 1:]
+        tau = factor * strongest.amax(-1) if strongest.shape[-1] else strongest.sum(-1)
+    else:
+        tau = torch.full_like(interactions.i_and[..., 0], factor)
+    if not (interactions.i_and.isfinite().all() and interactions.i_or.isfinite().all() and tau.isfinite().all()):
+        raise NonFiniteError(
+            "interactions and residual must be finite; got NaN or infinity among them. "
+            "Check the value table that they come from."
+        )
+    return tau
+
+
+def _factor(salience: float | None, rule: str) -> float:
+    defaults = {"mean-effect": DEFAULT_SALIENCE, "max": 0.05, "absolute": None}
+    if rule not in defaults:
+        raise InputError(f"`salience_rule` must be one of {', '.join(map(repr, defaults))}; got {rule!r}. Choose one.")
+    factor = defaults[rule] if salience is None else salience
+    if factor is None:
+        raise InputError(
+            "the rule 'absolute' needs a threshold in the unit of the interactions; got none. "
+            "Pass it, for example `salience=0.1`."
+        )
+    if not (math.isfinite(factor) and factor >= 0):
+        raise InputError(f"`salience` must be 0 or more and finite; got {factor}. Pass for example {DEFAULT_SALIENCE}.")
+    return factor
+
+
+def is_salient(
+    table: Float[Tensor, "*batch subsets"], threshold: Float[Tensor, "*batch"]
+) -> Bool[Tensor, "*batch subsets"]:
+    """Return where ``|table| >= threshold``; what is exactly zero never counts, even at threshold 0.
+
+    Examples
+    --------
+    >>> is_salient(torch.tensor([0.5, -2.0, 0.0]), torch.tensor(1.0))
+    tensor([False,  True, False])
+    """
+    return (table.abs() >= threshold[..., None]) & (table != 0)

@@ -1,0 +1,201 @@
+"""What a run holds for each step: the network, the state of its training, the measurements."""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interdyn.errors import StorageError
+from interdyn.store._files import read_arrays, read_header, write_arrays
+from interdyn.store._run import VERSION, Run, check_inside
+
+_STEP = re.compile(r"step_(\d+)\.safetensors")
+_TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network at one step, with its losses there.
+
+    Attributes
+    ----------
+    step
+        Optimiser step; 0 is the network before training.
+    weights
+        Parameters and buffers by name, as in a ``state_dict``.
+    losses
+        ``train_loss``, ``test_loss`` and, for a classifier, ``train_accuracy``, ``test_accuracy``.
+    seconds
+        Wall time since the checkpoint before: ``training``, ``evaluation``.
+    """
+
+    step: int
+    weights: Mapping[str, np.ndarray]
+    losses: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The tables of one group of samples at one step.
+
+    Attributes
+    ----------
+    step, group
+        Optimiser step; name of the group of samples.
+    v, i_and, i_or
+        Value tables and interactions, float64, shape ``(samples, 2**n)``; the residual follows from them.
+    objective, gap, noise_bound
+        See `values.Interactions`; float64, shape ``(samples,)``.
+    sample_ids
+        Indices into the data set, shape ``(samples,)``.
+    status
+        One sentence for each sample.
+    unit
+        Unit of ``v``.
+    settings
+        Options of the split; plain data.
+    forward_passes, seconds
+        Cost: masked inputs given to the network; wall time by part (``forward``, ``split``).
+    """
+
+    step: int
+    group: str
+    v: Float[np.ndarray, "samples subsets"]
+    i_and: Float[np.ndarray, "samples subsets"]
+    i_or: Float[np.ndarray, "samples subsets"]
+    objective: Float[np.ndarray, " samples"]
+    gap: Float[np.ndarray, " samples"]
+    noise_bound: Float[np.ndarray, " samples"]
+    sample_ids: Int[np.ndarray, " samples"]
+    status: tuple[str, ...] = ()
+    unit: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    forward_passes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def _path(run: Run, folder: str, step: int, group: str = "") -> Path:
+    return run.path / folder / f"step_{step:08d}{'.' if group else ''}{group}.safetensors"
+
+
+def _identity(run: Run, step: int) -> dict[str, Any]:
+    return {"step": step, "config_hash": run.config_hash, "version": VERSION}
+
+
+def _belongs(run: Run, step: int, header: Mapping[str, Any]) -> bool:
+    return header.get("step") == step and header.get("config_hash") == run.config_hash
+
+
+def write_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; users open it with ``safetensors.torch.load_file``.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses, or the step is not in the run's plan.
+    """
+    check_inside(run, checkpoint.step)
+    header = _identity(run, checkpoint.step) | {
+        "losses": dict(checkpoint.losses),
+        "seconds": dict(checkpoint.seconds),
+    }
+    write_arrays(_path(run, "checkpoints", checkpoint.step), checkpoint.weights, header=header)
+
+
+def read_checkpoint(run: Run, step: int) -> Checkpoint | None:
+    """Return the checkpoint of ``step``, or None where the run has no whole one."""
+    found = read_arrays(_path(run, "checkpoints", step))
+    if found is None or not _belongs(run, step, found[1]):
+        return None
+    weights, header = found
+    return Checkpoint(step=step, weights=weights, losses=header["losses"], seconds=header["seconds"])
+
+
+def read_history(run: Run) -> list[dict[str, Any]]:
+    """Return step, losses and seconds of every checkpoint the run has by now; no weights are read."""
+    history = []
+    for step in run.steps:
+        header = read_header(_path(run, "checkpoints", step))
+        if header is not None and _belongs(run, step, header):
+            history.append({"step": step, **header["losses"], "seconds": header["seconds"]})
+    return history
+
+
+def write_trainer(run: Run, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the state of training at ``step`` (optimiser, random numbers).
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses, or the step is not in the run's plan.
+    """
+    check_inside(run, step)
+    write_arrays(_path(run, "trainer", step), arrays, header=_identity(run, step))
+
+
+def read_trainer(run: Run, step: int) -> dict[str, np.ndarray] | None:
+    """Return the state of training at ``step``, or None where the run has no whole one."""
+    found = read_arrays(_path(run, "trainer", step))
+    return None if found is None or not _belongs(run, step, found[1]) else found[0]
+
+
+def trainer_steps(run: Run) -> list[int]:
+    """Return the steps whose state of training is on disk, ascending."""
+    names = ((run.path / "trainer").glob("step_*")) if (run.path / "trainer").is_dir() else ()
+    return sorted(int(match[1]) for name in names if (match := _STEP.fullmatch(name.name)))
+
+
+def drop_trainers(run: Run, *, before: int) -> None:
+    """Remove the states of training older than step ``before``; only the newest serves to resume."""
+    for step in trainer_steps(run):
+        if step < before:
+            with suppress(OSError):  # it only takes room
+                _path(run, "trainer", step).unlink()
+
+
+def write_measurement(run: Run, measurement: Measurement) -> None:
+    """Append the tables of one group of samples at one step.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses, or step or group are not in the run's plan.
+    """
+    check_inside(run, measurement.step)
+    if measurement.group not in run.groups:
+        raise StorageError(f"`group` must be one of {list(run.groups)}; got {measurement.group!r}.")
+    header = _identity(run, measurement.step) | {
+        "group": measurement.group,
+        "status": list(measurement.status),
+        "unit": measurement.unit,
+        "settings": json.loads(json.dumps(dict(measurement.settings), default=str)),
+        "forward_passes": measurement.forward_passes,
+        "seconds": dict(measurement.seconds),
+    }
+    arrays = {name: getattr(measurement, name) for name in _TABLES}
+    write_arrays(_path(run, "measurements", measurement.step, measurement.group), arrays, header=header)
+
+
+def read_measurement(run: Run, step: int, *, group: str) -> Measurement | None:
+    """Return the tables of ``group`` at ``step``, or None where the run has no whole file of them."""
+    found = read_arrays(_path(run, "measurements", step, group))
+    if found is None or not _belongs(run, step, found[1]):
+        return None
+    arrays, header = found
+    return Measurement(
+        step=step,
+        group=group,
+        status=tuple(header["status"]),
+        unit=header["unit"],
+        settings=header["settings"],
+        forward_passes=header["forward_passes"],
+        seconds=header["seconds"],
+        **{name: arrays[name] for name in _TABLES},
+    )

@@ -1,0 +1,70 @@
+"""The end of a run: its summary and its analysis."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from interdyn.errors import IncompleteRunError
+from interdyn.store._atomic import write_json
+from interdyn.store._files import check_schema, read_header
+from interdyn.store._run import Run
+
+
+def write_results(run: Run, *, summary: Mapping[str, Any], analysis: Mapping[str, Any]) -> None:
+    """Write ``analysis.json`` and then ``summary.json``, whose presence says that the run is complete.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses.
+    """
+    write_json(run.path / "analysis.json", analysis)
+    write_json(run.path / "summary.json", summary)
+
+
+def read_summary(run: Run) -> dict[str, Any]:
+    """Return the summary of a complete run.
+
+    Raises
+    ------
+    IncompleteRunError
+        If the run has not come to its end; says how far it is and the command that finishes it.
+    SchemaError
+        If a newer version of this package wrote it.
+    """
+    return _read(run, "summary.json")
+
+
+def read_analysis(run: Run) -> dict[str, Any]:
+    """Return the analysis of a complete run: the details behind the summary.
+
+    Raises
+    ------
+    IncompleteRunError
+        If the run has not come to its end; says how far it is and the command that finishes it.
+    SchemaError
+        If a newer version of this package wrote it.
+    """
+    return _read(run, "analysis.json")
+
+
+def _read(run: Run, name: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((run.path / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IncompleteRunError(
+            f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has "
+            f"{_progress(run)}. Finish it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
+        ) from error
+    check_schema(content.get("schema"), run.path / name)
+    return content
+
+
+def _progress(run: Run) -> str:
+    folder = Path(run.path) / "measurements"
+    measured = sum(
+        all(read_header(folder / f"step_{step:08d}.{group}.safetensors") is not None for group in run.groups)
+        for step in run.steps
+    )
+    return f"{measured} of {len(run.steps)} checkpoints measured"

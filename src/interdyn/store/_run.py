@@ -1,0 +1,175 @@
+"""The identity of a run directory: which recipe, which plan, written by which version."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from interdyn.errors import IncompleteRunError, NotARunError, RecipeError, StorageError
+from interdyn.store._atomic import write_atomic, write_json
+from interdyn.store._files import SCHEMA, check_schema
+
+KIND = "interdyn-run"
+VERSION = version("interdyn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    recipe_name
+        Name of the recipe.
+    config_hash
+        SHA-256 of the resolved recipe; see `config_hash`.
+    steps
+        The planned checkpoints, ascending optimiser steps.
+    groups
+        The planned groups of samples.
+    created
+        Date and time, UTC, ISO 8601.
+    version
+        Version of this package that began the run.
+    """
+
+    path: Path
+    recipe_name: str
+    config_hash: str
+    steps: tuple[int, ...]
+    groups: tuple[str, ...]
+    created: str
+    version: str
+
+
+def config_hash(recipe: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a resolved recipe; the order of its keys does not matter.
+
+    Examples
+    --------
+    >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def begin_run(
+    path: Path,
+    recipe: Mapping[str, Any],
+    *,
+    steps: Sequence[int],
+    groups: Sequence[str],
+    environment: Mapping[str, Any],
+) -> Run:
+    """Open the run in ``path``, or begin one there; call it inside `writing`.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds a run of another recipe.
+    NotARunError, SchemaError
+        If the identity of the run cannot be read, or a newer version of this package wrote it.
+    StorageError
+        If the file system refuses.
+    """
+    if (path / "run.json").exists():
+        run = open_run(path)
+        if run.config_hash != config_hash(recipe):
+            keys = ", ".join(f"`{key}`" for key in _differences(read_recipe(run), recipe)[:3])
+            raise RecipeError(
+                f"continuing the run in {path} needs the recipe it began with; "
+                f"got one that differs in {keys}. Choose another folder with --out."
+            )
+        return run
+    # run.json comes last: it is what makes the folder a run
+    write_atomic(path / "recipe.toml", tomli_w.dumps(recipe).encode())
+    write_json(path / "env.json", environment)
+    identity = {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "recipe_name": recipe["name"],
+        "config_hash": config_hash(recipe),
+        "steps": [int(step) for step in steps],
+        "groups": list(groups),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": VERSION,
+    }
+    write_json(path / "run.json", identity)
+    return open_run(path)
+
+
+def open_run(path: Path) -> Run:
+    """Return the run in ``path``.
+
+    Raises
+    ------
+    NotARunError
+        If ``path`` is not a run directory.
+    SchemaError
+        If a newer version of this package wrote it.
+    """
+    try:
+        identity = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        if identity["kind"] != KIND:
+            raise KeyError(KIND)
+        check_schema(identity["schema"], path)
+        return Run(
+            path=path,
+            recipe_name=identity["recipe_name"],
+            config_hash=identity["config_hash"],
+            steps=tuple(identity["steps"]),
+            groups=tuple(identity["groups"]),
+            created=identity["created"],
+            version=identity["version"],
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        what = "no such folder" if not path.exists() else "no readable `run.json` of interdyn in it"
+        raise NotARunError(
+            f"a run directory was needed; got {path}: {what}. Make one: interdyn demo --out {path}"
+        ) from error
+
+
+def read_recipe(run: Run) -> dict[str, Any]:
+    """Return the resolved recipe of a run, as plain data.
+
+    Raises
+    ------
+    IncompleteRunError
+        If the file is missing or damaged.
+    """
+    try:
+        return tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise IncompleteRunError(
+            f"a run holds its recipe in `recipe.toml`; got none that can be read in {run.path}. "
+            "Begin again in another folder: interdyn run RECIPE --out DIR"
+        ) from error
+
+
+def check_inside(run: Run, step: int) -> None:
+    """Refuse a step that the run's plan does not have."""
+    if step not in run.steps:
+        raise StorageError(f"step {step} must be one of the run's checkpoints; got the plan {list(run.steps)}.")
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys in which two recipes differ."""
+    a, b = dict(_flat(old)), dict(_flat(new))
+    return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,223 @@
+"""The noise level of each checkpoint: the theory's order distribution against the measured one."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from interdyn.errors import InputError, ShapeError
+from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
+from interdyn.spectra._bootstrap import check_strength, share
+from interdyn.theory._expected import distribution_by_level, target_weights
+from interdyn.theory._nulls import nearest_tilt
+from interdyn.theory._search import Match, interval, match, resample, total_variation
+from interdyn.theory._sentences import describe
+from interdyn.values import Interactions
+
+
+@dataclass(frozen=True)
+class NoiseFit:
+    """The theory's nearest noise level at each step, how near it comes, and how near simpler explanations come.
+
+    All arrays have one entry per step; NaN where nothing is salient. Distances are total variation
+    distances between distributions over orders, 0 to 1.
+
+    Attributes
+    ----------
+    noise_var, noise_var_low, noise_var_high
+        The paper's ``sigma**2`` that comes nearest, with a bootstrap interval over samples.
+    tv_distance, tv_low, tv_high
+        Its distance, with a bootstrap interval (the level is searched anew in every draw).
+    tv_null_sigma0
+        Distance of the theory without noise.
+    tv_null_tilt, tilt
+        Distance of the nearest ``q_k ~ p_k exp(tilt * k)``, ``p`` the order distribution of ``w*``, and its ``tilt``.
+    distribution
+        The theory's order distribution at ``noise_var``, shape ``(steps, n orders)``.
+    described
+        Whether the regression view describes the step: distance within ``tv_bound``, and not phase 1.
+    sentence
+        The same in words, one entry per step.
+    empty_effect
+        Distance with the other choice for the empty set, at its own nearest level, minus ``tv_distance``.
+    level, tv_bound
+        Nominal coverage of the intervals; the bound on the distance.
+    """
+
+    noise_var: Float[np.ndarray, " steps"]
+    noise_var_low: Float[np.ndarray, " steps"]
+    noise_var_high: Float[np.ndarray, " steps"]
+    tv_distance: Float[np.ndarray, " steps"]
+    tv_low: Float[np.ndarray, " steps"]
+    tv_high: Float[np.ndarray, " steps"]
+    tv_null_sigma0: Float[np.ndarray, " steps"]
+    tv_null_tilt: Float[np.ndarray, " steps"]
+    tilt: Float[np.ndarray, " steps"]
+    distribution: Float[np.ndarray, "steps orders"]
+    described: Bool[np.ndarray, " steps"]
+    sentence: tuple[str, ...]
+    empty_effect: Float[np.ndarray, " steps"]
+    level: float
+    tv_bound: float
+
+    def __repr__(self) -> str:
+        known = ~np.isnan(self.noise_var)
+        spread = ""
+        if known.any():
+            noise, tv = self.noise_var[known], self.tv_distance[known]
+            spread = f", noise_var in [{noise.min():.2g}, {noise.max():.2g}], tv in [{tv.min():.3f}, {tv.max():.3f}]"
+        return f"NoiseFit(steps={len(known)}, described={int(self.described.sum())}{spread})"
+
+
+def fit_noise(
+    final: Interactions,
+    strength: Float[np.ndarray, "steps samples orders"],
+    *,
+    steps: Float[np.ndarray, " steps"] | None = None,
+    boundary_step: float | None = None,
+    noise_levels: Float[np.ndarray, " levels"] | None = None,
+    salience: float | None = None,
+    salience_rule: SalienceRule = "mean-effect",
+    empty: Literal["zero", "value"] = "zero",
+    tv_bound: float = 0.15,
+    level: float = 0.9,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> NoiseFit:
+    r"""Return, for each step, the noise level at which the theory comes nearest to what was measured.
+
+    $$\hat\sigma^2_t = \arg\min_{\sigma^2} \tfrac12 \sum_k |p_t(k) - p_{theo}(k; \sigma^2)|$$
+
+    Parameters
+    ----------
+    final
+        Interactions of the final network, shape ``(samples, 2**n)``; its salient ones are ``w*``.
+    strength
+        Measured salient strength of orders ``1..n`` of the same samples in the same order, shape
+        ``(steps, samples, n)``: `OrderSpectrum.strength` of all steps, stacked, in the unit of the output.
+    steps, boundary_step
+        Number of each step, and the step at which phase 2 starts. Steps before it are said to be not described: the
+        theory is about phase 2. Without a boundary all steps are judged by their distance alone.
+    noise_levels
+        Levels to search, positive and ascending; by default `default_levels` and, around the nearest, finer ones.
+    salience, salience_rule
+        Threshold on ``final``, the one that ``strength`` was measured with. The theory's own threshold is
+        ``0.03 |v_theo - w_{}|`` of each sample; ``salience`` replaces the 0.03 under ``"mean-effect"``.
+    empty
+        Entry of the empty set in ``w*``: see `target_weights`.
+    tv_bound
+        Largest distance at which a step counts as described.
+    level, n_bootstrap, seed
+        Coverage of the intervals, number and seed of the draws of samples.
+
+    Raises
+    ------
+    ShapeError
+        If ``final`` has no sample axis, or samples, orders or steps do not agree.
+    InputError
+        For an option that cannot be used, or a boundary without ``steps``.
+    NonFiniteError
+        If an input holds NaN or infinity.
+
+    Notes
+    -----
+    The distance is a rough function of the level, because of the threshold: all levels are tried. Ties go to the
+    smallest noise. The theory's strength is computed once for each level and sample, so a draw costs no transform;
+    outside the finer levels an interval is as coarse as the grid, a sixth of a decade. Intervals are stretched to
+    contain their estimate (a least distance is biased upwards by resampling). Cost: twice some 300 levels of
+    ``O(n 2**n)`` per sample and kind, for 20 samples at n = 10 about a second. Oracle: known worlds in
+    ``tests/test_theory.py``, made with dense matrices. Source: paper, section 5; distance, intervals and nulls
+    are ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from interdyn.theory import strength_by_level, target_weights
+    >>> zeros, one = torch.zeros(1, 8, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    >>> i_and = torch.tensor([[0.0, 1, 1, 2, 1, 0, 0, 3]], dtype=torch.float64)
+    >>> found = Interactions(i_and, zeros, "", residual=zeros, objective=one, gap=one, status="", noise_bound=one)
+    >>> measured = strength_by_level(target_weights(found), np.array([1e-1, 1e-2]))
+    >>> fit_noise(found, measured, n_bootstrap=10).noise_var.round(2)
+    array([0.1 , 0.01])
+    """
+    strength, steps = _check(final, strength, steps, boundary_step)
+    if not (0 < level < 1 and n_bootstrap >= 1 and 0 <= tv_bound <= 1):
+        raise InputError(
+            "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
+            f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
+        )
+    chosen, other = (
+        target_weights(final, salience=salience, salience_rule=salience_rule, empty=choice)
+        for choice in (empty, "value" if empty == "zero" else "zero")
+    )
+    own = salience if salience_rule == "mean-effect" and salience is not None else DEFAULT_SALIENCE
+    measured = share(strength.mean(axis=1))
+    found = match(chosen, measured, noise_levels=noise_levels, salience=own)
+    w_strength = sum_by_order(chosen.i_and.abs() + chosen.i_or.abs())[..., 1:].cpu().numpy()
+    tilt, tv_tilt = nearest_tilt(measured, share(w_strength.mean(axis=0)))
+    columns = _with_intervals(found, strength, level=level, n_bootstrap=n_bootstrap, seed=seed) | {
+        "tv_null_sigma0": total_variation(measured, distribution_by_level(chosen, np.zeros(1), salience=own)),
+        "tv_null_tilt": tv_tilt,
+    }
+    claims = {
+        "step": steps,
+        "is_final": np.isclose(strength, w_strength, rtol=1e-9, atol=0).all(axis=(1, 2)),
+        "at_low": found.nearest == 0,
+        "at_high": found.nearest == len(found.levels) - 1,
+    }
+    told = [
+        describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
+        for t in range(len(strength))
+    ]
+    distribution = share(found.expected.mean(axis=1))[found.nearest]
+    return NoiseFit(
+        **columns,
+        tilt=tilt,
+        distribution=np.where(np.isnan(found.distance)[:, None], np.nan, distribution),
+        described=np.array([is_described for is_described, _ in told]),
+        sentence=tuple(sentence for _, sentence in told),
+        empty_effect=match(other, measured, noise_levels=noise_levels, salience=own).distance - found.distance,
+        level=level,
+        tv_bound=tv_bound,
+    )
+
+
+def _with_intervals(
+    found: Match, strength: Float[np.ndarray, "steps samples orders"], *, level: float, n_bootstrap: int, seed: int
+) -> dict[str, Float[np.ndarray, " steps"]]:
+    """Return the fields of `NoiseFit` that resampling gives, by name."""
+    noise_var = np.where(np.isnan(found.distance), np.nan, found.levels[found.nearest])
+    noise_draws, tv_draws = resample(found, strength, n_bootstrap=n_bootstrap, seed=seed)
+    log_low, log_high = interval(np.log(noise_draws), np.log(noise_var), level)
+    tv_low, tv_high = interval(tv_draws, found.distance, level)
+    return {
+        "noise_var": noise_var,
+        "noise_var_low": np.minimum(np.exp(log_low), noise_var),  # again: exp and log round
+        "noise_var_high": np.maximum(np.exp(log_high), noise_var),
+        "tv_distance": found.distance,
+        "tv_low": tv_low,
+        "tv_high": tv_high,
+    }
+
+
+def _check(
+    final: Interactions, strength: Any, steps: Any, boundary_step: float | None
+) -> tuple[Float[np.ndarray, "steps samples orders"], Float[np.ndarray, " steps"]]:
+    """Return strength and step numbers (NaN when not given), checked against each other."""
+    strength = check_strength(strength)
+    n, batch = final.n_players, final.batch_shape
+    if len(batch) != 1 or strength.ndim != 3 or strength.shape[1:] != (batch[0], n):
+        raise ShapeError(
+            "`final` must have one sample axis and `strength` the shape (steps, samples, orders) with the same samples "
+            f"and {n} orders; got a batch of shape {batch} and {strength.shape}. "
+            "Stack `OrderSpectrum.strength` of the same samples at all steps."
+        )
+    if steps is None:
+        if boundary_step is not None:
+            raise InputError("`boundary_step` needs the numbers of the steps; got none. Pass `steps` too.")
+        return strength, np.full(len(strength), np.nan)
+    steps = np.asarray(steps, dtype=np.float64)
+    if steps.shape != (len(strength),):
+        raise ShapeError(f"`steps` must have one number for each of {len(strength)} steps; got shape {steps.shape}.")
+    return strength, steps

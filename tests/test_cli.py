@@ -1,0 +1,199 @@
+"""The command line: verbs, help, what is printed, and what becomes of errors."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from interdyn import store
+from interdyn.cli import main
+from interdyn.recipes import load_recipe, resolve, run_recipe
+from interdyn.report import write_report
+
+VERBS = ("demo", "run", "report", "summary", "verify", "recipes")
+
+
+def call(capsys, *arguments):
+    """Return exit status, standard output and standard error of one command."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return caught.value.code or 0, out, err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small finished run that expects something, and its recipe."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    tree = load_recipe("wine-mlp", smoke=True).plain()
+    tree |= {"name": "small", "expected": {"solver_gap_max": 0.5}}
+    run = run_recipe(resolve(tree), folder)
+    write_report(run.path)
+    return folder
+
+
+def test_help_names_every_verb(capsys):
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    assert all(verb in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(capsys, verb):
+    code, out, _ = call(capsys, verb, "--help")
+    assert code == 0
+    assert f"Example: interdyn {verb}" in " ".join(out.split())
+
+
+def test_recipes_lists_the_library(capsys):
+    code, out, _ = call(capsys, "recipes")
+    assert code == 0
+    assert "digits-cnn" in out
+    assert "game-and-or" in out
+
+
+def test_run_does_everything_and_says_where_to_look(capsys, tmp_path):
+    out_dir = tmp_path / "run"
+    code, out, err = call(capsys, "run", "wine-mlp", "--smoke", "--out", str(out_dir), "--set", "training.epochs=2")
+    assert (code, err) == (0, "")
+    assert str(out_dir / "report.html") in out
+    assert (out_dir / "report.html").stat().st_size > 10_000
+    assert list((out_dir / "figures").glob("*.png"))
+    summary = json.loads((out_dir / "summary.json").read_text())
+    assert all(sentence in out for sentence in summary["verdict"])
+    assert store.read_recipe(store.open_run(out_dir))["training"]["epochs"] == 2
+
+
+def test_demo_small(capsys, tmp_path):
+    code, out, err = call(capsys, "demo", "--smoke", "--out", str(tmp_path / "demo"))
+    assert (code, err) == (0, "")
+    assert str(tmp_path / "demo" / "report.html") in out
+    assert (tmp_path / "demo" / "summary.json").exists()
+
+
+def test_without_the_packages_of_the_report_a_run_is_done_and_the_demo_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("interdyn.cli._execute.find_spec", lambda name: None if name == "plotly" else True)
+    folder = tmp_path / "run"
+    code, out, err = call(capsys, "run", "wine-mlp", "--smoke", "--out", str(folder))
+    assert code == 0
+    assert "pip install 'interdyn[report]'" in err
+    assert f"interdyn report {folder}" in err
+    assert "report.html" not in out
+    assert (folder / "summary.json").exists()
+    code, _, err = call(capsys, "demo", "--smoke", "--out", str(tmp_path / "demo"))
+    assert code == 2
+    assert "pip install 'interdyn[report]'" in err
+    assert not (tmp_path / "demo").exists()
+
+
+def test_summary_for_people_and_for_programs(capsys, finished):
+    code, out, _ = call(capsys, "summary", str(finished))
+    assert code == 0
+    assert "mean order" in out
+    assert "forward passes" in out
+    code, out, _ = call(capsys, "summary", str(finished), "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((finished / "summary.json").read_text())
+
+
+def test_report_writes_the_page_again(capsys, finished):
+    (finished / "report.html").unlink()
+    code, out, _ = call(capsys, "report", str(finished))
+    assert code == 0
+    assert str(finished / "report.html") in out
+    assert (finished / "report.html").exists()
+
+
+def test_verify_holds(capsys, finished):
+    code, out, _ = call(capsys, "verify", str(finished))
+    assert code == 0
+    assert "All 1 expectations hold" in out
+
+
+def test_verify_fails_with_1(capsys, finished, monkeypatch):
+    worse = store.read_summary(store.open_run(finished))
+    worse["solver"]["max_gap"] = 0.75
+    monkeypatch.setattr("interdyn.store.read_summary", lambda run: worse)  # noqa: ARG005
+    code, out, _ = call(capsys, "verify", str(finished))
+    assert code == 1
+    assert "0.75" in out
+    assert "NO" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "digits-cn"), "Did you mean `digits-cnn`?"),
+        (("run", "digits-cnn", "--set", "training.learning_rate=-1"), "must be greater than 0; got -1"),
+        (("run", "digits-cnn", "--set", "training.epoch=3"), "Did you mean `epochs`?"),
+        (("run", "wine-mlp", "--smoke", "--set", "data.name=nowhere:data"), "can be imported"),
+        (("summary", "nowhere"), "no such folder"),
+        (("report", "nowhere"), "no such folder"),
+        (("verify", "nowhere"), "no such folder"),
+    ],
+)
+def test_errors_of_ours_are_one_line_and_exit_2(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("interdyn: ")
+    assert message in err
+
+
+def test_a_newer_or_unfinished_run_exits_2(capsys, tmp_path):
+    run = store.begin_run(tmp_path / "run", {"name": "a"}, steps=(0, 1), groups=("test",), environment={})
+    for verb in ("summary", "report", "verify"):
+        code, _, err = call(capsys, verb, str(run.path))
+        assert code == 2
+        assert "0 of 2 checkpoints measured" in err
+        assert "Finish it: interdyn run" in err
+    identity = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(identity | {"schema": 7}))
+    code, _, err = call(capsys, "summary", str(run.path))
+    assert code == 2
+    assert "got schema 7" in err
+
+
+def test_another_recipe_in_the_same_folder_exits_2(capsys, finished):
+    code, _, err = call(capsys, "run", "wine-mlp", "--smoke", "--out", str(finished))
+    assert code == 2
+    assert "differs in" in err
+
+
+def test_a_defect_keeps_its_traceback(finished, monkeypatch):
+    def broken(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("interdyn.store.read_summary", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["summary", str(finished)])
+
+
+def test_wrong_usage_exits_2(capsys):
+    code, _, err = call(capsys, "run")
+    assert code == 2
+    assert "recipe" in err.lower()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("recipes",), ("summary", "RUN"), ("verify", "RUN"), ("report", "RUN")]
+)
+def test_reading_commands_load_no_torch(finished, arguments):
+    code = (
+        "import sys\nfrom interdyn.cli import main\n"
+        f"try:\n    main({[str(finished) if a == 'RUN' else a for a in arguments]!r})\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules, 'torch was loaded'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_nothing_heavy_before_a_command_runs():
+    code = (
+        "import sys, interdyn.cli\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'matplotlib', 'plotly'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
