@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -231,7 +231,7 @@ class Interactions(Selection):
             raise TypeError("a single table has no length; it has no sample axis")
         return self.batch_shape[0]
 
-    def sample(self, key: int | slice) -> Self:
+    def sample(self, key: int | slice) -> "Interactions":
         """Return the sample(s) ``key`` of the first batch axis.
 
         Raises
