@@ -12,9 +12,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from planted_trajectories import NOISE, NULLS, TURNS, two_phases, without_two_phases
-
 from interdyn.dynamics import PhaseStatus, find_phases
+from planted_trajectories import NOISE, NULLS, TURNS, two_phases, without_two_phases
 
 LEVELS = (None, 0.02, 0.05, 0.10, 0.20)  # None: log-uniform within NOISE, the stated noise
 HEAD = (

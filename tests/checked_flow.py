@@ -57,4 +57,4 @@ analyse(
 try:  # the checks are on: a spectrum of the wrong shape is refused by the annotation itself
     ix.Trajectory(steps, strength[0])
 except TypeCheckError:
-    print("checked")
+    print("checked")  # noqa: T201  this is how it reports

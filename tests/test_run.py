@@ -49,7 +49,7 @@ TINY = {
     "checkpoints": {"count": 6},
     "players": {"kind": "columns"},
     "measure": {"test_samples": 3, "baseline": 0.0, "output": "regression"},
-    "analysis": {"bootstrap": 20},
+    "analysis": {"bootstrap": 100},
 }
 
 
@@ -184,10 +184,6 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-try:
-    import fakes
-except ImportError:
-    pass
 from interdyn.measurement import analyse
 from interdyn.recipes import load_recipe, run_recipe
 

@@ -1,13 +1,17 @@
 """Strength per order: against its definition, its scales, its intervals."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.spectra import bootstrap_distribution, order_spectrum, output_range, salience_threshold, sum_by_order
+from interdyn.spectra._bootstrap import interval_edges
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions
 
@@ -153,7 +157,7 @@ def bootstrap_by_loops(strength, level, n_bootstrap, seed):
             total = sum(c * strength[t, x] for x, c in enumerate(counts))
             shares[b, t] = total / total.sum()
             means[b, t] = sum((k + 1) * shares[b, t, k] for k in range(n))
-    edges = [(1 - level) / 2, (1 + level) / 2]
+    edges = interval_edges(level, samples)
     return np.quantile(shares, edges, axis=0), np.quantile(means, edges, axis=0)
 
 
@@ -169,6 +173,17 @@ def test_bootstrap_is_its_definition():
     # steps share their resamples: one step alone gives the same interval
     alone = bootstrap_distribution(strength[1], level=0.8, n_bootstrap=150, seed=5)
     np.testing.assert_allclose(alone.mean_order_low, got.mean_order_low[1])
+
+
+@pytest.mark.parametrize(("samples", "tolerance"), [(5, 0.06), (10, 0.01), (50, 1e-4)])
+def test_interval_edges_are_students(samples, tolerance):
+    tail = stats.norm.cdf(-math.sqrt(samples / (samples - 1)) * stats.t.ppf(0.95, samples - 1))
+    np.testing.assert_allclose(interval_edges(0.9, samples), [tail, 1 - tail], rtol=tolerance)
+
+
+def test_one_sample_is_drawn_alone():
+    found = bootstrap_distribution(np.array([[1.0, 3.0]]), n_bootstrap=5)
+    assert found.mean_order_low == found.mean_order == found.mean_order_high == 1.75
 
 
 def test_bootstrap_covers_the_truth():

@@ -149,12 +149,20 @@ def curve_posterior(
         rows = np.flatnonzero(kernel == i)
         factor = np.linalg.cholesky(kernels[i] + _JITTER * np.eye(len(grid)))
         prior[rows] += scale[rows, None] * (white[rows] @ factor.T)
-    seen = prior[:, at] + noise_std[:, None] * rng.standard_normal((count, len(y)))
-    corrected, sampling = np.empty_like(prior), np.empty_like(resampled)
-    for i, j in np.unique(np.stack([kernel, ratio], axis=1), axis=0):
-        rows = np.flatnonzero((kernel == i) & (ratio == j))
-        beta, curve = model.slope_from_data[i, j, kink[rows]], model.curve_from_data[i, j]
-        for data, out, where in ((resampled - seen, corrected, slice(None)), (resampled - y, sampling, at)):
-            bend = (beta * data[rows]).sum(axis=1, keepdims=True) * model.kinks[kink[rows]]
-            out[rows] = bend[:, where] + (data[rows] - bend[:, at]) @ curve[where].T
+    cells = [(i, j, np.flatnonzero((kernel == i) & (ratio == j))) for i, j in {*zip(kernel, ratio, strict=True)}]
+
+    def predict(data: Float[np.ndarray, "draws checkpoints"]) -> Float[np.ndarray, "draws points"]:
+        out = np.empty_like(prior)
+        for i, j, rows in cells:
+            bend = (model.slope_from_data[i, j, kink[rows]] * data[rows]).sum(axis=1, keepdims=True)
+            bend = bend * model.kinks[kink[rows]]
+            out[rows] = bend + (data[rows] - bend[:, at]) @ model.curve_from_data[i, j].T
+        return out
+
+    sampling = predict(resampled - y)[:, at]
+    # The rough part of the resampled deviations is noise, drawn already: only what is common to all samples is left.
+    drawn = ((resampled - y - sampling) ** 2).mean()
+    common = np.sqrt(np.maximum(noise_std**2 - drawn, 0.0))
+    seen = prior[:, at] + common[:, None] * rng.standard_normal((count, len(y)))
+    corrected = predict(resampled - seen)
     return CurvePosterior(grid, prior + corrected, noise_std, sampling)

@@ -29,7 +29,7 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0) -> Tensor:
     Raises
     ------
     InputError
-        If ``sigma`` is not positive or the input has fewer than three axes.
+        If ``sigma`` is not positive, the input has fewer than three axes, or it holds whole numbers.
 
     Examples
     --------
@@ -41,6 +41,8 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0) -> Tensor:
             f"a blur needs `sigma` > 0 and pictures (samples, ..., height, width); got {sigma} and "
             f"{tuple(inputs.shape)}."
         )
+    if not inputs.is_floating_point():
+        raise InputError(f"a blur needs floating-point pictures; got {inputs.dtype}. Pass `inputs.float()`.")
     radius = max(1, math.ceil(3 * sigma))
     weight = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma) ** 2)
     weight = (weight / weight.sum()).to(inputs)
@@ -56,7 +58,8 @@ def baseline_tensors(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
     Raises
     ------
     PlayersError
-        If a baseline does not broadcast to its input, or a tuple has another length than the inputs.
+        If a baseline does not broadcast to its input, is not a whole number for an input of whole numbers, or a tuple
+        has another length than the inputs.
     """
     given = baselines if isinstance(baselines, tuple) else (baselines,) * len(inputs)
     if len(given) != len(inputs):
@@ -82,10 +85,35 @@ def _one(baseline: Any, x: Tensor) -> Tensor:
         out = mean_baseline(x) if baseline == "mean" else blur_baseline(x)
     else:
         out = torch.as_tensor(0.0 if baseline is None else baseline)
-    out = out.to(device=x.device, dtype=x.dtype)
+    given, out = out, out.to(device=x.device, dtype=x.dtype)
+    if not (x.is_floating_point() or x.is_complex() or torch.equal(out.double(), given.to(x.device).double())):
+        raise PlayersError(
+            f"a baseline for an input of type {x.dtype} must hold numbers of that type; got {_shown(given)}. "
+            "Round it, or pass the input as floating point."
+        )
     if not broadcasts_to(out.shape, x.shape):
         raise PlayersError(
             f"a baseline must broadcast to its input of shape {tuple(x.shape)} (dim 0 = samples); got "
             f"{tuple(out.shape)}. Pass a number, or a tensor with one entry for each feature."
         )
     return out
+
+
+def _shown(baseline: Tensor) -> str:
+    return f"{baseline.item():g}" if baseline.numel() == 1 else f"a tensor of {baseline.dtype}"
+
+
+def described(baselines: Any) -> str:
+    """Return in words what masked features are set to, for the provenance of a table.
+
+    Examples
+    --------
+    >>> described(None), described((0.5, "mean")), described(torch.zeros(3))
+    ('0', '0.5, mean', 'tensor of shape (3,)')
+    """
+    if isinstance(baselines, tuple):
+        return ", ".join(described(b) for b in baselines)
+    if baselines is None:
+        return "0"
+    shape = tuple(getattr(baselines, "shape", ()))
+    return f"tensor of shape {shape}" if shape else str(baselines)

@@ -9,13 +9,14 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from interdyn._typing import Model
-from interdyn.errors import ShapeError
+from interdyn.errors import NonFiniteError, ShapeError
 from interdyn.game._baselines import baseline_tensors
+from interdyn.game._batches import Batches, WidestArray, estimated_rows, first_rows
+from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
 from interdyn.game._guard import undisturbed
 from interdyn.game._masking import Masking, feature_ids
-from interdyn.game._outputs import Output, check_output, scalar_outputs
+from interdyn.game._outputs import Output, check_output
 from interdyn.game._players import Players
-from interdyn.game._table import _checked_inputs, _checked_targets, _home
 
 
 def game_function(
@@ -26,16 +27,22 @@ def game_function(
     players: Players | None = None,
     feature_mask: Any = None,
     baselines: Any = None,
+    batch_size: int | str = "auto",
     output: Output = "log-odds",
+    additional_forward_args: Any = None,
+    sample_id: int = 0,
 ) -> Callable[[Bool[np.ndarray, "masks players"]], Float64[np.ndarray, " masks"]]:
     """Return the game of one sample: Boolean masks ``(m, n)``, ``True`` = present, to outputs ``(m,)``.
 
-    Any sampling approximator, shapiq's for instance, takes it as a game. Arguments as in `value_table`, one sample.
+    Any sampling approximator, shapiq's for instance, takes it as a game; the number of players is not limited.
+    Arguments as in `value_table`, one sample; ``sample_id`` fixes its random players as ``sample_ids`` does there.
 
     Raises
     ------
     ShapeError
         If ``inputs`` hold more than one sample, or the masks are not ``(m, n)``.
+    NonFiniteError
+        If an output is NaN or infinite; and all that `value_table` raises.
 
     Examples
     --------
@@ -45,24 +52,43 @@ def game_function(
     array([1., 3.])
     """
     check_output(output)
-    tensors = _checked_inputs(inputs)
+    tensors = checked_inputs(inputs)
     if len(tensors[0]) != 1:
         raise ShapeError(f"a game is that of one sample; got {len(tensors[0])}. Pass `inputs[i : i + 1]`.")
-    device, dtype = _home(model, tensors[0])
-    tensors = tuple(x.to(device, dtype if x.is_floating_point() else None) for x in tensors)
-    ids, n = feature_ids(players, feature_mask, tensors, [0])
-    targets = _checked_targets(target, 1)
-    off = baseline_tensors(baselines, tensors)
+    tensors = at_home(model, tensors)
+    device = tensors[0].device
+    rows = first_rows(batch_size, None)
+    ids, n = feature_ids(players, feature_mask, tensors, [sample_id])
+    masking = Masking(tensors, baseline_tensors(baselines, tensors), ids, n)
+    arguments = checked_arguments(additional_forward_args, device)
+    forward = Forward(model, arguments, checked_targets(target, 1, device), output, 1)
+    with undisturbed(model, tensors), WidestArray() as widest:
+        forward.try_out(tensors)
+    batches = Batches(rows or estimated_rows(max(masking.bytes_per_row(), widest.bytes // 2), device))
 
     def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:
-        present = torch.from_numpy(np.ascontiguousarray(masks, dtype=bool))
+        present = torch.from_numpy(np.array(masks, dtype=bool))
         if present.ndim != 2 or present.shape[1] != n:
-            raise ShapeError(f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}.")
-        table = torch.cat([present, torch.tensor([[False, True]]).expand(len(present), 2)], dim=1).to(device)
-        rows = torch.zeros(len(present), dtype=torch.long, device=device)
-        with undisturbed(model):
-            outputs = model(*Masking(tensors, off, ids, table).masked(rows, table))
-            values = scalar_outputs(outputs, None if targets is None else targets.to(device)[rows], output=output)
-        return np.asarray(values.cpu().numpy())
+            raise ShapeError(f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. One column a player.")
+
+        def work(start: int, stop: int) -> Tensor:
+            sample = torch.zeros(stop - start, dtype=torch.long, device=device)
+            return forward(masking.block(0, 1, present[start:stop].to(device)), sample)
+
+        with undisturbed(model, tensors):
+            parts = batches.run(work, len(present))
+        values = np.concatenate([part.cpu().numpy() for part in parts]) if parts else np.zeros(0)
+        _refuse_non_finite(values, masks)
+        return values
 
     return game
+
+
+def _refuse_non_finite(values: np.ndarray, masks: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        present = np.flatnonzero(np.asarray(masks)[bad[0]]).tolist()
+        raise NonFiniteError(
+            f"the model's output must be finite; got {values[bad[0]]} with players {present} present, and "
+            f"{len(bad) - 1} more. Check the baseline, and whether training has diverged."
+        )

@@ -3,7 +3,8 @@
 The masked map is put in by a forward hook on the layer. To spare the part before it, the model is called with *one*
 row of input while the hook returns many rows of masked maps: everything after the layer then runs on all of them, and
 what by-passes it (a residual branch) broadcasts, because all rows belong to one sample. Whether the model allows this
-is tried out against a full batch first; one that does not runs the full batch (``method = "full"``).
+(``method = "one row"``) is tried out against a full batch first; one that does not runs the full batch, the part
+before the layer included (``method = "full"``).
 """
 
 import difflib
@@ -14,12 +15,14 @@ import torch
 from torch import Tensor
 
 from interdyn.errors import InputError, ModelError
-from interdyn.game._masking import Masking
+from interdyn.game._batches import Batches
+from interdyn.game._forward import Forward
+from interdyn.game._masking import Masking, presence
 
 _TOLERANCE = 1e-4  # between one-row and full-batch runs, relative: float32 kernels differ with the batch
 
 
-def _module(model: Any, layer: str) -> torch.nn.Module:
+def find_layer(model: Any, layer: str) -> torch.nn.Module:
     """Return the named module.
 
     Raises
@@ -44,45 +47,59 @@ def _hooked(module: torch.nn.Module, hook: Callable[[Any], Any], work: Callable[
         handle.remove()
 
 
-def feature_maps(model: Any, layer: str, inputs: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
-    """Return the layer's output for each sample, shape ``(samples, ...)``."""
-    seen: list[Any] = []
-    _hooked(_module(model, layer), lambda out: seen.append(out), lambda: model(*inputs, *arguments))
-    if len(seen) != 1 or not isinstance(seen[0], Tensor) or len(seen[0]) != len(inputs[0]):
-        got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen]
-        raise ModelError(
-            f"layer {layer!r} must give one tensor with a row for each sample, once in a forward pass; got {got}. "
-            "Choose another layer."
-        )
-    return seen[0].clone()
+def feature_maps(forward: Forward, layer: str, inputs: tuple[Tensor, ...], batches: Batches) -> Tensor:
+    """Return the layer's output for each sample, shape ``(samples, ...)``.
+
+    Raises
+    ------
+    ModelError
+        If the layer gives no tensor with a row for each sample, or is used more than once in a pass.
+    """
+    module = find_layer(forward.model, layer)
+
+    def work(start: int, stop: int) -> Tensor:
+        rows = torch.arange(start, stop, device=inputs[0].device)
+        seen: list[Any] = []
+        _hooked(module, seen.append, lambda: forward.model(*(x[rows] for x in inputs), *forward.follow(rows)))
+        if len(seen) != 1 or not isinstance(seen[0], Tensor) or len(seen[0]) != len(rows):
+            got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen]
+            raise ModelError(
+                f"layer {layer!r} must give one tensor with a row for each sample, once in a forward pass; got {got}. "
+                "Choose another layer."
+            )
+        return seen[0].clone()
+
+    return torch.cat(batches.run(work, len(inputs[0])))
 
 
 class LayerRunner:
     """Forward passes with masked feature maps of one sample at a time."""
 
-    def __init__(self, model: Any, layer: str, inputs: tuple[Tensor, ...], masking: Masking) -> None:
-        self.model, self.inputs, self.masking = model, inputs, masking
-        self._module = _module(model, layer)
-        self.method = ""
+    def __init__(self, forward: Forward, layer: str, inputs: tuple[Tensor, ...], masking: Masking) -> None:
+        self.inputs, self.masking = inputs, masking
+        self._forward = forward
+        self._module = find_layer(forward.model, layer)
+        self.method = "one row" if self._one_row_works() else "full"
 
-    def values(self, run: Callable[..., Tensor], sample: int, start: int, stop: int) -> Tensor:
+    def values(self, sample: int, start: int, stop: int) -> Tensor:
         """Return the scalar outputs of subsets ``start..stop-1`` of one sample."""
-        rows = torch.full((stop - start,), sample, device=self.masking.presence.device)
-        (maps,) = self.masking.masked(rows, self.masking.presence[start:stop])
-        if not self.method:
-            self.method = "one row" if self._one_row_works(run, rows[:2], maps[-2:]) else "full"
-        return self._pass(run, rows, maps, one_row=self.method == "one row")
+        (maps,) = self.masking.block(sample, sample + 1, presence(start, stop, self.masking.n, self.masking.device))
+        return self._pass(sample, maps, one_row=self.method == "one row")
 
-    def _pass(self, run: Callable[..., Tensor], rows: Tensor, maps: Tensor, *, one_row: bool) -> Tensor:
+    def _pass(self, sample: int, maps: Tensor, *, one_row: bool) -> Tensor:
+        rows = torch.full((len(maps),), sample, device=self.masking.device)
         inputs = [x[rows[:1] if one_row else rows] for x in self.inputs]
-        result = _hooked(self._module, lambda _: maps, lambda: run(inputs, rows))
+        result = _hooked(self._module, lambda _: maps, lambda: self._forward(inputs, rows))
         assert isinstance(result, Tensor)
         return result
 
-    def _one_row_works(self, run: Callable[..., Tensor], rows: Tensor, maps: Tensor) -> bool:
-        full = self._pass(run, rows, maps, one_row=False)
+    def _one_row_works(self) -> bool:
+        """Return whether one row of input and the maps with no and with all players give what full rows give."""
+        ends = torch.tensor([[False], [True]], device=self.masking.device).expand(2, self.masking.n)
+        (maps,) = self.masking.block(0, 1, ends)
+        full = self._pass(0, maps, one_row=False)
         try:
-            single = self._pass(run, rows, maps, one_row=True)
-        except (RuntimeError, ModelError):
+            single = self._pass(0, maps, one_row=True)
+        except Exception:  # whatever the model says to a batch it does not expect; full rows went through just before
             return False
         return bool(torch.allclose(single, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)))

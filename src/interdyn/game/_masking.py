@@ -1,28 +1,31 @@
 """Masked inputs for many samples and subsets at once: one gather, one selection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from interdyn.errors import PlayersError
 from interdyn.game._baselines import broadcasts_to
 from interdyn.game._players import ALWAYS_MASKED, Players
-from interdyn.lattice import subset_masks
 
 
-def presence_table(n: int, device: torch.device) -> Tensor:
-    """Return which ids are present in each subset, Boolean, shape ``(2**n, n + 2)``.
+def presence(start: int, stop: int, n: int, device: torch.device) -> Bool[Tensor, "masks players"]:
+    """Return which players are present in subsets ``start..stop-1``, bit ``i`` being player ``i``.
 
-    Ids -1 (background, always present) and -2 (never) index the last two columns from the end, as in Python.
+    Examples
+    --------
+    >>> presence(2, 4, 2, torch.device("cpu")).tolist()
+    [[False, True], [True, True]]
     """
-    table = torch.zeros(2**n, n + 2, dtype=torch.bool)
-    table[:, :n] = torch.from_numpy(subset_masks(n).copy())
-    table[:, -1] = True
-    return table.to(device)
+    subset = torch.arange(start, stop, device=device)[:, None]
+    return (subset >> torch.arange(n, device=device)) & 1 == 1
 
 
 @dataclass(frozen=True)
@@ -35,41 +38,62 @@ class Masking:
     inputs: tuple[Tensor, ...]
     baselines: tuple[Tensor, ...]
     ids: tuple[Tensor, ...]  # one for each input: (1 or samples, ...), broadcasting to the input
-    presence: Tensor  # (2**n, n + 2)
+    n: int
 
     @property
     def size(self) -> int:
         """Number of subsets of each sample."""
-        return len(self.presence)
+        return 2**self.n
 
-    def masked(self, sample: Tensor, present: Tensor) -> list[Tensor]:
-        """Return the inputs of the given samples with the given players, shape ``(rows, ...)`` each.
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs are."""
+        return self.inputs[0].device
 
-        Parameters
-        ----------
-        sample
-            Index of the sample of each row, shape ``(rows,)``.
-        present
-            Rows of a presence table, shape ``(rows, n + 2)``.
-        """
+    @cached_property
+    def _columns(self) -> list[Tensor]:
+        """For each feature the column of a presence row; -2 (never) and -1 (always) follow the players."""
+        return [torch.where(ids >= 0, ids, ids + self.n + 2).reshape(len(ids), -1) for ids in self.ids]
+
+    def block(self, first: int, last: int, present: Bool[Tensor, "masks players"]) -> list[Tensor]:
+        """Return the inputs of samples ``first..last-1`` with each set of players: ``(samples * masks, ...)`` each."""
+        samples, masks = last - first, len(present)
+        ends = present.new_tensor([[False, True]]).expand(masks, 2)
+        present = torch.cat([present, ends], dim=1)
         out = []
-        for x, baseline, ids in zip(self.inputs, self.baselines, self.ids, strict=True):
-            # index -1 and -2 count from the end of the presence row
-            of_feature = torch.where(ids >= 0, ids, ids + present.shape[1])
-            if len(ids) == 1:
-                keep = present[:, of_feature[0].reshape(-1)]
-            else:
-                keep = present.gather(1, of_feature.reshape(len(ids), -1)[sample])
-            keep = keep.reshape(len(sample), *ids.shape[1:])
-            off = baseline if baseline.ndim < x.ndim or len(baseline) == 1 else baseline[sample]
-            out.append(torch.where(keep, x[sample], off))
+        for x, baseline, ids, columns in zip(self.inputs, self.baselines, self.ids, self._columns, strict=True):
+            # one gather for the samples that share a mask, else one for each; samples and masks then broadcast, so
+            # that nothing is copied but the result
+            own = columns if len(columns) == 1 else columns[first:last]
+            keep = present.expand(len(own), -1, -1).gather(2, own[:, None].expand(-1, masks, -1))
+            keep = keep.reshape(len(own), masks, *ids.shape[1:])
+            off = baseline if baseline.ndim < x.ndim else baseline[:, None]
+            off = off[first:last] if off.ndim > x.ndim and len(off) > 1 else off
+            masked = torch.where(keep, x[first:last, None], off)
+            out.append(masked.reshape(samples * masks, *x.shape[1:]))
         return out
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+        """Cut rows into at most three blocks ``(first, last sample, first, last subset)``: a rest, whole samples, a rest."""
+        while start < stop:
+            sample, subset = divmod(start, self.size)
+            whole = (stop - start) // self.size
+            if subset == 0 and whole:
+                yield sample, sample + whole, 0, self.size
+                start += whole * self.size
+            else:
+                upto = min(self.size, subset + stop - start)
+                yield sample, sample + 1, subset, upto
+                start += upto - subset
 
     def rows(self, start: int, stop: int) -> tuple[list[Tensor], Tensor]:
         """Return the masked inputs of rows ``start..stop-1`` and the sample of each row."""
-        row = torch.arange(start, stop, device=self.presence.device)
-        sample = row // self.size
-        return self.masked(sample, self.presence[row % self.size]), sample
+        blocks = [
+            self.block(first, last, presence(low, high, self.n, self.device))
+            for first, last, low, high in self._pieces(start, stop)
+        ]
+        inputs = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+        return inputs, torch.arange(start, stop, device=self.device) // self.size
 
     def bytes_per_row(self) -> int:
         """Return the memory of one masked row of all inputs."""
@@ -108,15 +132,35 @@ def feature_ids(
                 f"`feature_mask` must have one entry for each of {len(inputs)} inputs; got {len(given)}."
             )
         ids = tuple(_checked_mask(m, x) for m, x in zip(given, inputs, strict=True))
+    n = _number_of_players(ids)
+    return tuple(m.to(x.device) for m, x in zip(ids, inputs, strict=True)), n
+
+
+def _number_of_players(ids: tuple[Tensor, ...]) -> int:
+    """Return ``n``; every sample must hold each of the ids ``0..n-1``, in one of its inputs at least."""
     found = sorted({int(i) for m in ids for i in torch.unique(m).tolist() if i >= 0})
-    n = found[-1] + 1 if found else 0
-    missing = sorted(set(range(n)) - set(found))
+    known = set(found)
+    # not range(n) as a whole: a picture passed by mistake for a mask has ids of any size
+    missing = list(islice((i for i in range(found[-1] if found else 0) if i not in known), 5))
     if not found or missing:
         raise PlayersError(
             f"`feature_mask` must hold the ids 0..n-1, each at least once (-1 for background); got "
-            f"{'no player' if not found else f'ids up to {n - 1} without {missing}'}. Renumber the players."
+            f"{'no player' if not found else f'ids up to {found[-1]} without {missing}'}. Renumber the players."
         )
-    return tuple(m.to(x.device) for m, x in zip(ids, inputs, strict=True)), n
+    n = len(found)
+    held = torch.zeros(max(len(m) for m in ids), n + 1, dtype=torch.bool)
+    for m in ids:
+        flat = m.reshape(len(m), -1).cpu()
+        one = torch.zeros(len(m), n + 1, dtype=torch.bool)
+        held |= one.scatter_(1, torch.where(flat >= 0, flat, n), value=True)
+    absent = ~held[:, :n]
+    if bool(absent.any()):
+        sample, player = (int(i) for i in absent.nonzero()[0])
+        raise PlayersError(
+            f"`feature_mask` must hold the ids 0..{n - 1} in every sample; got sample {sample} without player "
+            f"{player}. Give each sample the same number of players, or measure such samples apart."
+        )
+    return n
 
 
 def _checked_mask(mask: Any, x: Tensor) -> Tensor:

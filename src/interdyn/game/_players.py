@@ -14,12 +14,13 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interdyn.errors import PlayersError
+from interdyn.game._baselines import broadcasts_to
 
 BACKGROUND = -1
 ALWAYS_MASKED = -2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Players:
     """A way to cut an input into players, and which of them to draw.
 
@@ -52,6 +53,20 @@ class Players:
     seed: int = 0
     others: Literal["keep", "mask"] = "keep"
 
+    def __repr__(self) -> str:
+        """Return the call that made it."""
+        if self.kind == "patches":
+            out = f"patches({self.grid[0]}, {self.grid[1]})"
+        elif self.kind == "columns":
+            out = f"columns({'' if self.groups is None else [list(g) for g in self.groups]})"
+        else:
+            out = f"segments(map of shape {tuple(self.ids.shape) if self.ids is not None else ()})"
+        if self.window is not None:
+            out += f".central({self.window[0]}, {self.window[1]})"
+        if self.n is not None:
+            out += f".choose({self.n}, seed={self.seed}, others={self.others!r})"
+        return out
+
     def central(self, rows: int, cols: int) -> "Players":
         """Return the same with only the central ``rows x cols`` cells of the grid as possible players."""
         if self.kind != "patches" or not (1 <= rows <= self.grid[0] and 1 <= cols <= self.grid[1]):
@@ -65,6 +80,8 @@ class Players:
         """Return the same with ``n`` players drawn at random for each sample, without replacement."""
         if n < 1:
             raise PlayersError(f"`n` must be 1 or more players; got {n}. Choose 10, for example.")
+        if seed < 0:
+            raise PlayersError(f"`seed` must be 0 or more; got {seed}. Choose another.")
         if others not in ("keep", "mask"):
             raise PlayersError(f'`others` must be "keep" or "mask"; got {others!r}.')
         return replace(self, n=int(n), seed=int(seed), others=others)
@@ -76,6 +93,11 @@ class Players:
         if self.kind == "columns":
             return self._column_cells(tuple(shape))
         assert self.ids is not None
+        if not broadcasts_to(self.ids.shape, tuple(shape)):
+            raise PlayersError(
+                f"a map of segments must broadcast to one sample of shape {tuple(shape)}; got {tuple(self.ids.shape)}. "
+                "Give it the height and width of the picture; maps that differ by sample go into `feature_mask`."
+            )
         return self.ids
 
     def feature_mask(self, shape: Sequence[int], sample_ids: Sequence[int]) -> Int64[Tensor, "samples ..."]:
@@ -116,6 +138,8 @@ class Players:
         other = BACKGROUND if self.others == "keep" else ALWAYS_MASKED
         rows = []
         for sample in sample_ids:
+            if sample < 0:
+                raise PlayersError(f"sample ids must be 0 or more, as they seed the draw; got {sample}.")
             drawn = np.random.default_rng([self.seed, int(sample)]).permutation(available)[: self.n]
             rows.append(_renumbered(cells, available, {int(c): i for i, c in enumerate(sorted(drawn))}, other))
         return torch.stack(rows)
@@ -185,18 +209,33 @@ def patches(rows: int, cols: int) -> Players:
 def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
     """Return players that are the columns of a table (the last axis), or groups of them (one-hot codes together).
 
-    Columns in no group are background.
+    Columns in no group are background. Group ``i`` is player ``i``.
+
+    Raises
+    ------
+    PlayersError
+        If a group is empty.
 
     Examples
     --------
     >>> columns([[0], [1, 2]]).cells((4,)).tolist()
     [0, 1, 1, -1]
     """
-    return Players("columns", groups=None if groups is None else tuple(tuple(int(i) for i in g) for g in groups))
+    if groups is None:
+        return Players("columns")
+    named = tuple(tuple(int(i) for i in group) for group in groups)
+    if () in named:
+        raise PlayersError(
+            f"each group must hold at least one column; got group {named.index(())} empty. Leave it out."
+        )
+    return Players("columns", groups=named)
 
 
 def segments(ids: Tensor | np.ndarray) -> Players:
-    """Return players given by a map of ids, of a shape that broadcasts to one sample; negative: background.
+    """Return players given by a map of labels, of a shape that broadcasts to one sample; negative: background.
+
+    Labels are numbered anew by rising value, so that maps which start at 1 or leave labels out can be passed as they
+    are; ids that must stay as they are go into ``feature_mask``.
 
     Examples
     --------

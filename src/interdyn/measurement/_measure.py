@@ -33,6 +33,7 @@ def measure(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_large: bool = False,
+    show_progress: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **split_options: Any,
 ) -> Interactions:
@@ -41,7 +42,8 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_large, progress
+additional_forward_args, sample_ids, allow_large, \
+show_progress, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     **split_options
         Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``ambiguity``, ...
@@ -91,6 +93,7 @@ additional_forward_args, sample_ids, allow_large, progress
         additional_forward_args=additional_forward_args,
         sample_ids=sample_ids,
         allow_large=allow_large,
+        show_progress=show_progress,
         progress=progress,
     )
     start = time.perf_counter()

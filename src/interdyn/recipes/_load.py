@@ -147,7 +147,7 @@ def _smoke(recipe: Recipe) -> Recipe:
                     "tol": max(measure.tol, 1e-2),
                 }
             ),
-            "analysis": recipe.analysis.model_copy(update={"bootstrap": min(recipe.analysis.bootstrap, 20)}),
+            "analysis": recipe.analysis.model_copy(update={"bootstrap": min(recipe.analysis.bootstrap, 100)}),
             "expected": ExpectedSection(),
         }
     )

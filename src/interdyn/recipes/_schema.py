@@ -107,7 +107,7 @@ class AnalysisSection(Section):
     """How interactions become phases and a fit."""
 
     salience: Positive = 0.03
-    bootstrap: Count = 500
+    bootstrap: Annotated[int, Field(ge=100)] = 500
     seed: Seed = 0
 
 

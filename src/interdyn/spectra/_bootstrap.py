@@ -1,6 +1,8 @@
 """How sure the distribution over orders is: resampling of the samples."""
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float
@@ -58,6 +60,30 @@ def share(strength: Float[np.ndarray, "*steps orders"]) -> Float[np.ndarray, "*s
     return np.asarray(np.divide(strength, total, out=np.full_like(strength, np.nan), where=total > 0))
 
 
+def interval_edges(level: float, samples: int) -> tuple[float, float]:
+    r"""Return which quantiles of the draws bound an interval of the given level.
+
+    $$\alpha = \Phi\left(-\sqrt{m / (m - 1)}\; t_{m-1}\right)$$
+
+    with ``t`` Student's quantile at ``(1 + level) / 2``: plain percentiles of few samples give intervals that are too
+    short. With one sample nothing is known of the spread, and the edges are 0 and 1.
+
+    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap (expanded percentile interval); ``t`` by
+    two terms of its expansion in ``1 / (m - 1)``, which is 0.1 % off at 10 samples, 5 % at three and 27 % at two.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in interval_edges(0.9, 10)]
+    [0.027, 0.973]
+    """
+    if samples == 1:
+        return 0.0, 1.0
+    z, freedom = NormalDist().inv_cdf((1 + level) / 2), samples - 1
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    tail = NormalDist().cdf(-t * math.sqrt(samples / freedom))
+    return tail, 1 - tail
+
+
 def bootstrap_distribution(
     strength: Float[np.ndarray, "*steps samples orders"],
     *,
@@ -65,7 +91,7 @@ def bootstrap_distribution(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> OrderIntervals:
-    """Return percentile intervals of the order distribution and the mean order over resampled samples.
+    """Return intervals of the order distribution and the mean order over resampled samples.
 
     Each draw takes as many samples as there are, with replacement, and the same ones at every step, so that the
     courses over steps belong together.
@@ -94,9 +120,9 @@ def bootstrap_distribution(
     Notes
     -----
     Cost ``n_bootstrap * steps * samples * orders`` multiplications, one matrix product. A draw without anything salient
-    is left out of that step's interval. Percentile intervals of few samples are too short: on gamma-distributed
-    strength, intervals of level 0.9 for the mean order held the truth in 83 %, 87 % and 87 % of 1000 worlds of 10,
-    20 and 40 samples.
+    is left out of that step's interval. Intervals of level 0.9 for the mean order held the truth in 88 %,
+    89 % and 89 % of 1000 planted worlds of 10, 20 and 40 samples of gamma-distributed strength (plain percentiles:
+    83 %, 87 %, 87 %).
     Oracle: ``tests/test_spectra.py``, `bootstrap_by_loops`. Source: Efron (1979).
 
     Examples
@@ -114,7 +140,7 @@ def bootstrap_distribution(
     drawn = share(weights @ strength)  # (*steps, draws, orders)
     k = np.arange(1, strength.shape[-1] + 1)
     distribution = share(strength.mean(axis=-2))
-    edges = (1 - level) / 2, (1 + level) / 2
+    edges = interval_edges(level, strength.shape[-2])
     low, high = quantiles_over_draws(drawn, edges)
     mean_low, mean_high = quantiles_over_draws((drawn @ k)[..., None], edges)
     return OrderIntervals(

@@ -69,7 +69,7 @@ def order_spectrum(
     both = torch.stack([interactions.i_and, interactions.i_or], dim=-2)
     salient = is_salient(both, tau[..., None].expand(both.shape[:-1]))
     kept = torch.where(salient, both, both.new_zeros(()))
-    positive, negative, count = (_per_order(x) for x in (kept.clamp(min=0), (-kept).clamp(min=0), salient))
+    positive, negative, count = (_per_order(x) for x in (kept.clamp(min=0), (-kept).clamp(min=0), salient.double()))
     z, unit = _normaliser(positive + negative, normalize)
     return OrderSpectrum(
         positive=positive / z,

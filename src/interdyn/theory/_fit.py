@@ -1,5 +1,6 @@
 """The noise level of each checkpoint: the theory's order distribution against the measured one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
-from interdyn.spectra._bootstrap import check_strength, share
+from interdyn.spectra._bootstrap import check_strength, interval_edges, share
 from interdyn.theory._expected import distribution_by_level, target_weights
 from interdyn.theory._nulls import nearest_tilt
 from interdyn.theory._search import Match, interval, match, resample, total_variation
@@ -74,9 +75,9 @@ def fit_noise(
     final: Interactions,
     strength: Float[np.ndarray, "steps samples orders"],
     *,
-    steps: Float[np.ndarray, " steps"] | None = None,
+    steps: Sequence[float] | np.ndarray | None = None,
     boundary_step: float | None = None,
-    noise_levels: Float[np.ndarray, " levels"] | None = None,
+    noise_levels: Sequence[float] | np.ndarray | None = None,
     salience: float | None = None,
     salience_rule: SalienceRule = "mean-effect",
     empty: Literal["zero", "value"] = "zero",
@@ -125,8 +126,9 @@ def fit_noise(
     The distance is a rough function of the level, because of the threshold: all levels are tried. Ties go to the
     smallest noise. The theory's strength is computed once for each level and sample, so a draw costs no transform;
     outside the finer levels an interval is as coarse as the grid, a sixth of a decade. Intervals are stretched to
-    contain their estimate (a least distance is biased upwards by resampling). Cost: twice some 300 levels of
-    ``O(n 2**n)`` per sample and kind, for 20 samples at n = 10 about a second. Oracle: known worlds in
+    contain their estimate (a least distance is biased upwards by resampling); at level 0.9 they held the noise in
+    83 % of 150 planted worlds with perturbed samples at n = 5 and in 92 % of 100 at n = 8. Cost: twice some 300
+    levels of ``O(n 2**n)`` per sample and kind, for 20 samples at n = 10 about a second. Oracle: known worlds in
     ``tests/test_theory.py``, made with dense matrices. Source: paper, section 5; distance, intervals and nulls
     are ours.
 
@@ -189,8 +191,9 @@ def _with_intervals(
     """Return the fields of `NoiseFit` that resampling gives, by name."""
     noise_var = np.where(np.isnan(found.distance), np.nan, found.levels[found.nearest])
     noise_draws, tv_draws = resample(found, strength, n_bootstrap=n_bootstrap, seed=seed)
-    log_low, log_high = interval(np.log(noise_draws), np.log(noise_var), level)
-    tv_low, tv_high = interval(tv_draws, found.distance, level)
+    edges = interval_edges(level, strength.shape[1])
+    log_low, log_high = interval(np.log(noise_draws), np.log(noise_var), edges)
+    tv_low, tv_high = interval(tv_draws, found.distance, edges)
     return {
         "noise_var": noise_var,
         "noise_var_low": np.minimum(np.exp(log_low), noise_var),  # again: exp and log round

@@ -4,12 +4,11 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from interdyn.errors import InputError
 from interdyn.lattice import MAX_PLAYERS
 from interdyn.theory._kronecker import D, U, distinct_eigenvalues
-from interdyn.theory._weights import noise_levels
+from interdyn.theory._weights import NoiseVar, noise_levels
 
 
 @lru_cache(maxsize=8)
@@ -37,7 +36,7 @@ def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
-def row_norms(n: int, noise_var: float | np.ndarray | Tensor) -> Float[np.ndarray, "*levels orders"]:
+def row_norms(n: int, noise_var: NoiseVar) -> Float[np.ndarray, "*levels orders"]:
     r"""Return the Euclidean norm of the rows $m_T$ of $M$, which depends on the order $|T|$ alone (Theorem 4).
 
     Parameters
@@ -75,7 +74,7 @@ def row_norms(n: int, noise_var: float | np.ndarray | Tensor) -> Float[np.ndarra
     return np.asarray(np.sqrt(np.einsum("...r,krs,...s->...k", f, _forms(n), f, optimize=True)))
 
 
-def row_norm_ratios(n: int, noise_var: float | np.ndarray | Tensor) -> Float[np.ndarray, "*levels orders"]:
+def row_norm_ratios(n: int, noise_var: NoiseVar) -> Float[np.ndarray, "*levels orders"]:
     r"""Return $\|m_T\| / \|m_{T'}\|$ for neighbouring orders ``|T| = k``, ``|T'| = k + 1``: the paper's Fig. 3.
 
     Parameters

@@ -1,5 +1,6 @@
 """The noise level whose order distribution is nearest to a measured one, and how sure it is."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def nearest(distance: Float[np.ndarray, "*batch levels"]) -> Int[np.ndarray, "*b
     return np.asarray((known <= known.min(axis=-1, keepdims=True) + _TIE).argmax(axis=-1))
 
 
-def check_levels(noise_var: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " levels"]:
+def check_levels(noise_var: Sequence[float] | np.ndarray) -> Float[np.ndarray, " levels"]:
     """Return the levels of a search, checked: at least two, positive, ascending.
 
     Raises
@@ -104,7 +105,7 @@ def match(
     w_star: Selection,
     measured: Float[np.ndarray, "steps orders"],
     *,
-    noise_levels: Float[np.ndarray, " levels"] | None,
+    noise_levels: Sequence[float] | np.ndarray | None,
     salience: float,
 ) -> Match:
     """Return the nearest level of each step: the given ones tried, or the default ones and finer ones around the best.
@@ -164,14 +165,14 @@ def resample(
 
 
 def interval(
-    draws: Float[np.ndarray, "steps draws"], estimate: Float[np.ndarray, " steps"], level: float
+    draws: Float[np.ndarray, "steps draws"], estimate: Float[np.ndarray, " steps"], edges: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Return the percentile interval of the draws, stretched to contain the estimate; NaN where that is NaN.
+    """Return two quantiles of the draws, stretched to contain the estimate; NaN where that is NaN.
 
     Examples
     --------
-    >>> interval(np.array([[1.0, 2.0, 3.0]]), np.array([0.5]), 0.5)
+    >>> interval(np.array([[1.0, 2.0, 3.0]]), np.array([0.5]), (0.25, 0.75))
     (array([0.5]), array([2.5]))
     """
-    low, high = quantiles_over_draws(draws[..., None], ((1 - level) / 2, (1 + level) / 2))
+    low, high = quantiles_over_draws(draws[..., None], edges)
     return np.minimum(low[:, 0], estimate), np.maximum(high[:, 0], estimate)

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 
-def describe(step: Mapping[str, float], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
+def describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
     """Return whether the regression view describes a step, and a plain sentence or three.
 
     ``step`` holds its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
@@ -35,7 +36,7 @@ def describe(step: Mapping[str, float], tv_bound: float, boundary_step: float | 
     return True, " ".join([f"Described: noise variance {step['noise_var']:.2g}, distance {tv:.3f}.", *_remarks(step)])
 
 
-def _remarks(step: Mapping[str, float]) -> list[str]:
+def _remarks(step: Mapping[str, Any]) -> list[str]:
     """Return what weakens a good distance."""
     tv, out = step["tv_distance"], []
     nulls = {"no noise": step["tv_null_sigma0"], "a tilt of the final distribution": step["tv_null_tilt"]}

@@ -1,6 +1,7 @@
 """The weights that are best under parameter noise, for any noise, without the matrix."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,10 +13,13 @@ from interdyn.lattice import n_players_from_size, orders
 from interdyn.theory._kronecker import D, U, distinct_eigenvalues, kronecker_product
 from interdyn.values._convert import Array, as_tensor, like
 
+NoiseVar: TypeAlias = float | Sequence[float] | np.ndarray | Tensor
+"""One noise variance, or one axis of them."""
+
 _BLOCK = 2**20  # numbers at a time; some levels of a small table, one of a large
 
 
-def noise_levels(noise_var: float | np.ndarray | Tensor) -> Float[np.ndarray, "*levels"]:
+def noise_levels(noise_var: NoiseVar) -> Float[np.ndarray, "*levels"]:
     """Return the noise variance(s) as float64, checked; a number keeps no axis.
 
     Raises
@@ -68,7 +72,7 @@ def weights_in_blocks(
         yield weights
 
 
-def optimal_weights(w_star: Array, noise_var: float | np.ndarray | Tensor) -> Array:
+def optimal_weights(w_star: Array, noise_var: NoiseVar) -> Array:
     r"""Return the weights that minimise the expected loss when the triggering of interactions is noisy.
 
     $$\hat w = \arg\min_w 2^{-n} \|J w^* - J w\|^2 + \sum_T 2^{|T|} \sigma^2 w_T^2
