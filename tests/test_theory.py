@@ -310,10 +310,10 @@ def test_large_noise_leaves_low_orders_only_thanks_to_the_threshold():
 # The fit
 
 
-def spectra_at(final, noise, empty="zero"):
+def spectra_at(final, noise, empty="zero", salience=0.03):
     """Measured spectra of a world that the theory made, with dense matrices."""
-    w = target_weights(final, empty=empty)
-    return np.stack([strength_dense(w.i_and.numpy(), w.i_or.numpy(), noise_var) for noise_var in noise])
+    w = target_weights(final, empty=empty, salience=salience)
+    return np.stack([strength_dense(w.i_and.numpy(), w.i_or.numpy(), noise_var, salience) for noise_var in noise])
 
 
 @pytest.mark.parametrize("empty", ["zero", "value"])
@@ -330,6 +330,27 @@ def test_fit_finds_the_noise_of_a_known_world(empty):
     assert (fit.empty_effect >= -0.002).all()
     assert falling(fit.noise_var, np.ones(5, dtype=bool)).is_falling
     np.testing.assert_allclose(fit.distribution.sum(1), 1)
+
+
+def test_fit_uses_the_threshold_of_the_measurement():
+    final, noise = final_network(), np.array([1e-1, 1e-3])
+    strength = spectra_at(final, noise, salience=0.2)
+    fit = fit_noise(final, strength, salience=0.2, n_bootstrap=5)
+    np.testing.assert_allclose(fit.noise_var, noise, rtol=0.03)
+    assert (fit.tv_distance < 0.01).all()
+    assert (fit_noise(final, strength, n_bootstrap=5).tv_distance > 0.015).all()
+
+
+def test_fit_of_one_player_and_one_sample():
+    zero = torch.zeros(1, dtype=torch.float64)
+    rest = torch.zeros(1, 2, dtype=torch.float64)
+    final = Interactions(
+        torch.tensor([[1.0, 2.0]], dtype=torch.float64), rest, residual=rest, objective=zero, gap=zero,
+        status=np.array(["planted"]), noise_bound=zero,
+    )  # fmt: skip
+    fit = fit_noise(final, np.array([[[1.5]]]), n_bootstrap=5)
+    assert fit.tv_distance.tolist() == fit.tv_high.tolist() == [0.0]
+    assert fit.distribution.tolist() == [[1.0]]
 
 
 def test_fit_on_given_levels_is_the_exhaustive_search():
@@ -481,9 +502,12 @@ def test_ties_go_to_the_smallest_noise_and_levels_without_salience_never_win():
 
 def test_tilt_is_found():
     p = np.array([0.0, 0.4, 0.3, 0.3])
-    truth = np.array([-3.0, 0.0, 0.7])
-    tilt, distance = nearest_tilt(tilted(p, truth), p)
-    np.testing.assert_allclose(tilt, truth, atol=3e-4)
+    truth = np.array([-3.0, 0.0, 0.7071])
+    measured = np.stack([p * np.exp(theta * np.arange(1, 5)) for theta in truth])
+    measured /= measured.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(tilted(p, truth), measured)
+    tilt, distance = nearest_tilt(measured, p)
+    np.testing.assert_allclose(tilt, truth, atol=1.5e-4)
     assert (distance < 1e-4).all()
     assert tilted(p, np.array([500.0]))[0][[0, -1]].tolist() == [0, 1]
 

@@ -144,11 +144,7 @@ def fit_noise(
     array([0.1 , 0.01])
     """
     strength, steps = _check(final, strength, steps, boundary_step)
-    if not (0 < level < 1 and n_bootstrap >= 1 and 0 <= tv_bound <= 1):
-        raise InputError(
-            "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
-            f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
-        )
+    _check_options(level, n_bootstrap, tv_bound)
     chosen, other = (
         target_weights(final, salience=salience, salience_rule=salience_rule, empty=choice)
         for choice in (empty, "value" if empty == "zero" else "zero")
@@ -224,3 +220,11 @@ def _check(
     if steps.shape != (len(strength),):
         raise ShapeError(f"`steps` must have one number for each of {len(strength)} steps; got shape {steps.shape}.")
     return strength, steps
+
+
+def _check_options(level: float, n_bootstrap: int, tv_bound: float) -> None:
+    if not (0 < level < 1 and n_bootstrap >= 1 and 0 <= tv_bound <= 1):
+        raise InputError(
+            "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
+            f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
+        )
