@@ -3,8 +3,11 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
+import tomli_w
+import torch
 
 from interdyn import store
 from interdyn.cli import main
@@ -12,6 +15,15 @@ from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 
 VERBS = ("demo", "run", "report", "summary", "verify", "recipes")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads of tests that run side by side would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def call(capsys, *arguments):
@@ -63,6 +75,19 @@ def test_run_does_everything_and_says_where_to_look(capsys, tmp_path):
     summary = json.loads((out_dir / "summary.json").read_text())
     assert all(sentence in out for sentence in summary["verdict"])
     assert store.read_recipe(store.open_run(out_dir))["training"]["epochs"] == 2
+
+
+def test_warnings_of_ours_are_one_line(capsys, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        changed = ("--set", "measure.tol=1e-9", "--set", "measure.max_iter=30")
+        recipe = str(tmp_path / "recipe.toml")
+        (tmp_path / "recipe.toml").write_text(tomli_w.dumps(load_recipe("wine-mlp", smoke=True).plain()))
+        code, _, err = call(capsys, "run", recipe, *changed, "--out", str(tmp_path / "run"))
+    assert code == 0
+    lines = err.splitlines()
+    assert lines
+    assert all(line.startswith("interdyn: ") and "did not reach" in line for line in lines)
 
 
 def test_demo_small(capsys, tmp_path):

@@ -1,17 +1,18 @@
 """What ``demo`` and ``run`` share: run a recipe under progress bars, write the report, tell the verdict."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from interdyn.errors import MissingExtraError, missing_extra
+from interdyn.errors import InterdynWarning, MissingExtraError, missing_extra
 
 if TYPE_CHECKING:
     from interdyn.recipes._run import Progress as Callback
@@ -40,7 +41,7 @@ def execute(
     from interdyn.recipes import run_recipe
 
     folder = out or Path("runs") / (f"{resolved.name}-smoke" if smoke else resolved.name)
-    with _bars() as progress:
+    with _bars() as progress, _plain_warnings():
         run = run_recipe(resolved, folder, progress=progress)
     if lacking:
         typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
@@ -90,6 +91,22 @@ def _bars() -> Iterator["Callback"]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print our warnings as one line each, without the place in the code."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, InterdynWarning):
+                typer.echo(f"interdyn: {message}", err=True)
+            else:
+                shown(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

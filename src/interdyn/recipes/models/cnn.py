@@ -44,8 +44,9 @@ def cnn(
     last = channels[-1] if channels else shape[0]
     layers += [nn.Flatten(), nn.Linear(last * rows * cols, hidden), nn.ReLU(), nn.Linear(hidden, n_outputs)]
     network = nn.Sequential(*layers)
-    for layer in network:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            nn.init.zeros_(parameter)
     return network
