@@ -11,7 +11,7 @@ from torch import Tensor
 from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError
 from interdyn.game._baselines import baseline_tensors
-from interdyn.game._batches import Batches, WidestArray, estimated_rows, first_rows
+from interdyn.game._batches import Batches, WidestArray, estimated_rows, given_rows
 from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
 from interdyn.game._guard import undisturbed
 from interdyn.game._masking import Masking, feature_ids
@@ -57,7 +57,7 @@ def game_function(
         raise ShapeError(f"a game is that of one sample; got {len(tensors[0])}. Pass `inputs[i : i + 1]`.")
     tensors = at_home(model, tensors)
     device = tensors[0].device
-    rows = first_rows(batch_size, None)
+    rows = given_rows(batch_size, None)
     ids, n = feature_ids(players, feature_mask, tensors, [sample_id])
     masking = Masking(tensors, baseline_tensors(baselines, tensors), ids, n)
     arguments = checked_arguments(additional_forward_args, device)
@@ -69,7 +69,9 @@ def game_function(
     def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:
         present = torch.from_numpy(np.array(masks, dtype=bool))
         if present.ndim != 2 or present.shape[1] != n:
-            raise ShapeError(f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. One column a player.")
+            raise ShapeError(
+                f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. Give one column a player."
+            )
 
         def work(start: int, stop: int) -> Tensor:
             sample = torch.zeros(stop - start, dtype=torch.long, device=device)

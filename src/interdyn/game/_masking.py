@@ -43,7 +43,7 @@ class Masking:
     @property
     def size(self) -> int:
         """Number of subsets of each sample."""
-        return 2**self.n
+        return int(2**self.n)
 
     @property
     def device(self) -> torch.device:
@@ -74,7 +74,7 @@ class Masking:
         return out
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Cut rows into at most three blocks ``(first, last sample, first, last subset)``: a rest, whole samples, a rest."""
+        """Cut rows into at most three blocks: samples ``from..to-1`` with subsets ``from..to-1``."""
         while start < stop:
             sample, subset = divmod(start, self.size)
             whole = (stop - start) // self.size

@@ -1,7 +1,7 @@
 """The table of a network's outputs on all masked inputs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import baseline_tensors, described
-from interdyn.game._batches import Batches, WidestArray, estimated_rows, first_rows
+from interdyn.game._batches import Batches, WidestArray, estimated_rows, given_rows
 from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
 from interdyn.game._guard import undisturbed
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer
@@ -122,7 +122,7 @@ def value_table(
     tensor([[0., 0., 0., 2.]], dtype=torch.float64)
     """
     check_output(output)
-    rows = first_rows(batch_size, perturbations_per_eval)
+    rows = given_rows(batch_size, perturbations_per_eval)
     tensors = at_home(model, checked_inputs(inputs))
     samples, device = len(tensors[0]), tensors[0].device
     sample_ids = range(samples) if sample_ids is None else sample_ids
@@ -149,7 +149,7 @@ def value_table(
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
         if not allow_large:
-            _refuse_large(masking.n, forward, tensors)
+            _refuse_large(masking.n, forward, tensors, min(64, batches.rows))
         if layer is None:
             values = _sweep(forward, masking, batches, report)
         else:
@@ -179,11 +179,11 @@ def _refuse_impossible(n: int) -> None:
         )
 
 
-def _refuse_large(n: int, forward: Forward, inputs: tuple[Tensor, ...]) -> None:
+def _refuse_large(n: int, forward: Forward, inputs: tuple[Tensor, ...], trial: int) -> None:
     passes = estimate_passes(n, forward.samples)
     if passes <= MAX_PASSES:
         return
-    rows = torch.zeros(64, dtype=torch.long, device=inputs[0].device)
+    rows = torch.zeros(trial, dtype=torch.long, device=inputs[0].device)
     start = time.perf_counter()
     forward([x[rows] for x in inputs], rows).cpu()  # to the CPU, so that an accelerator has finished
     hours = passes * (time.perf_counter() - start) / len(rows) / 3600

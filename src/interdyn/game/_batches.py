@@ -1,0 +1,144 @@
+"""How many rows go through the model at once: an estimate to begin with, halved when memory runs out."""
+
+import operator
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from interdyn.errors import BudgetWarning, InputError
+
+_ROWS_AUTO = 4096  # more gains nothing: kernels are full
+_BYTES_AUTO = 2**29  # on the CPU; of an accelerator, an eighth of its memory
+_CACHE_AUTO = 2**22  # on the CPU: a widest array above this leaves the cache, measured at 1.3 to 2 times the time a row
+_ROWS_CACHE = 16  # but not fewer than these for the cache's sake: each batch reads all weights
+_COPIES = 3  # of the widest array alive at once: what a layer reads, what it writes, what its kernel needs
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "_status_alloc_failed")
+
+
+class WidestArray(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own lacks types
+    """Context that notes the largest array made inside it, in bytes; views do not count.
+
+    Examples
+    --------
+    >>> with WidestArray() as widest:
+    ...     x = torch.zeros(2, 100).t().double().sum()
+    >>> widest.bytes
+    1600
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Do what was asked, and look at what came out."""
+        out = func(*args, **(kwargs or {}))
+        # a view of a weight, such as its transpose, is no work space
+        given = {a.untyped_storage()._cdata for a in args if isinstance(a, Tensor)}
+        for made in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given:
+                self.bytes = max(self.bytes, made.numel() * made.element_size())
+        return out
+
+
+def given_rows(batch_size: Any, alias: int | None) -> int | None:
+    """Return the batch size that the caller gave, or ``None`` for ``"auto"``.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number from 1, or both names are given.
+    """
+    if alias is not None:
+        if batch_size != "auto":
+            raise InputError("`perturbations_per_eval` is another name of `batch_size`; got both. Pass one of them.")
+        batch_size = alias
+    if isinstance(batch_size, str) and batch_size == "auto":
+        return None
+    try:
+        rows = 0 if isinstance(batch_size, bool) else operator.index(batch_size)
+    except TypeError:
+        rows = 0
+    if rows < 1:
+        raise InputError(f'`batch_size` must be "auto" or 1 or more; got {batch_size!r}. Leave it at "auto".')
+    return rows
+
+
+def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
+    """Return how many rows fit, ``bytes_per_row`` being the widest array that one row makes.
+
+    What is counted on is fixed for a machine, and not what is free at the moment: float32 kernels round differently for
+    different batch sizes, and a run that is resumed must end with the same numbers.
+
+    Examples
+    --------
+    >>> [estimated_rows(size, torch.device("cpu")) for size in (64, 2**14, 2**20, 2**27)]
+    [4096, 256, 16, 1]
+    """
+    bytes_per_row = max(1, bytes_per_row)
+    if device.type == "cuda":
+        fit = torch.cuda.get_device_properties(device).total_memory // 8 // (_COPIES * bytes_per_row)
+    else:
+        fit = min(_BYTES_AUTO // (_COPIES * bytes_per_row), max(_ROWS_CACHE, _CACHE_AUTO // bytes_per_row))
+    return max(1, min(_ROWS_AUTO, fit))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
+
+
+class Batches:
+    """Does work in batches of ``rows``; what memory has shown to be too many is not tried again."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._warned = False
+
+    def run(
+        self, work: Callable[[int, int], Tensor], total: int, done: Callable[[int], None] | None = None
+    ) -> list[Tensor]:
+        """Do ``work(start, stop)`` over ``0..total`` and return the results in order."""
+        out: list[Tensor] = []
+        start = 0
+        while start < total:
+            stop = min(start + self.rows, total)
+            part = self._attempt(work, start, stop)
+            if part is None:
+                self._halve(stop - start)
+                continue
+            out.append(part)
+            start = stop
+            if done is not None:
+                done(start)
+        return out
+
+    def _attempt(self, work: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor | None:
+        """Return the result, or None if memory ran out; the error, which holds arrays alive, ends with this call."""
+        try:
+            return work(start, stop)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error) or stop - start == 1:
+                raise
+            return None
+
+    def _halve(self, tried: int) -> None:
+        self.rows = max(1, tried // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"memory ran out with {tried} masked inputs in a batch; going on with {self.rows}. "
+                "Pass a smaller `batch_size` to avoid the attempt.",
+                BudgetWarning,
+                stacklevel=5,
+            )

@@ -1,0 +1,113 @@
+"""One forward pass of some rows, and the checks of what a caller hands in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interdyn._typing import Model
+from interdyn.errors import ModelError, ShapeError, TargetError
+from interdyn.game._outputs import Output, scalar_outputs
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A model with its further arguments, its targets and the scalar that is read from its output."""
+
+    model: Model
+    arguments: tuple[Any, ...]
+    targets: Tensor | None  # (samples,)
+    output: Output
+    samples: int
+
+    def follow(self, sample: Tensor) -> list[Any]:
+        """Return the further arguments for rows of the given samples."""
+        return [a[sample] if isinstance(a, Tensor) and a.ndim and len(a) == self.samples else a for a in self.arguments]
+
+    def __call__(self, inputs: Sequence[Tensor], sample: Tensor) -> Tensor:
+        """Return one float64 number for each row; ``sample`` is the sample of each row.
+
+        Raises
+        ------
+        ModelError, TargetError
+            If the model does not return one row for each input, or has no such output.
+        """
+        outputs = self.model(*inputs, *self.follow(sample))
+        targets = None if self.targets is None else self.targets[sample]
+        values = scalar_outputs(outputs, targets, output=self.output)
+        if values.shape != (len(sample),):
+            raise ModelError(
+                f"the model must return one row for each input; got {tuple(values.shape)} for {len(sample)} inputs. "
+                "Check that dim 0 of its output is the batch."
+            )
+        return values
+
+    def try_out(self, inputs: tuple[Tensor, ...]) -> None:
+        """Run two unmasked rows, so that a wrong target or model shows before the work starts.
+
+        Two, because a model that ignores its batch shows only then; those of the least and the greatest target.
+        """
+        rows = torch.tensor([0, self.samples - 1], device=inputs[0].device)
+        if self.targets is not None:
+            rows = torch.stack([self.targets.argmin(), self.targets.argmax()])
+        self([x[rows] for x in inputs], rows)
+
+
+def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
+    """Return the inputs as a tuple of tensors of one or more samples each.
+
+    Raises
+    ------
+    ShapeError
+        If one is no tensor, or the numbers of samples differ or are 0.
+    """
+    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+    for x in tensors:
+        if not isinstance(x, Tensor) or x.ndim < 1:
+            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ShapeError(f"`inputs` must be tensors with samples along dim 0; got {got}. Pass torch tensors.")
+    lengths = {len(x) for x in tensors}
+    if len(lengths) != 1 or not lengths.pop():
+        raise ShapeError(
+            f"`inputs` must hold the same number of samples, one or more; got {[len(x) for x in tensors]}."
+        )
+    return tuple(x.detach() for x in tensors)
+
+
+def checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
+    """Return the target of each sample, shape ``(samples,)``.
+
+    Raises
+    ------
+    TargetError
+        If targets are not whole numbers, one for all or one for each.
+    """
+    if target is None:
+        return None
+    out = torch.as_tensor(target)
+    if out.is_floating_point() or out.is_complex() or out.ndim > 1 or (out.ndim == 1 and len(out) not in (1, samples)):
+        raise TargetError(
+            f"`target` must be one class index, or one for each of {samples} samples; got {out.dtype} of shape "
+            f"{tuple(out.shape)}. Pass labels as whole numbers."
+        )
+    return out.long().expand(samples).to(device)
+
+
+def checked_arguments(arguments: Any, device: torch.device) -> tuple[Any, ...]:
+    """Return the further arguments as a tuple, tensors on ``device``."""
+    if arguments is None:
+        return ()
+    given = arguments if isinstance(arguments, tuple) else (arguments,)
+    return tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
+
+
+def at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
+    if isinstance(model, torch.nn.Module):
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                dtype = parameter.dtype
+                return tuple(x.to(parameter.device, dtype if x.is_floating_point() else None) for x in inputs)
+    return tuple(x.to(inputs[0].device) for x in inputs)
