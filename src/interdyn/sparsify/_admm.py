@@ -68,8 +68,8 @@ class _State:
 
 
 def shift_of_projection(n: int) -> float:
-    """Return ``s``, the weight of the residual's coordinate in the projection: 20 at ``n = 10``."""
-    return 20.0 * math.sqrt(2.0 ** (n - 10))
+    """Return ``s``, the weight of the residual's coordinate in the projection: 8 at ``n = 10``."""
+    return 8.0 * math.sqrt(2.0 ** (n - 10))
 
 
 def _start(problem: Problem, warm: Tensor | None) -> _State:
