@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 import interdyn as ix
 from _record import Record
 from interdyn.lattice import subset_masks
-from interdyn.sparsify._admm import shift_of_projection
+from interdyn.sparsify._admm import first_ratio
 from interdyn.sparsify._problem import Problem, clip
 from interdyn.sparsify._sgd_paper import MOMENTUM, descend
 
@@ -108,7 +108,7 @@ def laboratory(
 
 def fixed_step(problem: Problem, steps: int, threshold: float) -> torch.Tensor:
     """Return certified gaps of plain over-relaxed ADMM with one fixed step for all tables: what was measured first."""
-    s = shift_of_projection(problem.operator.n)
+    s = first_ratio(problem.operator.n)
     spread = (problem.v - problem.v[:, :1]).abs().amax(-1, keepdim=True)
     tau = threshold * spread
     w = problem.v.new_zeros(3, *problem.v.shape)
@@ -117,11 +117,11 @@ def fixed_step(problem: Problem, steps: int, threshold: float) -> torch.Tensor:
         u[1, :, 0] = w[1, :, 0]
         u[2] = w[2] - clip(w[2], problem.bound)
         p = w - 2 * u
-        y = problem.gram(s).solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2])
+        y = problem.gram.solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2], s)
         w = w + 1.7 * (torch.stack([*problem.operator.adjoint(y), s * y]) - u)
     x = problem.repaired((w - u)[:2])
     slope = u / tau
-    dual = problem.lower_bound(problem.gram(s).solve(problem.operator.explain(slope[0], slope[1]) + slope[2]))
+    dual = problem.lower_bound(problem.gram.solve(problem.operator.explain(slope[0], slope[1]) + slope[2], s))
     return problem.relative_gap(problem.objective(x), dual)
 
 

@@ -87,7 +87,7 @@ def _tilt(mean, n):
     k = np.arange(1, n + 1)
     log_base = np.log([comb(n, int(i)) for i in k])
     theta = np.zeros(np.shape(mean))
-    for _ in range(60):
+    for _ in range(25):
         p = np.exp(log_base + theta[..., None] * k - (log_base + theta[..., None] * k).max(-1, keepdims=True))
         p /= p.sum(-1, keepdims=True)
         m = p @ k

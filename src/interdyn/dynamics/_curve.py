@@ -1,9 +1,9 @@
 """The course behind noisy checkpoints: draws from the posterior of a curve.
 
-A curve over the time axis is a smooth random function (Matérn, once or twice differentiable, of many length
-scales) plus at most one kink of unknown place. Mean and amplitude are integrated out; length scale, noise level
-and kink are averaged by their marginal likelihood. No shape is imposed: a sharp turn, a round one and a plateau
-all have their place, and between two checkpoints the curve is as uncertain as its roughness makes it.
+A curve over the time axis is a smooth random function (Matérn 5/2, of many length scales) plus at most one kink of
+unknown place. Mean and amplitude are integrated out; length scale, noise level and kink are averaged by their
+marginal likelihood. No shape is imposed: a sharp turn and a round one both have their place, and between two
+checkpoints the curve is as uncertain as its roughness makes it.
 
 The noise is what the curve cannot follow. Much of it is common to all samples (training noise) and so cannot be seen by
 resampling samples; hence each draw takes both, a resampled set of samples and a curve given noise.
@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 
 LENGTHS = np.geomspace(0.1, 1.6, 6)  # in units of the whole axis
 NOISE_RATIOS = np.geomspace(1e-5, 30.0, 12)  # noise variance over curve variance
-SMOOTHNESS = (1.5, 2.5)
 KINK_SLOPE = 5.0  # standard deviation of the change of slope, in curve deviations per axis
 KINK_SHARE = 0.9  # prior probability that there is a kink; its place is uniform
 GRID = 121
@@ -81,10 +80,10 @@ def steps_at(x: Float[np.ndarray, " points"], steps: Float[np.ndarray, " steps"]
     return np.asarray(np.clip(np.expm1(low + x * (high - low)) * unit, steps[0], steps[-1]))
 
 
-def _matern(distance: Float[np.ndarray, "a b"], length: float, smoothness: float) -> Float[np.ndarray, "a b"]:
-    """Return the Matérn correlation of smoothness 3/2 or 5/2."""
-    u = np.sqrt(2 * smoothness) * distance / length
-    return np.asarray((1 + u if smoothness == 1.5 else 1 + u + u**2 / 3) * np.exp(-u))
+def _matern(distance: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Return the Matérn 5/2 correlation at a distance in units of the length scale."""
+    u = np.sqrt(5.0) * distance
+    return np.asarray((1 + u + u**2 / 3) * np.exp(-u))
 
 
 def _fit(
@@ -127,42 +126,49 @@ def curve_posterior(
     ``resampled`` holds one series for each draw, from resampled samples; pass copies of ``y`` where there are none.
     ``y`` must not be constant.
 
-    Cost: about 150 inversions of ``checkpoints`` square, a factorisation of the grid for each kernel with weight.
+    Cost: about 70 inversions of ``checkpoints`` square, a factorisation of the grid for each kernel with weight.
     Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, sections 2.7 (explicit mean) and 4.2
     (Matérn). A draw given data is a prior draw corrected by the prediction of its own error.
     """
     grid = np.unique(np.concatenate([np.linspace(0.0, 1.0, GRID), x]))
     at = np.searchsorted(grid, x)
     distance = np.abs(grid[:, None] - grid)
-    kernels = np.array([_matern(distance, length, s) for s in SMOOTHNESS for length in LENGTHS])
+    kernels = np.array([_matern(distance / length) for length in LENGTHS])
     knots = np.concatenate([[1.0], grid[2:-2:2]])  # the first, at the very end, is no kink
     model = _fit(kernels, np.maximum(grid - knots[:, None], 0.0), at, y)
 
     count = len(resampled)
     chosen = rng.choice(model.weight.size, size=count, p=model.weight.ravel())
-    kernel, ratio, kink = np.unravel_index(chosen, model.weight.shape)
-    scale = np.sqrt(model.misfit[kernel, ratio, kink] / rng.chisquare(len(y) - 1, size=count))
-    noise_std = scale * np.sqrt(NOISE_RATIOS[ratio])
+    cell = np.stack(np.unravel_index(chosen, model.weight.shape))
+    scale = np.sqrt(model.misfit[tuple(cell)] / rng.chisquare(len(y) - 1, size=count))
+    noise_std = scale * np.sqrt(NOISE_RATIOS[cell[1]])
+    prior = (KINK_SLOPE * rng.standard_normal(count))[:, None] * model.kinks[cell[2]]
     white = rng.standard_normal((count, len(grid)))
-    prior = (scale * KINK_SLOPE * rng.standard_normal(count))[:, None] * model.kinks[kink]
-    for i in np.unique(kernel):
-        rows = np.flatnonzero(kernel == i)
+    for i in np.unique(cell[0]):
         factor = np.linalg.cholesky(kernels[i] + _JITTER * np.eye(len(grid)))
-        prior[rows] += scale[rows, None] * (white[rows] @ factor.T)
-    cells = [(i, j, np.flatnonzero((kernel == i) & (ratio == j))) for i, j in {*zip(kernel, ratio, strict=True)}]
+        prior[cell[0] == i] += white[cell[0] == i] @ factor.T
+    prior *= scale[:, None]
 
-    def predict(data: Float[np.ndarray, "draws checkpoints"]) -> Float[np.ndarray, "draws points"]:
-        out = np.empty_like(prior)
-        for i, j, rows in cells:
-            bend = (model.slope_from_data[i, j, kink[rows]] * data[rows]).sum(axis=1, keepdims=True)
-            bend = bend * model.kinks[kink[rows]]
-            out[rows] = bend + (data[rows] - bend[:, at]) @ model.curve_from_data[i, j].T
-        return out
-
-    sampling = predict(resampled - y)[:, at]
+    sampling = _predict(model, cell, at, resampled - y)[:, at]
     # The rough part of the resampled deviations is noise, drawn already: only what is common to all samples is left.
     drawn = ((resampled - y - sampling) ** 2).mean()
     common = np.sqrt(np.maximum(noise_std**2 - drawn, 0.0))
     seen = prior[:, at] + common[:, None] * rng.standard_normal((count, len(y)))
-    corrected = predict(resampled - seen)
-    return CurvePosterior(grid, prior + corrected, noise_std, sampling)
+    return CurvePosterior(grid, prior + _predict(model, cell, at, resampled - seen), noise_std, sampling)
+
+
+def _predict(
+    model: _Model,
+    cell: Int[np.ndarray, "3 draws"],
+    at: Int[np.ndarray, " checkpoints"],
+    data: Float[np.ndarray, "draws checkpoints"],
+) -> Float[np.ndarray, "draws points"]:
+    """Return the expected curve given each row of data, each under its own (kernel, noise ratio, kink)."""
+    kernel, ratio, kink = cell
+    beta = (model.slope_from_data[kernel, ratio, kink] * data).sum(axis=1, keepdims=True)
+    out = beta * model.kinks[kink]
+    rest = data - out[:, at]
+    for i, j in sorted(set(zip(kernel.tolist(), ratio.tolist(), strict=True))):
+        rows = (kernel == i) & (ratio == j)
+        out[rows] += rest[rows] @ model.curve_from_data[i, j].T
+    return np.asarray(out)

@@ -114,7 +114,7 @@ def find_phases(
     (`curve_posterior`): resampled samples, training noise and the unknown course between checkpoints are all in it.
     Fall and rise are each tested at 2.5 % against the best course without (`turn_test`); both are needed.
     On planted trajectories with training noise of 0.02 to 0.10 orders, 90 % intervals hold about 92 % of the
-    boundaries (``benchmarks/validate_phases.py``); for abrupt turns between checkpoints far apart, about 86 %.
+    boundaries (``benchmarks/bench_phases.py``); for abrupt turns between checkpoints far apart, about 86 %.
     Cost: about 40 ms. Source: paper, section 4.
 
     Examples

@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn.dynamics._curve import CurvePosterior
-from interdyn.dynamics._monotone import falling_fit, shape_residuals
+from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
+
+LEVEL_POINTS = 6  # a shorter stretch would hide a sharp turn
 
 
 class TurnTest(NamedTuple):
@@ -39,3 +41,46 @@ def turn_test(y: Float[np.ndarray, " checkpoints"], posterior: CurvePosterior, *
         fall=p_value(only_rises.rising - only_rises.falling_then_rising, seen.rising - seen.falling_then_rising),
         rise=p_value(only_falls.falling - only_falls.falling_then_rising, seen.falling - seen.falling_then_rising),
     )
+
+
+def level_bound(points: int) -> float:
+    """Return the 80 % quantile of what a falling-then-rising fit explains of ``points`` level points of noise 1.
+
+    A fit to simulated quantiles from 6 to 40 points, where it errs by less than 0.2.
+
+    Examples
+    --------
+    >>> round(level_bound(6), 2)
+    5.16
+    """
+    return 4.267 * float(np.log(points)) - 2.483
+
+
+def level_stretch(
+    x: Float[np.ndarray, " checkpoints"], y: Float[np.ndarray, " checkpoints"], place: float
+) -> tuple[float, float]:
+    """Return the ends of all stretches around ``place`` that cannot be told from level ground; ``y`` has noise 1.
+
+    A curve drawn through the noise of a plateau has its lowest point at some dip; the true course has none. A
+    stretch of at least `LEVEL_POINTS` checkpoints counts when falling then rising explains no more of it than of pure
+    noise (`level_bound`). Without one, the ends are ``place`` itself.
+
+    Examples
+    --------
+    >>> x = np.arange(11.0)
+    >>> level_stretch(x, np.array([90.0, 60, 30, 0, 1, 0, 0, 1, 0, 50, 90]), 5.0)
+    (3.0, 8.0)
+    """
+    n, low, high = len(y), place, place
+    first = np.arange(n)
+    ahead = prefix_residuals(y[np.minimum(first[:, None] + first, n - 1)])  # [i, m]: m points from i on, falling
+    back = prefix_residuals(y[np.maximum(first[:, None] - first, 0)])  # [j, m]: m points up to j, rising
+    for i in np.flatnonzero(x <= place):
+        for j in np.flatnonzero(x >= place):
+            m = int(j - i) + 1
+            if m < LEVEL_POINTS:
+                continue
+            turning = (ahead[i, : m + 1] + back[j, m::-1]).min()
+            if m * y[i : j + 1].var() - turning <= level_bound(m):
+                low, high = min(low, float(x[i])), max(high, float(x[j]))
+    return low, high

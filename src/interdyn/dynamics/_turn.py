@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn.dynamics._curve import CurvePosterior, curve_posterior, steps_at, time_axis
-from interdyn.dynamics._shape import turn_test
+from interdyn.dynamics._shape import level_stretch, turn_test
 from interdyn.dynamics._verdict import PhaseEvidence, Turn
 
 
@@ -25,11 +25,14 @@ def find_turn(
         return Turn(whole[0], whole, PhaseEvidence(0.0, none, 1.0, 0.0, none, 1.0, 1.0, 0.0, 1.0, len(steps), samples))
     center = y.mean()
     y, resampled = (y - center) / spread, (resampled - center) / spread
-    posterior = curve_posterior(time_axis(steps), y, resampled, rng=rng)
+    x = time_axis(steps)
+    posterior = curve_posterior(x, y, resampled, rng=rng)
     tail = (1 - level) / 2
     test, hump = turn_test(y, posterior, rng=rng), turn_test(-y, posterior, rng=rng)
     fall, rise = (spread * np.quantile(a, [tail, 0.5, 1 - tail]) for a in _amplitudes(posterior))
     places = np.quantile(posterior.grid[posterior.draws.argmin(axis=1)], [tail, 0.5, 1 - tail])
+    level_from, level_to = level_stretch(x, y / float(np.median(posterior.noise_std)), float(places[1]))
+    places[[0, 2]] = min(places[0], level_from), max(places[2], level_to)
     low, middle, high = (float(s) for s in steps_at(places, steps))
     evidence = PhaseEvidence(
         fall=float(fall[1]),

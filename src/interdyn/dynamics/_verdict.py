@@ -121,7 +121,9 @@ def verdict(turn: Turn, *, level: float, smallest_change: float) -> tuple[PhaseS
 
 def edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) -> str:
     """Return a sentence when the interval touches the first or the last checkpoint, else nothing."""
-    first, last = interval[0] <= steps[0], interval[1] >= steps[-1]
+    near = 0.01  # of the first or last gap between checkpoints, finer than the draws
+    first = interval[0] <= steps[0] + near * (steps[1] - steps[0])
+    last = interval[1] >= steps[-1] - near * (steps[-1] - steps[-2])
     if not (first or last):
         return ""
     which = "the first and the last" if first and last else "the first" if first else "the last"

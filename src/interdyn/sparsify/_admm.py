@@ -8,8 +8,9 @@ set (Peaceman-Rachford, the over-relaxed limit of ADMM). Three things make it fa
    gives the reflected (non-averaged) map a convergence rate of its own [lieder2021, chen2024].
 2. *Restarts*, each table for itself, when the fixed-point residual has fallen to a fifth, or has turned, or a third
    of all steps went by [lu2024].
-3. *Adaptive threshold*: at a restart the step becomes the ratio of the distances travelled by the primal and the dual
-   point since the last one, in log scale, mixed with the old. It does not enter the projection.
+3. *Adaptive steps*: at a restart the step of the interactions, and apart from it that of the residual, becomes the
+   ratio of the distances that its primal and its dual part travelled since the last one, in log scale, mixed with the
+   old. The projection takes any ratio of the two, because its blocks are diagonalised.
 
 Every start is the same declared point, the constant ``v({})``; the first threshold is proportional to the size of the
 minimum-norm explanation, so that the whole course scales with the table. A table leaves the batch when its gap is
@@ -50,7 +51,8 @@ class _State:
     anchor: Tensor  # (3, b, subsets): where the last restart left w
     point: Tensor  # (3, b, subsets): proximal point at the last restart
     slope: Tensor  # (3, b, subsets): scaled dual point at the last restart
-    tau: Tensor  # (b, 1): the threshold
+    tau: Tensor  # (b, 1): step of the interactions, their threshold
+    s: Tensor  # (b, 1): step of the residual, over tau
     tau_first: Tensor  # (b, 1)
     since: Tensor  # (b, 1): steps since the last restart
     first: Tensor  # (b,): residual right after the last restart
@@ -63,19 +65,19 @@ class _State:
             self.anchor[:, keep],
             self.point[:, keep],
             self.slope[:, keep],
-            *(x[keep] for x in (self.tau, self.tau_first, self.since, self.first, self.last)),
+            *(x[keep] for x in (self.tau, self.s, self.tau_first, self.since, self.first, self.last)),
         )
 
 
-def shift_of_projection(n: int) -> float:
-    """Return ``s``, the weight of the residual's coordinate in the projection: 8 at ``n = 10``."""
+def first_ratio(n: int) -> float:
+    """Return the ratio of the steps of the residual and of the interactions at the start: 8 at ``n = 10``."""
     return 8.0 * math.sqrt(2.0 ** (n - 10))
 
 
 def _start(problem: Problem, warm: Tensor | None) -> _State:
     v = problem.v
     b = v.shape[0]
-    least = torch.stack(problem.operator.adjoint(problem.gram(0.0).solve(v)))
+    least = torch.stack(problem.operator.adjoint(problem.gram.solve(v, 0.0)))
     least[:, :, 0] = 0.0
     rms = least.square().sum(dim=(0, 2)).div(2 * v.shape[1]).sqrt()[:, None]
     tau = _FIRST_THRESHOLD * rms
@@ -89,7 +91,9 @@ def _start(problem: Problem, warm: Tensor | None) -> _State:
     zero = torch.zeros_like(w)
     point = w.clone()
     rows = torch.arange(b, device=v.device)
-    return _State(rows, w, w.clone(), point, zero, tau, tau.clone(), torch.zeros_like(tau), infinite, infinite.clone())
+    s = torch.full_like(tau, first_ratio(problem.operator.n))
+    since = torch.zeros_like(tau)
+    return _State(rows, w, w.clone(), point, zero, tau, s, tau.clone(), since, infinite, infinite.clone())
 
 
 def _dual_part(problem: Problem, state: _State, ridge: Tensor) -> Tensor:
@@ -105,33 +109,39 @@ def _dual_part(problem: Problem, state: _State, ridge: Tensor) -> Tensor:
     return u
 
 
-def _restart(state: _State, u: Tensor, restart: Tensor, s: float) -> Tensor:
-    """Adapt the threshold of the restarting tables; return their ``w`` with the dual part rescaled."""
-    z, slope = state.w - u, u / state.tau
-    weight = state.w.new_tensor([1.0, 1.0, 1.0 / s])[:, None]
-    primal = (weight * (z - state.point).square().sum(-1)).sum(0)
-    dual = (weight * (slope - state.slope).square().sum(-1)).sum(0)
+def _mixed(primal: Tensor, dual: Tensor, old: Tensor, first: Tensor, restart: Tensor) -> Tensor:
+    """Return the new step of the restarting tables: the ratio of the distances, mixed with the old, within range."""
     usable = (primal > 0) & (dual > 0)
     ratio = torch.where(usable, primal, 1.0).div(torch.where(usable, dual, 1.0)).sqrt()[:, None]
-    mixed = torch.exp(_MEMORY * ratio.log() + (1 - _MEMORY) * state.tau.log())
-    mixed = torch.maximum(torch.minimum(mixed, state.tau_first * _RANGE), state.tau_first / _RANGE)
-    tau = torch.where((restart & usable)[:, None], mixed, state.tau)
-    rescaled = z + u * (tau / state.tau)
-    rows = restart[None, :, None]
+    mixed = torch.exp(_MEMORY * ratio.log() + (1 - _MEMORY) * old.log())
+    mixed = torch.maximum(torch.minimum(mixed, first * _RANGE), first / _RANGE)
+    return torch.where((restart & usable)[:, None], mixed, old)
+
+
+def _restart(problem: Problem, state: _State, u: Tensor, restart: Tensor) -> Tensor:
+    """Adapt the steps of the restarting tables; return their ``w`` with the dual part rescaled."""
+    scale = torch.stack([state.tau, state.tau, state.s * state.tau])
+    z, slope = state.w - u, u / scale
+    primal, dual = (z - state.point).square().sum(-1), (slope - state.slope).square().sum(-1)
+    first = first_ratio(problem.operator.n)
+    tau = _mixed(primal[0] + primal[1], dual[0] + dual[1], state.tau, state.tau_first, restart)
+    residual = _mixed(primal[2], dual[2], state.s * state.tau, first * state.tau_first, restart)
     state.tau = tau
+    state.s = torch.clamp(residual / tau, first / _RANGE, first * _RANGE)
+    rows = restart[None, :, None]
     state.point = torch.where(rows, z, state.point)
     state.slope = torch.where(rows, slope, state.slope)
-    return rescaled
+    return z + slope * torch.stack([state.tau, state.tau, state.s * state.tau])
 
 
-def _step(problem: Problem, state: _State, ridge: Tensor, s: float, k: int) -> Tensor:
+def _step(problem: Problem, state: _State, ridge: Tensor, k: int) -> Tensor:
     """Do one anchored step in place; return ``w - prox(w)`` before it."""
     u = _dual_part(problem, state, ridge)
     p = state.w - 2 * u
-    y = problem.gram(s).solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2])
-    move = torch.stack([*problem.operator.adjoint(y), s * y]).sub_(u)
+    y = problem.gram.solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2], state.s)
+    move = torch.stack([*problem.operator.adjoint(y), state.s * y]).sub_(u)
     squares = move.square().sum(-1)
-    residual = (squares[0] + squares[1] + squares[2] / s).sqrt()
+    residual = (squares[0] + squares[1] + squares[2] / state.s[:, 0]).sqrt()
     if k == 1:
         state.first = residual
     turned = (residual <= _NECESSARY * state.first) & (residual > state.last)
@@ -142,7 +152,7 @@ def _step(problem: Problem, state: _State, ridge: Tensor, s: float, k: int) -> T
     state.last = residual
     if bool(restart.any()):
         rows = restart[None, :, None]
-        rescaled = _restart(state, u, restart, s)
+        rescaled = _restart(problem, state, u, restart)
         new = torch.where(rows, rescaled, new)
         state.anchor = torch.where(rows, rescaled, state.anchor)
         state.since = torch.where(restart[:, None], 0.0, state.since)
@@ -172,8 +182,6 @@ def solve(problem: Problem, *, tol: float, max_iter: int, ridge: float, warm: Te
     -------
     Best feasible point, objective and lower bound of each table.
     """
-    n = int(math.log2(problem.v.shape[-1]))
-    s = shift_of_projection(n)
     spread = (problem.v - problem.v[:, :1]).abs().amax(-1, keepdim=True)
     weight = torch.where(spread > 0, ridge / spread, 0.0)
     x, feasible = problem.constant_point()
@@ -188,8 +196,8 @@ def solve(problem: Problem, *, tol: float, max_iter: int, ridge: float, warm: Te
     state = _start(problem, warm).take(todo)
     part, part_weight = problem.take(state.rows), weight[state.rows]
     for k in range(1, max_iter + 1):
-        tau, w = state.tau, state.w
-        u = _step(part, state, part_weight, s, k)
+        tau, s, w = state.tau, state.s, state.w
+        u = _step(part, state, part_weight, k)
         if k % CHECK_EVERY and k < max_iter:
             continue
         _certify(part, state, best, w - u, u / tau, s, k)
@@ -202,11 +210,11 @@ def solve(problem: Problem, *, tol: float, max_iter: int, ridge: float, warm: Te
     return best
 
 
-def _certify(part: Problem, state: _State, best: Outcome, z: Tensor, slope: Tensor, s: float, k: int) -> None:
+def _certify(part: Problem, state: _State, best: Outcome, z: Tensor, slope: Tensor, s: Tensor, k: int) -> None:
     """Keep the repaired point and the scaled dual point of each table where they are better than before."""
     x = part.repaired(z[:2])
     objective = part.objective(x)
-    y = part.gram(s).solve(part.operator.explain(slope[0], slope[1]) + slope[2])
+    y = part.gram.solve(part.operator.explain(slope[0], slope[1]) + slope[2], s)
     bound = part.lower_bound(y)
     better = objective < best.primal[state.rows]
     best.x[:, state.rows[better]] = x[:, better]

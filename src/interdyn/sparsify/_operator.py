@@ -138,9 +138,12 @@ def _block_matrix(n: int, states: np.ndarray, left: np.ndarray, right: np.ndarra
 
 
 class GramSolver:
-    """Exact products with ``(K K^T + s I)^{-1}`` in blocks of the player-swap symmetry."""
+    """Exact products with ``(K K^T + s I)^{-1}`` for any ``s``, in blocks of the player-swap symmetry.
 
-    def __init__(self, n: int, s: float, device: torch.device) -> None:
+    Each of the different blocks is diagonalised once, so that every table of a batch may have its own ``s``.
+    """
+
+    def __init__(self, n: int, device: torch.device) -> None:
         pairs, single = divmod(n, 2)
         # axes, outermost first: the odd player (if any), then the pairs from the highest players down
         upper_pairs = pairs - pairs // 2
@@ -153,36 +156,46 @@ class GramSolver:
         )
         self._left_t, self._right = self._left.T.contiguous(), self._right_t.T.contiguous()
         self._blocks: list[tuple[int, int, int]] = []
-        self._inverses: list[Tensor] = []
+        self._vectors: list[Tensor] = []
+        values: list[Tensor] = []
         columns: list[np.ndarray] = []
         start = 0
         for k in range(pairs + 1):
             chosen = list(combinations(range(pairs), k))
             states = [_states(n, c) for c in chosen]
             columns += [_columns(x, n) for x in states]
-            block = torch.from_numpy(_block_matrix(n, states[0], left, right)).to(device)
-            block.diagonal().add_(s)
-            self._inverses.append(torch.cholesky_inverse(torch.linalg.cholesky(block)))
+            block = _block_matrix(n, states[0], left, right)
+            value, vectors = torch.linalg.eigh(torch.from_numpy((block + block.T) / 2).to(device))
+            self._vectors.append(vectors.contiguous())
             rows = len(states[0])
+            values.append(value.repeat(len(chosen)))
             self._blocks.append((start, start + rows * len(chosen), rows))
             start += rows * len(chosen)
+        self._values = torch.cat(values)
         order = np.concatenate(columns)
         self._forward = torch.from_numpy(order).to(device)
         self._backward = torch.from_numpy(np.argsort(order)).to(device)
 
-    def solve(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, "batch subsets"]:
-        """Return ``(K K^T + s I)^{-1} y`` for each row."""
+    def solve(
+        self, y: Float[Tensor, "batch subsets"], s: float | Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch subsets"]:
+        """Return ``(K K^T + s I)^{-1} y`` for each row, ``s`` a number or one for each row."""
         x = ((self._left @ y.reshape(-1, *self._shape)) @ self._right_t).reshape(y.shape)
-        x = x.index_select(-1, self._forward)
+        x = self._blockwise(x.index_select(-1, self._forward), transposed=False)
+        x /= self._values + s
+        x = self._blockwise(x, transposed=True).index_select(-1, self._backward)
+        return ((self._left_t @ x.reshape(-1, *self._shape)) @ self._right).reshape(y.shape)
+
+    def _blockwise(self, x: Tensor, *, transposed: bool) -> Tensor:
+        """Return ``x`` in the eigenvectors of the blocks, or back."""
         out = torch.empty_like(x)
-        for (start, stop, rows), inverse in zip(self._blocks, self._inverses, strict=True):
-            part = x[:, start:stop].reshape(-1, rows) @ inverse
+        for (start, stop, rows), vectors in zip(self._blocks, self._vectors, strict=True):
+            part = x[:, start:stop].reshape(-1, rows) @ (vectors.T if transposed else vectors)
             out[:, start:stop] = part.reshape(-1, stop - start)
-        out = out.index_select(-1, self._backward)
-        return ((self._left_t @ out.reshape(-1, *self._shape)) @ self._right).reshape(y.shape)
+        return out
 
 
 @lru_cache(maxsize=16)
-def gram_solver(n: int, s: float, device: torch.device) -> GramSolver:
-    """Return the shared `GramSolver` for ``n`` players and shift ``s`` on ``device``."""
-    return GramSolver(n, s, device)
+def gram_solver(n: int, device: torch.device) -> GramSolver:
+    """Return the shared `GramSolver` for ``n`` players on ``device``."""
+    return GramSolver(n, device)

@@ -46,9 +46,10 @@ class Problem:
         """Products with ``K`` and its transpose."""
         return operator(n_players_from_size(self.v.shape[-1]), self.v.device)
 
-    def gram(self, s: float) -> GramSolver:
+    @property
+    def gram(self) -> GramSolver:
         """Products with ``(K K^T + s I)^{-1}``."""
-        return gram_solver(n_players_from_size(self.v.shape[-1]), s, self.v.device)
+        return gram_solver(n_players_from_size(self.v.shape[-1]), self.v.device)
 
     def take(self, rows: Tensor) -> "Problem":
         """Return the problem of some of the tables."""
@@ -68,13 +69,13 @@ class Problem:
         The step is ``K^T (K K^T)^{-1} e`` with ``e`` what exceeds the bound; it is refined twice, because the matrix
         has a condition number of about ``2.618^n``.
         """
-        gram, inside = self.gram(0.0), self.bound * (1 - 1e-9)
+        inside = self.bound * (1 - 1e-9)
         for _ in range(3):
             r = self.residual(x)
             excess = r - clip(r, inside)
             if not bool(excess.any()):
                 break
-            x = x + torch.stack(self.operator.adjoint(gram.solve(excess)))
+            x = x + torch.stack(self.operator.adjoint(self.gram.solve(excess, 0.0)))
         return x
 
     def lower_bound(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, " batch"]:
