@@ -360,12 +360,21 @@ def test_a_gap_of_zero_or_with_too_few_losses_has_no_onset():
         find_gap_onset(STEPS, train[:5], test[:5])
 
 
-def test_intervals_of_the_onset_cover_it():
+def _dipped(onset, seed):
+    """Level, then a fall into the onset, as when wrong labels count in the training loss alone; then growth."""
+    train, test = _losses(onset, growth=2.0, seed=seed)
+    x = time_axis(STEPS)
+    return train, test - 0.4 * np.where(x < onset, np.exp(-(((x - onset) / 0.15) ** 2)), 1.0)
+
+
+@pytest.mark.parametrize("dips", [False, True])
+def test_intervals_of_the_onset_cover_it(dips):
     rng = np.random.default_rng(11)
     covered = []
     for seed in range(60):
-        onset = rng.uniform(0.25, 0.75)
-        got = find_gap_onset(STEPS, *_losses(onset, growth=rng.uniform(1, 3), seed=seed), n_bootstrap=200)
+        onset, growth = rng.uniform(0.25, 0.75), rng.uniform(1, 3)
+        losses = _dipped(onset, seed) if dips else _losses(onset, growth=growth, seed=seed)
+        got = find_gap_onset(STEPS, *losses, n_bootstrap=200)
         truth = steps_at(np.array([onset]), STEPS)[0]
         covered.append(got.found and got.interval[0] <= truth <= got.interval[1])
     assert 0.8 <= np.mean(covered) <= 1.0

@@ -12,6 +12,8 @@ from interdyn.errors import InputError
 
 PLACES = 61  # grid of the onset on the time axis; the ends are none
 BENDS = (1.0, 8.0)  # variance of the change of slope per axis, in squared first slopes
+FALLS = ((0.0, 0.0), (1.0, 0.0), (1.0, 8.0))  # before the onset: variance of the first slope, and of its change
+SLACK = 2.0  # noise standard deviations by which the expected course may undercut the onset
 RATIOS = np.geomspace(1e-6, 3.0, 8)  # noise variance over squared first slope
 
 
@@ -30,7 +32,7 @@ class GapOnset:
     level
         Probability of the interval.
     growth
-        Gap at the last checkpoint less the mean gap up to the onset, in units of the loss, or None.
+        Gap at the last checkpoint less the gap at the onset, in units of the loss, or None.
     p_value
         Of the growth, against a gap that never grows, or None when it could not be tested.
     sentence
@@ -57,13 +59,14 @@ def find_gap_onset(
 ) -> GapOnset:
     r"""Find the step from which the gap between test and training loss grows.
 
-    Over the logarithmic time axis the gap is level or falls in a line up to the onset ``c``, then grows with a slope
-    that wanders:
+    Over the logarithmic time axis the gap is level or falls up to the onset ``c`` and grows from there, with slopes
+    that wander:
 
-    $$g(x) = a + b_0 (c - x)_+ + b_1 (x - c)_+ + b_2 \textstyle\int_c^x W, \quad b_0 \ge 0,\ b_1 > 0$$
+    $$g(x) = a + b_0 (c - x)_+ + b_1 (x - c)_+ + \textstyle\int_c^x W, \quad b_1 > 0, \quad g(x) \ge g(c)$$
 
-    with ``W`` a Brownian motion. Every onset is weighed by its marginal likelihood over slopes, wander and noise;
-    onset and interval are quantiles of ``c``.
+    with ``W`` a Brownian motion on either side. Every onset is weighed by its marginal likelihood over slopes, wander
+    and noise; onset and interval are quantiles of ``c``. A gap that dips first (wrong labels count in the training
+    loss from the start) has its onset at the lowest point.
 
     Parameters
     ----------
@@ -136,7 +139,7 @@ def _onset(
     onset, weight = _onset_weights(x, y)
     low, middle, high = _quantiles(onset, weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
     step, low, high = (float(s) for s in steps_at(np.array([middle, low, high]), steps))
-    growth = float(gap[-1] - gap[steps <= step].mean())
+    growth = float(gap[-1] - np.interp(step, steps, gap))
     sentence = (
         f"The loss gap grows from step {step:.4g} on ({level:.0%} interval {low:.4g} to {high:.4g}), by {growth:.3g} "
         f"up to the last checkpoint (p = {p:.2g})."
@@ -144,22 +147,25 @@ def _onset(
     return GapOnset(True, step, (low, high), level, growth, p, sentence)
 
 
+def _wander(distance: Float[np.ndarray, "places steps"]) -> Float[np.ndarray, "places steps steps"]:
+    """Return the covariance of Brownian motion, integrated from each onset on; distances beyond it are 0."""
+    u, v = distance[:, :, None], distance[:, None, :]
+    least = np.minimum(u, v)
+    return np.asarray(least**3 / 3 + least**2 * np.abs(u - v) / 2)
+
+
 def _onset_weights(
     x: Float[np.ndarray, " steps"], y: Float[np.ndarray, " steps"]
 ) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
     """Return candidate onsets and the posterior weight of each."""
     places = np.linspace(0.0, 1.0, PLACES)[1:-1]
-    after = np.maximum(x - places[:, None], 0.0)
-    before = np.maximum(places[:, None] - x, 0.0)
-    u, v = after[:, :, None], after[:, None, :]
-    least = np.minimum(u, v)
-    spline = least**3 / 3 + least**2 * np.abs(u - v) / 2  # covariance of integrated Brownian motion
-    falls = before[:, :, None] * before[:, None, :]
+    after, before = np.maximum(x - places[:, None], 0.0), np.maximum(places[:, None] - x, 0.0)
+    grows, falls = (d[:, :, None] * d[:, None, :] for d in (after, before))
     log_weight = np.stack(
         [
-            _log_evidence(u * v + bend * spline + level * falls, after, level * before, y)
+            _log_evidence(grows + bend * _wander(after), slope * (falls + change * _wander(before)), after, y)
             for bend in BENDS
-            for level in (0.0, 1.0)
+            for slope, change in FALLS
         ]
     )
     weight = np.exp(log_weight - log_weight.max()).sum(axis=(0, 2))
@@ -167,24 +173,27 @@ def _onset_weights(
 
 
 def _log_evidence(
-    k: Float[np.ndarray, "places steps steps"],
+    growing: Float[np.ndarray, "places steps steps"],
+    falling: Float[np.ndarray, "places steps steps"],
     after: Float[np.ndarray, "places steps"],
-    before: Float[np.ndarray, "places steps"],
     y: Float[np.ndarray, " steps"],
 ) -> Float[np.ndarray, "places ratios"]:
     """Return the log marginal likelihood of each onset and noise ratio, mean and amplitude integrated out.
 
-    It is -inf where the gap would, by its expected slopes, fall after the onset or grow before it.
+    It is -inf where the expected course does not grow from the onset on, or is lower elsewhere than there by more than
+    the noise explains.
     """
-    a = k[:, None] + RATIOS[:, None, None] * np.eye(len(y))
-    inverse = np.linalg.inv(a)
+    k = (growing + falling)[:, None]
+    inverse = np.linalg.inv(k + RATIOS[:, None, None] * np.eye(len(y)))
     row = inverse.sum(axis=-1)
     mass = row.sum(axis=-1)
     residual = inverse @ y - row * ((row @ y) / mass)[..., None]
-    log_likelihood = -0.5 * (np.linalg.slogdet(a)[1] + np.log(mass) + (len(y) - 1) * np.log(residual @ y))
-    grows = (residual * after[:, None]).sum(axis=-1) > 0
-    fell = (residual * before[:, None]).sum(axis=-1) >= 0
-    return np.where(grows & fell, log_likelihood, -np.inf)
+    misfit = residual @ y
+    log_likelihood = 0.5 * (np.linalg.slogdet(inverse)[1] - np.log(mass) - (len(y) - 1) * np.log(misfit))
+    above = (k @ residual[..., None])[..., 0].min(axis=-1)  # expected course less its value at the onset
+    noise = np.sqrt(RATIOS * misfit / (len(y) - 1))
+    possible = ((residual * after[:, None]).sum(axis=-1) > 0) & (above >= -SLACK * noise)
+    return np.where(possible, log_likelihood, -np.inf)
 
 
 def _quantiles(
