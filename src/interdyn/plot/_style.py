@@ -83,8 +83,9 @@ def stamp(ax: Axes, view: RunView) -> None:
 
 
 def legend(ax: Axes, **place: Any) -> None:
-    """Draw a legend without a box."""
-    ax.legend(**{"frameon": False, "fontsize": _SMALL, "loc": "best", **place})
+    """Draw a legend on paper of its own, without an edge: lines and bands behind it do not disturb the words."""
+    paper = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "fancybox": False}
+    ax.legend(**{**paper, "fontsize": _SMALL, "loc": "best", **place})
 
 
 def empty_panel(ax: Axes, view: RunView, *, title: str, needs: str) -> Axes:
