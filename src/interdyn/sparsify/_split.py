@@ -49,7 +49,7 @@ class SplitSettings:
         if self.max_iter < 1:
             raise InputError(f"`max_iter` must be 1 or more; got {self.max_iter}. Leave it out for the default.")
         if not self.ridge >= 0:
-            raise InputError(f"`ridge` must be 0 or more; got {self.ridge}. Leave it out for the default, tol / 10.")
+            raise InputError(f"`ridge` must be 0 or more; got {self.ridge}. Leave it out for the default, tol / 100.")
         if self.ambiguity < 0:
             raise InputError(f"`ambiguity` counts random draws and must be 0 or more; got {self.ambiguity}.")
         if not self.rates or not all(rate > 0 for rate in self.rates):
@@ -97,7 +97,7 @@ def split(
         of it in each.
     ridge
         Tie-break (``"admm"``): ``ridge / (2 max|v - v({})|) * (|I_and|^2 + |I_or|^2)`` is added to the objective while
-        solving, so that among explanations of equal L1 norm the one of least energy is sought. Default ``tol / 10``.
+        solving, so that among explanations of equal L1 norm the one of least energy is sought. Default ``tol / 100``.
     ambiguity
         Number of random directions in which to feel out the set of near-optimal explanations; fills ``.ambiguity`` at
         the cost of twice as many splits. 0: none.
@@ -151,7 +151,7 @@ def split(
         float(tol),
         int(20_000 if max_iter is None else max_iter),
         bool(merge_order_one),
-        float(tol / 10 if ridge is None else ridge),
+        float(tol / 100 if ridge is None else ridge),
         int(ambiguity),
         tuple(float(rate) for rate in rates),
     )
