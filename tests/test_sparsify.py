@@ -159,6 +159,13 @@ def test_absolute_bounds_of_each_table(generator):
     assert (split(v.numpy(), noise_bound=bounds.numpy()).i_and - found.i_and).abs().max() == 0
 
 
+def test_steps_adapt_to_each_table(generator):
+    v = networklike(8, 8, generator)
+    statuses = split(v, tol=1e-4).status
+    steps = [int(sentence.split(" after ")[1].split()[0]) for sentence in statuses]
+    assert np.mean(steps) < 1200  # 1,700 with steps that stay as they begin
+
+
 def test_order_one_is_merged_or_shared(generator):
     v = networklike(2, 5, generator)
     merged, shared = split(v), split(v, merge_order_one=False)
