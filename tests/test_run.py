@@ -308,8 +308,8 @@ def test_a_layer_can_be_masked_in_place_of_the_input():
     samples = load_samples(recipe.data)
     (group,) = choose_groups(recipe, samples)
     network = build_model(recipe.model, shape=(1, 8, 8), n_outputs=10, seed=0)
-    measured = measure_group(network, group, step=0, section=recipe.measure, baseline=0.0)
-    unmasked = measure_group(network, group, step=0, section=digits().measure, baseline=0.0)
+    measured = measure_group(network, group, step=0, section=recipe.measure)
+    unmasked = measure_group(network, group, step=0, section=digits().measure)
     np.testing.assert_allclose(measured.v[:, -1], unmasked.v[:, -1], atol=1e-5)  # float32 network
     assert np.abs(measured.v[:, 0] - unmasked.v[:, 0]).max() > 1e-4  # the bias of the layer is masked too
 
@@ -362,7 +362,7 @@ def test_planted_error_sees_a_wrong_interaction(whole):
     class Known(torch.nn.Module):
         forward = staticmethod(answer)
 
-    measured = measure_group(Known(), group, step=run.steps[-1], section=recipe.measure, baseline=0.0)
+    measured = measure_group(Known(), group, step=run.steps[-1], section=recipe.measure)
     right = planted_error(interactions(measured), samples.planted)
     assert right["max_error"] < 0.1  # the noise bound of 0.02 lets the split move each by a few hundredths
     wrong = planted_error(interactions(measured), samples.planted[:1])

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, transforms
-    from interdyn.game import columns, mean_baseline, patches, segments, value_table
+    from interdyn.game import (
+        choose_parts,
+        clusters,
+        columns,
+        mean_baseline,
+        part_means,
+        patches,
+        segments,
+        steps,
+        value_table,
+        words,
+    )
     from interdyn.measurement import measure
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
@@ -19,12 +30,17 @@ _NAMES = {
     "OrderSpectrum": "interdyn.values",
     "Trajectory": "interdyn.values",
     "ValueTable": "interdyn.values",
+    "choose_parts": "interdyn.game",
+    "clusters": "interdyn.game",
     "columns": "interdyn.game",
     "mean_baseline": "interdyn.game",
     "measure": "interdyn.measurement",
+    "part_means": "interdyn.game",
     "patches": "interdyn.game",
     "segments": "interdyn.game",
+    "steps": "interdyn.game",
     "value_table": "interdyn.game",
+    "words": "interdyn.game",
 }
 
 __all__ = sorted([*_NAMES, *_ROOMS])

@@ -4,20 +4,30 @@ from interdyn.game._baselines import blur_baseline, mean_baseline
 from interdyn.game._function import game_function
 from interdyn.game._guard import undisturbed
 from interdyn.game._outputs import Output, scalar_outputs
-from interdyn.game._players import Players, columns, patches, segments
+from interdyn.game._parts import choose_parts, clusters, n_parts, part_means
+from interdyn.game._players import Players, columns, patches, segments, steps
 from interdyn.game._table import estimate_passes, value_table
+from interdyn.game._words import STOP_WORDS, Words, words
 
 __all__ = [
+    "STOP_WORDS",
     "Output",
     "Players",
+    "Words",
     "blur_baseline",
+    "choose_parts",
+    "clusters",
     "columns",
     "estimate_passes",
     "game_function",
     "mean_baseline",
+    "n_parts",
+    "part_means",
     "patches",
     "scalar_outputs",
     "segments",
+    "steps",
     "undisturbed",
     "value_table",
+    "words",
 ]

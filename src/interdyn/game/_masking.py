@@ -105,6 +105,8 @@ def feature_ids(
     feature_mask: Any,
     inputs: tuple[Tensor, ...],
     sample_ids: Sequence[int],
+    *,
+    allow_fewer: bool = False,
 ) -> tuple[tuple[Tensor, ...], int]:
     """Return the ids of the features of each input and the number of players.
 
@@ -132,12 +134,15 @@ def feature_ids(
                 f"`feature_mask` must have one entry for each of {len(inputs)} inputs; got {len(given)}."
             )
         ids = tuple(_checked_mask(m, x) for m, x in zip(given, inputs, strict=True))
-    n = _number_of_players(ids)
+    n = _number_of_players(ids, allow_fewer=allow_fewer)
     return tuple(m.to(x.device) for m, x in zip(ids, inputs, strict=True)), n
 
 
-def _number_of_players(ids: tuple[Tensor, ...]) -> int:
-    """Return ``n``; every sample must hold each of the ids ``0..n-1``, in one of its inputs at least."""
+def _number_of_players(ids: tuple[Tensor, ...], *, allow_fewer: bool) -> int:
+    """Return ``n``; every sample must hold each of the ids ``0..n-1``, in one of its inputs at least.
+
+    With ``allow_fewer`` a sample may hold only some of them, one at least.
+    """
     found = sorted({int(i) for m in ids for i in torch.unique(m).tolist() if i >= 0})
     known = set(found)
     # not range(n) as a whole: a picture passed by mistake for a mask has ids of any size
@@ -148,19 +153,40 @@ def _number_of_players(ids: tuple[Tensor, ...]) -> int:
             f"{'no player' if not found else f'ids up to {found[-1]} without {missing}'}. Renumber the players."
         )
     n = len(found)
-    held = torch.zeros(max(len(m) for m in ids), n + 1, dtype=torch.bool)
+    absent = ~_held(ids, max(len(m) for m in ids), n)
+    if allow_fewer:
+        absent = absent.all(dim=1, keepdim=True)
+    if bool(absent.any()):
+        sample, player = (int(i) for i in absent.nonzero()[0])
+        if allow_fewer:
+            raise PlayersError(f"every sample must hold a player; got sample {sample} without any. Leave it out.")
+        raise PlayersError(
+            f"`feature_mask` must hold the ids 0..{n - 1} in every sample; got sample {sample} without player "
+            f"{player}. Give each sample the same number of players, or pass `allow_fewer=True`."
+        )
+    return n
+
+
+def _held(ids: tuple[Tensor, ...], samples: int, n: int) -> Tensor:
+    """Return which of ``n`` players each sample holds, shape ``(samples, n)``."""
+    held = torch.zeros(samples, n + 1, dtype=torch.bool)
     for m in ids:
         flat = m.reshape(len(m), -1).cpu()
         one = torch.zeros(len(m), n + 1, dtype=torch.bool)
         held |= one.scatter_(1, torch.where(flat >= 0, flat, n), value=True)
-    absent = ~held[:, :n]
-    if bool(absent.any()):
-        sample, player = (int(i) for i in absent.nonzero()[0])
-        raise PlayersError(
-            f"`feature_mask` must hold the ids 0..{n - 1} in every sample; got sample {sample} without player "
-            f"{player}. Give each sample the same number of players, or measure such samples apart."
-        )
-    return n
+    return held[:, :n]
+
+
+def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
+    """Return how many players each sample holds.
+
+    Examples
+    --------
+    >>> players_of_samples((torch.tensor([[0, 1, -1], [0, 0, -2]]),), 2)
+    [2, 1]
+    """
+    n = max(int(m.max()) for m in ids) + 1
+    return [int(k) for k in _held(ids, samples, n).sum(dim=1)]
 
 
 def _checked_mask(mask: Any, x: Tensor) -> Tensor:

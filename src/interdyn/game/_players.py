@@ -1,4 +1,4 @@
-"""Which parts of an input are the players: patches of a picture, columns of a table, segments of a given map.
+"""Which parts of an input are the players: patches of a picture, columns, steps of a sequence, segments of a map.
 
 A feature mask holds for each feature the id of its player: ``0..n-1``; ``-1`` for background, which is never masked;
 ``-2`` for what is always masked (players that were not chosen, with ``others="mask"``).
@@ -27,9 +27,9 @@ class Players:
     Attributes
     ----------
     kind
-        ``"patches"``, ``"columns"`` or ``"segments"``.
+        ``"patches"``, ``"columns"``, ``"steps"`` or ``"segments"``.
     grid
-        Rows and columns of the grid of patches.
+        Rows and columns of the grid of patches; number of pieces of a sequence, and 1.
     window
         Rows and columns of the central cells that may be players, ``None`` for all.
     groups
@@ -44,7 +44,7 @@ class Players:
         What becomes of the players not drawn: ``"keep"`` (always present) or ``"mask"`` (never).
     """
 
-    kind: Literal["patches", "columns", "segments"]
+    kind: Literal["patches", "columns", "steps", "segments"]
     grid: tuple[int, int] = (0, 0)
     window: tuple[int, int] | None = None
     groups: tuple[tuple[int, ...], ...] | None = None
@@ -57,6 +57,8 @@ class Players:
         """Return the call that made it."""
         if self.kind == "patches":
             out = f"patches({self.grid[0]}, {self.grid[1]})"
+        elif self.kind == "steps":
+            out = f"steps({self.grid[0]})"
         elif self.kind == "columns":
             out = f"columns({'' if self.groups is None else [list(g) for g in self.groups]})"
         else:
@@ -92,6 +94,8 @@ class Players:
             return self._patch_cells(tuple(shape))
         if self.kind == "columns":
             return self._column_cells(tuple(shape))
+        if self.kind == "steps":
+            return self._step_cells(tuple(shape))
         assert self.ids is not None
         if not broadcasts_to(self.ids.shape, tuple(shape)):
             raise PlayersError(
@@ -130,7 +134,7 @@ class Players:
         if not available:
             raise PlayersError(f"there must be at least one player; got none in a sample of shape {tuple(shape)}.")
         if self.n is None:
-            return _renumbered(cells, available, {c: i for i, c in enumerate(available)}, BACKGROUND)[None]
+            return renumbered(cells, available, {c: i for i, c in enumerate(available)}, BACKGROUND)[None]
         if self.n > len(available):
             raise PlayersError(
                 f"{self.n} players were to be drawn of {len(available)}; choose at most {len(available)}, or cut finer."
@@ -138,10 +142,8 @@ class Players:
         other = BACKGROUND if self.others == "keep" else ALWAYS_MASKED
         rows = []
         for sample in sample_ids:
-            if sample < 0:
-                raise PlayersError(f"sample ids must be 0 or more, as they seed the draw; got {sample}.")
-            drawn = np.random.default_rng([self.seed, int(sample)]).permutation(available)[: self.n]
-            rows.append(_renumbered(cells, available, {int(c): i for i, c in enumerate(sorted(drawn))}, other))
+            chosen = drawn(available, self.n, seed=self.seed, sample=sample)
+            rows.append(renumbered(cells, available, {c: i for i, c in enumerate(chosen)}, other))
         return torch.stack(rows)
 
     def _patch_cells(self, shape: tuple[int, ...]) -> Tensor:
@@ -161,6 +163,15 @@ class Players:
             out = torch.where(inside_row[:, None] & inside_col[None, :], out, BACKGROUND)
         return out.reshape(*(1,) * (len(shape) - 2), *out.shape)
 
+    def _step_cells(self, shape: tuple[int, ...]) -> Tensor:
+        count = self.grid[0]
+        if not shape or shape[0] < count:
+            raise PlayersError(
+                f"{count} pieces need a sequence of at least as many steps along the first axis of a sample; got a "
+                f"sample of shape {shape}. Use fewer pieces."
+            )
+        return (torch.arange(shape[0]) * count // shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+
     def _column_cells(self, shape: tuple[int, ...]) -> Tensor:
         width = shape[-1] if shape else 0
         groups = self.groups if self.groups is not None else tuple((i,) for i in range(width))
@@ -176,7 +187,14 @@ class Players:
         return out.reshape(*(1,) * (len(shape) - 1), width)
 
 
-def _renumbered(cells: Tensor, available: list[int], new: dict[int, int], other: int) -> Tensor:
+def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:
+    """Return ``n`` of the available cells in rising order; the draw depends on the seed and the sample's id alone."""
+    if sample < 0:
+        raise PlayersError(f"sample ids must be 0 or more, as they seed the draw; got {sample}.")
+    return sorted(int(c) for c in np.random.default_rng([seed, int(sample)]).permutation(available)[:n])
+
+
+def renumbered(cells: Tensor, available: list[int], new: dict[int, int], other: int) -> Tensor:
     """Return the ids of ``new`` for the cells named there, ``other`` for the rest of the available, -1 elsewhere."""
     table = torch.full((max(available) + 2,), BACKGROUND)
     table[torch.tensor(available)] = other
@@ -229,6 +247,24 @@ def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
             f"each group must hold at least one column; got group {named.index(())} empty. Leave it out."
         )
     return Players("columns", groups=named)
+
+
+def steps(count: int) -> Players:
+    """Return players that are ``count`` pieces of a sequence: the first axis of a sample, cut as evenly as it goes.
+
+    Raises
+    ------
+    PlayersError
+        If ``count`` is below 1.
+
+    Examples
+    --------
+    >>> steps(2).cells((5, 3))[:, 0].tolist()
+    [0, 0, 0, 1, 1]
+    """
+    if count < 1:
+        raise PlayersError(f"`steps` needs at least one piece; got {count}.")
+    return Players("steps", grid=(int(count), 1))
 
 
 def segments(ids: Tensor | np.ndarray) -> Players:

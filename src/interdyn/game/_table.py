@@ -14,7 +14,7 @@ from interdyn.game._batches import Batches, WidestArray, estimated_rows, given_r
 from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
 from interdyn.game._guard import undisturbed
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer
-from interdyn.game._masking import Masking, feature_ids
+from interdyn.game._masking import Masking, feature_ids, players_of_samples
 from interdyn.game._outputs import UNITS, Output, check_output
 from interdyn.game._players import Players
 from interdyn.game._progress import Progress, reporting
@@ -50,6 +50,7 @@ def value_table(
     layer: str | None = None,
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
+    allow_fewer: bool = False,
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Progress | None = None,
@@ -87,6 +88,10 @@ def value_table(
         Passed on after the inputs, one or a tuple; tensors with one row for each sample follow their sample.
     sample_ids
         A number for each sample that fixes its random players; ``0, 1, ...`` by default.
+    allow_fewer
+        Accept a ``feature_mask`` in which some samples hold fewer players than others (short sentences). A player that
+        a sample does not hold changes nothing: ``v(T)`` is that of the players of ``T`` which it holds, and its
+        interactions are zero. ``provenance["players_of_samples"]`` tells how many each sample holds.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
@@ -132,7 +137,7 @@ def value_table(
     forward = Forward(model, arguments, checked_targets(target, samples, device), output, samples)
 
     def masking_of(maps: tuple[Tensor, ...]) -> Masking:
-        ids, n = feature_ids(players, feature_mask, maps, sample_ids)
+        ids, n = feature_ids(players, feature_mask, maps, sample_ids, allow_fewer=allow_fewer)
         _refuse_impossible(n)
         return Masking(maps, baseline_tensors(baselines, maps), ids, n)
 
@@ -164,6 +169,7 @@ def value_table(
         "baselines": described(baselines),
         "layer": layer,
         "layer_method": method,
+        **({"players_of_samples": players_of_samples(masking.ids, samples)} if allow_fewer else {}),
         "model": getattr(model, "__name__", type(model).__name__),
         "torch": str(torch.__version__),
     }

@@ -32,6 +32,7 @@ def measure(
     layer: str | None = None,
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
+    allow_fewer: bool = False,
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -42,7 +43,7 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_large, \
+additional_forward_args, sample_ids, allow_fewer, allow_large, \
 show_progress, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     **split_options
@@ -92,6 +93,7 @@ show_progress, progress
         layer=layer,
         additional_forward_args=additional_forward_args,
         sample_ids=sample_ids,
+        allow_fewer=allow_fewer,
         allow_large=allow_large,
         show_progress=show_progress,
         progress=progress,

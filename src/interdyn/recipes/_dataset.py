@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from interdyn.errors import DataError, RecipeError
@@ -22,7 +22,7 @@ class Dataset:
     Attributes
     ----------
     inputs
-        float32, shape ``(samples, *shape)``.
+        Shape ``(samples, *shape)``: float32, or int64 for tokens.
     targets
         Class of each sample (integers ``0..n_classes-1``), or a number for a regression; ``(samples,)``.
     n_classes
@@ -31,13 +31,26 @@ class Dataset:
         Samples whose interactions may be measured, shape ``(samples,)``; None means all.
     planted
         The true interactions of a measurable sample, where they are known.
+    test
+        Which samples are the test part, shape ``(samples,)``, where the data come with one; None: drawn at random.
+    given
+        Class of each sample as training sees it, where people got some wrong, shape ``(samples,)``; None: ``targets``.
+    parts
+        The part of its sample that each feature belongs to (word of a sentence, named part of a thing), -1 for none;
+        of a shape that broadcasts to ``inputs``. None: the data have no parts.
+    mask_value
+        What a masked feature becomes where neither a mean nor 0 makes sense, as the token [MASK].
     """
 
-    inputs: Float[np.ndarray, "samples *shape"]
+    inputs: Num[np.ndarray, "samples *shape"]
     targets: np.ndarray
     n_classes: int | None
     measurable: Bool[np.ndarray, " samples"] | None = None
     planted: tuple[Term, ...] = ()
+    test: Bool[np.ndarray, " samples"] | None = None
+    given: np.ndarray | None = None
+    parts: Int[np.ndarray, "samples ..."] | None = None
+    mask_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Samples:
     Attributes
     ----------
     inputs
-        float32, shape ``(samples, *shape)``, standardised if the recipe says so.
+        Shape ``(samples, *shape)``, float32 and standardised if the recipe says so, or int64 tokens.
     targets
         True targets, shape ``(samples,)``.
     given
@@ -55,10 +68,12 @@ class Samples:
     train_ids, test_ids
         Indices of the training and the test samples.
     flipped_ids
-        Indices of the training samples whose label was flipped.
+        Indices of the training samples whose given label is not the true one.
+    parts, mask_value
+        As in `Dataset`.
     """
 
-    inputs: Float[Tensor, "samples *shape"]
+    inputs: Num[Tensor, "samples *shape"]
     targets: Tensor
     given: Tensor
     train_ids: Int[np.ndarray, " train"]
@@ -67,6 +82,8 @@ class Samples:
     n_classes: int | None
     measurable: Bool[np.ndarray, " samples"]
     planted: tuple[Term, ...]
+    parts: Int[Tensor, "samples ..."] | None = None
+    mask_value: float | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -100,21 +117,15 @@ def load_samples(section: DataSection) -> Samples:
     data = call_factory(factory, section.options, place="data.options", seed=section.seed)
     _check(data, section.name)
     rng = np.random.default_rng(section.seed)
-    order = rng.permutation(len(data.inputs))
-    n_test = round(section.test_fraction * len(order))
-    test_ids, train_ids = order[:n_test], order[n_test:][: section.n_train]
-    if not len(test_ids) or not len(train_ids):
-        raise RecipeError(
-            f"`data.test_fraction` must leave samples for training and for testing; got {len(train_ids)} and "
-            f"{len(test_ids)} of {len(order)}. Change it with --set data.test_fraction=0.3"
-        )
-    given, flipped = _flip(data, train_ids, section.label_noise, rng)
-    inputs = torch.from_numpy(np.ascontiguousarray(data.inputs, dtype=np.float32))
+    train_ids, test_ids = _divide(data, section, rng)
+    given, flipped = _given(data, train_ids, section.label_noise, rng)
+    tokens = np.issubdtype(data.inputs.dtype, np.integer)
+    inputs = torch.from_numpy(np.ascontiguousarray(data.inputs, dtype=np.int64 if tokens else np.float32))
     if section.standardise:
         train = inputs[torch.from_numpy(train_ids)]
         spread = train.std(dim=0)
         inputs = (inputs - train.mean(dim=0)) / torch.where(spread > 0, spread, torch.ones_like(spread))
-    measurable = np.ones(len(order), dtype=bool) if data.measurable is None else data.measurable
+    measurable = np.ones(len(inputs), dtype=bool) if data.measurable is None else data.measurable
     return Samples(
         inputs=inputs,
         targets=_targets(data.targets, data.n_classes),
@@ -125,28 +136,48 @@ def load_samples(section: DataSection) -> Samples:
         n_classes=data.n_classes,
         measurable=measurable,
         planted=data.planted,
+        parts=None if data.parts is None else torch.from_numpy(data.parts.astype(np.int64)),
+        mask_value=data.mask_value,
     )
+
+
+def _divide(data: Dataset, section: DataSection, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return training and test samples in random order: the data's own division, or one drawn."""
+    order = rng.permutation(len(data.inputs))
+    if data.test is None:
+        n_test = round(section.test_fraction * len(order))
+        test_ids, train_ids = order[:n_test], order[n_test:]
+    else:
+        test_ids, train_ids = order[data.test[order]], order[~data.test[order]]
+    test_ids, train_ids = test_ids[: section.n_test], train_ids[: section.n_train]
+    if not len(test_ids) or not len(train_ids):
+        raise RecipeError(
+            f"`data.test_fraction` must leave samples for training and for testing; got {len(train_ids)} and "
+            f"{len(test_ids)} of {len(order)}. Change it with --set data.test_fraction=0.3"
+        )
+    return train_ids, test_ids
 
 
 def _targets(targets: np.ndarray, n_classes: int | None) -> Tensor:
     return torch.from_numpy(targets.astype(np.int64 if n_classes else np.float32))
 
 
-def _flip(
+def _given(
     data: Dataset, train_ids: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the targets with a share of the training labels moved to another class, and whose they are."""
-    given = data.targets.copy()
-    if not share:
-        return given, train_ids[:0]
-    if data.n_classes is None or data.n_classes < 2:
-        raise RecipeError(
-            f"`data.label_noise` needs a data set with two or more classes; got {share} for one without. "
-            "Set it to 0: --set data.label_noise=0"
-        )
-    flipped = rng.permutation(train_ids)[: round(share * len(train_ids))]
-    given[flipped] = (given[flipped] + rng.integers(1, data.n_classes, size=len(flipped))) % data.n_classes
-    return given, flipped
+    """Return the labels that training sees, a share of them moved to another class, and whose are wrong."""
+    given = (data.targets if data.given is None else data.given).copy()
+    if share:
+        if data.n_classes is None or data.n_classes < 2:
+            raise RecipeError(
+                f"`data.label_noise` needs a data set with two or more classes; got {share} for one without. "
+                "Set it to 0: --set data.label_noise=0"
+            )
+        flipped = rng.permutation(train_ids)[: round(share * len(train_ids))]
+        given[flipped] = (given[flipped] + rng.integers(1, data.n_classes, size=len(flipped))) % data.n_classes
+        if data.given is None:
+            return given, flipped
+    return given, train_ids[given[train_ids] != data.targets[train_ids]]
 
 
 def _check(data: Any, name: str) -> None:
@@ -161,10 +192,18 @@ def _check(data: Any, name: str) -> None:
             f"the data {name!r} must have one target for each of {samples} inputs; "
             f"got targets of shape {data.targets.shape}. Correct the factory."
         )
+    for field in ("measurable", "test", "given", "parts"):
+        value = getattr(data, field)
+        if value is not None and len(value) != samples:
+            raise DataError(
+                f"`{field}` of the data {name!r} must have one entry for each of {samples} inputs; got {len(value)}. "
+                "Correct the factory."
+            )
     if not np.isfinite(data.inputs).all():
         raise DataError(f"the data {name!r} must be finite numbers; got NaN or infinity. Fill the gaps in the factory.")
-    if data.n_classes and not ((data.targets >= 0) & (data.targets < data.n_classes)).all():
-        raise DataError(
-            f"the targets of {name!r} must lie in 0..{data.n_classes - 1}; got values in "
-            f"{data.targets.min()}..{data.targets.max()}. Number the classes from 0."
-        )
+    for labels in (data.targets, data.given):
+        if labels is not None and data.n_classes and not ((labels >= 0) & (labels < data.n_classes)).all():
+            raise DataError(
+                f"the targets of {name!r} must lie in 0..{data.n_classes - 1}; got values in "
+                f"{labels.min()}..{labels.max()}. Number the classes from 0."
+            )

@@ -11,7 +11,17 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from interdyn.errors import RecipeError
-from interdyn.game import Players, columns, patches, value_table
+from interdyn.game import (
+    Players,
+    choose_parts,
+    clusters,
+    columns,
+    n_parts,
+    part_means,
+    patches,
+    steps,
+    value_table,
+)
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._schema import MeasureSection, PlayersSection, Recipe
 from interdyn.sparsify import split
@@ -35,15 +45,20 @@ class Group:
     target
         The class whose output is followed: the true one of test samples, the one given in training of
         mislabelled samples; shape ``(samples,)``; None for a regression.
-    players
-        How the inputs are cut; the draw of a sample depends on the seed and its id alone, so it stays.
+    players, feature_mask
+        How the inputs are cut; the draw of a sample depends on the seed and its id alone, so it stays. One of the two
+        is None: parts that differ by sample are a feature mask.
+    baseline
+        What masked features become.
     """
 
     name: str
     sample_ids: Int[np.ndarray, " samples"]
     inputs: Tensor
     target: Tensor | None
-    players: Players
+    players: Players | None
+    feature_mask: Int[Tensor, "samples ..."] | None
+    baseline: Tensor | float
 
 
 def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
@@ -52,51 +67,102 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
     Raises
     ------
     RecipeError
-        If the data set has fewer samples than asked for.
+        If the data set has fewer samples than asked for, or not the parts or the baseline that the recipe names.
     """
     section = recipe.measure
     rng = np.random.default_rng(section.seed)
+    usable = _usable(recipe, samples)
     ids = {
-        "test": _draw(samples.test_ids[samples.measurable[samples.test_ids]], section.test_samples, rng, "test"),
-        "mislabelled": _draw(samples.flipped_ids, section.mislabelled_samples, rng, "mislabelled"),
+        "test": _draw(samples.test_ids[usable[samples.test_ids]], section.test_samples, rng, "test"),
+        "mislabelled": _draw(
+            samples.flipped_ids[usable[samples.flipped_ids]], section.mislabelled_samples, rng, "mislabelled"
+        ),
     }
     targets = {"test": samples.targets, "mislabelled": samples.given}
-    return tuple(_group(name, ids[name], samples, targets[name], recipe.players) for name in recipe.groups)
+    return tuple(_group(name, ids[name], samples, targets[name], recipe) for name in recipe.groups)
+
+
+def _usable(recipe: Recipe, samples: Samples) -> np.ndarray:
+    """Return which samples can be measured: with at least as many parts as players are drawn."""
+    section = recipe.players
+    if section.kind != "parts":
+        return samples.measurable
+    if samples.parts is None:
+        raise RecipeError(
+            f"players of the kind `parts` need data with parts (words, named parts); got {recipe.data.name!r}, which "
+            'has none. Use another kind, for example: --set players.kind="patches"'
+        )
+    return np.asarray(samples.measurable & (n_parts(samples.parts.numpy()) >= (section.n or 1)))
 
 
 def _draw(ids: np.ndarray, count: int, rng: np.random.Generator, name: str) -> np.ndarray:
     if len(ids) < count:
         raise RecipeError(
-            f"`measure.{name}_samples` must be at most the {len(ids)} {name} samples there are; got {count}. "
-            f"Lower it: --set measure.{name}_samples={len(ids)}"
+            f"`measure.{name}_samples` must be at most the {len(ids)} {name} samples there are with enough players; "
+            f"got {count}. Lower it: --set measure.{name}_samples={len(ids)}"
         )
     return np.sort(rng.permutation(ids)[:count])
 
 
-def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, section: PlayersSection) -> Group:
-    index = torch.from_numpy(ids)
-    return Group(
-        name=name,
-        sample_ids=ids,
-        inputs=samples.inputs[index],
-        target=targets[index] if samples.n_classes else None,
-        players=choose_players(section),
-    )
+def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe: Recipe) -> Group:
+    index, section = torch.from_numpy(ids), recipe.players
+    inputs = samples.inputs[index]
+    players, parts = None, None
+    if section.kind == "parts":
+        assert samples.parts is not None
+        parts = samples.parts[index]
+    elif section.kind == "clusters":
+        parts = clusters(inputs, section.count or 1, seed=section.seed)
+    else:
+        players = choose_players(section)
+    baseline = _baseline(recipe, samples, inputs, parts)
+    mask = None
+    if parts is not None:
+        chosen = choose_parts(parts, section.n, seed=section.seed, sample_ids=ids.tolist(), others=section.others)
+        mask = chosen.reshape(*chosen.shape, *(1,) * (inputs.ndim - chosen.ndim))
+    target = targets[index] if samples.n_classes else None
+    return Group(name, ids, inputs, target, players, feature_mask=mask, baseline=baseline)
+
+
+def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | None) -> Tensor | float:
+    """Return what masked features become, for the inputs of one group."""
+    baseline = recipe.measure.baseline
+    if baseline == "part-mean":
+        if parts is None or inputs.ndim != 3:
+            raise RecipeError(
+                '`measure.baseline = "part-mean"` needs point clouds with clusters or parts; got players of the kind '
+                f"{recipe.players.kind!r}. Use a number: --set measure.baseline=0.0"
+            )
+        return part_means(inputs, parts)
+    if baseline == "mask":
+        if samples.mask_value is None:
+            raise RecipeError(
+                f'`measure.baseline = "mask"` needs data with a value for what is masked, as [MASK]; got '
+                f'{recipe.data.name!r}, which has none. Use a number or "mean".'
+            )
+        return samples.mask_value
+    if baseline == "mean":
+        if not inputs.is_floating_point():
+            raise RecipeError(
+                'tokens have no mean; got `measure.baseline = "mean"`. Change it: --set measure.baseline=mask'
+            )
+        return samples.mean_input
+    return float(baseline)
 
 
 def choose_players(section: PlayersSection) -> Players:
-    """Return the players of a recipe."""
+    """Return the players of a recipe that are cut in the same way for all samples."""
     if section.kind == "patches" and section.rows and section.cols:
         players = patches(section.rows, section.cols)
         players = players.central(*section.central) if section.central else players
+    elif section.kind == "steps" and section.count:
+        players = steps(section.count)
     else:
         players = columns(section.groups)
     return players if section.n is None else players.choose(section.n, seed=section.seed, others=section.others)
 
 
-def measure_group(
-    network: nn.Module, group: Group, *, step: int, section: MeasureSection, baseline: Tensor | float
-) -> Measurement:
+def measure_group(network: nn.Module, group: Group, *, step: int, section: MeasureSection) -> Measurement:
     """Return value tables and interactions of a group of samples for the network at ``step``.
 
     Raises
@@ -109,8 +175,9 @@ def measure_group(
         group.inputs,
         target=group.target,
         players=group.players,
+        feature_mask=group.feature_mask,
         sample_ids=group.sample_ids.tolist(),
-        baselines=baseline,
+        baselines=group.baseline,
         batch_size=section.batch_size,
         output=section.output,
         layer=section.layer,

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError
@@ -109,7 +108,6 @@ class _Engine:
     ) -> None:
         self._run, self._recipe, self._samples, self._groups = run, recipe, samples, groups
         self._progress = progress
-        self._baseline = _baseline(recipe, samples)
         self._network = build_model(
             recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=recipe.training.seed
         )
@@ -162,13 +160,7 @@ class _Engine:
         units = len(self._run.steps) * len(self._groups)
         for place, group in enumerate(self._groups):
             if store.read_measurement(self._run, checkpoint.step, group=group.name) is None:
-                measurement = measure_group(
-                    self._network,
-                    group,
-                    step=checkpoint.step,
-                    section=self._recipe.measure,
-                    baseline=self._baseline,
-                )
+                measurement = measure_group(self._network, group, step=checkpoint.step, section=self._recipe.measure)
                 store.write_measurement(self._run, measurement)
             self._progress("measuring", index * len(self._groups) + place + 1, units)
 
@@ -229,11 +221,6 @@ class _Engine:
             "config_hash": self._run.config_hash,
             "version": version("interdyn"),
         }
-
-
-def _baseline(recipe: Recipe, samples: Samples) -> Tensor | float:
-    baseline = recipe.measure.baseline
-    return samples.mean_input if baseline == "mean" else float(baseline)
 
 
 def _accuracies(history: list[dict[str, Any]]) -> dict[str, list[float]]:

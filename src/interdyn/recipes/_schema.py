@@ -35,6 +35,7 @@ class DataSection(Section):
     seed: Seed = 0
     test_fraction: Fraction = 0.3
     n_train: Count | None = None
+    n_test: Count | None = None
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
     standardise: bool = False
 
@@ -58,26 +59,39 @@ class CheckpointsSection(Section):
     first: Count = 1
 
 
+_NEEDED: dict[str, tuple[str, ...]] = {"patches": ("rows", "cols"), "clusters": ("count",), "steps": ("count",)}
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "patches": ("rows", "cols", "central"),
+    "columns": ("groups",),
+    "clusters": ("count",),
+    "steps": ("count",),
+    "parts": (),
+}
+
+
 class PlayersSection(Section):
     """The players: which parts of an input are masked together, and which of them are drawn."""
 
-    kind: Literal["patches", "columns"]
+    kind: Literal["patches", "columns", "steps", "parts", "clusters"]
     rows: Count | None = None
     cols: Count | None = None
     central: list[Count] | None = None
     groups: list[list[Annotated[int, Field(ge=0)]]] | None = None
+    count: Count | None = None
     n: Count | None = None
     seed: Seed = 0
     others: Literal["keep", "mask"] = "keep"
 
     @model_validator(mode="after")
     def _fits_kind(self) -> "PlayersSection":
-        if self.kind == "patches" and (self.rows is None or self.cols is None or self.groups is not None):
-            raise ValueError("patches need `rows` and `cols`, and have no `groups`")
+        for key in _NEEDED.get(self.kind, ()):
+            if getattr(self, key) is None:
+                raise ValueError(f"{self.kind} need `{key}`")
+        for key in ("rows", "cols", "central", "groups", "count"):
+            if getattr(self, key) is not None and key not in _ALLOWED[self.kind]:
+                raise ValueError(f"{self.kind} have no `{key}`")
         if self.central is not None and len(self.central) != 2:
             raise ValueError("`central` needs two numbers, rows and columns")
-        if self.kind == "columns" and any(x is not None for x in (self.rows, self.cols, self.central)):
-            raise ValueError("columns have no `rows`, `cols` and `central`")
         return self
 
 
@@ -88,7 +102,7 @@ class MeasureSection(Section):
     mislabelled_samples: Annotated[int, Field(ge=0)] = 0
     seed: Seed = 0
     layer: str | None = None
-    baseline: Literal["mean"] | float = "mean"
+    baseline: Literal["mean", "mask", "part-mean"] | float = "mean"
     output: Literal["log-odds", "logit", "log-probability", "loss", "regression"] = "log-odds"
     noise_bound: NonNegative = 0.02
     solver: Solver = "admm"
@@ -98,7 +112,7 @@ class MeasureSection(Section):
 
     @model_validator(mode="after")
     def _fits_layer(self) -> "MeasureSection":
-        if self.layer is not None and self.baseline == "mean":
+        if self.layer is not None and isinstance(self.baseline, str):
             raise ValueError("with a `layer`, `baseline` must be a number, since it is that of the layer's output")
         return self
 

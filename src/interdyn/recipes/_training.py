@@ -16,7 +16,7 @@ from interdyn.recipes._options import call_factory
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
 
-_ROWS = 2048  # inputs per forward pass when losses are taken
+_BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there
 
 
 def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
@@ -132,8 +132,9 @@ class Trainer:
             If the training loss is not finite any more.
         """
         samples = self._samples
-        out = _evaluate(self.network, samples, samples.train_ids, samples.given, "train")
-        out |= _evaluate(self.network, samples, samples.test_ids, samples.targets, "test")
+        rows = _BATCHES * self._section.batch_size
+        out = _evaluate(self.network, samples, samples.train_ids, targets=samples.given, name="train", rows=rows)
+        out |= _evaluate(self.network, samples, samples.test_ids, targets=samples.targets, name="test", rows=rows)
         if not math.isfinite(out["train_loss"]):
             raise ModelError(
                 f"training must keep the loss finite; got {out['train_loss']} at step {self.step}. "
@@ -198,10 +199,12 @@ def _loss(output: Tensor, targets: Tensor, samples: Samples) -> Tensor:
 
 
 @torch.no_grad()
-def _evaluate(network: nn.Module, samples: Samples, ids: np.ndarray, targets: Tensor, name: str) -> dict[str, float]:
+def _evaluate(
+    network: nn.Module, samples: Samples, ids: np.ndarray, *, targets: Tensor, name: str, rows: int
+) -> dict[str, float]:
     network.eval()
     chosen = torch.from_numpy(ids)
-    output = torch.cat([network(samples.inputs[rows]) for rows in torch.split(chosen, _ROWS)]).double()
+    output = torch.cat([network(samples.inputs[part]) for part in torch.split(chosen, rows)]).double()
     wanted = targets[chosen] if samples.n_classes else targets[chosen].double()
     out = {f"{name}_loss": float(_loss(output, wanted, samples))}
     if samples.n_classes:
