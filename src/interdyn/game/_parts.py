@@ -48,7 +48,7 @@ def choose_parts(
     >>> choose_parts(np.array([[0, 0, 1, -1], [4, 7, 9, 9]]), 2, seed=1).tolist()
     [[0, 0, 1, -1], [0, -1, 1, 1]]
     """
-    ids = torch.as_tensor(np.asarray(parts))
+    ids = torch.from_numpy(np.ascontiguousarray(parts))
     if ids.is_floating_point() or ids.ndim < 2:
         raise PlayersError(
             f"`parts` must hold whole numbers with a row for each sample; got {ids.dtype} of shape {tuple(ids.shape)}."
