@@ -24,6 +24,7 @@ def execute(
     out: Path | None,
     *,
     overrides: Sequence[str] = (),
+    scale: str | None = None,
     smoke: bool = False,
     needs_page: bool = True,
 ) -> "Run":
@@ -34,13 +35,15 @@ def execute(
     """
     from interdyn.recipes import load_recipe
 
-    resolved = load_recipe(recipe, overrides=overrides, smoke=smoke)  # quick to refuse, before torch is loaded
+    resolved = load_recipe(
+        recipe, overrides=overrides, scale=scale, smoke=smoke
+    )  # quick to refuse, before torch is loaded
     lacking = _lacking()
     if lacking and needs_page:
         raise lacking
     from interdyn.recipes import run_recipe
 
-    folder = out or Path("runs") / (f"{resolved.name}-smoke" if smoke else resolved.name)
+    folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
     with _bars() as progress, _plain_warnings():
         run = run_recipe(resolved, folder, progress=progress)
     if lacking:

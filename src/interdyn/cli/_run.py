@@ -1,5 +1,6 @@
 """``interdyn run``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Change one key: section.key=value; can be repeated.", show_default=False),
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="The recipe at another size it names, as `paper`; see its file.", show_default=False),
+    ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
+    ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
 ) -> None:
     """Do everything a recipe says; an unfinished run of it is continued.
@@ -21,4 +30,6 @@ def run(
     """
     from interdyn.cli._execute import execute, tell
 
-    tell(execute(recipe, out, overrides=set_ or (), smoke=smoke, needs_page=False))
+    if data_root is not None:
+        os.environ["INTERDYN_DATA"] = str(data_root)
+    tell(execute(recipe, out, overrides=set_ or (), scale=scale, smoke=smoke, needs_page=False))

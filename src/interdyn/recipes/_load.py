@@ -26,7 +26,9 @@ def recipes() -> dict[str, str]:
     return {name: tomllib.loads(text)["description"] for name, text in _library()}
 
 
-def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), smoke: bool = False) -> Recipe:
+def load_recipe(
+    source: str | Path, *, overrides: Sequence[str] = (), scale: str | None = None, smoke: bool = False
+) -> Recipe:
     """Return a recipe, resolved and checked.
 
     Parameters
@@ -35,8 +37,12 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), smoke: boo
         Name of a recipe in the library, or the path of a TOML file.
     overrides
         Texts ``section.key=value``; the value is TOML (a bare word counts as text).
+    scale
+        Name of a table ``[scale.NAME]`` of the recipe, whose dotted keys replace those of the file: the same experiment
+        at another size, as ``"paper"`` for the published one. Without one, what the file says.
     smoke
-        Scale everything down so that the run takes under 20 seconds; the expected block is dropped.
+        Scale everything down so that the run takes under 20 seconds; the expected block is dropped, and the table
+        ``[scale.smoke]`` is applied, if there is one.
 
     Raises
     ------
@@ -49,10 +55,29 @@ def load_recipe(source: str | Path, *, overrides: Sequence[str] = (), smoke: boo
     3
     """
     tree = _read(source)
+    scales = tree.pop("scale", {})
+    if isinstance(scales, str):  # the recipe of a run, resolved already
+        tree["scale"], scales = scales, {}
+    if scale is not None:
+        if scale not in scales:
+            raise RecipeError(
+                f"`scale` must be one of the recipe's own; got {scale!r}. "
+                f"{nearest(scale, sorted(scales)) if scales else 'It has none: leave it out.'}"
+            )
+        tree["scale"] = scale
+        _rescale(tree, scales[scale])
+    if smoke:
+        _rescale(tree, scales.get("smoke", {}))
     for override in overrides:
         _apply(tree, override)
     recipe = resolve(tree)
     return _smoke(recipe) if smoke else recipe
+
+
+def _rescale(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set dotted keys of ``tree``."""
+    for dotted, value in changes.items():
+        _put(tree, dotted.split("."), value, told=f"{dotted} = {value!r}")
 
 
 def resolve(tree: Mapping[str, Any]) -> Recipe:
@@ -120,11 +145,15 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    _put(tree, path, value, told=override)
+
+
+def _put(tree: dict[str, Any], path: Sequence[str], value: Any, *, told: str) -> None:
     for part in path[:-1]:
         branch = tree.setdefault(part, {})
         if not isinstance(branch, dict):
             raise RecipeError(
-                f"an override names a key inside a section; got {override!r}, but `{part}` is a value. "
+                f"an override names a key inside a section; got {told!r}, but `{part}` is a value. "
                 "Write for example: --set training.epochs=20"
             )
         tree = branch
@@ -136,7 +165,9 @@ def _smoke(recipe: Recipe) -> Recipe:
     n, measure = recipe.players.n, recipe.measure
     return recipe.model_copy(
         update={
-            "data": recipe.data.model_copy(update={"n_train": min(recipe.data.n_train or 120, 120)}),
+            "data": recipe.data.model_copy(
+                update={"n_train": min(recipe.data.n_train or 120, 120), "n_test": min(recipe.data.n_test or 200, 200)}
+            ),
             "training": recipe.training.model_copy(update={"epochs": min(recipe.training.epochs, 3)}),
             "checkpoints": recipe.checkpoints.model_copy(update={"count": min(recipe.checkpoints.count, 4)}),
             "players": recipe.players.model_copy(update={"n": n and min(n, _SMOKE_PLAYERS)}),

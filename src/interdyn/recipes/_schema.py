@@ -43,7 +43,7 @@ class DataSection(Section):
 class TrainingSection(Section):
     """The optimiser and how long it runs."""
 
-    optimiser: Literal["sgd", "adam"] = "sgd"
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: NonNegative = 0.0
@@ -146,6 +146,7 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
+    scale: str = ""
     model: ModelSection
     data: DataSection
     training: TrainingSection

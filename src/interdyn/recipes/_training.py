@@ -178,7 +178,8 @@ def _optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Opti
     shared: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay}
     if section.optimiser == "sgd":
         return torch.optim.SGD(network.parameters(), momentum=section.momentum, **shared)
-    return torch.optim.Adam(network.parameters(), betas=(section.momentum, 0.999), **shared)
+    kind = torch.optim.Adam if section.optimiser == "adam" else torch.optim.AdamW
+    return kind(network.parameters(), betas=(section.momentum, 0.999), **shared)
 
 
 def _order(ids: Int[np.ndarray, " train"], *, seed: int, epoch: int) -> Int[np.ndarray, " train"]:

@@ -1,0 +1,224 @@
+"""Recipes at several sizes, data with a division, human labels and parts of their own."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from interdyn.errors import DataError, RecipeError
+from interdyn.game import clusters, part_means
+from interdyn.recipes import Dataset, load_recipe, load_samples, resolve, run_recipe
+from interdyn.recipes._measuring import choose_groups
+from interdyn.recipes._schema import DataSection
+from interdyn.store import read_measurement, read_summary
+
+BASE = """
+name = "tiny"
+model = { name = "mlp", options = { hidden = [4] } }
+data = { name = "wine" }
+training = { learning_rate = 0.1, epochs = 2 }
+players = { kind = "columns", n = 4 }
+[scale.paper]
+"training.epochs" = 256
+"model.options.hidden" = [64, 64]
+[scale.smoke]
+"players.n" = 3
+[scale.wrong]
+"training.epochs.more" = 1
+"""
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A module of the user's whose attributes recipes can name."""
+    out = SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "mine", out)
+    return out
+
+
+def _points(samples=12):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(samples, 20, 3)).astype(np.float32)
+
+
+def _tree(**sections):
+    return {
+        "name": "mine",
+        "model": {"name": "mine:net"},
+        "data": {"name": "mine:data"},
+        "training": {"learning_rate": 0.01, "epochs": 1, "batch_size": 4},
+        "checkpoints": {"count": 2},
+        "analysis": {"bootstrap": 100},
+        "players": {"kind": "parts", "n": 2},
+        "measure": {"test_samples": 2, "baseline": "mask"},
+        **sections,
+    }
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_a_recipe_at_another_size(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(BASE)
+    small, paper = load_recipe(path), load_recipe(path, scale="paper")
+    assert (small.training.epochs, small.scale) == (2, "")
+    assert (paper.training.epochs, paper.model.options["hidden"], paper.scale) == (256, [64, 64], "paper")
+    assert load_recipe(path, scale="paper", overrides=["training.epochs=7"]).training.epochs == 7
+    assert load_recipe(path, smoke=True).players.n == 3
+    assert resolve(paper.plain()) == paper
+    with pytest.raises(RecipeError, match=r"one of the recipe's own; got 'papper'. Did you mean `paper`"):
+        load_recipe(path, scale="papper")
+    with pytest.raises(RecipeError, match="It has none"):
+        load_recipe("wine-mlp", scale="paper")
+    with pytest.raises(RecipeError, match="`epochs` is a value"):
+        load_recipe(path, scale="wrong")
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def test_the_datas_own_division_and_limits(module):
+    test = np.arange(12) % 3 == 0
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, test=test)  # noqa: ARG005
+    samples = load_samples(DataSection(name="mine:data", options={}))
+    assert sorted(samples.test_ids) == [0, 3, 6, 9]
+    assert sorted(samples.train_ids) == [1, 2, 4, 5, 7, 8, 10, 11]
+    few = load_samples(DataSection(name="mine:data", options={}, n_train=3, n_test=2))
+    assert (len(few.train_ids), len(few.test_ids)) == (3, 2)
+    assert set(few.test_ids) < {0, 3, 6, 9}
+
+
+def test_labels_that_people_got_wrong(module):
+    right = np.arange(12) % 2
+    people = right.copy()
+    people[[1, 4]] ^= 1
+    test = np.arange(12) >= 8
+    module.data = lambda *, seed: Dataset(_points(), right, 2, test=test, given=people)  # noqa: ARG005
+    samples = load_samples(DataSection(name="mine:data", options={}))
+    assert sorted(samples.flipped_ids) == [1, 4]
+    assert samples.given.tolist() == people.tolist()
+    more = load_samples(DataSection(name="mine:data", options={}, label_noise=0.5))
+    wrong = [i for i in more.train_ids if more.given[i] != right[i]]
+    assert sorted(more.flipped_ids) == sorted(wrong)
+    assert set(wrong) not in ({1, 4}, set())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("test", np.zeros(11, bool), "`test` of the data .* one entry for each of 12 inputs; got 11"),
+        ("parts", np.zeros((3, 20), int), "`parts` of the data"),
+        ("given", np.full(12, 7), r"lie in 0\.\.1; got values in 7\.\.7"),
+    ],
+)
+def test_data_that_contradict_themselves(module, field, value, message):
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, **{field: value})  # noqa: ARG005
+    with pytest.raises(DataError, match=message):
+        load_samples(DataSection(name="mine:data", options={}))
+
+
+# -- players ---------------------------------------------------------------------------------------
+
+
+def _sentences():
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(5, 30, size=(12, 6))
+    parts = np.tile([-1, 0, 1, 2, 2, -1], (12, 1))
+    parts[::2, 3:] = -1  # every second sentence has two words
+    return Dataset(tokens, np.arange(12) % 2, 2, test=np.arange(12) >= 6, parts=parts, mask_value=4)
+
+
+class _Reader(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.last = torch.nn.Embedding(30, 4), torch.nn.Linear(4, 2)
+
+    def forward(self, ids):
+        return self.last(self.embedding(ids).mean(1))
+
+
+def test_sentences_from_recipe_to_summary(module, tmp_path):
+    module.data = lambda *, seed: _sentences()  # noqa: ARG005
+    module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
+    recipe = resolve(_tree(players={"kind": "parts", "n": 3}))
+    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    assert all(i % 2 for i in group.sample_ids)  # sentences of three words
+    assert group.baseline == 4
+    assert group.feature_mask.tolist() == [[-1, 0, 1, 2, 2, -1]] * 2
+    run = run_recipe(recipe, tmp_path / "run")
+    v = read_measurement(run, 0, group="test").v
+    assert v.shape == (2, 8)
+    assert read_summary(run)["n_players"] == 3
+    reader = _Reader()
+    from interdyn.recipes import build_model, load_weights
+    from interdyn.store import read_checkpoint
+
+    reader = build_model(recipe.model, shape=(6,), n_outputs=2, seed=0)
+    load_weights(reader, read_checkpoint(run, 0).weights)
+    ids = group.inputs.clone()
+    ids[:, [1, 3, 4]] = 4  # players 0 and 2 masked: player 1 alone is subset 2
+    logit = reader(ids).detach().double()
+    wanted = logit.gather(1, group.target[:, None]) - logit.gather(1, 1 - group.target[:, None])
+    np.testing.assert_allclose(v[:, 2], wanted[:, 0], atol=1e-5)
+
+
+def test_clusters_of_points_in_a_recipe(module):
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2)  # noqa: ARG005
+    tree = _tree(players={"kind": "clusters", "count": 5, "n": 3, "seed": 2}, measure={"baseline": "part-mean"})
+    recipe = resolve({**tree, "measure": {"test_samples": 2, "baseline": "part-mean"}})
+    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    assert group.feature_mask.shape == (2, 20, 1)
+    assert [sorted(set(m.flatten().tolist())) for m in group.feature_mask] == [[-1, 0, 1, 2]] * 2
+    expected = part_means(group.inputs, clusters(group.inputs, 5, seed=2))
+    torch.testing.assert_close(group.baseline, expected)
+
+
+def test_part_means_are_means():
+    points = torch.from_numpy(_points(1))
+    ids = torch.arange(20)[None] % 3
+    means = part_means(points, ids)
+    for part in range(3):
+        torch.testing.assert_close(means[0, part::3], points[0, part::3].mean(0).expand(len(means[0, part::3]), 3))
+
+
+@pytest.mark.parametrize(
+    ("players", "baseline", "message"),
+    [
+        ({"kind": "parts"}, "mask", "need data with parts"),
+        ({"kind": "columns"}, "mask", "value for what is masked"),
+        ({"kind": "columns"}, "part-mean", "needs point clouds"),
+    ],
+)
+def test_players_and_baselines_that_the_data_do_not_have(module, players, baseline, message):
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2)  # noqa: ARG005
+    recipe = resolve(_tree(players=players, measure={"test_samples": 2, "baseline": baseline}))
+    with pytest.raises(RecipeError, match=message):
+        choose_groups(recipe, load_samples(recipe.data))
+
+
+def test_tokens_have_no_mean_and_too_few_long_sentences_are_told(module):
+    module.data = lambda *, seed: _sentences()  # noqa: ARG005
+    for section, message in (
+        ({"test_samples": 2, "baseline": "mean"}, "tokens have no mean"),
+        ({"test_samples": 4, "baseline": "mask"}, "at most the 3 test samples there are with enough players; got 4"),
+    ):
+        recipe = resolve(_tree(players={"kind": "parts", "n": 3}, measure=section))
+        with pytest.raises(RecipeError, match=message):
+            choose_groups(recipe, load_samples(recipe.data))
+
+
+@pytest.mark.parametrize(
+    ("players", "message"),
+    [
+        ({"kind": "clusters"}, "clusters need `count`"),
+        ({"kind": "steps", "count": 3, "rows": 2}, "steps have no `rows`"),
+        ({"kind": "parts", "count": 3}, "parts have no `count`"),
+        ({"kind": "patches", "rows": 2}, "patches need `cols`"),
+    ],
+)
+def test_keys_that_do_not_fit_the_players(players, message):
+    with pytest.raises(RecipeError, match=message):
+        resolve(_tree(players=players))
