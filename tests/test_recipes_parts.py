@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
 
 from interdyn.errors import DataError, RecipeError
@@ -75,6 +76,27 @@ def test_a_recipe_at_another_size(tmp_path):
         load_recipe("wine-mlp", scale="paper")
     with pytest.raises(RecipeError, match="`epochs` is a value"):
         load_recipe(path, scale="wrong")
+
+
+def test_the_papers_protocol_sets_what_the_paper_states(tmp_path):
+    path = tmp_path / "mine.toml"
+    tree = _tree(players={"kind": "clusters", "count": 5, "n": 3}, measure={"baseline": 1.0, "noise_bound": 0.1})
+    path.write_text(tomli_w.dumps({**tree, "protocol": "paper"}))
+    paper = load_recipe(path)
+    assert (paper.players.count, paper.players.n, paper.measure.baseline) == (30, 10, "part-mean")
+    assert (paper.measure.noise_bound, paper.analysis.salience, paper.players.others) == (0.02, 0.03, "keep")
+    mine = load_recipe(path, overrides=["players.n=4"])
+    assert mine.players.n == 4
+    path.with_name("run.toml").write_text(tomli_w.dumps(mine.plain()))
+    assert load_recipe(path.with_name("run.toml")) == mine
+    own = load_recipe(path, overrides=["protocol=own"])
+    assert (own.players.count, own.measure.noise_bound) == (5, 0.1)
+    cut = ["protocol=paper", 'measure.layer="0"', "measure.baseline=0.0"]
+    assert load_recipe("digits-cnn", overrides=cut).players.central == [6, 6]
+    with pytest.raises(RecipeError, match="needs its layer"):
+        load_recipe("digits-cnn", overrides=["protocol=paper"])
+    with pytest.raises(RecipeError, match="players that the paper has: patches, parts, clusters; got 'columns'"):
+        load_recipe("wine-mlp", overrides=["protocol=paper"])
 
 
 # -- data ------------------------------------------------------------------------------------------

@@ -204,6 +204,8 @@ def _theory_summary(fit: NoiseFit, in_phase_2: np.ndarray) -> dict[str, Any]:
         return {
             "n_steps": 0,
             "mean_tv_phase_2": None,
+            "mean_tv_phase_2_low": None,
+            "mean_tv_phase_2_high": None,
             "mean_tv_null_sigma0": None,
             "mean_tv_null_tilt": None,
             "noise_rank_correlation": None,
@@ -216,6 +218,8 @@ def _theory_summary(fit: NoiseFit, in_phase_2: np.ndarray) -> dict[str, Any]:
         "n_steps": int(in_phase_2.sum()),
         "n_described": described,
         "mean_tv_phase_2": mean,
+        "mean_tv_phase_2_low": float(fit.tv_low[in_phase_2].mean()),
+        "mean_tv_phase_2_high": float(fit.tv_high[in_phase_2].mean()),
         "mean_tv_null_sigma0": sigma0,
         "mean_tv_null_tilt": tilt,
         "noise_rank_correlation": trend.rank_correlation,

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from interdyn.errors import RecipeError
+from interdyn.recipes._protocol import paper_options
 from interdyn.recipes._schema import ExpectedSection, Recipe
 
 _SMOKE_PLAYERS = 8
@@ -36,7 +37,8 @@ def load_recipe(
     source
         Name of a recipe in the library, or the path of a TOML file.
     overrides
-        Texts ``section.key=value``; the value is TOML (a bare word counts as text).
+        Texts ``section.key=value``; the value is TOML (a bare word counts as text). They have the last word, over the
+        scale and over ``protocol = "paper"``.
     scale
         Name of a table ``[scale.NAME]`` of the recipe, whose dotted keys replace those of the file: the same experiment
         at another size, as ``"paper"`` for the published one. Without one, what the file says.
@@ -56,7 +58,8 @@ def load_recipe(
     """
     tree = _read(source)
     scales = tree.pop("scale", {})
-    if isinstance(scales, str):  # the recipe of a run, resolved already
+    of_a_run = isinstance(scales, str)
+    if of_a_run:  # resolved already
         tree["scale"], scales = scales, {}
     if scale is not None:
         if scale not in scales:
@@ -68,8 +71,13 @@ def load_recipe(
         _rescale(tree, scales[scale])
     if smoke:
         _rescale(tree, scales.get("smoke", {}))
-    for override in overrides:
-        _apply(tree, override)
+    given = [_parsed(override) for override in overrides]
+    for path, value, told in given:
+        _put(tree, path, value, told=told)
+    if tree.get("protocol") == "paper" and not of_a_run:
+        _rescale(tree, paper_options(tree))
+        for path, value, told in given:  # what is asked for on the command line has the last word
+            _put(tree, path, value, told=told)
     recipe = resolve(tree)
     return _smoke(recipe) if smoke else recipe
 
@@ -132,8 +140,8 @@ def _read(source: str | Path) -> dict[str, Any]:
         ) from None
 
 
-def _apply(tree: dict[str, Any], override: str) -> None:
-    """Set one dotted key of ``tree``."""
+def _parsed(override: str) -> tuple[list[str], Any, str]:
+    """Return the path and the value of ``section.key=value``, and the text itself."""
     dotted, equals, text = override.partition("=")
     path = [part.strip() for part in dotted.split(".")]
     if not equals or not all(path):
@@ -145,7 +153,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    _put(tree, path, value, told=override)
+    return path, value, override
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any, *, told: str) -> None:

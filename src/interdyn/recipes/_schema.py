@@ -147,6 +147,7 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
     scale: str = ""
+    protocol: Literal["own", "paper"] = "own"
     model: ModelSection
     data: DataSection
     training: TrainingSection

@@ -1,0 +1,56 @@
+"""The paper's way of measuring, as recipe options: ``protocol = "paper"``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from interdyn.errors import RecipeError
+
+_ALWAYS = {
+    "players.n": 10,
+    "players.others": "keep",
+    "measure.mislabelled_samples": 0,
+    "measure.output": "log-odds",
+    "measure.noise_bound": 0.02,
+    "analysis.salience": 0.03,
+}
+_BY_KIND: Mapping[str, Mapping[str, Any]] = {
+    "patches": {"players.rows": 8, "players.cols": 8, "players.central": [6, 6], "measure.baseline": 0.0},
+    "parts": {"measure.baseline": "mask"},
+    "clusters": {"players.count": 30, "measure.baseline": "part-mean"},
+}
+
+
+def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dotted keys that the paper's protocol sets in a recipe.
+
+    Ten players of each test sample; the bound of the residual 0.02 of ``|v(N) - v({})|``; salience 0.03 of its mean.
+    Of pictures 8x8 cells of a feature map, of which the central 6x6 can be players, masked to 0; of sentences the
+    words, masked by [MASK]; of point clouds 30 clusters, moved to their centres. The theory's threshold is the
+    sample's own, and orders up to one are merged, in every protocol.
+
+    Raises
+    ------
+    RecipeError
+        If the paper has no protocol for such players, or pictures are to be masked without naming a layer.
+
+    Notes
+    -----
+    Source: paper, section 5 and its appendix on experiments; ``docs/fidelity.md`` lists where it is silent.
+
+    Examples
+    --------
+    >>> paper_options({"players": {"kind": "parts"}})["measure.baseline"]
+    'mask'
+    """
+    kind = tree.get("players", {}).get("kind")
+    if kind not in _BY_KIND:
+        raise RecipeError(
+            f'`protocol = "paper"` needs players that the paper has: {", ".join(_BY_KIND)}; got {kind!r}. '
+            "Leave the protocol out."
+        )
+    if kind == "patches" and not tree.get("measure", {}).get("layer"):
+        raise RecipeError(
+            '`protocol = "paper"` masks a feature map of pictures and needs its layer; got none. Name it: '
+            "--set measure.layer=features.relu2"
+        )
+    return {**_ALWAYS, **_BY_KIND[kind]}
