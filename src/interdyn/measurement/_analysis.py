@@ -56,7 +56,7 @@ def analyse(
     train_loss, test_loss
         Mean loss at each step, or None.
     options
-        ``salience`` (0.03), ``bootstrap`` (500 resamples), ``seed`` (0).
+        ``salience`` (0.03), ``salience_rule`` (``"mean-effect"``), ``bootstrap`` (500 resamples), ``seed`` (0).
 
     Returns
     -------
@@ -68,8 +68,8 @@ def analyse(
     InputError
         If there is no group, or a group does not have one result for each step.
     """
-    chosen = {"salience": 0.03, "bootstrap": 500, "seed": 0, **(options or {})}
-    courses = {name: _course(name, group, len(steps), chosen["salience"]) for name, group in groups.items()}
+    chosen = {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
+    courses = {name: _course(name, group, len(steps), chosen) for name, group in groups.items()}
     if not courses:
         raise InputError("`groups` must name at least one group of samples; got none. Pass {'test': {...}}.")
     main = next(iter(courses.values()))
@@ -84,6 +84,7 @@ def analyse(
         steps=at,
         boundary_step=phases.boundary_step,
         salience=chosen["salience"],
+        salience_rule=chosen["salience_rule"],
         n_bootstrap=chosen["bootstrap"],
         seed=chosen["seed"],
     )
@@ -119,14 +120,15 @@ def analyse(
     return {"summary": _without_nan(summary), "analysis": _without_nan(analysis)}
 
 
-def _course(name: str, group: Mapping[str, Any], steps: int, salience: float) -> _Course:
+def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[str, Any]) -> _Course:
     found: Sequence[Interactions] = group["interactions"]
     if len(found) != steps or not steps:
         raise InputError(
             f"group {name!r} needs one result for each of {steps} steps (at least one); got {len(found)}. "
             "Measure the missing steps first."
         )
-    spectra = [order_spectrum(interactions, salience=salience) for interactions in found]
+    rule = {"salience": options["salience"], "salience_rule": options["salience_rule"]}
+    spectra = [order_spectrum(interactions, **rule) for interactions in found]
     return _Course(found, list(group["sample_ids"]), spectra)
 
 

@@ -189,6 +189,7 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         solver=section.solver,
         tol=section.tol,
         max_iter=section.max_iter,
+        merge_order_one=section.merge_order_one,
         unit=table.unit,
     )
     return Measurement(

@@ -108,6 +108,7 @@ class MeasureSection(Section):
     solver: Solver = "admm"
     tol: Positive = 1e-3
     max_iter: Count | None = None
+    merge_order_one: bool = True
     batch_size: Count | Literal["auto"] = "auto"
 
     @model_validator(mode="after")
@@ -121,6 +122,7 @@ class AnalysisSection(Section):
     """How interactions become phases and a fit."""
 
     salience: Positive = 0.03
+    salience_rule: Literal["mean-effect", "max"] = "mean-effect"
     bootstrap: Annotated[int, Field(ge=100)] = 500
     seed: Seed = 0
 

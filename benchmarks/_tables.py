@@ -1,0 +1,38 @@
+"""Cells of the tables in docs/results: how a summary reads in a line, and what both tables compute again."""
+
+from collections.abc import Sequence
+
+import torch
+
+from interdyn.transforms import and_from_values
+from interdyn.values import Interactions
+
+
+def course(mean_order: Sequence[float | None]) -> str:
+    """Return the mean order at the start, its least value, and that at the end."""
+    known = [x for x in mean_order if x is not None]
+    return f"{known[0]:.2f} → {min(known):.2f} → {known[-1]:.2f}" if known else "nothing salient"
+
+
+def span(step: float | None, interval: Sequence[float] | None) -> str:
+    """Return a step with its interval."""
+    return "none" if step is None or interval is None else f"{step:.0f} ({interval[0]:.0f} to {interval[1]:.0f})"
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a number, or ``none``."""
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown."""
+    return ["| " + " | ".join(cells) + " |" for cells in (columns, ["---"] * len(columns), *rows)]
+
+
+def and_alone(v: torch.Tensor) -> Interactions:
+    """Return the AND interactions that explain the outputs exactly, without any OR: the Möbius transform."""
+    zero = torch.zeros_like(v)
+    one = zero[..., 0]
+    return Interactions(
+        and_from_values(v), zero, "", residual=zero, objective=one, gap=one, status=None, noise_bound=one
+    )
