@@ -8,6 +8,7 @@ from interdyn.dynamics import PhaseStatus, find_gap_onset, find_phases, initial_
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
 from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
 from interdyn.dynamics._shape import level_bound, level_stretch
+from interdyn.dynamics._verdict import PhaseEvidence, Turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
 from planted_trajectories import two_phases, without_two_phases
@@ -160,6 +161,15 @@ def test_a_rise_drowned_in_noise_is_no_verdict():
     got = find_phases(_trajectory(lambda x: np.interp(x, [0, 0.7, 1], [2.8, 2.2, 2.6]), noise=0.35, seed=3))
     assert got.status is PhaseStatus.NO_VERDICT
     assert "neither established nor ruled out" in got.sentence
+
+
+@pytest.mark.parametrize(("p", "status"), [(0.06, PhaseStatus.NO_VERDICT), (0.5, PhaseStatus.RISES_THEN_FALLS)])
+def test_a_second_rise_almost_established_is_no_mere_hump(p, status):
+    evidence = PhaseEvidence(
+        fall=1.7, fall_interval=(1.3, 2.0), fall_p=0.002, rise=0.6, rise_interval=(0.1, 1.1), rise_p=p,
+        hump_p=0.02, noise_std=0.1, interval_share=0.2, n_steps=14, n_samples=20,
+    )  # fmt: skip
+    assert verdict(Turn(100.0, (50.0, 200.0), evidence), level=0.9, smallest_change=0.1)[0] is status
 
 
 def test_the_interval_of_a_plateau_spans_it():

@@ -11,6 +11,7 @@ from interdyn.dynamics._onset import GapOnset
 
 WEAK_SHARE = 0.5  # an interval wider than this share of the time axis is weak
 ABSENT_SHARE = 1 / 3  # a fall (rise) below this share of the rise (fall), with confidence, is absent
+LIKELY = 0.1  # p-value of a rise that is not established, but too likely to call it absent
 ABSENT_ORDERS = 0.5  # where neither is established: both below this many orders, with confidence
 
 
@@ -93,7 +94,8 @@ def verdict(turn: Turn, *, level: float, smallest_change: float) -> tuple[PhaseS
                 f" The place of the boundary is weak: its interval spans {e.interval_share:.0%} of the log axis."
             )
         return (PhaseStatus.WEAK if weak else PhaseStatus.TWO_PHASES), sentence
-    if e.hump_p <= ALPHA:
+    likely = falls and e.rise_p <= LIKELY  # a second rise that is almost established makes it no mere hump
+    if e.hump_p <= ALPHA and not likely:
         return (
             PhaseStatus.RISES_THEN_FALLS,
             f"The mean order rises and then falls (p = {e.hump_p:.2g}): not the two phases.",
