@@ -58,6 +58,7 @@ def words(
     stop_words: Collection[str] = STOP_WORDS,
     mask_token: str | None = None,
     max_length: int | None = None,
+    allow_empty: bool = False,
 ) -> Words:
     """Tokenise sentences and find their meaningful words.
 
@@ -73,6 +74,8 @@ def words(
         Token that replaces those of a masked word; the tokenizer's own mask token by default.
     max_length
         Longest sentence in tokens; what is beyond is cut off.
+    allow_empty
+        Accept sentences without any meaningful word; all their ``parts`` are -1, and they cannot be measured.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def words(
             inside = [i for i, (a, b) in enumerate(spans) if start < b and stop > a and stop > start]
             if inside and not special:
                 parts[row, token] = kept.setdefault(inside[0], len(kept))
-        if not kept:
+        if not kept and not allow_empty:
             raise InputError(
                 f"each sentence needs a word that is no stop-word; got none in sentence {row}, {sentence[:60]!r}. "
                 "Leave it out, or pass fewer `stop_words`."

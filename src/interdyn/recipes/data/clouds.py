@@ -1,0 +1,79 @@
+"""Point clouds under INTERDYN_DATA: ten objects of ShapeNet, classes of ModelNet."""
+
+import numpy as np
+
+from interdyn.errors import RecipeError
+from interdyn.recipes._dataset import Dataset
+from interdyn.recipes._registry import dataset
+from interdyn.recipes._root import find_data
+
+
+def _thinned(points: np.ndarray, n_points: int, name: str) -> np.ndarray:
+    """Return the first ``n_points`` of each cloud; their order is random or that of farthest points."""
+    if not 1 <= n_points <= points.shape[1]:
+        raise RecipeError(
+            f"`data.options.n_points` of `{name}` must be 1 to {points.shape[1]}; got {n_points}. Use 256, for example."
+        )
+    return np.ascontiguousarray(points[:, :n_points], dtype=np.float32)
+
+
+@dataset("shapenet10")
+def shapenet10(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
+    """Return 83 objects of ten classes of ShapeNet, shape ``(83, n_points, 3)``: 63 for training, 20 for testing.
+
+    File ``pointclouds/shapenet10_mini.npz``: ``points, y, split``. Source: Chang et al. (2015); non-commercial research
+    only.
+
+    Raises
+    ------
+    DataError
+        If the file is missing.
+    RecipeError
+        If there are not that many points.
+    """
+    file = "pointclouds/shapenet10_mini.npz"
+    (path,) = find_data("shapenet10", file, source="https://shapenet.org")
+    with np.load(path) as arrays:
+        points, targets, test = arrays["points"], arrays["y"].astype(np.int64), arrays["split"] == "test"
+    return Dataset(_thinned(points, n_points, "shapenet10"), targets, 10, test=test)
+
+
+def _modelnet(name: str, file: str, n_classes: int, n_points: int) -> Dataset:
+    (path,) = find_data(name, file, source="https://modelnet.cs.princeton.edu")
+    with np.load(path) as arrays:
+        points = np.concatenate([arrays["x_train"], arrays["x_test"]])
+        targets = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
+        train = len(arrays["x_train"])
+    return Dataset(_thinned(points, n_points, name), targets, n_classes, test=np.arange(len(targets)) >= train)
+
+
+@dataset("modelnet4")
+def modelnet4(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
+    """Return four classes of ModelNet, shape ``(924, n_points, 3)``: 706 for training, 218 for testing.
+
+    File ``pointclouds/modelnet4_vox32.npz``. Source: Wu et al. (2015); academic use only.
+
+    Raises
+    ------
+    DataError
+        If the file is missing.
+    RecipeError
+        If there are not that many points.
+    """
+    return _modelnet("modelnet4", "pointclouds/modelnet4_vox32.npz", 4, n_points)
+
+
+@dataset("modelnet2")
+def modelnet2(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
+    """Return aeroplanes and bathtubs of ModelNet, shape ``(424, n_points, 3)``: 306 for training, 118 for testing.
+
+    File ``pointclouds/modelnet_airplane_bathtub.npz``. Source: Wu et al. (2015); Qi et al. (2017); academic use only.
+
+    Raises
+    ------
+    DataError
+        If the file is missing.
+    RecipeError
+        If there are not that many points.
+    """
+    return _modelnet("modelnet2", "pointclouds/modelnet_airplane_bathtub.npz", 2, n_points)

@@ -1,0 +1,129 @@
+"""Data sets under INTERDYN_DATA: as their README says; and clear words when they are not there."""
+
+import os
+
+import numpy as np
+import pytest
+
+from interdyn.errors import DataError, RecipeError
+from interdyn.recipes import load_samples
+from interdyn.recipes._registry import find_dataset
+from interdyn.recipes._schema import DataSection
+from interdyn.recipes.data.census import _coded
+
+SETS = {  # shape, test samples, classes
+    "mnist": ((69000, 1, 28, 28), 9000, 10),
+    "cifar10": ((12000, 3, 32, 32), 2000, 10),
+    "tiny-imagenet10": ((2400, 3, 64, 64), 400, 10),
+    "cub12": ((645, 3, 96, 96), 300, 12),
+    "sst2": ((7492, 32), 572, 2),
+    "shapenet10": ((83, 1024, 3), 20, 10),
+    "modelnet4": ((924, 1024, 3), 218, 4),
+    "modelnet2": ((424, 1024, 3), 118, 2),
+}
+TABLES = {  # rows, original columns, classes
+    "adult": (31561, 14, 2),
+    "magic": (18020, 10, 2),
+    "california": (19640, 8, None),
+    "bike": (16379, 12, None),
+    "german": (900, 20, 2),
+    "heloc": (9959, 23, 2),
+}
+
+there = pytest.mark.skipif("INTERDYN_DATA" not in os.environ, reason="needs the folder named by INTERDYN_DATA")
+
+
+@there
+@pytest.mark.data
+@pytest.mark.parametrize("name", SETS)
+def test_sets_are_what_their_readme_says(name):
+    shape, n_test, n_classes = SETS[name]
+    data = find_dataset(name)(seed=0)
+    assert data.inputs.shape == shape
+    assert int(data.test.sum()) == n_test
+    assert data.n_classes == n_classes
+    assert set(data.targets.tolist()) == set(range(n_classes))
+    if len(shape) == 4:
+        assert (data.inputs.dtype, data.inputs.min(), data.inputs.max()) == (np.float32, 0.0, 1.0)
+    if name.endswith(("net10", "net4", "net2")) and len(shape) == 3:
+        assert 0.9 < np.linalg.norm(data.inputs, axis=2).max() < 1.1
+
+
+@there
+@pytest.mark.data
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_have_their_columns_as_parts(name):
+    rows, columns, n_classes = TABLES[name]
+    data = find_dataset(name)(seed=0)
+    assert len(data.inputs) == rows
+    assert data.n_classes == n_classes
+    assert np.isfinite(data.inputs).all()
+    assert np.unique(data.parts[0]).tolist() == list(range(columns))
+    assert data.parts.shape == data.inputs.shape
+    assert data.parts.strides[0] == 0  # one row in memory
+    if n_classes:
+        assert 0.02 < data.targets.mean() < 0.98
+
+
+@there
+@pytest.mark.data
+def test_labels_that_people_gave():
+    clean, worse = find_dataset("cifar10")(seed=0), find_dataset("cifar10")(seed=0, labels="worse")
+    wrong = worse.given != clean.targets
+    assert clean.given is None
+    assert 0.38 < wrong[~worse.test].mean() < 0.43
+    assert not wrong[worse.test].any()
+    with pytest.raises(RecipeError, match="one of clean, aggre"):
+        find_dataset("cifar10")(seed=0, labels="mine")
+
+
+@there
+@pytest.mark.data
+def test_words_of_sentences():
+    data = find_dataset("sst2")(seed=0, max_length=20)
+    assert data.inputs.dtype == np.int64
+    assert (data.inputs[:, 0] == 101).all()  # [CLS]
+    assert data.mask_value == 103  # [MASK]
+    assert (data.parts[data.inputs == 0] == -1).all()
+    assert (data.parts[:, 0] == -1).all()
+    assert np.array_equal(data.measurable, data.parts.max(axis=1) >= 0)
+    with pytest.raises(RecipeError, match="`part` one of sentences, phrases"):
+        find_dataset("sst2")(seed=0, part="words")
+
+
+@there
+@pytest.mark.data
+def test_fewer_points():
+    few, all_ = find_dataset("modelnet4")(seed=0, n_points=64), find_dataset("modelnet4")(seed=0)
+    assert np.array_equal(few.inputs, all_.inputs[:, :64])
+    with pytest.raises(RecipeError, match="must be 1 to 1024; got 2000"):
+        find_dataset("modelnet4")(seed=0, n_points=2000)
+
+
+def test_a_set_that_is_not_there_says_where_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("INTERDYN_DATA", raising=False)
+    section = DataSection(name="mnist", options={})
+    with pytest.raises(DataError, match=r"got no INTERDYN_DATA. Needed: mnist/mnist.npz .*--data-root.*yann.lecun"):
+        load_samples(section)
+    monkeypatch.setenv("INTERDYN_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"got no .*mnist/mnist\.npz"):
+        load_samples(section)
+
+
+def test_pictures_from_a_file_as_described(monkeypatch, tmp_path):
+    (tmp_path / "cub12").mkdir()
+    x = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
+    np.savez(tmp_path / "cub12/cub12_96px.npz", x_train=x[:3], x_test=x[3:], y_train=[0, 1, 2], y_test=[3, 11])
+    monkeypatch.setenv("INTERDYN_DATA", str(tmp_path))
+    data = find_dataset("cub12")(seed=0)
+    assert data.inputs.shape == (5, 3, 2, 2)
+    np.testing.assert_allclose(data.inputs[4, 2, 1, 0], x[4, 1, 0, 2] / 255, rtol=1e-6)
+    assert data.test.tolist() == [False] * 3 + [True] * 2
+
+
+def test_columns_of_numbers_words_and_gaps():
+    assert _coded("age", ["1", "3", "2"]).tolist() == [[1], [3], [2]]
+    assert _coded("age", ["1", "?", "3"]).tolist() == [[1, 0], [2, 1], [3, 0]]
+    assert _coded("job", ["b", "?", "a", "b"]).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    with pytest.raises(DataError, match="column `age` must hold numbers; got 'old' in row 3"):
+        _coded("age", ["1", "old"])
