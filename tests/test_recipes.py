@@ -276,8 +276,8 @@ def test_models_build_the_same_from_the_same_seed_and_leave_the_random_numbers_a
 
 
 def test_bad_models_are_refused():
-    with pytest.raises(RecipeError, match=r"`model\.name`.*Choose one of: cnn, "):
-        build_model(ModelSection(name="vit-b-16"), shape=(3,), n_outputs=2, seed=0)
+    with pytest.raises(RecipeError, match=r"`model\.name`.*Choose one of: alexnet, "):
+        build_model(ModelSection(name="quantum"), shape=(3,), n_outputs=2, seed=0)
     with pytest.raises(RecipeError, match=r"Did you mean `hidden`"):
         build_model(ModelSection(name="mlp", options={"hiden": [3]}), shape=(3,), n_outputs=2, seed=0)
     with pytest.raises(RecipeError, match="images"):
