@@ -82,6 +82,8 @@ def test_overrides_change_one_key_and_the_identity():
 
 def test_smoke_is_small_and_expects_nothing():
     full, smoke = load_recipe("digits-cnn"), load_recipe("digits-cnn", smoke=True)
+    few = load_recipe("digits-cnn", overrides=["data.label_noise=0.01"], smoke=True)
+    assert (smoke.measure.mislabelled_samples, few.measure.mislabelled_samples) == (2, 1)  # 1 % of 120
     assert smoke.training.epochs <= 3 < full.training.epochs
     assert smoke.players.n < full.players.n
     assert smoke.expected == ExpectedSection()

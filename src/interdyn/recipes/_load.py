@@ -171,18 +171,18 @@ def _put(tree: dict[str, Any], path: Sequence[str], value: Any, *, told: str) ->
 def _smoke(recipe: Recipe) -> Recipe:
     """Return ``recipe`` scaled to a few seconds."""
     n, measure = recipe.players.n, recipe.measure
+    n_train = min(recipe.data.n_train or 120, 120)
+    wrong = round(recipe.data.label_noise * n_train) if recipe.data.label_noise else 2
     return recipe.model_copy(
         update={
-            "data": recipe.data.model_copy(
-                update={"n_train": min(recipe.data.n_train or 120, 120), "n_test": min(recipe.data.n_test or 200, 200)}
-            ),
+            "data": recipe.data.model_copy(update={"n_train": n_train, "n_test": min(recipe.data.n_test or 200, 200)}),
             "training": recipe.training.model_copy(update={"epochs": min(recipe.training.epochs, 3)}),
             "checkpoints": recipe.checkpoints.model_copy(update={"count": min(recipe.checkpoints.count, 4)}),
             "players": recipe.players.model_copy(update={"n": n and min(n, _SMOKE_PLAYERS)}),
             "measure": measure.model_copy(
                 update={
                     "test_samples": min(measure.test_samples, 4),
-                    "mislabelled_samples": min(measure.mislabelled_samples, 2),
+                    "mislabelled_samples": min(measure.mislabelled_samples, 2, wrong),
                     "tol": max(measure.tol, 1e-2),
                 }
             ),
