@@ -9,7 +9,7 @@ from interdyn.errors import DataError, RecipeError
 from interdyn.recipes import load_samples
 from interdyn.recipes._registry import find_dataset
 from interdyn.recipes._schema import DataSection
-from interdyn.recipes.data.census import _coded
+from interdyn.recipes.data.table_files import _coded
 
 SETS = {  # shape, test samples, classes
     "mnist": ((69000, 1, 28, 28), 9000, 10),
@@ -20,6 +20,9 @@ SETS = {  # shape, test samples, classes
     "shapenet10": ((83, 1024, 3), 20, 10),
     "modelnet4": ((924, 1024, 3), 218, 4),
     "modelnet2": ((424, 1024, 3), 118, 2),
+    "mnist-points": ((69000, 128, 3), 9000, 10),
+    "mnist-three-players": ((69089, 1, 32, 32), 9089, 10),
+    "motorbike-parts": ((172, 1024, 3), 49, 11),
 }
 TABLES = {  # rows, original columns, classes
     "adult": (31561, 14, 2),
@@ -45,8 +48,46 @@ def test_sets_are_what_their_readme_says(name):
     assert set(data.targets.tolist()) == set(range(n_classes))
     if len(shape) == 4:
         assert (data.inputs.dtype, data.inputs.min(), data.inputs.max()) == (np.float32, 0.0, 1.0)
-    if name.endswith(("net10", "net4", "net2")) and len(shape) == 3:
+    if name in ("shapenet10", "modelnet4", "modelnet2"):
         assert 0.9 < np.linalg.norm(data.inputs, axis=2).max() < 1.1
+
+
+@there
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "n_parts", "n_measurable"), [("mnist-three-players", 8, 89), ("motorbike-parts", 9, 89)]
+)
+def test_parts_that_people_have_drawn(name, n_parts, n_measurable):
+    data = find_dataset(name)(seed=0)
+    assert int(data.measurable.sum()) == n_measurable
+    assert (data.parts[~data.measurable] == -1).all()
+    assert data.parts[data.measurable].max() == n_parts - 1
+    assert len(np.unique(data.targets[data.measurable])) == 1
+    if name == "motorbike-parts":
+        with pytest.raises(RecipeError, match="must be 1 to 2477; got 2478"):
+            find_dataset(name)(seed=0, n_points=2478)
+
+
+@there
+@pytest.mark.data
+def test_birds_and_their_recoloured_twins():
+    data = find_dataset("bird-players")(seed=0, size=112)
+    assert data.inputs.shape == (34, 3, 112, 112)
+    assert np.array_equal(data.parts[:17], data.parts[17:])
+    assert set(np.unique(data.parts)) == set(range(-1, 8))
+    assert np.abs(data.inputs[:17] - data.inputs[17:]).mean() > 0.1
+    with pytest.raises(RecipeError, match="must divide 224; got 100"):
+        find_dataset("bird-players")(seed=0, size=100)
+
+
+@there
+@pytest.mark.data
+def test_digits_as_points_keep_their_shape():
+    flat, cloud = find_dataset("mnist")(seed=0), find_dataset("mnist-points")(seed=0, n_points=500)
+    x, y = cloud.inputs[7, :, 0], cloud.inputs[7, :, 1]
+    drawn, _, _ = np.histogram2d(-y, x, bins=28, range=[[-1, 1], [-1, 1]])
+    assert np.corrcoef(drawn.ravel(), flat.inputs[7, 0].ravel())[0, 1] > 0.8
+    assert not cloud.inputs[..., 2].any()
 
 
 @there

@@ -136,7 +136,7 @@ def load_samples(section: DataSection) -> Samples:
         n_classes=data.n_classes,
         measurable=measurable,
         planted=data.planted,
-        parts=None if data.parts is None else torch.from_numpy(data.parts.astype(np.int64)),
+        parts=None if data.parts is None else torch.from_numpy(np.ascontiguousarray(data.parts)),
         mask_value=data.mask_value,
     )
 

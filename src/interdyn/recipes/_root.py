@@ -1,4 +1,4 @@
-"""Where data sets lie that no package ships: the folder named by INTERDYN_DATA."""
+"""Where data lie that no package ships: the folder named by INTERDYN_DATA."""
 
 import os
 from pathlib import Path
@@ -25,3 +25,20 @@ def find_data(name: str, *files: str, source: str) -> tuple[Path, ...]:
     if missing:
         raise DataError(f"the data `{name}` need all their files; got no {missing[0]}. Needed: {expected}")
     return paths
+
+
+def own_path(path: str, *, what: str, folder: bool = False) -> Path:
+    """Return a user's file or folder: absolute, or under ``INTERDYN_DATA`` if it is set, or in the working directory.
+
+    Raises
+    ------
+    DataError
+        If it is not there; ``what`` says what it should hold.
+    """
+    found = Path(os.environ.get("INTERDYN_DATA") or ".") / Path(path).expanduser()
+    if not (found.is_dir() if folder else found.is_file()):
+        raise DataError(
+            f"`data.options` must name {what}; got no {'folder' if folder else 'file'} {found}. A relative path starts "
+            "in the folder named by INTERDYN_DATA (or --data-root), without one in the working directory."
+        )
+    return found

@@ -107,7 +107,7 @@ def begin_run(
     return open_run(path)
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """Return the run in ``path``.
 
     Raises
@@ -117,6 +117,7 @@ def open_run(path: Path) -> Run:
     SchemaError
         If a newer version of this package wrote it.
     """
+    path = Path(path)
     try:
         identity = json.loads((path / "run.json").read_text(encoding="utf-8"))
         if identity["kind"] != KIND:

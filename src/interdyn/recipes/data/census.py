@@ -1,15 +1,10 @@
 """Tables under INTERDYN_DATA: incomes, telescope showers, houses, bicycles, two of credits; columns are their parts."""
 
-import csv
-import gzip
-from pathlib import Path
-
-import numpy as np
-
 from interdyn.errors import DataError
 from interdyn.recipes._dataset import Dataset
 from interdyn.recipes._registry import dataset
 from interdyn.recipes._root import find_data
+from interdyn.recipes.data.table_files import coded_table
 
 
 @dataset("adult")
@@ -70,68 +65,10 @@ def heloc(*, seed: int) -> Dataset:  # noqa: ARG001
 
 def _table(name: str, target: str, source: str, *, n_classes: int | None) -> Dataset:
     (path,) = find_data(name, f"tabular/{name}.csv.gz", source=source)
-    header, rows = _read(path)
-    if target not in header:
-        raise DataError(f"the table {path} must have the column `{target}`; got {', '.join(header)}. Name it so.")
-    table = {column: [row[place] for row in rows] for place, column in enumerate(header)}
-    last = table.pop(target)
-    coded = [_coded(column, cells) for column, cells in table.items()]
-    if n_classes is None:
-        targets = np.array(last, dtype=np.float32)
-    else:
-        classes = sorted(set(last))
-        if len(classes) != n_classes:
-            raise DataError(
-                f"the table {path} must have {n_classes} classes in `{target}`; got {classes[:9]}. Correct it."
-            )
-        targets = np.array([classes.index(value) for value in last])
-    parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
-    return Dataset(
-        np.concatenate(coded, axis=1),
-        targets,
-        n_classes,
-        parts=np.broadcast_to(parts, (len(rows), len(parts))),
-    )
-
-
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
-    if short is not None:
+    data = coded_table(path, target=target, regression=n_classes is None)
+    if data.n_classes != n_classes:
         raise DataError(
-            f"each row of {path} must have {len(header)} cells; got {len(rows[short])} in row {short + 2}. Correct it."
+            f"the table {path} must have {n_classes} classes in `{target}`; got {data.n_classes}. Get it "
+            f"again from {source}."
         )
-    return header, rows
-
-
-def _coded(name: str, cells: list[str]) -> np.ndarray:
-    """Return a column of numbers as it is, with an indicator of gaps where there are any; one of words as 0 and 1.
-
-    A column is of words when its first filled cell is no number. A gap in a column of words is a word of its own; a gap
-    in one of numbers becomes the mean of the others.
-    """
-    filled = [cell for cell in cells if cell not in ("", "?")]
-    if not filled or not _is_number(filled[0]):
-        categories = sorted(set(cells))
-        place = {category: i for i, category in enumerate(categories)}
-        return np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
-    wrong = next((i for i, cell in enumerate(cells) if cell not in ("", "?") and not _is_number(cell)), None)
-    if wrong is not None:
-        raise DataError(
-            f"the column `{name}` must hold numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
-            "leave it empty."
-        )
-    values = np.array([float(cell) if cell not in ("", "?") else np.nan for cell in cells])
-    gap = np.isnan(values)
-    values[gap] = values[~gap].mean()
-    columns = [values, gap] if gap.any() else [values]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return data

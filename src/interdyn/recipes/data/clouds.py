@@ -1,4 +1,4 @@
-"""Point clouds under INTERDYN_DATA: ten objects of ShapeNet, classes of ModelNet."""
+"""Point clouds under INTERDYN_DATA: ten objects of ShapeNet, classes of ModelNet, MNIST as points."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ from interdyn.errors import RecipeError
 from interdyn.recipes._dataset import Dataset
 from interdyn.recipes._registry import dataset
 from interdyn.recipes._root import find_data
+from interdyn.recipes.data.pictures import mnist
 
 
 def _thinned(points: np.ndarray, n_points: int, name: str) -> np.ndarray:
@@ -77,3 +78,33 @@ def modelnet2(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
         If there are not that many points.
     """
     return _modelnet("modelnet2", "pointclouds/modelnet_airplane_bathtub.npz", 2, n_points)
+
+
+@dataset("mnist-points")
+def mnist_points(*, seed: int, n_points: int = 128) -> Dataset:
+    """Return MNIST as flat point clouds, shape ``(69000, n_points, 3)``: 60,000 for training, 9,000 for testing.
+
+    A point is drawn from the pixels of a digit in proportion to their ink, and placed at random inside its pixel;
+    ``seed`` is that of the draw. x to the right, y upwards, z = 0, all within [-1, 1]. File and source as for
+    ``mnist``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing.
+    RecipeError
+        If there are no points.
+    """
+    if n_points < 1:
+        raise RecipeError(f"`data.options.n_points` of `mnist-points` must be 1 or more; got {n_points}. Use 128.")
+    digits = mnist(seed=seed)
+    rng = np.random.default_rng(seed)
+    size = digits.inputs.shape[2]
+    share = np.cumsum(digits.inputs.reshape(len(digits.inputs), -1), axis=1, dtype=np.float64)
+    clouds = np.zeros((len(share), n_points, 3), dtype=np.float32)
+    for cloud, total in zip(clouds, share, strict=True):
+        pixel = np.searchsorted(total, rng.random(n_points) * total[-1], side="right")
+        row, column = np.divmod(pixel, size)
+        cloud[:, 0] = 2 * (column + rng.random(n_points)) / size - 1
+        cloud[:, 1] = 1 - 2 * (row + rng.random(n_points)) / size
+    return Dataset(clouds, digits.targets, 10, test=digits.test)

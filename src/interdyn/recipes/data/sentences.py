@@ -1,4 +1,4 @@
-"""Sentences under INTERDYN_DATA: SST-2 with BERT's vocabulary."""
+"""Sentences under INTERDYN_DATA: SST-2, AG News, MNLI, with BERT's vocabulary."""
 
 import csv
 import gzip
@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from interdyn.errors import RecipeError, missing_extra
+from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.game import words
 from interdyn.recipes._dataset import Dataset
 from interdyn.recipes._registry import dataset
 from interdyn.recipes._root import find_data
+from interdyn.recipes.data._classes import numbered
 
+_BERT = "https://github.com/google-research/bert"
 _PARTS = ("sentences", "phrases")
 
 
@@ -46,27 +48,135 @@ def sst2(*, seed: int, part: str = "sentences", max_length: int = 32) -> Dataset
         f"sst2/train_{part}.tsv.gz",
         "sst2/dev.tsv.gz",
         "bert_vocab/vocab.txt",
-        source="https://gluebenchmark.com and https://github.com/google-research/bert",
+        source=f"https://gluebenchmark.com and {_BERT}",
     )
-    learned, seen = _read(train), _read(dev)
-    rows = learned + seen
+    return _coded(_read(train), _read(dev), vocabulary, max_length)
+
+
+@dataset("ag-news")
+def ag_news(*, seed: int, max_length: int = 48) -> Dataset:  # noqa: ARG001
+    """Return AG News as tokens of BERT's vocabulary, shape ``(127600, max_length)``: title and text; four classes.
+
+    Files ``ag_news/train.csv`` and ``ag_news/test.csv`` (class 1 to 4, title, text; no header) and
+    ``bert_vocab/vocab.txt``. Source: Zhang, Zhao, LeCun (2015).
+
+    Raises
+    ------
+    DataError
+        If a file is missing or a line is not as described.
+    MissingExtraError
+        If transformers is not installed.
+    """
+    source = "https://huggingface.co/datasets/fancyzhx/ag_news (or the authors' archive) and " + _BERT
+    *parts, vocabulary = find_data(
+        "ag-news", "ag_news/train.csv", "ag_news/test.csv", "bert_vocab/vocab.txt", source=source
+    )
+    learned, seen = ([(f"{title} {text}", label) for label, title, text in _lines(path, 3)] for path in parts)
+    return _coded(learned, seen, vocabulary, max_length)
+
+
+@dataset("mnli")
+def mnli(*, seed: int, part: str = "matched", max_length: int = 64) -> Dataset:  # noqa: ARG001
+    """Return MNLI as tokens of BERT's vocabulary, shape ``(samples, max_length)``; three classes.
+
+    A sample is ``[CLS] premise [SEP] hypothesis [SEP]``, each cut to half of ``max_length``. ``part`` is the
+    development part that is the test part, ``"matched"`` or ``"mismatched"``.
+
+    Files ``mnli/train.tsv``, ``mnli/dev_matched.tsv`` or ``mnli/dev_mismatched.tsv`` (columns ``sentence1``,
+    ``sentence2``, ``gold_label``) and ``bert_vocab/vocab.txt``. Source: Williams, Nangia, Bowman (2018), in the form of
+    GLUE.
+
+    Raises
+    ------
+    DataError
+        If a file is missing.
+    RecipeError
+        If there is no such part.
+    MissingExtraError
+        If transformers is not installed.
+    """
+    if part not in ("matched", "mismatched"):
+        raise RecipeError(f'`data.options.part` must be "matched" or "mismatched"; got {part!r}.')
+    train, dev, vocabulary = find_data(
+        "mnli",
+        "mnli/train.tsv",
+        f"mnli/dev_{part}.tsv",
+        "bert_vocab/vocab.txt",
+        source=f"https://gluebenchmark.com and {_BERT}",
+    )
+    columns = ("sentence1", "sentence2", "gold_label")
+    learned, seen = ([row for row in _columns(path, columns) if row[2] != "-"] for path in (train, dev))
+    return _coded(
+        [((first, second), label) for first, second, label in learned],
+        [((first, second), label) for first, second, label in seen],
+        vocabulary,
+        max_length,
+    )
+
+
+def _coded(
+    learned: Sequence[tuple[Any, str]], seen: Sequence[tuple[Any, str]], vocabulary: Path, max_length: int
+) -> Dataset:
+    """Return sentences, or pairs of them, and their classes as a data set."""
     tokenizer = wordpiece(vocabulary)
-    inputs, parts = tokens([sentence for sentence, _ in rows], tokenizer, max_length)
+    targets = numbered([label for _, label in learned], [label for _, label in seen], place="the sentences")
+    texts = [text for text, _ in (*learned, *seen)]
+    if isinstance(texts[0], str):
+        inputs, parts = tokens(texts, tokenizer, max_length)
+    else:
+        inputs, parts = _pairs(texts, tokenizer, max_length)
     return Dataset(
         inputs,
-        np.array([label for _, label in rows]),
-        2,
-        test=np.arange(len(rows)) >= len(learned),
+        targets,
+        int(targets.max()) + 1,
+        test=np.arange(len(texts)) >= len(learned),
         parts=parts,
         measurable=np.asarray((parts >= 0).any(axis=1)),
         mask_value=float(tokenizer.mask_token_id),
     )
 
 
-def _read(path: Path) -> list[tuple[str, int]]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+def _pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return tokens and parts of ``[CLS] first [SEP] second [SEP]``; words of the second follow those of the first."""
+    first, first_parts = tokens([a for a, _ in pairs], tokenizer, length // 2)
+    second, second_parts = tokens([b for _, b in pairs], tokenizer, length // 2 + 1)
+    inputs, parts = np.zeros((len(pairs), length), dtype=np.int64), np.full((len(pairs), length), -1, dtype=np.int64)
+    for row in range(len(pairs)):
+        used, more = int((first[row] > 0).sum()), int((second[row] > 0).sum()) - 1  # the second loses its [CLS]
+        end, shift = used + more, int(first_parts[row].max()) + 1
+        inputs[row, :end] = np.concatenate([first[row, :used], second[row, 1 : more + 1]])
+        later = second_parts[row, 1 : more + 1]
+        parts[row, :end] = np.concatenate([first_parts[row, :used], np.where(later >= 0, later + shift, -1)])
+    return inputs, parts
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    return [(sentence, label) for sentence, label in _columns(path, ("sentence", "label"))]
+
+
+def _columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return columns of a table divided by tabs, with a header and without quotes."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [(line["sentence"], int(line["label"])) for line in lines]
+        lacking = [name for name in names if name not in (lines.fieldnames or ())]
+        if lacking:
+            raise DataError(
+                f"{path} must have the columns {', '.join(names)}; got {', '.join(lines.fieldnames or ())}. "
+                "Get it again."
+            )
+        return [tuple(line[name] for name in names) for line in lines]
+
+
+def _lines(path: Path, n: int) -> list[list[str]]:
+    """Return the cells of a table without header, ``n`` in each line."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    wrong = next((i for i, row in enumerate(rows) if len(row) != n), None)
+    if wrong is not None or not rows:
+        got = "an empty file" if wrong is None else f"{len(rows[wrong])} in line {wrong + 1}"
+        raise DataError(f"each line of {path} must have {n} cells; got {got}. Get it again.")
+    return rows
 
 
 def wordpiece(vocabulary: Path) -> Any:

@@ -1,0 +1,109 @@
+"""Data sets that Hugging Face ``datasets`` has saved to disk."""
+
+from typing import Any
+
+import numpy as np
+
+from interdyn.errors import DataError, RecipeError, missing_extra
+from interdyn.recipes._dataset import Dataset
+from interdyn.recipes._registry import dataset
+from interdyn.recipes._root import own_path
+from interdyn.recipes.data._classes import numbered
+from interdyn.recipes.data.image_files import picture
+from interdyn.recipes.data.sentences import tokens, wordpiece
+
+_TEST = ("test", "validation", "dev")
+
+
+@dataset("hf-dataset")
+def hf_dataset(
+    *,
+    seed: int,  # noqa: ARG001
+    path: str,
+    label: str = "label",
+    text: str | None = None,
+    vocabulary: str = "bert_vocab/vocab.txt",
+    max_length: int = 32,
+    image: str | None = None,
+    size: int = 32,
+    grey: bool = False,
+) -> Dataset:
+    """Return what ``save_to_disk`` of Hugging Face ``datasets`` wrote: texts or pictures, and their classes.
+
+    Parameters
+    ----------
+    path
+        The folder. A part ``test`` (or ``validation``) is the test part; without one it is drawn.
+    label
+        Column of the classes; samples without one (-1) are left out.
+    text, vocabulary, max_length
+        Column of the texts; file with BERT's vocabulary; tokens a text is cut to.
+    image, size, grey
+        Column of the pictures; they are cut to their central square and scaled to ``size x size``; one channel.
+
+    Returns
+    -------
+    Tokens of shape ``(samples, max_length)`` with the meaningful words as parts, or pictures of shape
+    ``(samples, 3 or 1, size, size)``.
+
+    Raises
+    ------
+    DataError
+        If the folder is no such data set or lacks a column, or a test class is not in training.
+    RecipeError
+        If not exactly one of ``text`` and ``image`` is named.
+    MissingExtraError
+        If datasets (or transformers, or pillow) is not installed.
+    """
+    if (text is None) == (image is None):
+        raise RecipeError(
+            "`data.options` of `hf-dataset` must name the column `text` or the column `image`; got "
+            f"{'both' if text else 'neither'}. For example: --set data.options.text=sentence"
+        )
+    column = text or image or ""
+    root = own_path(path, what="a folder written by save_to_disk", folder=True)
+    train, test = _parts(root, (column, label))
+    rows = [row for row in train if row[label] not in (-1, None)]
+    seen = [row for row in test if row[label] not in (-1, None)]
+    targets = numbered([row[label] for row in rows], [row[label] for row in seen], place=str(root))
+    n_classes = int(targets.max()) + 1 if len(targets) else 0
+    is_test = np.arange(len(targets)) >= len(rows) if seen else None
+    cells = [row[column] for row in rows + seen]
+    if image:
+        return Dataset(np.stack([picture(cell, size, grey=grey) for cell in cells]), targets, n_classes, test=is_test)
+    tokenizer = wordpiece(own_path(vocabulary, what="a vocabulary of BERT"))
+    inputs, parts = tokens(cells, tokenizer, max_length)
+    return Dataset(
+        inputs,
+        targets,
+        n_classes,
+        test=is_test,
+        parts=parts,
+        measurable=np.asarray((parts >= 0).any(axis=1)),
+        mask_value=float(tokenizer.mask_token_id),
+    )
+
+
+def _parts(root: Any, columns: tuple[str, ...]) -> tuple[Any, Any]:
+    """Return the rows of the training and the test part."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise missing_extra("datasets", "hf", "data sets of Hugging Face") from error
+    try:
+        read = datasets.load_from_disk(str(root))
+    except (FileNotFoundError, ValueError, OSError) as error:
+        raise DataError(f"{root} must be a folder written by save_to_disk; got: {error}. Save it again.") from error
+    if not isinstance(read, datasets.DatasetDict):
+        train, test = read, ()
+    else:
+        if "train" not in read:
+            raise DataError(f"{root} must have the part `train`; got {', '.join(read)}. Save it with one.")
+        train, test = read["train"], next((read[name] for name in _TEST if name in read), ())
+    lacking = next((name for name in columns if name not in train.column_names), None)
+    if lacking:
+        raise DataError(
+            f"{root} must have the column `{lacking}`; got {', '.join(train.column_names)}. Name one of them "
+            "in `data.options`."
+        )
+    return train, test

@@ -1,0 +1,132 @@
+"""Tables that people have at home: CSV and Parquet, with words and gaps in them."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from interdyn.errors import DataError, missing_extra
+from interdyn.recipes._dataset import Dataset
+from interdyn.recipes._registry import dataset
+from interdyn.recipes._root import own_path
+from interdyn.recipes.data._classes import numbered
+
+_GAPS = ("", "?")
+
+
+@dataset("table")
+def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dataset:  # noqa: ARG001
+    """Return the rows of a table: ``.csv`` or ``.tsv``, packed by gzip or not, or ``.parquet``.
+
+    Parameters
+    ----------
+    path
+        The file, with the names of the columns in its first line.
+    target
+        Column of the classes, or of the numbers to predict.
+    regression
+        The target holds numbers in place of classes.
+
+    Returns
+    -------
+    One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the mean;
+    one for each word in a column of words. Empty cells and ``?`` are gaps. ``parts`` are the columns.
+
+    Raises
+    ------
+    DataError
+        If the file is no such table, has no such column, or a cell of a column of numbers holds none.
+    MissingExtraError
+        If pyarrow is not installed (.parquet only).
+
+    Notes
+    -----
+    A column is of words when its first filled cell is no number.
+    """
+    return coded_table(own_path(path, what="a table"), target=target, regression=regression)
+
+
+def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
+    """Return the rows of the table at ``path``; see `table`."""
+    header, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    if target not in header:
+        raise DataError(f"the table {path} must have the column `{target}`; got {', '.join(header)}. Name one of them.")
+    columns = {column: [row[place] for row in rows] for place, column in enumerate(header)}
+    last = columns.pop(target)
+    if not last or any(cell in _GAPS for cell in last):
+        gap = next((f"a gap in row {i + 2}" for i, cell in enumerate(last) if cell in _GAPS), "no rows")
+        raise DataError(f"each row of {path} must have its `{target}`; got {gap}. Fill it, or leave the row out.")
+    coded = [_coded(column, cells) for column, cells in columns.items()]
+    if not coded:
+        raise DataError(f"the table {path} must have a column beside `{target}`; got none. Name another target.")
+    targets = _numbers(target, last) if regression else numbered(last, place=str(path))
+    parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
+    return Dataset(
+        np.concatenate(coded, axis=1),
+        targets,
+        None if regression else int(targets.max()) + 1,
+        parts=np.broadcast_to(parts, (len(rows), len(parts))),
+    )
+
+
+def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        header, *rows = list(csv.reader(file, delimiter="\t" if ".tsv" in path.suffixes else ",")) or [[]]
+    short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
+    if short is not None:
+        raise DataError(
+            f"each row of {path} must have {len(header)} cells; got {len(rows[short])} in row {short + 2}. Correct it."
+        )
+    return header, rows
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise missing_extra("pyarrow", "tables", "tables from .parquet files") from error
+    try:
+        read = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path} must be a table in Parquet; got {error}. Write it again.") from error
+    cells = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in read.columns]
+    return list(read.column_names), [list(row) for row in zip(*cells, strict=True)]
+
+
+def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
+    """Return a column of numbers as it is, with an indicator of gaps where there are any; one of words as 0 and 1.
+
+    A gap in a column of words is a word of its own; a gap in one of numbers becomes the mean of the others.
+    """
+    filled = next((cell for cell in cells if cell not in _GAPS), None)
+    if filled is None or not _is_number(filled):
+        categories = sorted(set(cells))
+        place = {category: i for i, category in enumerate(categories)}
+        return np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
+    values = _numbers(name, cells)
+    gap = np.isnan(values)
+    values[gap] = values[~gap].mean()
+    columns = [values, gap] if gap.any() else [values]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _numbers(name: str, cells: list[str]) -> np.ndarray:
+    """Return a column of numbers, NaN for its gaps."""
+    wrong = next((i for i, cell in enumerate(cells) if cell not in _GAPS and not _is_number(cell)), None)
+    if wrong is not None:
+        raise DataError(
+            f"the column `{name}` must hold numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
+            "leave it empty."
+        )
+    return np.array([np.nan if cell in _GAPS else float(cell) for cell in cells])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
