@@ -160,6 +160,10 @@ def test_pictures_from_a_file_as_described(monkeypatch, tmp_path):
     assert data.inputs.shape == (5, 3, 2, 2)
     np.testing.assert_allclose(data.inputs[4, 2, 1, 0], x[4, 1, 0, 2] / 255, rtol=1e-6)
     assert data.test.tolist() == [False] * 3 + [True] * 2
+    halved = find_dataset("cub12")(seed=0, size=1)
+    np.testing.assert_allclose(halved.inputs[4, 2, 0, 0], x[4, :, :, 2].mean() / 255, rtol=1e-6)
+    with pytest.raises(RecipeError, match="must divide 2; got 3"):
+        find_dataset("cub12")(seed=0, size=3)
 
 
 def test_columns_of_numbers_words_and_gaps():

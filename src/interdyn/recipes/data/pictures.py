@@ -1,5 +1,6 @@
 """Pictures under INTERDYN_DATA: MNIST, CIFAR-10, ten classes of Tiny-ImageNet, twelve species of CUB-200."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def _pictures(path: Path, n_classes: int, given: np.ndarray | None = None) -> Da
     is_test = np.arange(len(targets)) >= len(train)
     labels = None if given is None else np.concatenate([given, targets[len(train) :]])
     return Dataset(inputs, targets, n_classes, test=is_test, given=labels)
+
+
+def _smaller(data: Dataset, size: int | None, name: str) -> Dataset:
+    """Return square pictures scaled down to ``size x size`` by the mean of whole blocks of pixels."""
+    full = data.inputs.shape[-1]
+    if size is None or size == full:
+        return data
+    if size < 1 or full % size:
+        raise RecipeError(
+            f"`data.options.size` of `{name}` must divide {full}; got {size}. Use {full // 2}, for example."
+        )
+    block = full // size
+    blocks = data.inputs.reshape(*data.inputs.shape[:2], size, block, size, block)
+    return replace(data, inputs=blocks.mean(axis=(3, 5)))
 
 
 @dataset("mnist")
@@ -80,32 +95,37 @@ def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
 
 
 @dataset("tiny-imagenet10")
-def tiny_imagenet10(*, seed: int) -> Dataset:  # noqa: ARG001
+def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return ten classes of Tiny-ImageNet, shape ``(2400, 3, 64, 64)``: 2,000 for training, 400 for testing.
 
-    File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n, from ImageNet (Russakovsky et al., 2015);
+    A ``size`` that divides 64 scales them down. File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n, from ImageNet (Russakovsky et al., 2015);
     non-commercial research only.
 
     Raises
     ------
     DataError
         If the file is missing.
+    RecipeError
+        If ``size`` does not divide 64.
     """
     file = "tiny_imagenet10/tiny_imagenet10.npz"
     (path,) = find_data("tiny-imagenet10", file, source="http://cs231n.stanford.edu/tiny-imagenet-200.zip")
-    return _pictures(path, 10)
+    return _smaller(_pictures(path, 10), size, "tiny-imagenet10")
 
 
 @dataset("cub12")
-def cub12(*, seed: int) -> Dataset:  # noqa: ARG001
+def cub12(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return twelve species of CUB-200-2011, shape ``(645, 3, 96, 96)``: 345 for training, 300 for testing.
 
-    File ``cub12/cub12_96px.npz``. Source: Wah et al. (2011); non-commercial research only.
+    A ``size`` that divides 96 scales them down. File ``cub12/cub12_96px.npz``. Source: Wah et al. (2011);
+    non-commercial research only.
 
     Raises
     ------
     DataError
         If the file is missing.
+    RecipeError
+        If ``size`` does not divide 96.
     """
     (path,) = find_data("cub12", "cub12/cub12_96px.npz", source="https://www.vision.caltech.edu/datasets/cub_200_2011")
-    return _pictures(path, 12)
+    return _smaller(_pictures(path, 12), size, "cub12")
