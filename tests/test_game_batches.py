@@ -83,7 +83,7 @@ def test_the_estimate_follows_the_widest_array_inside_the_model():
 
     def model(x):
         sizes.append(len(x))
-        return x.repeat(1, 2**14)[:, :1].clone()  # 256 KiB for a row of 16 bytes
+        return x.repeat(1, 2**15)[:, :1].clone()  # 512 KiB for a row of 16 bytes
 
     value_table(model, torch.ones(1, 4), players=columns(), output="regression")
     assert max(sizes) == 16
@@ -91,6 +91,24 @@ def test_the_estimate_follows_the_widest_array_inside_the_model():
     value_table(lambda x: model(x[:, :1])[:, 0], torch.ones(32, 4), players=columns(), output="regression")
     assert max(sizes) == 64  # a quarter as wide
     assert estimated_rows(0, CPU) == 4096
+
+
+def test_what_comes_before_a_masked_layer_does_not_count():
+    sizes = []
+
+    class Narrow(torch.nn.Module):
+        def forward(self, x):
+            sizes.append(len(x))
+            return x
+
+    wide = torch.nn.Sequential(torch.nn.Linear(6, 2**17), torch.nn.ReLU(), torch.nn.Linear(2**17, 6))
+    network = torch.nn.Sequential(wide, Narrow())
+    table = {"target": 0, "players": columns(), "baselines": 0.0}
+    value_table(network, torch.ones(1, 6), **table)
+    assert max(sizes) == 16  # 512 KiB a row
+    sizes.clear()
+    value_table(network, torch.ones(1, 6), layer="0", **table)
+    assert max(sizes) == 64  # all masks of the narrow map at once
 
 
 def test_views_of_weights_are_no_work_space():

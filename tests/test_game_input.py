@@ -1,11 +1,13 @@
 """What is refused before a wrong number can come of it, and what a table says of itself."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 import interdyn
-from interdyn.errors import InputError, PlayersError, TooLargeError
+from interdyn.errors import InputError, ModelError, PlayersError, TooLargeError
 from interdyn.game import blur_baseline, columns, patches, segments, undisturbed, value_table
 
 
@@ -220,3 +222,17 @@ class TestOnAnAccelerator:
             lambda z, w: z.sum(1) * w, x, players=columns(), output="regression", additional_forward_args=torch.ones(2)
         )
         assert found.values[1, -1] == 3.0
+
+
+def test_pictures_of_another_size():
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2 * 6 * 6, 3))
+    grid = patches(2, 2)
+    assert value_table(network, torch.ones(2, 1, 8, 8), target=0, players=grid).values.shape == (2, 16)
+    for shape, layer in (((1, 9, 9), None), ((3, 8, 8), None), ((1, 9, 9), "0")):
+        message = (
+            re.escape(f"must take inputs of shape {shape} (float32); got RuntimeError: ") + ".*Pass samples of the size"
+        )
+        with pytest.raises(ModelError, match=message):
+            value_table(network, torch.ones(2, *shape), target=0, players=grid, layer=layer)
+    with pytest.raises(PlayersError, match=r"needs pictures of at least that many pixels; got .*\(1, 8, 8\)"):
+        value_table(network, torch.ones(2, 1, 8, 8), target=0, players=patches(9, 9).choose(4))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from interdyn._typing import Model
-from interdyn.errors import ModelError, ShapeError, TargetError
+from interdyn.errors import InterdynError, ModelError, ShapeError, TargetError
 from interdyn.game._outputs import Output, scalar_outputs
 
 
@@ -34,7 +34,9 @@ class Forward:
         ModelError, TargetError
             If the model does not return one row for each input, or has no such output.
         """
-        outputs = self.model(*inputs, *self.follow(sample))
+        return self._read(self.model(*inputs, *self.follow(sample)), sample)
+
+    def _read(self, outputs: Any, sample: Tensor) -> Tensor:
         targets = None if self.targets is None else self.targets[sample]
         values = scalar_outputs(outputs, targets, output=self.output)
         if values.shape != (len(sample),):
@@ -48,11 +50,27 @@ class Forward:
         """Run two unmasked rows, so that a wrong target or model shows before the work starts.
 
         Two, because a model that ignores its batch shows only then; those of the least and the greatest target.
+
+        Raises
+        ------
+        ModelError
+            If the model fails on them, as one for pictures of another size does.
         """
         rows = torch.tensor([0, self.samples - 1], device=inputs[0].device)
         if self.targets is not None:
             rows = torch.stack([self.targets.argmin(), self.targets.argmax()])
-        self([x[rows] for x in inputs], rows)
+        chosen = [x[rows] for x in inputs]
+        try:
+            outputs = self.model(*chosen, *self.follow(rows))
+        except (InterdynError, torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:
+            shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
+            raise ModelError(
+                f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples of "
+                "the size, channels and type it was trained on."
+            ) from error
+        self._read(outputs, rows)
 
 
 def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:

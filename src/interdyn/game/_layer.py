@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from interdyn.errors import InputError, ModelError
-from interdyn.game._batches import Batches
+from interdyn.game._batches import Batches, WidestArray
 from interdyn.game._forward import Forward
 from interdyn.game._masking import Masking, presence
 
@@ -81,22 +81,42 @@ class LayerRunner:
         self._module = find_layer(forward.model, layer)
         self.method = "one row" if self._one_row_works() else "full"
 
+    @property
+    def row_bytes(self) -> int | None:
+        """Bytes of the widest array that one map makes on its way to the output; None where the whole network runs."""
+        if self.method == "full":
+            return None
+        maps = self._ends()
+        with WidestArray() as widest:
+
+            def enter(_: Any) -> Tensor:
+                widest.bytes = 0
+                return maps
+
+            self._pass(0, maps, one_row=True, hook=enter)
+        return int(widest.bytes) // 2
+
     def values(self, sample: int, start: int, stop: int) -> Tensor:
         """Return the scalar outputs of subsets ``start..stop-1`` of one sample."""
         (maps,) = self.masking.block(sample, sample + 1, presence(start, stop, self.masking.n, self.masking.device))
         return self._pass(sample, maps, one_row=self.method == "one row")
 
-    def _pass(self, sample: int, maps: Tensor, *, one_row: bool) -> Tensor:
+    def _pass(self, sample: int, maps: Tensor, *, one_row: bool, hook: Callable[[Any], Tensor] | None = None) -> Tensor:
         rows = torch.full((len(maps),), sample, device=self.masking.device)
         inputs = [x[rows[:1] if one_row else rows] for x in self.inputs]
-        result = _hooked(self._module, lambda _: maps, lambda: self._forward(inputs, rows))
+        result = _hooked(self._module, hook or (lambda _: maps), lambda: self._forward(inputs, rows))
         assert isinstance(result, Tensor)
         return result
 
-    def _one_row_works(self) -> bool:
-        """Return whether one row of input and the maps with no and with all players give what full rows give."""
+    def _ends(self) -> Tensor:
+        """Return the maps of the first sample with no and with all players."""
         ends = torch.tensor([[False], [True]], device=self.masking.device).expand(2, self.masking.n)
         (maps,) = self.masking.block(0, 1, ends)
+        return maps
+
+    def _one_row_works(self) -> bool:
+        """Return whether one row of input and the maps with no and with all players give what full rows give."""
+        maps = self._ends()
         full = self._pass(0, maps, one_row=False)
         try:
             single = self._pass(0, maps, one_row=True)

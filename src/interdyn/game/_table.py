@@ -159,6 +159,8 @@ def value_table(
             values = _sweep(forward, masking, batches, report)
         else:
             runner = LayerRunner(forward, layer, tensors, masking)
+            if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
+                batches = Batches(estimated_rows(runner.row_bytes, device))
             values, method = _sweep_samples(runner, samples, batches, report), runner.method
     # a clone made out here is a tensor like any other, not one of inference mode
     values = values.cpu().clone().reshape(samples, masking.size)

@@ -98,8 +98,8 @@ def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
 def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return ten classes of Tiny-ImageNet, shape ``(2400, 3, 64, 64)``: 2,000 for training, 400 for testing.
 
-    A ``size`` that divides 64 scales them down. File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n, from ImageNet (Russakovsky et al., 2015);
-    non-commercial research only.
+    A ``size`` that divides 64 scales them down. File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n,
+    from ImageNet (Russakovsky et al., 2015); non-commercial research only.
 
     Raises
     ------
