@@ -146,8 +146,12 @@ def test_a_course_without_two_phases_is_named(course, status):
     assert got.boundary_step is None
     assert got.interval is None
     assert got.phase_1 is None
-    assert got.phase_2 is None
-    assert not got.in_phase_2.any()
+    if status is PhaseStatus.ONLY_RISES:  # all of it is the second phase
+        assert got.phase_2 == (0, 8192)
+        assert got.in_phase_2.all()
+    else:
+        assert got.phase_2 is None
+        assert not got.in_phase_2.any()
 
 
 def test_an_exactly_constant_order_has_no_phases():

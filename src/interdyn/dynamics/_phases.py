@@ -33,9 +33,10 @@ class Phases:
     level
         Probability of all intervals.
     phase_1, phase_2
-        First and last step of each phase; None unless found.
+        First and last step of each phase; None unless found. Where the order only rises there is a second phase without
+        a first: from its least value on.
     in_phase_2
-        For each step of the trajectory whether it lies at or after the boundary; all False unless found.
+        For each step of the trajectory whether it lies in the second phase; all False without one.
     initial
         The order distribution of the first checkpoint against the spindle law; None where nothing was salient.
     gap
@@ -141,6 +142,7 @@ def find_phases(
         status, sentence = verdict(turn, level=level, smallest_change=smallest_change)
     found = status in (PhaseStatus.TWO_PHASES, PhaseStatus.WEAK)
     boundary, interval = (turn.boundary, turn.interval) if turn and found else (None, None)
+    rises_from = turn.boundary if turn and (found or status is PhaseStatus.ONLY_RISES) else None
     if interval:
         sentence += edges(interval, steps[usable])
     if not usable.all():
@@ -160,8 +162,8 @@ def find_phases(
         interval=interval,
         level=level,
         phase_1=None if boundary is None else (float(steps[0]), boundary),
-        phase_2=None if boundary is None else (boundary, float(steps[-1])),
-        in_phase_2=np.zeros(len(steps), bool) if boundary is None else steps >= boundary,
+        phase_2=None if rises_from is None else (rises_from, float(steps[-1])),
+        in_phase_2=np.zeros(len(steps), bool) if rises_from is None else steps >= rises_from,
         initial=initial_orders(first / first.sum(), step=float(steps[0])) if first.sum() > 0 else None,
         gap=gap,
         agreement=agreement(boundary, interval, gap),
