@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import tomli_w
 import torch
@@ -222,3 +223,19 @@ def test_nothing_heavy_before_a_command_runs():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_data_lie_under_the_data_root(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERDYN_DATA", str(tmp_path / "elsewhere"))  # the option wins, and is undone afterwards
+    rng = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "own.npz", x=rng.normal(size=(60, 6)).astype(np.float32), y=np.arange(60) % 2)
+    own = ("--set", "data.name=npz", "--set", "data.options.path=own.npz", "--set", "players.n=4", "--smoke")
+    command = ("run", "wine-mlp", *own, "--out", str(tmp_path / "run"))
+    code, _, err = call(capsys, *command)
+    assert code != 0
+    assert "got no file" in err
+    assert "elsewhere" in err
+    code, _, err = call(capsys, *command, "--data-root", str(tmp_path / "data"))
+    assert (code, err) == (0, "")
+    assert (tmp_path / "run" / "summary.json").is_file()
