@@ -167,7 +167,7 @@ def goal(found: dict[str, dict]) -> list[str]:
         "",
         f"{len(pairs)} of {len(PAIRS)} have been run. The settings that were tried are in [tried](tried.md).",
         "",
-        f"- Two phases, the boundary's interval at most {WIDE:.0%} of the log axis (hoped for: nine): {_names(narrow)}.",
+        f"- Two phases, the boundary within {WIDE:.0%} of the log axis (hoped for: nine): {_names(narrow)}.",
         f"- Boundary within the interval of the loss gap's onset (hoped for: seven): {_names(agree)}.",
         f"- Theory at most {FAR:.2f} from the network over phase 2 (hoped for: seven): {_names(near)}.",
         "",
