@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,6 +37,8 @@ run are in the folder of its name.
   with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
   distribution.
 - **noise**: rank correlation of the fitted noise level and the step over phase 2; -1 is a steady fall.
+- **samples**: how many, and the share of them whose own mean order falls towards the boundary (without one: to the
+  lowest mean order), rises after it, and does both.
 - **cost**: masked inputs; minutes of training, forward passes and all else.
 
 """
@@ -63,6 +66,22 @@ def and_only(run: store.Run) -> dict[str, dict]:
     return analyse(list(run.steps), {"test": group}, **losses)
 
 
+def share_of_samples(per_sample: np.ndarray, turn: int) -> dict[str, float]:
+    """Return which share of the samples falls in mean order up to the turn, rises after it, and does both.
+
+    ``per_sample`` is the mean order of each sample at each step, NaN where nothing is salient. Start, turn and end are
+    means over three steps, since a single network is noisy.
+    """
+
+    def level(rows: np.ndarray) -> np.ndarray:
+        known = np.isfinite(rows).sum(axis=0)
+        return np.where(known > 0, np.nansum(rows, axis=0) / np.maximum(known, 1), np.nan)
+
+    start, low, end = level(per_sample[:3]), level(per_sample[max(turn - 1, 0) : turn + 2]), level(per_sample[-3:])
+    falls, rises = start > low, end > low
+    return {"falls": float(falls.mean()), "rises": float(rises.mean()), "both": float((falls & rises).mean())}
+
+
 def draw(path: Path, height: float, *panels: Callable[[Axes], object]) -> None:
     """Write one figure of panels below one another."""
     figure = Figure(figsize=(9, height), layout="constrained")
@@ -79,6 +98,11 @@ def keep(folder: Path) -> None:
     recipe = (folder / "recipe.toml").read_text()
     out = RESULTS / run.recipe_name
     out.mkdir(parents=True, exist_ok=True)
+    own = np.array(store.read_analysis(run)["groups"]["test"]["per_sample_mean_order"], dtype=float)
+    lowest = int(np.nanargmin(np.array(summary["mean_order"], dtype=float)))
+    boundary = summary["phases"]["boundary_step"]
+    turn = lowest if boundary is None else int(np.abs(np.log1p(run.steps) - np.log1p(boundary)).argmin())
+    summary["share_of_samples"] = share_of_samples(own, turn)
     keys = ("mean_order", "phases", "theory_summary")
     environment = json.loads((folder / "env.json").read_text())
     summary["and_only"] = {key: alone["summary"][key] for key in keys}
@@ -122,7 +146,7 @@ def row(name: str, s: dict) -> list[str]:
         number(theory["mean_tv_null_sigma0"], 3),
         number(theory["mean_tv_null_tilt"], 3),
         number(theory["noise_rank_correlation"], 2),
-        str(s["n_samples"]),
+        "{n_samples}: {falls:.0%}, {rises:.0%}, {both:.0%}".format(n_samples=s["n_samples"], **s["share_of_samples"]),
         f"{s['forward_passes']:,}; {', '.join(minutes)} min on {s['environment']['threads']} threads",
     ]
 
