@@ -46,6 +46,22 @@ def test_patches_of_a_picture():
     assert _strongest(found, 2) == pytest.approx({("and", (0, 3)): 2.0, ("or", (5, 6)): 1.0}, abs=1e-2)
 
 
+def test_cells_of_a_feature_map():
+    class Decides(torch.nn.Module):
+        def forward(self, maps):  # cells 0 AND 3 of the map; 1 OR 2
+            lit = torch.nn.functional.max_pool2d(maps[:, 1], 2).flatten(1) > 0.5
+            return 2 * _both(lit[:, 0], lit[:, 3]) + (lit[:, 1] | lit[:, 2])
+
+    see = torch.nn.Conv2d(1, 2, 3, stride=2, padding=1)
+    torch.nn.init.constant_(see.weight, 0.5)
+    network = torch.nn.Sequential(see, torch.nn.ReLU(), Decides())
+    arguments = {"players": ix.patches(2, 2), "layer": "1", "baselines": 0.0, "output": "regression"}
+    found = ix.measure(network, torch.ones(2, 1, 8, 8), noise_bound=0.0, **arguments)
+    for sample in range(2):
+        terms = _strongest(found, 2, sample)
+        assert terms == pytest.approx({("and", (0, 3)): 2.0, ("or", (1, 2)): 1.0}, abs=1e-2)
+
+
 def test_segments_of_a_picture_with_background():
     drawn = torch.tensor([[4, 4, -1, 9], [4, -1, 7, 9]])
 
