@@ -218,6 +218,9 @@ def test_clouds_that_cannot_be_read(tmp_path):
     (tmp_path / "a" / "x.off").write_text("no mesh")
     with pytest.raises(DataError, match=r"trimesh reads; got .*x.off"):
         load("point-clouds", tmp_path)
+    (tmp_path / "a" / "a.npy").write_bytes(b"no array")
+    with pytest.raises(DataError, match=r"NumPy reads; got .*a.npy"):
+        load("point-clouds", tmp_path)
 
 
 CSV = "age,job,gone,class\n30,clerk,1,no\n50,,,yes\n40,smith,3,no\n"
@@ -266,7 +269,11 @@ def test_tables_that_cannot_be_used(tmp_path, text, options, message):
         load("table", tmp_path / "t.csv", **options)
 
 
-def test_a_file_that_is_no_parquet(tmp_path):
+def test_files_that_are_no_tables(tmp_path):
+    for name, content in (("latin.csv", "größe,b\n1,2\n".encode("latin-1")), ("plain.csv.gz", b"a,b\n1,2\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match="a table of text in UTF-8; got"):
+            load("table", tmp_path / name, target="b")
     (tmp_path / "t.parquet").write_text(CSV)
     with pytest.raises(DataError, match="a table in Parquet; got"):
         load("table", tmp_path / "t.parquet", target="class")

@@ -62,7 +62,10 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
 def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.ndarray, "points 3"]:
     """Return points of a file: some of those it holds, or new ones on the surface of its mesh."""
     if file.suffix.lower() == ".npy":
-        points = np.load(file)
+        try:
+            points = np.load(file)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"a cloud must be an array that NumPy reads; got {file}: {error}. Remove it.") from error
     else:
         try:
             import trimesh

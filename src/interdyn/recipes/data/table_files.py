@@ -73,8 +73,11 @@ def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
 
 def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        header, *rows = list(csv.reader(file, delimiter="\t" if ".tsv" in path.suffixes else ",")) or [[]]
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            header, *rows = list(csv.reader(file, delimiter="\t" if ".tsv" in path.suffixes else ",")) or [[]]
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+        raise DataError(f"{path} must be a table of text in UTF-8; got {error}. Save it again.") from error
     short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
     if short is not None:
         raise DataError(
