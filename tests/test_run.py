@@ -14,9 +14,9 @@ import torch
 from interdyn import store
 from interdyn.errors import ModelError, NotARunError, RecipeError, StorageError
 from interdyn.game import columns, patches
+from interdyn.measurement import interactions
 from interdyn.recipes import (
     checks,
-    interactions,
     load_recipe,
     load_samples,
     load_weights,

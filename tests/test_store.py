@@ -321,3 +321,17 @@ def test_reading_a_run_loads_no_torch(run):
         "store.read_history(run); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_open_ended_run_takes_any_step(tmp_path):
+    folder = tmp_path / "run"
+    run = store.begin_run(folder, RECIPE, steps=None, groups=("test",), environment={})
+    assert run.open_ended
+    for step in (0, 17, 3):
+        store.write_measurement(run, measurement(step))
+        store.write_checkpoint(run, replace(checkpoint(step), weights={}))  # losses alone, without a network
+    store.write_measurement(run, measurement(90))  # its checkpoint is not there yet
+    again = store.open_run(folder)
+    assert again.steps == (0, 3, 17)
+    assert [entry["step"] for entry in store.read_history(again)] == [0, 3, 17]
+    assert store.begin_run(folder, RECIPE, steps=None, groups=("test",), environment={}).steps == (0, 3, 17)

@@ -2,5 +2,6 @@
 
 from interdyn.measurement._analysis import analyse
 from interdyn.measurement._measure import measure
+from interdyn.measurement._stored import analyse_run, as_record, interactions
 
-__all__ = ["analyse", "measure"]
+__all__ = ["analyse", "analyse_run", "as_record", "interactions", "measure"]

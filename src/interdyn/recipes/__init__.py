@@ -13,7 +13,6 @@ from interdyn.recipes._verify import Check, checks
 
 if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
-    from interdyn.recipes._measuring import interactions
     from interdyn.recipes._run import run_recipe
     from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced
 
@@ -22,7 +21,6 @@ _LAZY = {
     "Samples": "_dataset",
     "Trainer": "_training",
     "build_model": "_training",
-    "interactions": "_measuring",
     "load_samples": "_dataset",
     "load_weights": "_training",
     "log_spaced": "_training",
@@ -39,7 +37,6 @@ __all__ = [
     "build_model",
     "checks",
     "dataset",
-    "interactions",
     "load_recipe",
     "load_samples",
     "load_weights",

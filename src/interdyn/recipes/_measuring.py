@@ -1,9 +1,7 @@
-"""From a stored network to the interactions of a group of samples, and back from the disk."""
+"""From a stored network to the interactions of a group of samples."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +20,11 @@ from interdyn.game import (
     steps,
     value_table,
 )
+from interdyn.measurement import as_record
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._schema import MeasureSection, PlayersSection, Recipe
 from interdyn.sparsify import split
 from interdyn.store import Measurement
-from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Interactions
 
 
 @dataclass(frozen=True)
@@ -192,54 +189,5 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         merge_order_one=section.merge_order_one,
         unit=table.unit,
     )
-    return Measurement(
-        step=step,
-        group=group.name,
-        v=_array(table.values),
-        i_and=_array(found.i_and),
-        i_or=_array(found.i_or),
-        objective=_array(found.objective),
-        gap=_array(found.gap),
-        noise_bound=_array(found.noise_bound),
-        sample_ids=group.sample_ids,
-        status=tuple(str(sentence) for sentence in found.status),
-        unit=table.unit,
-        settings=_plain(found.settings),
-        forward_passes=table.forward_passes,
-        seconds={"forward": table.seconds, "split": perf_counter() - begun},
-    )
-
-
-def interactions(measurement: Measurement) -> Interactions:
-    """Return what was stored as `Interactions`; the residual is computed again from the tables.
-
-    Examples
-    --------
-    >>> zero, one = np.zeros((1, 2)), np.zeros(1)
-    >>> stored = Measurement(0, "test", zero, zero, zero, one, one, one, np.array([7]), status=("solved",))
-    >>> interactions(stored).batch_shape
-    (1,)
-    """
-    v, i_and, i_or = (torch.from_numpy(x) for x in (measurement.v, measurement.i_and, measurement.i_or))
-    return Interactions(
-        i_and=i_and,
-        i_or=i_or,
-        unit=measurement.unit,
-        residual=v - values_from_and(i_and) - values_from_or(i_or),
-        objective=torch.from_numpy(measurement.objective),
-        gap=torch.from_numpy(measurement.gap),
-        status=np.array(measurement.status),
-        noise_bound=torch.from_numpy(measurement.noise_bound),
-        settings=measurement.settings,
-        forward_passes=measurement.forward_passes,
-        seconds=measurement.seconds,
-    )
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as plain data; a tensor of bounds is in the tables already."""
-    return {key: value for key, value in settings.items() if isinstance(value, str | bool | int | float)}
+    seconds = {"forward": table.seconds, "split": perf_counter() - begun}
+    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds)

@@ -1,7 +1,7 @@
 """The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from interdyn import store
-from interdyn.errors import IncompleteRunError
+from interdyn.measurement import analyse_run, interactions
 from interdyn.recipes._dataset import Samples, load_samples
-from interdyn.recipes._measuring import Group, choose_groups, interactions, measure_group
+from interdyn.recipes._measuring import Group, choose_groups, measure_group
 from interdyn.recipes._planted import planted_error
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced, total_steps
@@ -166,53 +166,22 @@ class _Engine:
 
     def _analyse(self) -> None:
         """Read everything back, analyse it, and write the results."""
-        from interdyn.measurement import analyse
-
         self._progress("analysing", 0, 1)
         begun = perf_counter()
-        history = store.read_history(self._run)
-        stored = {group.name: self._stored(group.name) for group in self._groups}
-        groups = {
-            name: {
-                "interactions": [interactions(measurement) for measurement in measurements],
-                "sample_ids": measurements[0].sample_ids.tolist(),
-            }
-            for name, measurements in stored.items()
-        }
-        result = analyse(
-            list(self._run.steps),
-            groups,
-            train_loss=[entry["train_loss"] for entry in history],
-            test_loss=[entry["test_loss"] for entry in history],
-            options=self._recipe.analysis.model_dump(),
-        )
-        extra = self._identity() | _accuracies(history)
+        result = analyse_run(self._run, options=self._recipe.analysis.model_dump())
+        summary = result["summary"] | self._identity()
         players = self._recipe.players
         if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
-            final = groups["test"]["interactions"][-1]
-            extra["planted"] = planted_error(final, self._samples.planted)
-        everything = [measurement for measurements in stored.values() for measurement in measurements]
-        extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
-        extra["seconds"] = _seconds(history, everything, analysis=perf_counter() - begun)
+            final = store.read_measurement(self._run, self._run.steps[-1], group="test")
+            assert final is not None
+            summary["planted"] = planted_error(interactions(final), self._samples.planted)
+        summary["seconds"]["everything_else"] += perf_counter() - begun
         store.write_results(
             self._run,
-            summary={**result["summary"], **extra},
+            summary=summary,
             analysis={**result["analysis"], **self._identity()},
         )
         self._progress("analysing", 1, 1)
-
-    def _stored(self, group: str) -> list[store.Measurement]:
-        """Return the measurements of a group at all checkpoints, as they are on disk."""
-        found = []
-        for step in self._run.steps:
-            measurement = store.read_measurement(self._run, step, group=group)
-            if measurement is None:  # removed while the run was going on
-                raise IncompleteRunError(
-                    f"the analysis needs group `{group}` at step {step}; got no whole file of it in "
-                    f"{self._run.path}. Run the same command again; it measures what is missing."
-                )
-            found.append(measurement)
-        return found
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -221,21 +190,3 @@ class _Engine:
             "config_hash": self._run.config_hash,
             "version": version("interdyn"),
         }
-
-
-def _accuracies(history: list[dict[str, Any]]) -> dict[str, list[float]]:
-    names = ("train_accuracy", "test_accuracy")
-    return {name: [entry[name] for entry in history] for name in names if name in history[0]}
-
-
-def _seconds(
-    history: list[dict[str, Any]], measurements: list[store.Measurement], *, analysis: float
-) -> Mapping[str, float]:
-    """Return the wall time of the whole run by part, over all its interruptions."""
-    rest = sum(entry["seconds"]["evaluation"] for entry in history)
-    rest += sum(measurement.seconds["split"] for measurement in measurements)
-    return {
-        "training": sum(entry["seconds"]["training"] for entry in history),
-        "forward_passes": sum(measurement.seconds["forward"] for measurement in measurements),
-        "everything_else": rest + analysis,
-    }

@@ -1,7 +1,6 @@
 """What a run holds for each step: the network, the state of its training, the measurements."""
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,9 +12,8 @@ from jaxtyping import Float, Int
 
 from interdyn.errors import StorageError
 from interdyn.store._files import read_arrays, read_header, write_arrays
-from interdyn.store._run import VERSION, Run, check_inside
+from interdyn.store._run import STEP_NAME, VERSION, Run, check_inside
 
-_STEP = re.compile(r"step_(\d+)\.safetensors")
 _TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
 
 
@@ -149,7 +147,7 @@ def read_trainer(run: Run, step: int) -> dict[str, np.ndarray] | None:
 def trainer_steps(run: Run) -> list[int]:
     """Return the steps whose state of training is on disk, ascending."""
     names = ((run.path / "trainer").glob("step_*")) if (run.path / "trainer").is_dir() else ()
-    return sorted(int(match[1]) for name in names if (match := _STEP.fullmatch(name.name)))
+    return sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name.name)))
 
 
 def drop_trainers(run: Run, *, before: int) -> None:

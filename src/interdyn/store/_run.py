@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from interdyn.store._atomic import write_atomic, write_json
 from interdyn.store._files import SCHEMA, check_schema
 
 KIND = "interdyn-run"
+STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
 VERSION = version("interdyn")
 
 
@@ -33,13 +35,15 @@ class Run:
     config_hash
         SHA-256 of the resolved recipe; see `config_hash`.
     steps
-        The planned checkpoints, ascending optimiser steps.
+        The planned checkpoints, ascending optimiser steps; of an open-ended run those there when it was opened.
     groups
         The planned groups of samples.
     created
         Date and time, UTC, ISO 8601.
     version
         Version of this package that began the run.
+    open_ended
+        Whether the run takes any further step, as one does that follows a training of unknown length.
     """
 
     path: Path
@@ -49,6 +53,7 @@ class Run:
     groups: tuple[str, ...]
     created: str
     version: str
+    open_ended: bool = False
 
 
 def config_hash(recipe: Mapping[str, Any]) -> str:
@@ -66,11 +71,11 @@ def begin_run(
     path: Path,
     recipe: Mapping[str, Any],
     *,
-    steps: Sequence[int],
+    steps: Sequence[int] | None,
     groups: Sequence[str],
     environment: Mapping[str, Any],
 ) -> Run:
-    """Open the run in ``path``, or begin one there; call it inside `writing`.
+    """Open the run in ``path``, or begin one there; call it inside `writing`. Without ``steps`` it is open-ended.
 
     Raises
     ------
@@ -98,7 +103,7 @@ def begin_run(
         "schema": SCHEMA,
         "recipe_name": recipe["name"],
         "config_hash": config_hash(recipe),
-        "steps": [int(step) for step in steps],
+        "steps": None if steps is None else [int(step) for step in steps],
         "groups": list(groups),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": VERSION,
@@ -127,10 +132,11 @@ def open_run(path: str | Path) -> Run:
             path=path,
             recipe_name=identity["recipe_name"],
             config_hash=identity["config_hash"],
-            steps=tuple(identity["steps"]),
+            steps=_steps_on_disk(path) if identity["steps"] is None else tuple(identity["steps"]),
             groups=tuple(identity["groups"]),
             created=identity["created"],
             version=identity["version"],
+            open_ended=identity["steps"] is None,
         )
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
         what = "no such folder" if not path.exists() else "no readable `run.json` of interdyn in it"
@@ -156,9 +162,15 @@ def read_recipe(run: Run) -> dict[str, Any]:
         ) from error
 
 
+def _steps_on_disk(path: Path) -> tuple[int, ...]:
+    """Return the steps of an open-ended run; a step is there once its checkpoint is, which is written last."""
+    names = (path / "checkpoints").glob("step_*.safetensors")
+    return tuple(sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name.name))))
+
+
 def check_inside(run: Run, step: int) -> None:
     """Refuse a step that the run's plan does not have."""
-    if step not in run.steps:
+    if not run.open_ended and step not in run.steps:
         raise StorageError(f"step {step} must be one of the run's checkpoints; got the plan {list(run.steps)}.")
 
 

@@ -46,7 +46,8 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
     """
     if per_decade < 1 or first < 1:
         raise InputError(
-            f"`log_spaced` needs `per_decade` and `first` of 1 or more; got {per_decade} and {first}. Leave them at 8 and 1."
+            f"`log_spaced` needs `per_decade` and `first` of 1 or more; got {per_decade} and {first}. "
+            "Leave them at 8 and 1."
         )
     points = {0}
     ahead = [0]  # number of the next point

@@ -1,0 +1,139 @@
+"""Between memory and disk: the record of a measurement, and the analysis of a whole run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from interdyn import store
+from interdyn.errors import IncompleteRunError
+from interdyn.measurement._analysis import analyse
+from interdyn.store import Measurement
+from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import Interactions, ValueTable
+
+
+def as_record(
+    step: int,
+    group: str,
+    table: ValueTable,
+    found: Interactions,
+    *,
+    sample_ids: Int[np.ndarray, " samples"],
+    seconds: Mapping[str, float],
+) -> Measurement:
+    """Return tables and interactions of a group of samples at one step, as a run on disk keeps them."""
+    return Measurement(
+        step=step,
+        group=group,
+        v=_array(table.values),
+        i_and=_array(found.i_and),
+        i_or=_array(found.i_or),
+        objective=_array(found.objective),
+        gap=_array(found.gap),
+        noise_bound=_array(found.noise_bound),
+        sample_ids=sample_ids,
+        status=tuple(str(sentence) for sentence in found.status),
+        unit=table.unit,
+        settings=_plain(found.settings),
+        forward_passes=table.forward_passes,
+        seconds=seconds,
+    )
+
+
+def interactions(measurement: Measurement) -> Interactions:
+    """Return what was stored as `Interactions`; the residual is computed again from the tables.
+
+    Examples
+    --------
+    >>> zero, one = np.zeros((1, 2)), np.zeros(1)
+    >>> stored = Measurement(0, "test", zero, zero, zero, one, one, one, np.array([7]), status=("solved",))
+    >>> interactions(stored).batch_shape
+    (1,)
+    """
+    v, i_and, i_or = (torch.from_numpy(x) for x in (measurement.v, measurement.i_and, measurement.i_or))
+    return Interactions(
+        i_and=i_and,
+        i_or=i_or,
+        unit=measurement.unit,
+        residual=v - values_from_and(i_and) - values_from_or(i_or),
+        objective=torch.from_numpy(measurement.objective),
+        gap=torch.from_numpy(measurement.gap),
+        status=np.array(measurement.status),
+        noise_bound=torch.from_numpy(measurement.noise_bound),
+        settings=measurement.settings,
+        forward_passes=measurement.forward_passes,
+        seconds=measurement.seconds,
+    )
+
+
+def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the analysis of everything a run has measured at all its steps, from the disk alone.
+
+    Returns
+    -------
+    As `analyse`; ``summary`` also holds accuracies where they were recorded, forward passes and seconds.
+
+    Raises
+    ------
+    IncompleteRunError
+        If a group has not been measured at every step.
+    """
+    history = store.read_history(run)
+    stored = {group: _measured(run, group) for group in run.groups}
+    groups = {
+        name: {"interactions": [interactions(m) for m in rows], "sample_ids": rows[0].sample_ids.tolist()}
+        for name, rows in stored.items()
+    }
+    losses = {name: _column(history, name) for name in ("train_loss", "test_loss")}
+    result = analyse(list(run.steps), groups, **losses, options=options)
+    extra: dict[str, Any] = {
+        name: column for name in ("train_accuracy", "test_accuracy") if (column := _column(history, name)) is not None
+    }
+    everything = [measurement for rows in stored.values() for measurement in rows]
+    extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
+    extra["seconds"] = _seconds(history, everything)
+    return {"summary": {**result["summary"], **extra}, "analysis": result["analysis"]}
+
+
+def _measured(run: store.Run, group: str) -> list[Measurement]:
+    """Return the measurements of a group at all steps, as they are on disk."""
+    found = []
+    for step in run.steps:
+        measurement = store.read_measurement(run, step, group=group)
+        if measurement is None:  # removed while the run was going on
+            raise IncompleteRunError(
+                f"the analysis needs group `{group}` at step {step}; got no whole file of it in "
+                f"{run.path}. Run the same command again; it measures what is missing."
+            )
+        found.append(measurement)
+    return found
+
+
+def _column(history: Sequence[Mapping[str, Any]], name: str) -> list[float] | None:
+    """Return one quantity over the steps, NaN where it was not recorded; None where it never was."""
+    values = [entry.get(name) for entry in history]
+    return None if all(v is None for v in values) else [float("nan") if v is None else v for v in values]
+
+
+def _seconds(history: Sequence[Mapping[str, Any]], measurements: Sequence[Measurement]) -> dict[str, float]:
+    """Return the wall time of the whole run by part, over all its interruptions, without the analysis."""
+    rest = sum(entry["seconds"].get("evaluation", 0.0) for entry in history)
+    rest += sum(measurement.seconds["split"] for measurement in measurements)
+    return {
+        "training": sum(entry["seconds"].get("training", 0.0) for entry in history),
+        "forward_passes": sum(measurement.seconds["forward"] for measurement in measurements),
+        "everything_else": rest,
+    }
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as plain data; a tensor of bounds is in the tables already."""
+    return {key: value for key, value in settings.items() if isinstance(value, str | bool | int | float)}
