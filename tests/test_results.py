@@ -1,0 +1,36 @@
+"""What is kept under docs/results belongs to the recipes as they are, and meets what they expect."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from interdyn.recipes import checks, load_recipe
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+KEPT = sorted(path.parent for path in RESULTS.glob("*/summary.json"))
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
+    recipe = load_recipe(folder.name)
+    now, then = recipe.plain(), tomllib.loads((folder / "recipe.toml").read_text())
+    for tree in (now, then):
+        tree.pop("expected", None)
+        tree.pop("description")
+    assert now == then
+    summary = json.loads((folder / "summary.json").read_text())
+    failed = [check for check in checks(summary, recipe.expected) if not check.holds]
+    assert not failed
+    if summary["theory_summary"]["mean_tv_phase_2"] is not None:  # more than a solver that works is expected
+        assert recipe.expected.phase_2_distance_max is not None
+    for name in ("orders", "phases", "theory", "and_only"):
+        assert (folder / f"{name}.png").is_file()
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_the_table_has_a_line_for_it(folder):
+    page = (RESULTS / "README.md").read_text()
+    assert f"[{folder.name}]({folder.name}/)" in page
+    assert f"- **{folder.name}**: " in page
