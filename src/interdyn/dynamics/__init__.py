@@ -1,5 +1,6 @@
 """From a trajectory to its two phases: the mean order falls, then rises, and the loss gap starts to grow."""
 
+from interdyn.dynamics._online import OnlineVerdict, Stage, online_verdict
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
 from interdyn.dynamics._phases import Phases, find_phases
 from interdyn.dynamics._spindle import InitialOrders, initial_orders, spindle_law
@@ -8,11 +9,14 @@ from interdyn.dynamics._verdict import PhaseEvidence, PhaseStatus
 __all__ = [
     "GapOnset",
     "InitialOrders",
+    "OnlineVerdict",
     "PhaseEvidence",
     "PhaseStatus",
     "Phases",
+    "Stage",
     "find_gap_onset",
     "find_phases",
     "initial_orders",
+    "online_verdict",
     "spindle_law",
 ]
