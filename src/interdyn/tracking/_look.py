@@ -1,0 +1,108 @@
+"""One look: the interactions of every group of the probe, for the network as it is now."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from interdyn.game import Players, value_table
+from interdyn.measurement import as_record
+from interdyn.sparsify import split
+from interdyn.store import Measurement
+from interdyn.tracking._probe import Probe
+
+_TRIAL_PLAYERS = 8  # a price is found by a trial of one sample with at most so many
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look: everything but the network and the samples.
+
+    Attributes
+    ----------
+    players, feature_mask, baselines, layer, output, batch_size
+        As in `interdyn.value_table`.
+    noise_bound
+        As in `interdyn.sparsify.split`.
+    """
+
+    players: Players | None
+    feature_mask: Any
+    baselines: Any
+    layer: str | None
+    output: Any
+    batch_size: int | str
+    noise_bound: float
+
+    def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
+        """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
+        network = bare(model)
+        players = self.players
+        if players is not None and n_players is not None and n_players != players.n:
+            players = players.choose(n_players, seed=players.seed, others=players.others)
+        with torch.autocast(_device(network).type, enabled=False):
+            table = value_table(
+                network,
+                probe.inputs if len(probe.inputs) > 1 else probe.inputs[0],
+                target=probe.target,
+                players=players,
+                feature_mask=None if self.feature_mask is None else self.feature_mask[: len(probe)],
+                sample_ids=probe.sample_ids,
+                baselines=self.baselines,
+                batch_size=self.batch_size,
+                output=self.output,
+                layer=self.layer,
+            )
+        begun = time.perf_counter()
+        found = split(table.values, noise_bound=self.noise_bound, tol=3e-3, unit=table.unit)
+        seconds = {"forward": table.seconds, "split": time.perf_counter() - begun}
+        ids = np.array(probe.sample_ids)
+        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds)
+
+    def price(self, model: Any, probe: Probe, *, most_players: int) -> Callable[[int, int], float]:
+        """Return the expected seconds of a look at ``(players, samples)``: a constant and a part for each masked input.
+
+        Both come from trials of one and of four samples with few players, after one that is not counted.
+        """
+        n = None if self.players is None else min(most_players, _TRIAL_PLAYERS)
+        few, more = probe.first(1), probe.first(4)
+        self.at(model, few, step=0, n_players=n)
+        times, cells = [], []
+        for group in (few, more):
+            begun = time.perf_counter()
+            tried = self.at(model, group, step=0, n_players=n)
+            times.append(time.perf_counter() - begun)
+            cells.append(tried.v.size)
+        slope = max((times[1] - times[0]) / max(cells[1] - cells[0], 1), 0.1 * times[1] / cells[1])
+        constant = max(times[0] - slope * cells[0], 0.0)
+        return lambda players, samples: constant + slope * 2**players * samples
+
+
+def bare(model: Any) -> Any:
+    """Return the network inside `torch.compile`, DataParallel and DistributedDataParallel: the same parameters.
+
+    Examples
+    --------
+    >>> network = nn.Linear(2, 1)
+    >>> bare(nn.DataParallel(network)) is network
+    True
+    """
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, wrappers):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def _device(model: Any) -> torch.device:
+    if isinstance(model, nn.Module):
+        for parameter in model.parameters():
+            return parameter.device
+    return torch.device("cpu")

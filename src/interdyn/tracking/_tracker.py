@@ -1,0 +1,393 @@
+"""One line in a training loop: look at the network, keep what was seen, say where the training is."""
+
+import copy
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from interdyn import store
+from interdyn.dynamics import OnlineVerdict, Stage, online_verdict
+from interdyn.errors import InputError, InterdynWarning, NonFiniteError
+from interdyn.game import Players
+from interdyn.measurement import analyse_run, interactions
+from interdyn.spectra import order_spectrum
+from interdyn.store import Checkpoint, Measurement
+from interdyn.tracking._look import Looking, bare
+from interdyn.tracking._plan import Plan, planned, share_of
+from interdyn.tracking._probe import checked_probes
+from interdyn.tracking._schedules import Schedule, at, due, log_spaced
+from interdyn.values import Trajectory
+
+_PENDING = 4  # networks kept aside until the speed of training is known
+_SETTLED = 0.5  # seconds of training after which its speed is
+
+
+class Tracker:
+    """Follows a training from inside its loop, without disturbing it.
+
+    Parameters
+    ----------
+    probe
+        Samples to look at: ``(x, y)`` with labels, ``(x, None)`` for a regression, or several groups, as
+        ``{"test": (x, y), "train": (x, y)}``; verdicts are about the first. 24 samples in random order are plenty.
+    players, feature_mask, baselines, layer, output, batch_size
+        As in `interdyn.measure`; 10 players are plenty.
+    schedule
+        When to look: a function ``step -> bool``; by default `log_spaced`.
+    budget
+        Largest share of the training time that looking may take, as ``0.05``, or ``"glance"`` (1 %), ``"look"`` (5 %),
+        ``"study"`` (20 %); players, samples and time points are chosen to fit, see `plan`. None: no limit.
+    total_steps
+        Length of the training in steps; a budget needs it.
+    out
+        Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
+    noise_bound
+        As in `interdyn.sparsify.split`.
+    sample_ids
+        A number for each sample, which with the seed of ``players`` fixes the draw of its players.
+    stop_when
+        ``"over-fitting"``: `should_stop` becomes true once over-fitting is established.
+    strict
+        Raise what goes wrong while looking. By default it is kept in `problems` and warned of, and training goes on.
+
+    Raises
+    ------
+    InputError, ShapeError
+        If an argument cannot be used; never later, unless ``strict``.
+
+    Notes
+    -----
+    The network is looked at in eval mode under ``inference_mode``, its modes and all generators are put back, autocast
+    is off, wrappers of ``torch.compile`` and of data-parallel training are left aside; so the trained weights are bit
+    by bit those of a training that was not looked at. In distributed training rank 0 looks.
+
+    Examples
+    --------
+    >>> from interdyn import columns
+    >>> x, y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
+    >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
+    >>> network = torch.nn.Linear(4, 2)
+    >>> for step in range(6):
+    ...     verdict = tracker.observe(step, network)
+    >>> tracker.steps, str(tracker.verdict.stage)
+    ((0, 5), 'no verdict')
+    """
+
+    def __init__(
+        self,
+        probe: Any,
+        *,
+        players: Players | None = None,
+        feature_mask: Any = None,
+        baselines: Any = None,
+        layer: str | None = None,
+        output: Any = None,
+        batch_size: int | str = "auto",
+        schedule: Schedule | None = None,
+        budget: float | Literal["glance", "look", "study"] | None = None,
+        total_steps: int | None = None,
+        out: str | Path | None = None,
+        noise_bound: float = 0.02,
+        sample_ids: Sequence[int] | None = None,
+        stop_when: Literal["over-fitting"] | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._probes = checked_probes(probe, sample_ids=sample_ids)
+        if output is None:
+            output = "regression" if self._probes[0].target is None else "log-odds"
+        if (players is None) == (feature_mask is None):
+            raise InputError(
+                "a tracker needs `players` or a `feature_mask`; got both or neither. For example: columns()."
+            )
+        if stop_when not in (None, "over-fitting"):
+            raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}.')
+        self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound)
+        self._schedule = log_spaced() if schedule is None else schedule
+        self._share, self.total_steps = share_of(budget), total_steps
+        self._stop_when, self._strict = stop_when, strict
+        self.plan: Plan | None = None
+        """What each look consists of, once it is known; None without a budget."""
+        self.problems: list[str] = []
+        """What went wrong while looking, in words."""
+        self._pending: list[tuple[int, Any, dict[str, float]]] = []
+        self._strength: dict[int, np.ndarray] = {}
+        self._losses: dict[int, dict[str, float]] = {}
+        self._verdicts: dict[int, OnlineVerdict] = {}
+        self._blind: str = ""
+        self._last = -1
+        self._left: float | None = None
+        self._first: tuple[int, float] | None = None
+        self.training_seconds = 0.0
+        """Wall time between the calls of `observe`."""
+        self.looking_seconds = 0.0
+        """Wall time inside `observe`."""
+        self._stack, self._run = ExitStack(), None
+        if out is not None and _here():
+            self._run = self._open(Path(out))
+
+    # -- in the loop ---------------------------------------------------------------------------------
+
+    def observe(
+        self, step: int, model: Any, *, train_loss: float | None = None, test_loss: float | None = None
+    ) -> OnlineVerdict | None:
+        """Look at the network if it is time to; call it at every step, before training (step 0) and after each update.
+
+        Parameters
+        ----------
+        step
+            Optimiser steps done so far. Calls may be rare: a look that fell due since the last call is taken now.
+        model
+            The network in training; what is looked at is inside `torch.compile` and data-parallel wrappers.
+        train_loss, test_loss
+            Mean losses now, where they are known.
+
+        Returns
+        -------
+        The verdict where this call looked, else None.
+        """
+        entered = time.perf_counter()
+        if self._left is not None:
+            self.training_seconds += entered - self._left
+        looked = False
+        try:
+            if _here() and step > self._last:
+                looked = self._observe(int(step), model, _known(train_loss=train_loss, test_loss=test_loss))
+        except Exception as error:
+            if self._strict:
+                raise
+            self._report(f"step {step}: {type(error).__name__}: {error}")
+        finally:
+            self._left = time.perf_counter()
+            self.looking_seconds += self._left - entered
+        return self.verdict if looked else None
+
+    def _observe(self, step: int, model: Any, losses: dict[str, float]) -> bool:
+        is_due = due(self._schedule, self._last, step) and not self._blind
+        self._first = self._first or (step, time.perf_counter())
+        self._last = step
+        if self._share is not None and self.plan is None and not self._blind:
+            if is_due and step not in self._strength:
+                self._pending.append((step, copy.deepcopy(bare(model)), losses))
+            settled = self.training_seconds >= _SETTLED or len(self._pending) >= _PENDING
+            return self._settle(step, model) if settled and step > self._first[0] else False
+        if not is_due or step in self._strength or not self._affordable(step):
+            return False
+        self._look(step, model, losses)
+        return True
+
+    def _settle(self, step: int, model: Any) -> bool:
+        """Make the plan, and look at the networks kept aside."""
+        assert self._first is not None
+        assert self._share is not None
+        if self.total_steps is None:
+            raise InputError(
+                "a `budget` needs the length of the training; got no `total_steps`. Pass it, or no budget."
+            )
+        per_step = self.training_seconds / (step - self._first[0])
+        players = self._looking.players
+        most = _most_players(self._looking, self._probes[0])
+        price = self._looking.price(model, self._probes[0], most_players=most)
+        plan = planned(
+            lambda n, k: price(n, k) * len(self._probes),
+            self._schedule,
+            share=self._share,
+            training_seconds=per_step * self.total_steps,
+            total_steps=self.total_steps,
+            most_players=most,
+            most_samples=min(len(p) for p in self._probes),
+            fixed_players=players is None,
+        )
+        pending, self._pending = self._pending, []
+        if isinstance(plan, str):
+            self._blind = plan
+            self._report(plan)
+            return False
+        self.plan = plan
+        if plan.looks is not None:
+            self._schedule = at(*plan.looks)
+        taken = [entry for entry in pending if plan.looks is None or entry[0] in plan.looks]
+        for then, network, losses in taken:
+            self._look(then, network, losses)
+        return bool(taken)
+
+    def _affordable(self, step: int) -> bool:
+        """Return whether one more look stays within the budget of a training that goes on at its present speed."""
+        if self.plan is None or self._share is None or self.total_steps is None or self._first is None:
+            return True
+        whole = self.training_seconds * self.total_steps / max(step - self._first[0], 1)
+        return self.looking_seconds + self.plan.seconds <= self._share * whole
+
+    def _look(self, step: int, model: Any, losses: dict[str, float]) -> None:
+        plan = self.plan
+        probes = [p if plan is None else p.first(plan.n_samples) for p in self._probes]
+        n = None if plan is None or self._looking.players is None else plan.n_players
+        try:
+            measured = [self._looking.at(model, probe, step=step, n_players=n) for probe in probes]
+        except NonFiniteError as error:
+            self._report(f"step {step}: the network's outputs are not finite any more: {error}")
+            return
+        self._strength[step] = _strength(measured[0])
+        self._losses[step] = losses
+        if self._run is not None:
+            self._write(self._run, measured, losses)
+
+    # -- what came out -------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps looked at."""
+        return tuple(sorted(self._strength))
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """Strength per order of the first group at all looks, with the losses that were passed."""
+        steps = self.steps
+        columns = {
+            name: np.array([self._losses[s].get(name, np.nan) for s in steps]) for name in ("train_loss", "test_loss")
+        }
+        known = {name: None if np.isnan(column).all() else column for name, column in columns.items()}
+        strength = np.stack([self._strength[s] for s in steps]) if steps else np.zeros((0, 0, 0))
+        return Trajectory(np.array(steps, dtype=float), strength, known["train_loss"], known["test_loss"], "output")
+
+    @property
+    def verdict(self) -> OnlineVerdict | None:
+        """What the looks up to now say; None before the first. Computed when it is asked for."""
+        steps = self.steps
+        return self._verdict(len(steps)) if steps else None
+
+    def _verdict(self, looks: int) -> OnlineVerdict:
+        last = self.steps[looks - 1]
+        if last not in self._verdicts:
+            whole = self.trajectory
+            losses = [None if x is None else x[:looks] for x in (whole.train_loss, whole.test_loss)]
+            seen = Trajectory(whole.steps[:looks], whole.strength[:looks], losses[0], losses[1], whole.unit)
+            # only whether the look before saw a rise matters, so two tests are enough
+            before = online_verdict(_cut(seen, looks - 1)) if looks > 1 else None
+            self._verdicts[last] = online_verdict(seen, before=before)
+        return self._verdicts[last]
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether ``stop_when`` has come about."""
+        verdict = self.verdict if self._stop_when else None
+        return verdict is not None and verdict.stage is Stage.OVER_FITTING
+
+    @property
+    def best_step(self) -> int | None:
+        """The last look before over-fitting began; before that is established, the last look."""
+        verdict, steps = self.verdict, self.steps
+        if verdict is None or verdict.since is None:
+            return steps[-1] if steps else None
+        return max((s for s in steps if s <= verdict.since), default=steps[0])
+
+    @property
+    def share(self) -> float:
+        """Share of the training time that looking has taken up to now."""
+        return self.looking_seconds / max(self.training_seconds, 1e-12)
+
+    # -- the run on disk -----------------------------------------------------------------------------
+
+    def _open(self, folder: Path) -> store.Run:
+        self._stack.enter_context(store.writing(folder))
+        run = store.begin_run(
+            folder,
+            {"name": folder.name or "tracked", "tracker": self._settings()},
+            steps=None,
+            groups=[probe.name for probe in self._probes],
+            environment={
+                "schema": store.SCHEMA,
+                "packages": {"interdyn": version("interdyn"), "torch": torch.__version__},
+            },
+        )
+        losses = {entry["step"]: entry for entry in store.read_history(run)}
+        for step in run.steps:
+            measured = store.read_measurement(run, step, group=self._probes[0].name)
+            if measured is not None:
+                self._strength[step] = _strength(measured)
+                self._losses[step] = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
+        return run
+
+    def _settings(self) -> dict[str, Any]:
+        looking = self._looking
+        return {
+            "players": "feature_mask" if looking.players is None else repr(looking.players),
+            "layer": looking.layer or "",
+            "output": looking.output
+            if isinstance(looking.output, str)
+            else getattr(looking.output, "__name__", "output"),
+            "noise_bound": looking.noise_bound,
+            "samples": [list(probe.sample_ids) for probe in self._probes],
+        }
+
+    def _write(self, run: store.Run, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
+        for measurement in measured:
+            store.write_measurement(run, measurement)
+        seconds = {"training": self.training_seconds, "evaluation": 0.0}
+        store.write_checkpoint(run, Checkpoint(measured[0].step, {}, losses=losses, seconds=seconds))
+
+    def close(self) -> None:
+        """Analyse what was seen and write the summary; more looks may follow in another process."""
+        with self._stack:
+            if self._run is not None and self._strength:
+                run = store.open_run(self._run.path)
+                result = analyse_run(run)
+                identity = {
+                    "schema": store.SCHEMA,
+                    "recipe": run.recipe_name,
+                    "config_hash": run.config_hash,
+                    "version": version("interdyn"),
+                }
+                store.write_results(
+                    run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity}
+                )
+        self._run = None
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _report(self, problem: str) -> None:
+        if not self.problems:
+            warnings.warn(f"the tracker could not look; training goes on. {problem}", InterdynWarning, stacklevel=4)
+        self.problems.append(problem)
+
+
+def _strength(measurement: Measurement) -> np.ndarray:
+    return order_spectrum(interactions(measurement)).strength
+
+
+def _cut(trajectory: Trajectory, looks: int) -> Trajectory:
+    losses = [None if x is None else x[:looks] for x in (trajectory.train_loss, trajectory.test_loss)]
+    return Trajectory(trajectory.steps[:looks], trajectory.strength[:looks], losses[0], losses[1], trajectory.unit)
+
+
+def _known(**losses: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in losses.items() if value is not None}
+
+
+def _most_players(looking: Looking, probe: Any) -> int:
+    """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
+    if looking.players is None:
+        return int(np.asarray(looking.feature_mask).max()) + 1
+    if looking.players.n is not None:
+        return looking.players.n
+    shape = probe.inputs[0].shape[1:]
+    return int(looking.players.feature_mask(shape, [0]).max()) + 1
+
+
+def _here() -> bool:
+    """Return whether this process looks: rank 0 of a distributed training, or the only one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

@@ -1,0 +1,303 @@
+"""A tracker in a training loop: it sees, it keeps, it costs what it may, and it does not disturb."""
+
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from interdyn import columns, patches, store
+from interdyn.errors import InputError, InterdynWarning, ModelError, ShapeError, StorageError
+from interdyn.tracking import Tracker, at, every, log_spaced
+from interdyn.tracking._plan import planned
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def data(samples=64, features=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(samples, features, generator=generator)
+    return x, (x[:, 0] * x[:, 1] > 0).long()
+
+
+def network(features=6):
+    return nn.Sequential(nn.Linear(features, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
+
+
+def train(steps=30, *, tracker=None, wrap=lambda net: net, seed=1):
+    """Train with dropout, batch norm and a data order from the global generator; return the last weights."""
+    torch.manual_seed(seed)
+    x, y = data()
+    net = network()
+    model = wrap(net)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for step in range(steps + 1):
+        if tracker is not None:
+            tracker.observe(step, model, train_loss=1.0 / (step + 1), test_loss=1.0)
+        rows = torch.randperm(len(x))[:16]
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimiser.step()
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def probe():
+    return data(12, seed=5)
+
+
+# -- does not disturb --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel], ids=["plain", "data parallel"])
+def test_a_tracked_training_ends_with_the_same_bits(wrap, tmp_path):
+    tracker = Tracker(probe(), players=columns(), schedule=every(4), out=tmp_path / "run", strict=True)
+    seen, unseen = train(tracker=tracker, wrap=wrap), train(wrap=wrap)
+    tracker.close()
+    assert tracker.steps == (0, 4, 8, 12, 16, 20, 24, 28)
+    for name, weights in unseen.items():
+        assert torch.equal(seen[name], weights), name
+
+
+def test_with_a_budget_too_and_under_autocast_with_accumulated_gradients():
+    def run(tracker):
+        torch.manual_seed(0)
+        x, y = data()
+        net = network()
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+        for step in range(1, 41):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(net(x[:32]), y[:32])
+                loss.backward()
+                if tracker is not None:
+                    tracker.observe(step, net)
+            if step % 4 == 0:
+                optimiser.step()
+                optimiser.zero_grad()
+        return net.state_dict()
+
+    tracker = Tracker(probe(), players=columns(), budget=0.9, total_steps=1_000_000, schedule=every(2), strict=True)
+    tracker._first = None
+    seen = run(tracker)
+    for name, weights in run(None).items():
+        assert torch.equal(seen[name], weights), name
+
+
+# -- sees --------------------------------------------------------------------------------------------
+
+
+def test_what_is_seen_is_what_measure_finds():
+    import interdyn as ix
+    from interdyn.spectra import order_spectrum
+
+    x, y = probe()
+    tracker = Tracker((x, y), players=columns().choose(4, seed=3), schedule=at(0), baselines=0.0, strict=True)
+    net = network().train()
+    tracker.observe(0, net)
+    found = ix.measure(net, x, target=y, players=columns().choose(4, seed=3), baselines=0.0, tol=3e-3)
+    np.testing.assert_allclose(tracker.trajectory.strength[0], order_spectrum(found).strength, rtol=1e-9)
+    assert net.training
+
+
+def test_rare_calls_take_the_looks_that_fell_due():
+    tracker = Tracker(probe(), players=columns(), schedule=at(0, 5, 7, 100), strict=True)
+    for step in (0, 10, 20, 30):
+        tracker.observe(step, network())
+    assert tracker.steps == (0, 10)
+
+
+def test_several_groups_and_the_run_on_disk(tmp_path):
+    groups = {"test": probe(), "train": data(8)}
+    with Tracker(groups, players=columns(), schedule=log_spaced(4), out=tmp_path / "run", strict=True) as tracker:
+        train(40, tracker=tracker)
+    run = store.open_run(tmp_path / "run")
+    assert run.steps == tracker.steps == (0, 1, 2, 3, 6, 10, 18, 32)
+    summary = store.read_summary(run)
+    assert summary["steps"] == list(tracker.steps)
+    assert summary["train_loss"] == [1.0 / (s + 1) for s in tracker.steps]
+    assert set(store.read_analysis(run)["groups"]) == {"test", "train"}
+
+
+def test_a_killed_training_goes_on_in_the_same_run(tmp_path):
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(__import__("pathlib").Path(__file__).parent)!r})
+from test_tracking import *
+torch.set_num_threads(1)
+tracker = Tracker(probe(), players=columns(), schedule=every(5), out={str(tmp_path / "run")!r}, strict=True)
+observe = tracker.observe
+def until(step, model, **losses):
+    if step == 12:
+        os.kill(os.getpid(), 9)
+    return observe(step, model, **losses)
+tracker.observe = until
+train(tracker=tracker)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=False)
+    assert ended.returncode == -9
+    with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
+        assert tracker.steps == (0, 5, 10)
+        train(tracker=tracker)
+        assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------
+
+
+def test_trouble_in_the_tracker_does_not_stop_the_training():
+    class Fails(nn.Module):
+        def forward(self, _x):
+            raise RuntimeError("no")
+
+    tracker = Tracker(probe(), players=columns(), schedule=every(1))
+    with pytest.warns(InterdynWarning, match=r"training goes on. step 0: ModelError: .*no"):
+        tracker.observe(0, Fails())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tracker.observe(1, Fails())  # said once, kept twice
+    assert len(tracker.problems) == 2
+    assert tracker.verdict is None
+    with pytest.raises(ModelError):
+        Tracker(probe(), players=columns(), strict=True).observe(0, Fails())
+
+
+def test_weights_that_are_not_finite_are_said_and_the_next_look_goes_on():
+    tracker = Tracker(probe(), players=columns(), schedule=every(1))
+    net = network()
+    with torch.no_grad():
+        net[0].weight[0, 0] = torch.nan
+    with pytest.warns(InterdynWarning, match="not finite any more"):
+        tracker.observe(0, net)
+    tracker.observe(1, network())
+    assert tracker.steps == (1,)
+
+
+def test_two_processes_do_not_write_one_run(tmp_path):
+    with (
+        Tracker(probe(), players=columns(), out=tmp_path / "run"),
+        pytest.raises(StorageError, match="one process at a time"),
+    ):
+        Tracker(probe(), players=columns(), out=tmp_path / "run")
+
+
+def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
+    tracker = Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run")
+
+    def full(*_, **__):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(store, "write_measurement", full)
+    with pytest.warns(InterdynWarning, match="no space left"):
+        seen = train(tracker=tracker)
+    assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)  # still known in memory
+    for name, weights in train().items():
+        assert torch.equal(seen[name], weights), name
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "error", "message"),
+    [
+        ((torch.ones(4, 3), torch.ones(4, dtype=int)), {}, InputError, "two classes or more; got class 1 only"),
+        (
+            (torch.ones(4, 3), torch.ones(4)),
+            {},
+            ShapeError,
+            "whole numbers, one for each of 4 samples; got torch.float32",
+        ),
+        ((torch.ones(4, 3), torch.arange(3)), {}, ShapeError, "one for each of 4 samples"),
+        (torch.ones(4, 3), {}, InputError, r"a pair \(inputs, targets\); got Tensor"),
+        ({}, {}, InputError, "got an empty mapping"),
+        ((torch.ones(4, 3), torch.arange(4)), {"players": None}, InputError, "`players` or a `feature_mask`; got"),
+        ((torch.ones(4, 3), torch.arange(4)), {"budget": 5}, InputError, "between 0 and 1; got 5"),
+        ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "glance, look, study"),
+        ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"over-fitting" or None'),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(given, options, error, message):
+    with pytest.raises(error, match=message):
+        Tracker(given, **{"players": columns(), **options})
+
+
+# -- what it costs -----------------------------------------------------------------------------------
+
+
+def price(n, k):
+    return 1e-4 * 2**n * k
+
+
+def test_a_plan_fits_its_budget_and_buys_most_evidence():
+    rich = planned(
+        price, log_spaced(8), share=0.2, training_seconds=1e6, total_steps=10_000, most_players=10, most_samples=32
+    )
+    assert (rich.n_players, rich.n_samples, rich.looks) == (10, 32, None)
+    poor = planned(
+        price, log_spaced(8), share=0.05, training_seconds=1000, total_steps=10_000, most_players=10, most_samples=32
+    )
+    assert poor.share <= 0.05
+    assert poor.n_players < 10
+    assert "% of the training time" in poor.sentence
+    fixed = planned(
+        price,
+        log_spaced(8),
+        share=0.005,
+        training_seconds=1000,
+        total_steps=10_000,
+        most_players=10,
+        most_samples=32,
+        fixed_players=True,
+    )
+    assert isinstance(fixed, str)
+    assert "Raise it to 0.008 or more" in fixed
+
+
+def test_a_budget_is_kept_in_a_real_training():
+    def slow(net):
+        class Slow(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = net
+
+            def forward(self, x):
+                if self.training:
+                    time.sleep(0.015)
+                return self.net(x)
+
+        return Slow()
+
+    tracker = Tracker(probe(), players=columns(), budget=0.2, total_steps=400, strict=True)
+    train(400, tracker=tracker, wrap=slow)
+    assert tracker.plan is not None
+    assert tracker.steps[0] == 0
+    assert len(tracker.steps) >= 10
+    assert tracker.share < 0.2 * 2  # the exact bound is measured in benchmarks
+
+
+def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():
+    tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
+    with pytest.warns(InterdynWarning, match="the least evidence .* the budget is 0.0%"):
+        train(100, tracker=tracker)
+    assert tracker.steps == ()
+
+
+def test_a_budget_needs_the_length_of_the_training():
+    tracker = Tracker(probe(), players=columns(), budget="look", strict=True)
+    with pytest.raises(InputError, match="got no `total_steps`"):
+        train(100, tracker=tracker)
+
+
+def test_pictures_are_looked_at_by_patches():
+    x = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+    tracker = Tracker((x, torch.arange(8) % 3), players=patches(4, 4).choose(5), schedule=at(0), layer="1", strict=True)
+    tracker.observe(0, net)
+    assert tracker.trajectory.strength.shape == (1, 8, 5)
