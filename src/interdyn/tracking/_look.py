@@ -1,8 +1,8 @@
 """One look: the interactions of every group of the probe, for the network as it is now."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,9 @@ class Looking:
                 output=self.output,
                 layer=self.layer,
             )
-        begun = time.perf_counter()
+        begun = perf_counter()
         found = split(table.values, noise_bound=self.noise_bound, tol=3e-3, unit=table.unit)
-        seconds = {"forward": table.seconds, "split": time.perf_counter() - begun}
+        seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
         return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds)
 
@@ -73,9 +73,9 @@ class Looking:
         self.at(model, few, step=0, n_players=n)
         times, cells = [], []
         for group in (few, more):
-            begun = time.perf_counter()
+            begun = perf_counter()
             tried = self.at(model, group, step=0, n_players=n)
-            times.append(time.perf_counter() - begun)
+            times.append(perf_counter() - begun)
             cells.append(tried.v.size)
         slope = max((times[1] - times[0]) / max(cells[1] - cells[0], 1), 0.1 * times[1] / cells[1])
         constant = max(times[0] - slope * cells[0], 0.0)

@@ -1,12 +1,12 @@
 """One line in a training loop: look at the network, keep what was seen, say where the training is."""
 
 import copy
-import time
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ class Tracker:
     >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
     >>> network = torch.nn.Linear(4, 2)
     >>> for step in range(6):
-    ...     verdict = tracker.observe(step, network)
+    ...     looked = tracker.observe(step, network)
     >>> tracker.steps, str(tracker.verdict.stage)
     ((0, 5), 'no verdict')
     """
@@ -128,7 +128,7 @@ class Tracker:
         self.training_seconds = 0.0
         """Wall time between the calls of `observe`."""
         self.looking_seconds = 0.0
-        """Wall time inside `observe`."""
+        """Wall time inside `observe` and for verdicts."""
         self._stack, self._run = ExitStack(), None
         if out is not None and _here():
             self._run = self._open(Path(out))
@@ -137,7 +137,7 @@ class Tracker:
 
     def observe(
         self, step: int, model: Any, *, train_loss: float | None = None, test_loss: float | None = None
-    ) -> OnlineVerdict | None:
+    ) -> bool:
         """Look at the network if it is time to; call it at every step, before training (step 0) and after each update.
 
         Parameters
@@ -151,9 +151,9 @@ class Tracker:
 
         Returns
         -------
-        The verdict where this call looked, else None.
+        Whether this call looked; what it saw is in `verdict`.
         """
-        entered = time.perf_counter()
+        entered = perf_counter()
         if self._left is not None:
             self.training_seconds += entered - self._left
         looked = False
@@ -165,13 +165,13 @@ class Tracker:
                 raise
             self._report(f"step {step}: {type(error).__name__}: {error}")
         finally:
-            self._left = time.perf_counter()
+            self._left = perf_counter()
             self.looking_seconds += self._left - entered
-        return self.verdict if looked else None
+        return looked
 
     def _observe(self, step: int, model: Any, losses: dict[str, float]) -> bool:
         is_due = due(self._schedule, self._last, step) and not self._blind
-        self._first = self._first or (step, time.perf_counter())
+        self._first = self._first or (step, perf_counter())
         self._last = step
         if self._share is not None and self.plan is None and not self._blind:
             if is_due and step not in self._strength:
@@ -266,12 +266,17 @@ class Tracker:
     def _verdict(self, looks: int) -> OnlineVerdict:
         last = self.steps[looks - 1]
         if last not in self._verdicts:
+            begun = perf_counter()
             whole = self.trajectory
             losses = [None if x is None else x[:looks] for x in (whole.train_loss, whole.test_loss)]
             seen = Trajectory(whole.steps[:looks], whole.strength[:looks], losses[0], losses[1], whole.unit)
             # only whether the look before saw a rise matters, so two tests are enough
             before = online_verdict(_cut(seen, looks - 1)) if looks > 1 else None
             self._verdicts[last] = online_verdict(seen, before=before)
+            spent = perf_counter() - begun
+            self.looking_seconds += spent
+            if self._left is not None:  # it is no time of training
+                self._left += spent
         return self._verdicts[last]
 
     @property
