@@ -12,6 +12,7 @@
     ├── ModelError(RuntimeError)        the user's model failed or returned something unusable
     ├── RecipeError(ValueError)         a recipe cannot be read or run
     ├── DataError(FileNotFoundError)    a data set is missing or not as expected
+    ├── CheckpointError(ValueError)     a saved network cannot be read, or is of another network
     ├── RunError(OSError)               a run directory cannot be read
     │   ├── NotARunError                the folder is not a run
     │   ├── SchemaError                 the run was written by a newer version
@@ -65,6 +66,10 @@ class RecipeError(InterdynError, ValueError):
 
 class DataError(InterdynError, FileNotFoundError):
     """A data set is missing or not as expected."""
+
+
+class CheckpointError(InterdynError, ValueError):
+    """A saved network cannot be read, or is of another network."""
 
 
 class RunError(InterdynError, OSError):

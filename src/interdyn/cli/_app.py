@@ -12,6 +12,7 @@ from interdyn.cli._report import report
 from interdyn.cli._run import run
 from interdyn.cli._summary import summary
 from interdyn.cli._verify import verify
+from interdyn.cli._watch import watch
 from interdyn.errors import InterdynError
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, report, summary, verify, recipes):
+for command in (demo, run, watch, report, summary, verify, recipes):
     app.command()(command)
 
 

@@ -44,7 +44,7 @@ def execute(
     from interdyn.recipes import run_recipe
 
     folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
-    with _bars() as progress, _plain_warnings():
+    with _bars() as progress, plain_warnings():
         run = run_recipe(resolved, folder, progress=progress)
     if lacking:
         typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
@@ -97,7 +97,7 @@ def _bars() -> Iterator["Callback"]:
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
+def plain_warnings() -> Iterator[None]:
     """Print our warnings as one line each, without the place in the code."""
     with warnings.catch_warnings():
         shown = warnings.showwarning

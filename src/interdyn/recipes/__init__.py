@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interdyn.recipes._load import load_recipe, recipes, resolve
-from interdyn.recipes._registry import dataset, model
+from interdyn.recipes._registry import dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
 from interdyn.recipes._verify import Check, checks
 
@@ -37,6 +37,7 @@ __all__ = [
     "build_model",
     "checks",
     "dataset",
+    "imported",
     "load_recipe",
     "load_samples",
     "load_weights",

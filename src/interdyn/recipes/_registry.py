@@ -61,7 +61,7 @@ def _adder(registry: dict[str, Callable[..., Any]], name: str) -> Callable[[Fact
 
 def _find(name: str, registry: dict[str, Callable[..., Any]], folder: str) -> Callable[..., Any]:
     if ":" in name:
-        return _import(name)
+        return imported(name)
     package = import_module(f"interdyn.recipes.{folder}")
     for entry in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         import_module(entry.name)
@@ -74,7 +74,14 @@ def _find(name: str, registry: dict[str, Callable[..., Any]], folder: str) -> Ca
     return registry[name]
 
 
-def _import(name: str) -> Callable[..., Any]:
+def imported(name: str) -> Callable[..., Any]:
+    """Return the function that ``module:function`` names.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be imported, or is no function.
+    """
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(import_module(module), attribute)

@@ -1,7 +1,23 @@
 """Follow a training while it goes on: when to look, what it may cost, what the looks say."""
 
+from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._tracker import Tracker
+from interdyn.tracking._watch import mean_losses, watch
 
-__all__ = ["Plan", "Schedule", "Tracker", "all_of", "any_of", "at", "every", "log_spaced"]
+__all__ = [
+    "Plan",
+    "SavedNetwork",
+    "Schedule",
+    "Tracker",
+    "all_of",
+    "any_of",
+    "at",
+    "every",
+    "find_checkpoints",
+    "load_network",
+    "log_spaced",
+    "mean_losses",
+    "watch",
+]

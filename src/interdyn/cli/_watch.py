@@ -1,0 +1,160 @@
+"""``interdyn watch``."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from interdyn.errors import InputError
+
+if TYPE_CHECKING:
+    from interdyn.game import Players
+
+_ENOUGH = 10  # players
+
+
+def watch(
+    checkpoints: Annotated[Path, typer.Argument(help="Folder in which the training saves its networks.")],
+    model: Annotated[str, typer.Option(help="Factory of the network, module:factory; called without arguments.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="module:function that returns (x, y), {'test': (x, y), 'train': (x, y)}, or such groups and a mapping "
+            "of options of the tracker; or the name of a data set of recipes."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; default: runs/watch-NAME.", show_default=False)
+    ] = None,
+    players: Annotated[
+        str | None,
+        typer.Option(help="columns, patches ROWSxCOLS, or steps COUNT; by default by the shape.", show_default=False),
+    ] = None,
+    n: Annotated[int, typer.Option(help="Players of each sample, drawn at random.")] = _ENOUGH,
+    samples: Annotated[int, typer.Option(help="Samples of each group, drawn at random.")] = 24,
+    baseline: Annotated[str, typer.Option(help="What masked inputs become: mean, or a number.")] = "mean",
+    layer: Annotated[
+        str | None, typer.Option(help="Mask the output of this layer instead of the input.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws of players and samples.")] = 0,
+    once: Annotated[bool, typer.Option("--once", help="Look at what is there now, and end.")] = False,
+    idle: Annotated[float, typer.Option(help="End when nothing new has come for so many seconds.")] = 600.0,
+) -> None:
+    """Look at the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
+
+    Networks are safetensors, state_dicts, checkpoints of Lightning, or folders of Hugging Face; they are read
+    weights-only, so nothing in them is executed.
+
+    Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
+    """
+    from interdyn.cli._execute import plain_warnings, tell
+    from interdyn.tracking import Tracker, every, mean_losses
+    from interdyn.tracking import watch as watch_folder
+
+    network = _call(model, "--model")
+    groups, options = _groups(data, seed)
+    probe = groups if "feature_mask" in options else {k: _drawn(pair, samples, seed) for k, pair in groups.items()}
+    if "players" not in options and "feature_mask" not in options:
+        options["players"] = _players(players, next(iter(groups.values()))[0], n, seed)
+    options.setdefault("baselines", baseline if baseline == "mean" else _number(baseline))
+    options.setdefault("layer", layer)
+    folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
+    with plain_warnings(), Tracker(probe, schedule=every(1), out=folder, **options) as tracker:
+        watch_folder(
+            checkpoints,
+            network,
+            tracker,
+            losses=lambda net: mean_losses(net, groups),
+            once=once,
+            idle=idle,
+            say=typer.echo,
+        )
+    from interdyn.store import open_run
+
+    tell(open_run(folder))
+
+
+def _call(name: str, option: str) -> Any:
+    from interdyn.recipes import imported
+
+    if ":" not in name:
+        raise InputError(f"`{option}` must name a function as module:function; got {name!r}. For example: project:make")
+    factory: Callable[[], Any] = imported(name)
+    return factory()
+
+
+def _groups(data: str, seed: int) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+    """Return all samples of each group, and the options of a tracker that come with them."""
+    if ":" not in data:
+        return _named(data, seed), {}
+    options: dict[str, Any] = {}
+    found = _call(data, "--data")
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], Mapping):
+        found, options = found
+    groups = found if isinstance(found, Mapping) else {"test": found}
+    for name, pair in groups.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(
+                f"`--data` must return pairs (inputs, targets); got {type(pair).__name__} for {name!r}. For a "
+                "regression return (x, None)."
+            )
+    return {name: (pair[0], pair[1]) for name, pair in groups.items()}, dict(options)
+
+
+def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
+    import torch
+
+    from interdyn.recipes import load_samples
+    from interdyn.recipes._schema import DataSection
+
+    loaded = load_samples(DataSection(name=name, options={}, seed=seed))
+    if loaded.parts is not None:
+        raise InputError(
+            f"the players of {name!r} are parts that differ by sample; got it as `--data`. Write a function that "
+            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/modalities.md."
+        )
+    ids = {"test": loaded.test_ids, "train": loaded.train_ids}
+    regression = loaded.n_classes is None
+    rows = {group: torch.from_numpy(index) for group, index in ids.items()}
+    return {g: (loaded.inputs[i], None if regression else loaded.given[i]) for g, i in rows.items()}
+
+
+def _drawn(pair: tuple[Any, Any], count: int, seed: int) -> tuple[Any, Any]:
+    """Return ``count`` samples drawn at random."""
+    import torch
+
+    inputs, target = pair
+    total = len(inputs[0] if isinstance(inputs, tuple) else inputs)
+    chosen = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count]
+    picked = tuple(x[chosen] for x in inputs) if isinstance(inputs, tuple) else inputs[chosen]
+    return picked, None if target is None else torch.as_tensor(target)[chosen]
+
+
+def _players(text: str | None, inputs: Any, n: int, seed: int) -> "Players":
+    from interdyn.game import columns, patches, steps
+
+    shape = tuple((inputs[0] if isinstance(inputs, tuple) else inputs).shape[1:])
+    if text is None:
+        text = {1: "columns", 3: "patches 4x4"}.get(len(shape), "")
+    match = re.fullmatch(r"(columns)|patches (\d+)x(\d+)|steps (\d+)", text)
+    if not match:
+        raise InputError(
+            f"`--players` must be columns, patches ROWSxCOLS or steps COUNT; got {text!r} for inputs of shape {shape}. "
+            "For example: --players 'patches 4x4'"
+        )
+    if match[1]:
+        found, total = columns(), shape[0]
+    elif match[4]:
+        found, total = steps(int(match[4])), int(match[4])
+    else:
+        found, total = patches(int(match[2]), int(match[3])), int(match[2]) * int(match[3])
+    return found.choose(min(n, total), seed=seed)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"`--baseline` must be mean or a number; got {text!r}. For black: --baseline 0") from None
