@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from interdyn.errors import ModelError
 from interdyn.game import Players, value_table
 from interdyn.measurement import as_record
 from interdyn.sparsify import split
@@ -41,6 +42,7 @@ class Looking:
     def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
         """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
         network = bare(model)
+        check_whole(network)
         players = self.players
         if players is not None and n_players is not None and n_players != players.n:
             players = players.choose(n_players, seed=players.seed, others=players.others)
@@ -99,6 +101,28 @@ def bare(model: Any) -> Any:
             model = inner
         else:
             return model
+
+
+def check_whole(model: Any) -> None:
+    """Refuse a network that is spread over processes: to look at it, all of them would have to take part.
+
+    Raises
+    ------
+    ModelError
+        If a parameter is sharded, as by FSDP or by ZeRO of stage 3.
+    """
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        sharded = [type(p).__name__ for p in module.parameters(recurse=False) if _is_part(p)]
+        if sharded or type(module).__name__ == "FullyShardedDataParallel":
+            raise ModelError(
+                "a look needs the whole network in one process; got one whose weights are spread over several "
+                f"({sharded[0] if sharded else type(module).__name__}). Save whole checkpoints and run "
+                "`interdyn watch` on them."
+            )
+
+
+def _is_part(parameter: Any) -> bool:
+    return type(parameter).__name__ == "DTensor" or hasattr(parameter, "ds_id")
 
 
 def _device(model: Any) -> torch.device:
