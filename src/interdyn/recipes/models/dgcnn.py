@@ -24,9 +24,10 @@ class _EdgeConv(nn.Module):
         self.norm = nn.BatchNorm1d(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        near = torch.cdist(x, x).topk(self.k, dim=-1, largest=False).indices
+        near = torch.cdist(x, x).topk(self.k, dim=-1, largest=False, sorted=False).indices
         other = self.other(x)
-        neighbours = other.gather(1, near.flatten(1)[..., None].expand(-1, -1, other.shape[-1]))
+        first = torch.arange(len(x), device=x.device)[:, None, None] * x.shape[1]  # row of a cloud's first point
+        neighbours = other.flatten(0, 1).index_select(0, (near + first).flatten())  # whole rows: faster than a gather
         greatest = neighbours.reshape(*near.shape, -1).amax(dim=2)
         out = self.own(x) - other + greatest
         return torch.nn.functional.leaky_relu(self.norm(out.transpose(1, 2)).transpose(1, 2), 0.2)
