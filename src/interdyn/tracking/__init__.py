@@ -4,7 +4,7 @@ from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking._watch import mean_losses, watch
+from interdyn.tracking._from_disk import mean_losses, watch
 
 __all__ = [
     "Plan",
