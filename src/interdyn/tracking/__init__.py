@@ -1,10 +1,10 @@
 """Follow a training while it goes on: when to look, what it may cost, what the looks say."""
 
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
+from interdyn.tracking._from_disk import mean_losses, watch
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking._from_disk import mean_losses, watch
 
 __all__ = [
     "Plan",
