@@ -83,7 +83,9 @@ def value_table(
         The scalar to explain; see `scalar_outputs`.
     layer
         Name of a module whose output is masked in place of the input: ``players`` and ``baselines`` then refer to its
-        output. The part before it runs once for each sample (see `provenance["layer_method"]`).
+        output. The part before it runs once for the map of each sample and once for all its masks
+        (``provenance["layer_method"]`` is ``"remembered"``), unless the model does not allow this: then one row of it
+        runs for each batch of masks (``"one row"``), or all of it (``"full"``).
     additional_forward_args
         Passed on after the inputs, one or a tuple; tensors with one row for each sample follow their sample.
     sample_ids
