@@ -407,8 +407,13 @@ class TestLayer:
                 torch.testing.assert_close(found.values[s, subset], expected)
 
     def test_unknown_layers(self, cnn, generator):
-        with pytest.raises(InputError, match="nearest are"):
-            value_table(cnn, pictures(generator), target=0, players=patches(2, 2), layer="7")
+        model = Residual(own_batch=False)
+        with pytest.raises(InputError, match=r"got 'secnd'\. The nearest are second, (first|last), (first|last)\."):
+            value_table(model, pictures(generator), target=0, players=patches(2, 2), layer="secnd")
+        with pytest.raises(InputError, match=r"got ''\. The nearest are \d, \d, \d\."):
+            value_table(cnn, pictures(generator), target=0, players=patches(2, 2), layer="")
+        with pytest.raises(InputError, match="It has none: mask the input"):
+            value_table(torch.nn.Linear(3, 2), torch.ones(1, 3), target=0, players=columns(), layer="first")
         with pytest.raises(InputError, match=r"torch\.nn\.Module"):
             value_table(lambda x: x.sum(1), torch.ones(1, 3), players=columns(), layer="a", output="regression")
         with pytest.raises(ModelError, match="one tensor"):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interdyn.errors import InputError, ModelError
+from interdyn.errors import InputError, ModelError, PlayersError
 from interdyn.game._batches import Batches, WidestArray
 from interdyn.game._forward import Forward
 from interdyn.game._masking import Masking, presence
@@ -35,11 +35,30 @@ def find_layer(model: Any, layer: str) -> torch.nn.Module:
     """
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")
-    names: dict[str, torch.nn.Module] = dict(model.named_modules())
-    if layer not in names or not layer:
+    names: dict[str, torch.nn.Module] = {name: module for name, module in model.named_modules() if name}
+    if layer not in names:
         near = difflib.get_close_matches(layer, names, n=3, cutoff=0.0)
-        raise InputError(f"`layer` must name a module of the model; got {layer!r}. The nearest are {', '.join(near)}.")
+        told = f"The nearest are {', '.join(near)}." if near else "It has none: mask the input instead."
+        raise InputError(f"`layer` must name a module of the model; got {layer!r}. {told}")
     return names[layer]
+
+
+def mean_embedding(model: Any, layer: str | None) -> Tensor:
+    """Return the mean of all vectors of an embedding, shape ``(width,)``.
+
+    Raises
+    ------
+    PlayersError
+        If ``layer`` names no embedding.
+    """
+    module = None if layer is None else find_layer(model, layer)
+    if not isinstance(module, torch.nn.Embedding):
+        got = "none" if module is None else f"{layer!r}, a {type(module).__name__}"
+        raise PlayersError(
+            f'the baseline "mean-embedding" needs `layer` to name an embedding of tokens; got {got}. Name it, for '
+            'example: layer="bert.embeddings.word_embeddings"'
+        )
+    return module.weight.detach().mean(0)
 
 
 def _hooked(module: torch.nn.Module, hook: Callable[[Any], Any], work: Callable[[], Any]) -> Any:
