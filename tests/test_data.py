@@ -170,5 +170,7 @@ def test_columns_of_numbers_words_and_gaps():
     assert _coded("age", ["1", "3", "2"]).tolist() == [[1], [3], [2]]
     assert _coded("age", ["1", "?", "3"]).tolist() == [[1, 0], [2, 1], [3, 0]]
     assert _coded("job", ["b", "?", "a", "b"]).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    with pytest.raises(DataError, match="column `age` must hold numbers; got 'old' in row 3"):
-        _coded("age", ["1", "old"])
+    assert _coded("job", ["b", "2", "a"]).shape == (3, 3)
+    for cells, row in ((["1", "old"], 3), (["old", "1"], 2), (["1", "old", "old"], 3), (["", "old", "1", "2"], 3)):
+        with pytest.raises(DataError, match=f"column `age` must hold numbers; got 'old' in row {row}"):
+            _coded("age", cells)

@@ -331,6 +331,26 @@ class Residual(torch.nn.Module):
         return self.last(after.reshape(batch, -1) if self.own_batch else after.flatten(1))
 
 
+class Devious(torch.nn.Module):
+    """A part before the masked layer that works in place, by an effect beside what it gives, or once more after it."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.first, self.effect = torch.nn.Linear(5, 5), torch.nn.ReLU(inplace=True)
+        self.masked, self.last = torch.nn.Tanh(), torch.nn.Linear(5, 2)
+        self.kind = kind
+
+    def forward(self, x):
+        before = self.first(x)
+        if self.kind == "by effect":
+            self.effect(before)  # what it gives is dropped
+        elif self.kind == "in place":
+            before = self.effect(before)
+            before += 1.0
+        after = self.masked(before) + before
+        return self.last(self.first(after) if self.kind == "twice" else after)
+
+
 class TestLayer:
     @pytest.mark.parametrize("own_batch", [False, True])
     def test_masked_feature_maps_equal_the_whole_network(self, own_batch, generator):
@@ -341,7 +361,7 @@ class TestLayer:
         players = patches(3, 3).choose(4, seed=0)
         mask = players.feature_mask((4, 6, 6), range(2))
         found = value_table(model, x, target=[0, 2], players=players, layer="second", batch_size=5)
-        assert found.provenance["layer_method"] == ("full" if own_batch else "one row")
+        assert found.provenance["layer_method"] == ("full" if own_batch else "remembered")
         with torch.no_grad():
             before = model.first(x)
             for s, y in enumerate((0, 2)):
@@ -352,16 +372,48 @@ class TestLayer:
                     expected = scalar_outputs(z, torch.tensor([y]), output="log-odds")
                     torch.testing.assert_close(found.values[s, subset], expected[0], rtol=1e-4, atol=1e-4)
 
-    def test_the_part_before_runs_once_a_sample(self, generator):
+    @pytest.mark.parametrize("rows", [8, 64, 512])
+    def test_the_part_before_runs_once_a_sample(self, rows, generator):
         model = Residual(own_batch=False)
-        x = pictures(generator, 2)
-        value_table(model, x, target=0, players=patches(3, 3), layer="second", batch_size=256)
-        # maps of both samples, trials of target and of the method, and then one row for each batch of 256 masks
-        assert model.rows <= 2 + 6 + 3 + 2 * 2
+        before = []
+        run = model.first.forward
+        model.first.forward = lambda x: before.append(len(x)) or run(x)
+        x = pictures(generator, 3)
+        found = value_table(model, x, target=0, players=patches(3, 3), layer="second", batch_size=rows)
+        assert found.values.shape == (3, 512)
+        # the targets are tried out, the maps of three samples made, the method tried out; then one row for each sample
+        assert before == [2, 3, 2, 1, 1, 1]
+        model.first(x)  # the user's own is back
+        assert before[-1] == 3
+
+    @pytest.mark.parametrize(
+        ("kind", "method"), [("in place", "remembered"), ("by effect", "one row"), ("twice", "remembered")]
+    )
+    def test_networks_in_which_a_remembered_part_could_mislead(self, kind, method, generator):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = Devious(kind).double()
+        x = torch.randn(2, 5, generator=generator, dtype=torch.float64)
+        found = value_table(model, x, target=1, players=columns(), layer="masked", batch_size=3, output="logit")
+        assert found.provenance["layer_method"] == method
+        assert not any("forward" in vars(module) for module in model.modules())  # nothing is left behind
+        for s in range(2):
+            for subset in range(32):
+                keep = torch.tensor([bool(subset >> i & 1) for i in range(5)])
+                handle = model.masked.register_forward_hook(lambda _m, _i, out, keep=keep: torch.where(keep, out, 0.0))
+                with torch.no_grad():
+                    expected = model(x[s : s + 1])[0, 1]
+                handle.remove()
+                torch.testing.assert_close(found.values[s, subset], expected)
 
     def test_unknown_layers(self, cnn, generator):
-        with pytest.raises(InputError, match="nearest are"):
-            value_table(cnn, pictures(generator), target=0, players=patches(2, 2), layer="7")
+        model = Residual(own_batch=False)
+        with pytest.raises(InputError, match=r"got 'secnd'\. The nearest are second, (first|last), (first|last)\."):
+            value_table(model, pictures(generator), target=0, players=patches(2, 2), layer="secnd")
+        with pytest.raises(InputError, match=r"got ''\. The nearest are \d, \d, \d\."):
+            value_table(cnn, pictures(generator), target=0, players=patches(2, 2), layer="")
+        with pytest.raises(InputError, match="It has none: mask the input"):
+            value_table(torch.nn.Linear(3, 2), torch.ones(1, 3), target=0, players=columns(), layer="first")
         with pytest.raises(InputError, match=r"torch\.nn\.Module"):
             value_table(lambda x: x.sum(1), torch.ones(1, 3), players=columns(), layer="a", output="regression")
         with pytest.raises(ModelError, match="one tensor"):

@@ -7,8 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import interdyn as ix
 from interdyn.errors import DataError, MissingExtraError, RecipeError
 from interdyn.recipes import load_recipe, load_samples, run_recipe
 from interdyn.recipes._registry import find_dataset
@@ -154,6 +156,34 @@ def test_arrays(tmp_path):
         load("npz", file)
 
 
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"y": np.eye(4)}, {}, r"one word or number; got \[1.0, 0.0, 0.0, 0.0\]. .*not one-hot"),
+        ({"y": np.array([0, 1, np.nan, 1])}, {}, "one word or number; got nan"),
+        ({"y": np.zeros(3)}, {}, r"one row of `x` for each entry of `y`; got shapes \(4, 4\) and \(3,\)"),
+        ({"x": np.zeros((0, 4)), "y": np.zeros(0)}, {}, "hold samples for training; got none"),
+        ({"x": np.full((4, 2), "a")}, {}, "`inputs` of the data 'npz' .* holds numbers; got <U1"),
+        ({"x": np.full((4, 2), np.inf)}, {}, "`inputs` of the data 'npz' must be finite"),
+        ({"y": np.full(4, "a")}, {"regression": True}, "`targets` of the data 'npz' .* holds numbers; got <U1"),
+        ({"y": np.full(4, np.nan)}, {"regression": True}, "`targets` of the data 'npz' must be finite"),
+        ({"parts": np.zeros((4, 3), int)}, {}, r"`parts` .* broadcast to inputs of shape \(4, 4\); got int64 of .*3\)"),
+        ({"parts": np.zeros((4, 4))}, {}, "`parts` .* whole numbers .*; got float64"),
+    ],
+)
+def test_arrays_that_cannot_be_used(tmp_path, arrays, options, message):
+    np.savez(tmp_path / "a.npz", **{"x": np.eye(4), "y": np.array([0, 1, 0, 1]), **arrays})
+    with pytest.raises(DataError, match=message):
+        load_samples(DataSection(name="npz", options={"path": str(tmp_path / "a.npz"), **options}))
+
+
+def test_parts_of_equal_length_in_sum_are_not_taken_for_one_another(tmp_path):
+    x, y = np.eye(4), np.array([0, 1, 0, 1, 1])
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y[:3], x_test=x, y_test=y)
+    with pytest.raises(DataError, match=r"`x_train` for each entry of `y_train`; got shapes \(4, 4\) and \(3,\)"):
+        load("npz", tmp_path / "a.npz")
+
+
 def test_pictures_in_arrays(tmp_path):
     x = RNG.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", x=x, y=[0, 1, 0])
@@ -226,7 +256,7 @@ def test_clouds_that_cannot_be_read(tmp_path):
 CSV = "age,job,gone,class\n30,clerk,1,no\n50,,,yes\n40,smith,3,no\n"
 
 
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".tsv", ".parquet"])
+@pytest.mark.parametrize("ending", [".csv", ";.csv", ".csv.gz", ".tsv", ".parquet"])
 def test_tables(tmp_path, ending):
     file = tmp_path / f"t{ending}"
     if ending == ".parquet":
@@ -241,7 +271,7 @@ def test_tables(tmp_path, ending):
         }
         parquet.write_table(pa.table(columns), file)
     else:
-        text = CSV.replace(",", "\t") if ending == ".tsv" else CSV
+        text = CSV.replace(",", {".tsv": "\t", ";.csv": ";"}.get(ending, ","))
         file.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
     data = load("table", file, target="class")
     assert data.inputs.tolist() == [[30, 0, 1, 0, 1, 0], [50, 1, 0, 0, 2, 1], [40, 0, 0, 1, 3, 0]]
@@ -258,7 +288,11 @@ def test_tables(tmp_path, ending):
         (CSV, {"target": "job", "regression": True}, "must have its `job`; got a gap in row 3"),
         (CSV, {"target": "class", "regression": True}, "column `class` must hold numbers; got 'no' in row 2"),
         (CSV + "old,clerk,1,no\n", {"target": "class"}, "column `age` must hold numbers; got 'old' in row 5"),
+        ("age,y\nold,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must hold numbers; got 'old' in row 2"),
+        ("age,y\ninf,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must hold numbers; got 'inf' in row 2"),
+        ("age,age,y\n1,2,a\n", {"target": "y"}, "names of their own; got two `age`"),
         (CSV + "40,clerk\n", {"target": "class"}, "must have 4 cells; got 2 in row 5"),
+        (CSV + "\n40,clerk,1,no\n", {"target": "class"}, "must have 4 cells; got 0 in row 5"),
         ("a,b\n", {"target": "b"}, "must have its `b`; got no rows"),
         ("b\n1\n2\n", {"target": "b"}, "a column beside `b`"),
     ],
@@ -267,6 +301,33 @@ def test_tables_that_cannot_be_used(tmp_path, text, options, message):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         load("table", tmp_path / "t.csv", **options)
+
+
+def test_gaps_words_and_empty_lines_of_a_table(tmp_path):
+    text = "age,none,word,y\nNA,nan,b,a\n30, ,7,b\n?,NaN,c,a\n50,,NA,b\n\n\n"
+    (tmp_path / "t.csv").write_text(text)
+    data = load("table", tmp_path / "t.csv", target="y")
+    assert data.parts[0].tolist() == [0, 0, *[1] * 4, *[2] * 4]  # a column without anything is one of words
+    assert data.inputs[:, :2].tolist() == [[40, 1], [30, 0], [40, 1], [50, 0]]
+    assert data.inputs[:, -4:].sum(1).tolist() == [1] * 4
+
+
+def test_a_planted_table_with_codes_and_gaps(tmp_path):
+    rows = ["age,job,hours,class", "30,clerk,1,no", ",smith,2,yes", "40,smith,,no", "50,clerk,4,yes"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = load("table", tmp_path / "t.csv", target="class")  # age, its gap, clerk, smith, hours, its gap
+
+    def model(x):  # the age is missing AND the job is smith; OR of a missing age and missing hours
+        return 2 * ((x[:, 1] > 0.5) & (x[:, 3] > 0.5)).double() + ((x[:, 1] > 0.5) | (x[:, 5] > 0.5)).double()
+
+    inputs, parts = torch.from_numpy(data.inputs[1:3]), torch.from_numpy(data.parts[1:3].copy())
+    found = ix.measure(
+        model, inputs, feature_mask=parts, baselines=inputs.new_zeros(6), output="regression", noise_bound=0.0
+    )
+    (first, second), (only, _) = (found[sample].top(2) for sample in range(2))
+    assert (first.kind, first.players, second.players) == ("and", (0, 1), (0,))  # age AND job, age
+    assert (first.value, second.value, only.value) == pytest.approx((2.0, 1.0, 1.0), abs=1e-2)
+    assert only.players == (2,)  # the hours
 
 
 def test_files_that_are_no_tables(tmp_path):

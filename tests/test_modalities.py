@@ -173,19 +173,48 @@ def test_sentences_and_tokenizers_that_do_not_work():
         ix.words(_tokenizer(), ["film"], mask_token="<mask>")
     with pytest.raises(InputError, match="fast one"):
         ix.words(object(), ["film"])
-    with pytest.raises(InputError, match="at least one text"):
-        ix.words(_tokenizer(), [])
+    for sentences, got in (([], "none"), ("great film", "one text")):
+        with pytest.raises(InputError, match=f"list of at least one text; got {got}"):
+            ix.words(_tokenizer(), sentences)
+    unpadded = _tokenizer()
+    unpadded.pad_token = None
+    with pytest.raises(InputError, match=r"token for padding; got .* without one.*pad_token = tokenizer.eos_token"):
+        ix.words(unpadded, ["film", "great film"])
+    assert ix.words(unpadded, ["great film"]).input_ids.tolist() == [[2, 8, 6, 3]]  # one needs no padding
 
 
-def test_the_mean_embedding_as_a_baseline():
+def test_stop_words_punctuation_and_special_tokens_are_no_players():
+    sentences = [
+        "It's great, don't miss it; they\u2019re funny.",
+        "[CLS] great [MASK] film [SEP]",
+        "It can't be dull, it isn\u2019t.",
+        "the unheard [UNK] film",
+    ]
+    text = ix.words(_tokenizer(), sentences)
+    assert text.words == (
+        ("great", "don't", "miss", "funny"),
+        ("great", "film"),
+        ("can't", "dull", "isn\u2019t"),  # negations
+        ("unheard", "film"),  # a word that the vocabulary lacks is a word, [UNK] written out is none
+    )
+    unheard = text.parts[3].tolist()
+    assert unheard[2:5] == [0, -1, 1]
+    assert [int(i) for i in text.input_ids[3, 2:4]] == [1, 1]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_mean_embedding_as_a_baseline(by_name):
     class Reader(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.embedding = torch.nn.Embedding(len(WORD), 3)
             self.embedding.weight.data = torch.eye(len(WORD))[:, [WORD["great"], WORD["funny"], WORD["dull"]]]
+            self.held = []
 
         def forward(self, ids):
-            held = self.embedding(ids).amax(1) > 0.5
+            vectors = self.embedding(ids)
+            self.held.append(vectors)
+            held = vectors.amax(1) > 0.5
             return _both(held[:, 0], held[:, 1])
 
     reader, text = Reader(), ix.words(_tokenizer(), ["a great, funny film"])
@@ -194,11 +223,22 @@ def test_the_mean_embedding_as_a_baseline():
         text.input_ids,
         layer="embedding",
         feature_mask=ix.choose_parts(text.parts)[..., None],
-        baselines=reader.embedding.weight.detach().mean(0),
+        baselines="mean-embedding" if by_name else reader.embedding.weight.detach().mean(0),
         output="regression",
         noise_bound=0.0,
     )
     assert _strongest(found, 1) == pytest.approx({("and", (0, 1)): 1.0}, abs=1e-2)
+    masked = reader.held[-1][0, 2]  # no player present, "great": the same in the last batch, which holds all subsets
+    torch.testing.assert_close(masked, torch.full((3,), 1 / len(WORD)))
+
+
+def test_a_mean_embedding_needs_an_embedding():
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    for layer, got in ((None, "none"), ("0", "'0', a Linear")):
+        with pytest.raises(PlayersError, match=f"name an embedding of tokens; got {got}. Name it"):
+            ix.value_table(
+                network, torch.ones(1, 3), target=0, players=ix.columns(), layer=layer, baselines="mean-embedding"
+            )
 
 
 # -- points ----------------------------------------------------------------------------------------

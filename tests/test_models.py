@@ -138,16 +138,41 @@ def test_edges_are_those_of_the_definition():
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("vgg-small", "features.relu2"), ("vgg11", "features.relu2"), ("alexnet", "features.relu1")]
+    ("name", "layer"),
+    [(name, "features.relu2") for name in ("vgg-small", "vgg11", "vgg13", "vgg16")] + [("alexnet", "features.relu1")],
 )
-def test_the_papers_place_is_masked_with_the_part_before_run_once(name, layer):
+def test_the_papers_place_is_masked_as_in_the_unsplit_network_with_the_part_before_run_once(name, layer):
     shape, options = SMALL[name]
-    network, x = _build(name, shape, **options), _inputs(shape, 2)
-    players = ix.patches(8, 8).central(6, 6).choose(4, others="keep")
+    network, x = _build(name, shape, **options).double(), _inputs(shape, 2).double()
+    players = ix.patches(8, 8).central(6, 6).choose(4, seed=0)
     table = ix.value_table(network, x, target=1, players=players, layer=layer, baselines=0.0, output="logit")
+    assert table.provenance["layer_method"] == "remembered"
+    masked = network.get_submodule(layer)
     with torch.inference_mode():
-        torch.testing.assert_close(table.values[:, -1], network(x)[:, 1].double(), rtol=1e-4, atol=1e-5)
-    assert table.provenance["layer_method"] == "one row"
+        height, width = network.features[: 1 + list(network.features).index(masked)](x).shape[2:]
+        cells = players.feature_mask((1, height, width), range(2))
+        for subset in range(16):
+            present = torch.tensor([bool(subset >> player & 1) for player in range(4)] + [True])  # -1, the last: others
+            handle = masked.register_forward_hook(lambda _m, _x, out, keep=present[cells]: out * keep)
+            expected = network(x)[:, 1]  # the whole network on every row
+            handle.remove()
+            torch.testing.assert_close(table.values[:, subset], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "sizes"),
+    [
+        ("vit", (3, 16, 16), ("tiny", "small", "base")),
+        ("encoder", (12,), ("tiny", "small", "medium")),
+    ],
+)
+def test_three_sizes(name, shape, sizes):
+    networks = [_build(name, shape, size=size) for size in sizes]
+    parameters = [sum(p.numel() for n, p in net.named_parameters() if "encoder" in n) for net in networks]
+    assert parameters == sorted(parameters)
+    assert parameters[2] > 2 * parameters[1] > 4 * parameters[0]
+    with torch.inference_mode():
+        assert all(network(_inputs(shape)).shape == (4, 3) for network in networks)
 
 
 @pytest.mark.parametrize(

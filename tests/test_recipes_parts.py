@@ -9,11 +9,12 @@ import tomli_w
 import torch
 
 from interdyn.errors import DataError, RecipeError
-from interdyn.game import clusters, part_means
+from interdyn.game import clusters, part_means, steps
+from interdyn.measurement import measure
 from interdyn.recipes import Dataset, load_recipe, load_samples, resolve, run_recipe
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._schema import DataSection
-from interdyn.store import read_measurement, read_summary
+from interdyn.store import read_checkpoint, read_measurement, read_summary
 
 BASE = """
 name = "tiny"
@@ -176,7 +177,6 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
     assert read_summary(run)["n_players"] == 3
     reader = _Reader()
     from interdyn.recipes import build_model, load_weights
-    from interdyn.store import read_checkpoint
 
     reader = build_model(recipe.model, shape=(6,), n_outputs=2, seed=0)
     load_weights(reader, read_checkpoint(run, 0).weights)
@@ -185,6 +185,96 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
     logit = reader(ids).detach().double()
     wanted = logit.gather(1, group.target[:, None]) - logit.gather(1, 1 - group.target[:, None])
     np.testing.assert_allclose(v[:, 2], wanted[:, 0], atol=1e-5)
+
+
+def test_sentences_with_fewer_words_are_left_out_or_measured_and_either_is_said(module, tmp_path):
+    module.data = lambda *, seed: _sentences()  # noqa: ARG005
+    module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
+    left = run_recipe(resolve(_tree(players={"kind": "parts", "n": 3})), tmp_path / "left")
+    summary = read_summary(left)
+    assert summary["left_out"] == {"test": 3}
+    assert "3 test samples have fewer than 3 players and could not be drawn." in summary["verdict"]
+    measure = {"test_samples": 6, "baseline": "mask"}
+    kept = run_recipe(
+        resolve(_tree(players={"kind": "parts", "n": 3, "fewer": "measure"}, measure=measure)), tmp_path / "k"
+    )
+    summary = read_summary(kept)
+    assert "left_out" not in summary
+    words = [3 if i % 2 else 2 for i in range(6, 12)]
+    assert summary["players_of_samples"] == {"test": words}
+    assert "3 of 6 test samples have fewer than 3 players, the least 2." in summary["verdict"]
+    found = read_measurement(kept, 0, group="test")
+    assert found.v.shape == (6, 8)
+    third = np.arange(8) >= 4  # subsets with player 2, which every second sentence does not hold
+    lacking = np.array(words) == 2
+    np.testing.assert_array_equal(found.v[lacking][:, third], found.v[lacking][:, ~third])
+    assert np.abs(found.v[~lacking][:, third] - found.v[~lacking][:, ~third]).min() > 0
+    for n, message in ((9, "must be at most 3, what the longest of the test samples has; got 9"), (None, "got 2 to 3")):
+        players = {"kind": "parts", **({"n": n, "fewer": "measure"} if n else {})}
+        recipe = resolve(_tree(players=players, measure=measure))
+        with pytest.raises(RecipeError, match=message):
+            choose_groups(recipe, load_samples(recipe.data))
+
+
+def test_the_mean_embedding_in_a_recipe(module, tmp_path):
+    module.data = lambda *, seed: _sentences()  # noqa: ARG005
+    module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
+    measure = {"test_samples": 2, "layer": "embedding"}
+    recipe = resolve(_tree(players={"kind": "parts", "n": 3}, measure={**measure, "baseline": "mean-embedding"}))
+    run = run_recipe(recipe, tmp_path / "run")
+    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    for step in run.steps:  # the mean moves with the network
+        weights = {k: torch.from_numpy(w.copy()) for k, w in read_checkpoint(run, step).weights.items()}
+        vectors = weights["embedding.weight"][group.inputs]
+        vectors[:, 1:5] = weights["embedding.weight"].mean(0)  # no player present
+        z = (vectors.mean(1) @ weights["last.weight"].T + weights["last.bias"]).double()
+        wanted = z.gather(1, group.target[:, None]) - z.gather(1, 1 - group.target[:, None])
+        np.testing.assert_allclose(read_measurement(run, step, group="test").v[:, 0], wanted[:, 0], atol=1e-5)
+    for wrong, message in (
+        ({"layer": "embedding", "baseline": "mask"}, 'or "mean-embedding" of a layer that embeds tokens'),
+        ({"baseline": "mean-embedding"}, "mean-embedding needs the `layer` that embeds the tokens"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            resolve(_tree(measure=wrong))
+
+
+def test_given_parts_of_points_move_to_their_means(module):
+    parts = np.arange(20)[None].repeat(12, 0) % 4
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, parts=parts)  # noqa: ARG005
+    tree = _tree(players={"kind": "parts", "n": 3}, measure={"test_samples": 2, "baseline": "part-mean"})
+    (group,) = choose_groups(resolve(tree), load_samples(resolve(tree).data))
+    torch.testing.assert_close(group.baseline[:, 2::4], group.inputs[:, 2::4].mean(1, keepdim=True).expand(-1, 5, -1))
+
+    def spread(points):  # parts 0 AND 2 have a width; 3 is the one not drawn, or not
+        wide = [points[:, part::4].std(1).amax(1) > 1e-6 for part in range(4)]
+        return (wide[0] & wide[2]).double()
+
+    found = measure(
+        spread,
+        group.inputs,
+        feature_mask=torch.from_numpy(parts[:2, :, None]),
+        baselines=group.baseline,
+        output="regression",
+        noise_bound=0.0,
+    )
+    for sample in range(2):
+        (first,) = found[sample].top(1)
+        assert (first.kind, first.players) == ("and", (0, 2))
+        assert first.value == pytest.approx(1.0, abs=1e-2)
+
+
+def test_pieces_of_a_sequence_in_a_recipe(module, tmp_path):
+    module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2)  # noqa: ARG005
+    recipe = resolve(
+        _tree(
+            model={"name": "gru", "options": {"hidden": 4}},
+            players={"kind": "steps", "count": 5, "n": 3},
+            measure={"test_samples": 2, "baseline": 0.0},
+        )
+    )
+    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    assert group.players == steps(5).choose(3, seed=0)
+    assert read_measurement(run_recipe(recipe, tmp_path / "run"), 0, group="test").v.shape == (2, 8)
 
 
 def test_clusters_of_points_in_a_recipe(module):
@@ -239,6 +329,7 @@ def test_tokens_have_no_mean_and_too_few_long_sentences_are_told(module):
         ({"kind": "steps", "count": 3, "rows": 2}, "steps have no `rows`"),
         ({"kind": "parts", "count": 3}, "parts have no `count`"),
         ({"kind": "patches", "rows": 2}, "patches need `cols`"),
+        ({"kind": "columns", "fewer": "measure"}, "columns have no `fewer`"),
     ],
 )
 def test_keys_that_do_not_fit_the_players(players, message):

@@ -81,7 +81,7 @@ def broadcasts_to(shape: Sequence[int], to: Sequence[int]) -> bool:
 def _one(baseline: Any, x: Tensor) -> Tensor:
     if isinstance(baseline, str):
         if baseline not in ("mean", "blur"):
-            raise PlayersError(f'`baselines` as a word must be "mean" or "blur"; got {baseline!r}.')
+            raise PlayersError(f'`baselines` as a word must be "mean", "blur" or "mean-embedding"; got {baseline!r}.')
         out = mean_baseline(x) if baseline == "mean" else blur_baseline(x)
     else:
         out = torch.as_tensor(0.0 if baseline is None else baseline)

@@ -1,23 +1,26 @@
-"""Masking a feature map inside the network, with the part before it run once for each sample.
+"""Masking a feature map inside the network, with the part before it run once for the masks of each sample.
 
 The masked map is put in by a forward hook on the layer. To spare the part before it, the model is called with *one*
 row of input while the hook returns many rows of masked maps: everything after the layer then runs on all of them, and
-what by-passes it (a residual branch) broadcasts, because all rows belong to one sample. Whether the model allows this
-(``method = "one row"``) is tried out against a full batch first; one that does not runs the full batch, the part
-before the layer included (``method = "full"``).
+what by-passes it (a residual branch) broadcasts, because all rows belong to one sample. What the modules before the
+layer give for that row is remembered from the first batch of masks of a sample (``method = "remembered"``). Whether the
+model allows this is tried out against a full batch first; one that does not has its one row run for every batch
+(``"one row"``), or the full batch, the part before the layer included (``"full"``).
 """
 
 import difflib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from interdyn.errors import InputError, ModelError
+from interdyn.errors import InputError, ModelError, PlayersError
 from interdyn.game._batches import Batches, WidestArray
 from interdyn.game._forward import Forward
 from interdyn.game._masking import Masking, presence
+from interdyn.game._prefix import Prefix
 
 _TOLERANCE = 1e-4  # between one-row and full-batch runs, relative: float32 kernels differ with the batch
 
@@ -32,11 +35,30 @@ def find_layer(model: Any, layer: str) -> torch.nn.Module:
     """
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")
-    names: dict[str, torch.nn.Module] = dict(model.named_modules())
-    if layer not in names or not layer:
+    names: dict[str, torch.nn.Module] = {name: module for name, module in model.named_modules() if name}
+    if layer not in names:
         near = difflib.get_close_matches(layer, names, n=3, cutoff=0.0)
-        raise InputError(f"`layer` must name a module of the model; got {layer!r}. The nearest are {', '.join(near)}.")
+        told = f"The nearest are {', '.join(near)}." if near else "It has none: mask the input instead."
+        raise InputError(f"`layer` must name a module of the model; got {layer!r}. {told}")
     return names[layer]
+
+
+def mean_embedding(model: Any, layer: str | None) -> Tensor:
+    """Return the mean of all vectors of an embedding, shape ``(width,)``.
+
+    Raises
+    ------
+    PlayersError
+        If ``layer`` names no embedding.
+    """
+    module = None if layer is None else find_layer(model, layer)
+    if not isinstance(module, torch.nn.Embedding):
+        got = "none" if module is None else f"{layer!r}, a {type(module).__name__}"
+        raise PlayersError(
+            f'the baseline "mean-embedding" needs `layer` to name an embedding of tokens; got {got}. Name it, for '
+            'example: layer="bert.embeddings.word_embeddings"'
+        )
+    return module.weight.detach().mean(0)
 
 
 def _hooked(module: torch.nn.Module, hook: Callable[[Any], Any], work: Callable[[], Any]) -> Any:
@@ -79,7 +101,9 @@ class LayerRunner:
         self.inputs, self.masking = inputs, masking
         self._forward = forward
         self._module = find_layer(forward.model, layer)
-        self.method = "one row" if self._one_row_works() else "full"
+        self._before = Prefix(forward.model, self._module)
+        self._sample = -1  # whose prefix is remembered
+        self.method = self._tried_out()
 
     @property
     def row_bytes(self) -> int | None:
@@ -93,18 +117,25 @@ class LayerRunner:
                 widest.bytes = 0
                 return maps
 
-            self._pass(0, maps, one_row=True, hook=enter)
+            self._pass(0, maps, method="one row", hook=enter)
         return int(widest.bytes) // 2
 
     def values(self, sample: int, start: int, stop: int) -> Tensor:
         """Return the scalar outputs of subsets ``start..stop-1`` of one sample."""
         (maps,) = self.masking.block(sample, sample + 1, presence(start, stop, self.masking.n, self.masking.device))
-        return self._pass(sample, maps, one_row=self.method == "one row")
+        return self._pass(sample, maps, method=self.method)
 
-    def _pass(self, sample: int, maps: Tensor, *, one_row: bool, hook: Callable[[Any], Tensor] | None = None) -> Tensor:
+    def _pass(self, sample: int, maps: Tensor, *, method: str, hook: Callable[[Any], Tensor] | None = None) -> Tensor:
         rows = torch.full((len(maps),), sample, device=self.masking.device)
-        inputs = [x[rows[:1] if one_row else rows] for x in self.inputs]
-        result = _hooked(self._module, hook or (lambda _: maps), lambda: self._forward(inputs, rows))
+        inputs = [x[rows if method == "full" else rows[:1]] for x in self.inputs]
+        context: AbstractContextManager[None] = nullcontext()
+        if method == "remembered":
+            context = self._before.remembered() if sample == self._sample else self._before.recorded()
+            self._sample = -1  # until the pass has come to its end
+        with context:
+            result = _hooked(self._module, hook or (lambda _: maps), lambda: self._forward(inputs, rows))
+        if method == "remembered":
+            self._sample = sample
         assert isinstance(result, Tensor)
         return result
 
@@ -114,12 +145,15 @@ class LayerRunner:
         (maps,) = self.masking.block(0, 1, ends)
         return maps
 
-    def _one_row_works(self) -> bool:
-        """Return whether one row of input and the maps with no and with all players give what full rows give."""
+    def _tried_out(self) -> str:
+        """Return the cheapest method that gives, for the maps with no and with all players, what full rows give."""
         maps = self._ends()
-        full = self._pass(0, maps, one_row=False)
-        try:
-            single = self._pass(0, maps, one_row=True)
-        except Exception:  # whatever the model says to a batch it does not expect; full rows went through just before
-            return False
-        return bool(torch.allclose(single, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)))
+        full = self._pass(0, maps, method="full")
+        for method in ("remembered", "one row"):
+            try:
+                found = [self._pass(0, maps, method=method) for _ in range(2)][-1]
+            except Exception:  # whatever the model says to a batch it does not expect; full rows went through before
+                continue
+            if torch.allclose(found, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)):
+                return method
+        return "full"

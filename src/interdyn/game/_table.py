@@ -13,7 +13,7 @@ from interdyn.game._baselines import baseline_tensors, described
 from interdyn.game._batches import Batches, WidestArray, estimated_rows, given_rows
 from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
 from interdyn.game._guard import undisturbed
-from interdyn.game._layer import LayerRunner, feature_maps, find_layer
+from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
 from interdyn.game._masking import Masking, feature_ids, players_of_samples
 from interdyn.game._outputs import UNITS, Output, check_output
 from interdyn.game._players import Players
@@ -75,7 +75,8 @@ def value_table(
         inputs.
     baselines
         What masked features become: ``None`` (0), a number, a tensor that broadcasts, ``"mean"`` (of ``inputs``),
-        ``"blur"``, or a tuple of these. For the mean of a data set: `mean_baseline`.
+        ``"blur"``, or a tuple of these. For the mean of a data set: `mean_baseline`. ``"mean-embedding"``: the mean of
+        all vectors of the embedding that ``layer`` names.
     batch_size, perturbations_per_eval
         Rows in one forward pass; ``"auto"`` starts from the widest array that the model makes of a row. When memory
         runs out it is halved, with one warning. The second name is captum's and means the same.
@@ -83,7 +84,9 @@ def value_table(
         The scalar to explain; see `scalar_outputs`.
     layer
         Name of a module whose output is masked in place of the input: ``players`` and ``baselines`` then refer to its
-        output. The part before it runs once for each sample (see `provenance["layer_method"]`).
+        output. The part before it runs once for the map of each sample and once for all its masks
+        (``provenance["layer_method"]`` is ``"remembered"``), unless the model does not allow this: then one row of it
+        runs for each batch of masks (``"one row"``), or all of it (``"full"``).
     additional_forward_args
         Passed on after the inputs, one or a tuple; tensors with one row for each sample follow their sample.
     sample_ids
@@ -139,7 +142,10 @@ def value_table(
     def masking_of(maps: tuple[Tensor, ...]) -> Masking:
         ids, n = feature_ids(players, feature_mask, maps, sample_ids, allow_fewer=allow_fewer)
         _refuse_impossible(n)
-        return Masking(maps, baseline_tensors(baselines, maps), ids, n)
+        off = (
+            mean_embedding(model, layer) if isinstance(baselines, str) and baselines == "mean-embedding" else baselines
+        )
+        return Masking(maps, baseline_tensors(off, maps), ids, n)
 
     start, method = time.perf_counter(), None
     with undisturbed(model, tensors), reporting(progress, bar=show_progress) as report:

@@ -25,6 +25,7 @@ STOP_WORDS = frozenset(_ENGLISH.split())
 """English words that are no players by default: function words, but no negations."""
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019.\-][^\W_]+)*")
+_APOSTROPHE = re.compile(r"['\u2019]")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def words(
     sentences
         The texts.
     stop_words
-        Words, in lower case, that are no players.
+        Words, in lower case, that are no players; nor are contractions of them, as ``it's`` of ``it`` and ``s``. Those
+        with ``not`` (``can't``) are negations, and players.
     mask_token
         Token that replaces those of a masked word; the tokenizer's own mask token by default.
     max_length
@@ -80,12 +82,13 @@ def words(
     Raises
     ------
     InputError
-        If the tokenizer gives no positions, has no such token, or a sentence has no meaningful word.
+        If the tokenizer gives no positions, has no such token or none for padding, or a sentence has no meaningful
+        word.
 
     Notes
     -----
-    A word is a run of letters and digits, with ``'``, ``.`` or ``-`` inside. Source: paper, appendix on text: ten
-    random meaningful words, masked by [MASK].
+    A word is a run of letters and digits, with ``'``, ``.`` or ``-`` inside; special tokens that are written out in a
+    sentence are none. Source: paper, appendix on text: ten random meaningful words, masked by [MASK].
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
@@ -93,25 +96,31 @@ def words(
             "Load it with use_fast=True."
         )
     mask_id = _mask_id(tokenizer, mask_token)
-    if not sentences:
-        raise InputError("`sentences` must hold at least one text; got none.")
+    if not sentences or isinstance(sentences, str):
+        got = "one text" if sentences else "none"
+        raise InputError(f"`sentences` must be a list of at least one text; got {got}. Write it as [text].")
+    if tokenizer.pad_token is None and len(sentences) > 1:
+        raise InputError(
+            f"several sentences need a token for padding; got a {type(tokenizer).__name__} without one. Name one that "
+            "the model ignores, for example: tokenizer.pad_token = tokenizer.eos_token"
+        )
     coded = tokenizer(
         list(sentences),
-        padding=True,
+        padding=len(sentences) > 1,
         truncation=max_length is not None,
         max_length=max_length,
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
     )
-    shape = (len(sentences), len(coded["input_ids"][0]))
-    parts, named = torch.full(shape, -1), []
+    parts = torch.full((len(sentences), len(coded["input_ids"][0])), -1)
+    written, named = set(tokenizer.all_special_tokens), []
     for row, sentence in enumerate(sentences):
-        spans = [m.span() for m in _WORD.finditer(sentence) if m.group().lower() not in stop_words]
+        spans = [m.span() for m in _WORD.finditer(sentence) if not _is_stop_word(m.group(), stop_words)]
         kept: dict[int, int] = {}
         marks = zip(coded["offset_mapping"][row], coded["special_tokens_mask"][row], strict=True)
         for token, ((start, stop), special) in enumerate(marks):
             inside = [i for i, (a, b) in enumerate(spans) if start < b and stop > a and stop > start]
-            if inside and not special:
+            if inside and not special and sentence[start:stop].strip() not in written:
                 parts[row, token] = kept.setdefault(inside[0], len(kept))
         if not kept and not allow_empty:
             raise InputError(
@@ -120,6 +129,12 @@ def words(
             )
         named.append(tuple(sentence[slice(*spans[i])] for i in kept))
     return Words(torch.tensor(coded["input_ids"]), torch.tensor(coded["attention_mask"]), parts, tuple(named), mask_id)
+
+
+def _is_stop_word(word: str, stop_words: Collection[str]) -> bool:
+    """Return whether a word is one of ``stop_words`` or a contraction of such words; those with ``n't`` are none."""
+    pieces = _APOSTROPHE.split(word.lower())
+    return word.lower() in stop_words or (pieces[-1] != "t" and all(piece in stop_words for piece in pieces))
 
 
 def _mask_id(tokenizer: Any, mask_token: str | None) -> int:

@@ -186,6 +186,34 @@ def _check(data: Any, name: str) -> None:
         raise DataError(
             f"the data {name!r} must be a `Dataset`; got {type(data).__name__}. Return one from the factory."
         )
+    for field in ("inputs", "targets", "parts"):
+        value = getattr(data, field)
+        if value is not None and (not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf"):
+            got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+            raise DataError(
+                f"`{field}` of the data {name!r} must be an array of NumPy that holds numbers; got {got}. Convert it."
+            )
+    _check_lengths(data, name)
+    if data.parts is not None and (data.parts.dtype.kind not in "iu" or not _same_axes(data.parts, data.inputs)):
+        raise DataError(
+            f"`parts` of the data {name!r} must be whole numbers that broadcast to inputs of shape "
+            f"{data.inputs.shape}; got {data.parts.dtype} of shape {data.parts.shape}. Name the part of each feature."
+        )
+    for field in ("inputs", "targets"):
+        if not np.isfinite(getattr(data, field)).all():
+            raise DataError(
+                f"`{field}` of the data {name!r} must be finite numbers; got NaN or infinity. Fill the gaps, or leave "
+                "those samples out."
+            )
+    for labels in (data.targets, data.given):
+        if labels is not None and data.n_classes and not ((labels >= 0) & (labels < data.n_classes)).all():
+            raise DataError(
+                f"the targets of {name!r} must lie in 0..{data.n_classes - 1}; got values in "
+                f"{labels.min()}..{labels.max()}. Number the classes from 0."
+            )
+
+
+def _check_lengths(data: Dataset, name: str) -> None:
     samples = len(data.inputs)
     if data.targets.shape != (samples,):
         raise DataError(
@@ -199,11 +227,9 @@ def _check(data: Any, name: str) -> None:
                 f"`{field}` of the data {name!r} must have one entry for each of {samples} inputs; got {len(value)}. "
                 "Correct the factory."
             )
-    if not np.isfinite(data.inputs).all():
-        raise DataError(f"the data {name!r} must be finite numbers; got NaN or infinity. Fill the gaps in the factory.")
-    for labels in (data.targets, data.given):
-        if labels is not None and data.n_classes and not ((labels >= 0) & (labels < data.n_classes)).all():
-            raise DataError(
-                f"the targets of {name!r} must lie in 0..{data.n_classes - 1}; got values in "
-                f"{labels.min()}..{labels.max()}. Number the classes from 0."
-            )
+
+
+def _same_axes(parts: np.ndarray, inputs: np.ndarray) -> bool:
+    """Return whether parts have the first axes of inputs, each as long or 1."""
+    pairs = zip(parts.shape[1:], inputs.shape[1:], strict=False)
+    return parts.ndim <= inputs.ndim and all(a in (1, b) for a, b in pairs)

@@ -1,7 +1,9 @@
 """From a stored network to the interactions of a group of samples."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +49,10 @@ class Group:
         is None: parts that differ by sample are a feature mask.
     baseline
         What masked features become.
+    left_out
+        How many samples could not be drawn, as they have fewer parts than players are drawn.
+    allow_fewer
+        Whether samples with fewer parts are among these.
     """
 
     name: str
@@ -55,7 +61,14 @@ class Group:
     target: Tensor | None
     players: Players | None
     feature_mask: Int[Tensor, "samples ..."] | None
-    baseline: Tensor | float
+    baseline: Tensor | float | str
+    left_out: int = 0
+    allow_fewer: bool = False
+
+    @property
+    def players_of_samples(self) -> list[int] | None:
+        """How many players each sample has, where it is a matter of its parts."""
+        return None if self.feature_mask is None else n_parts(self.feature_mask.numpy()).tolist()
 
 
 def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
@@ -68,35 +81,40 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
     """
     section = recipe.measure
     rng = np.random.default_rng(section.seed)
-    usable = _usable(recipe, samples)
-    ids = {
-        "test": _draw(samples.test_ids[usable[samples.test_ids]], section.test_samples, rng, "test"),
-        "mislabelled": _draw(
-            samples.flipped_ids[usable[samples.flipped_ids]], section.mislabelled_samples, rng, "mislabelled"
-        ),
-    }
-    targets = {"test": samples.targets, "mislabelled": samples.given}
-    return tuple(_group(name, ids[name], samples, targets[name], recipe) for name in recipe.groups)
+    enough = _enough(recipe, samples)
+    wanted = (
+        ("test", samples.test_ids, section.test_samples, samples.targets),
+        ("mislabelled", samples.flipped_ids, section.mislabelled_samples, samples.given),
+    )
+    groups = []
+    for name, candidates, count, targets in wanted:
+        candidates = candidates[samples.measurable[candidates]]
+        ids = _draw(candidates[enough[candidates]], count, rng, name)
+        if name in recipe.groups:
+            group = _group(name, ids, samples, targets, recipe)
+            groups.append(replace(group, left_out=int((~enough[candidates]).sum())))
+    return tuple(groups)
 
 
-def _usable(recipe: Recipe, samples: Samples) -> np.ndarray:
-    """Return which samples can be measured: with at least as many parts as players are drawn."""
+def _enough(recipe: Recipe, samples: Samples) -> np.ndarray:
+    """Return which samples have as many parts as players are drawn, or as are needed at all."""
     section = recipe.players
     if section.kind != "parts":
-        return samples.measurable
+        return np.ones(len(samples.inputs), dtype=bool)
     if samples.parts is None:
         raise RecipeError(
             f"players of the kind `parts` need data with parts (words, named parts); got {recipe.data.name!r}, which "
             'has none. Use another kind, for example: --set players.kind="patches"'
         )
-    return np.asarray(samples.measurable & (n_parts(samples.parts.numpy()) >= (section.n or 1)))
+    needed = 1 if section.fewer else section.n or 1
+    return np.asarray(n_parts(samples.parts.numpy()) >= needed)
 
 
 def _draw(ids: np.ndarray, count: int, rng: np.random.Generator, name: str) -> np.ndarray:
     if len(ids) < count:
         raise RecipeError(
             f"`measure.{name}_samples` must be at most the {len(ids)} {name} samples there are with enough players; "
-            f"got {count}. Lower it: --set measure.{name}_samples={len(ids)}"
+            f"got {count}. Lower it or `players.n`, for example: --set measure.{name}_samples={len(ids)}"
         )
     return np.sort(rng.permutation(ids)[:count])
 
@@ -117,13 +135,35 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
     if parts is not None:
         chosen = choose_parts(parts, section.n, seed=section.seed, sample_ids=ids.tolist(), others=section.others)
         mask = chosen.reshape(*chosen.shape, *(1,) * (inputs.ndim - chosen.ndim))
+        if recipe.measure.layer and not inputs.is_floating_point():
+            mask = mask[..., None]  # an embedding makes a vector of each token
+        _check_numbers(mask, recipe, name)
     target = targets[index] if samples.n_classes else None
-    return Group(name, ids, inputs, target, players, feature_mask=mask, baseline=baseline)
+    fewer = section.fewer is not None
+    return Group(name, ids, inputs, target, players, feature_mask=mask, baseline=baseline, allow_fewer=fewer)
 
 
-def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | None) -> Tensor | float:
+def _check_numbers(mask: Tensor, recipe: Recipe, name: str) -> None:
+    """Refuse a group whose samples have other numbers of players than the recipe speaks of."""
+    found, section = n_parts(mask.numpy()), recipe.players
+    most, least = int(found.max(initial=0)), int(found.min(initial=2**31))
+    if len(found) and section.n is not None and most < section.n:
+        raise RecipeError(
+            f"`players.n` must be at most {most}, what the longest of the {name} samples has; got {section.n}. Lower "
+            f"it: --set players.n={most}"
+        )
+    if len(found) and section.fewer is None and least < most:
+        raise RecipeError(
+            f"without `players.n` all {name} samples need the same number of parts; got {least} to {most}. Draw as "
+            f"many of each, --set players.n={least}, or measure them as they are: --set players.fewer=measure"
+        )
+
+
+def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | None) -> Tensor | float | str:
     """Return what masked features become, for the inputs of one group."""
     baseline = recipe.measure.baseline
+    if baseline == "mean-embedding":
+        return baseline
     if baseline == "part-mean":
         if parts is None or inputs.ndim != 3:
             raise RecipeError(
@@ -145,6 +185,32 @@ def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | 
             )
         return samples.mean_input
     return float(baseline)
+
+
+def numbers_of_players(groups: Sequence[Group], n: int | None) -> tuple[dict[str, Any], list[str]]:
+    """Return what a summary says of samples that have fewer than ``n`` players, as numbers and in sentences.
+
+    Returns
+    -------
+    ``left_out``: name of each group to the number of its candidates that were left out, where there are any;
+    ``players_of_samples``: name of each group to the number of players of each sample, where they differ.
+    """
+    told: dict[str, Any] = {}
+    sentences = []
+    for group in groups:
+        found = group.players_of_samples
+        if group.left_out:
+            told.setdefault("left_out", {})[group.name] = group.left_out
+            sentences.append(
+                f"{group.left_out} {group.name} samples have fewer than {n} players and could not be drawn."
+            )
+        if found is not None and min(found) < max(found):
+            told.setdefault("players_of_samples", {})[group.name] = found
+            fewer, least, most = sum(k < max(found) for k in found), min(found), max(found)
+            sentences.append(
+                f"{fewer} of {len(found)} {group.name} samples have fewer than {most} players, the least {least}."
+            )
+    return told, sentences
 
 
 def choose_players(section: PlayersSection) -> Players:
@@ -178,6 +244,7 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         batch_size=section.batch_size,
         output=section.output,
         layer=section.layer,
+        allow_fewer=group.allow_fewer,
     )
     begun = perf_counter()
     found = split(

@@ -13,7 +13,7 @@ import torch
 from interdyn import store
 from interdyn.measurement import analyse_run, interactions
 from interdyn.recipes._dataset import Samples, load_samples
-from interdyn.recipes._measuring import Group, choose_groups, measure_group
+from interdyn.recipes._measuring import Group, choose_groups, measure_group, numbers_of_players
 from interdyn.recipes._planted import planted_error
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced, total_steps
@@ -175,6 +175,9 @@ class _Engine:
             final = store.read_measurement(self._run, self._run.steps[-1], group="test")
             assert final is not None
             summary["planted"] = planted_error(interactions(final), self._samples.planted)
+        told, sentences = numbers_of_players(self._groups, players.n)
+        summary |= told
+        summary["verdict"] += sentences
         summary["seconds"]["everything_else"] += perf_counter() - begun
         store.write_results(
             self._run,

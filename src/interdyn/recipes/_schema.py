@@ -81,6 +81,7 @@ class PlayersSection(Section):
     n: Count | None = None
     seed: Seed = 0
     others: Literal["keep", "mask"] = "keep"
+    fewer: Literal["measure"] | None = None
 
     @model_validator(mode="after")
     def _fits_kind(self) -> "PlayersSection":
@@ -90,6 +91,8 @@ class PlayersSection(Section):
         for key in ("rows", "cols", "central", "groups", "count"):
             if getattr(self, key) is not None and key not in _ALLOWED[self.kind]:
                 raise ValueError(f"{self.kind} have no `{key}`")
+        if self.fewer and self.kind != "parts":
+            raise ValueError(f"{self.kind} have no `fewer`, as all samples have as many")
         if self.central is not None and len(self.central) != 2:
             raise ValueError("`central` needs two numbers, rows and columns")
         return self
@@ -102,7 +105,7 @@ class MeasureSection(Section):
     mislabelled_samples: Annotated[int, Field(ge=0)] = 0
     seed: Seed = 0
     layer: str | None = None
-    baseline: Literal["mean", "mask", "part-mean"] | float = "mean"
+    baseline: Literal["mean", "mask", "part-mean", "mean-embedding"] | float = "mean"
     output: Literal["log-odds", "logit", "log-probability", "loss", "regression"] = "log-odds"
     noise_bound: NonNegative = 0.02
     solver: Solver = "admm"
@@ -113,8 +116,14 @@ class MeasureSection(Section):
 
     @model_validator(mode="after")
     def _fits_layer(self) -> "MeasureSection":
-        if self.layer is not None and isinstance(self.baseline, str):
-            raise ValueError("with a `layer`, `baseline` must be a number, since it is that of the layer's output")
+        of_a_layer = not isinstance(self.baseline, str) or self.baseline == "mean-embedding"
+        if self.layer is not None and not of_a_layer:
+            raise ValueError(
+                "with a `layer`, `baseline` must be a number, since it is that of the layer's output, or "
+                '"mean-embedding" of a layer that embeds tokens'
+            )
+        if self.layer is None and self.baseline == "mean-embedding":
+            raise ValueError("the baseline mean-embedding needs the `layer` that embeds the tokens")
         return self
 
 

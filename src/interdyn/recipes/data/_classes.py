@@ -14,13 +14,22 @@ def numbered(train: Sequence[object], test: Sequence[object] = (), *, place: str
     Raises
     ------
     DataError
-        If a test sample has a class that no training sample has; ``place`` says where it stands.
+        If there are no samples, a class is neither a word nor a number, or a test sample has a class that no training
+        sample has; ``place`` says where it stands.
 
     Examples
     --------
     >>> numbered(["dog", "cat"], ["cat"], place="my.csv").tolist()
     [1, 0, 0]
     """
+    if not len(train):
+        raise DataError(f"{place} must hold samples for training; got none. Fill it.")
+    odd = next((label for label in (*train, *test) if not isinstance(label, str | int | float) or label != label), None)
+    if odd is not None:
+        raise DataError(
+            f"the class of each sample of {place} must be one word or number; got {odd!r}. Give them in an array of "
+            "shape (samples,), without gaps, not one-hot."
+        )
     names = sorted(set(train), key=lambda name: (str(type(name)), name))
     number = {name: i for i, name in enumerate(names)}
     outside = next((label for label in test if label not in number), None)

@@ -58,6 +58,12 @@ def npz(
             f"Add {', '.join(missing)}."
         )
     x, y = ([arrays[f"{name}{end}"] for end in ends] for name in "xy")
+    for end, rows, wanted in zip(ends, x, y, strict=True):
+        if not rows.ndim or not wanted.ndim or len(rows) != len(wanted):
+            raise DataError(
+                f"{file} must hold one row of `x{end}` for each entry of `y{end}`; got shapes {rows.shape} and "
+                f"{wanted.shape}. Save them again."
+            )
     if [part.shape[1:] for part in x[1:]] not in ([], [x[0].shape[1:]]):
         raise DataError(f"x_train and x_test of {file} must have rows of one shape; got {x[0].shape} and {x[1].shape}.")
     if regression:

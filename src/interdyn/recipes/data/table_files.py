@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,12 @@ from interdyn.recipes._registry import dataset
 from interdyn.recipes._root import own_path
 from interdyn.recipes.data._classes import numbered
 
-_GAPS = ("", "?")
+_GAPS = ("", "?", "nan", "na", "n/a", "null")  # in any case of letters
 
 
 @dataset("table")
 def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dataset:  # noqa: ARG001
-    """Return the rows of a table: ``.csv`` or ``.tsv``, packed by gzip or not, or ``.parquet``.
+    """Return the rows of a table: ``.csv`` (also with ``;``) or ``.tsv``, packed by gzip or not, or ``.parquet``.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dat
     Returns
     -------
     One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the mean;
-    one for each word in a column of words. Empty cells and ``?`` are gaps. ``parts`` are the columns.
+    one for each word in a column of words, a gap being a word of its own. Gaps are empty cells, ``?``, ``NA`` and
+    ``NaN``. ``parts`` are the columns.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dat
 
     Notes
     -----
-    A column is of words when its first filled cell is no number.
+    A column is of numbers when the first or half of its filled cells are; a cell that is none is then refused.
     """
     return coded_table(own_path(path, what="a table"), target=target, regression=regression)
 
@@ -51,12 +53,15 @@ def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dat
 def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
     """Return the rows of the table at ``path``; see `table`."""
     header, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"the columns of the table {path} need names of their own; got two `{twice}`. Rename one.")
     if target not in header:
         raise DataError(f"the table {path} must have the column `{target}`; got {', '.join(header)}. Name one of them.")
     columns = {column: [row[place] for row in rows] for place, column in enumerate(header)}
     last = columns.pop(target)
-    if not last or any(cell in _GAPS for cell in last):
-        gap = next((f"a gap in row {i + 2}" for i, cell in enumerate(last) if cell in _GAPS), "no rows")
+    if not last or any(_is_gap(cell) for cell in last):
+        gap = next((f"a gap in row {i + 2}" for i, cell in enumerate(last) if _is_gap(cell)), "no rows")
         raise DataError(f"each row of {path} must have its `{target}`; got {gap}. Fill it, or leave the row out.")
     coded = [_coded(column, cells) for column, cells in columns.items()]
     if not coded:
@@ -75,9 +80,14 @@ def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file, delimiter="\t" if ".tsv" in path.suffixes else ",")) or [[]]
+            first = file.readline()
+            file.seek(0)
+            delimiter = "\t" if ".tsv" in path.suffixes else max(",;\t", key=first.count)
+            header, *rows = list(csv.reader(file, delimiter=delimiter)) or [[]]
     except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
         raise DataError(f"{path} must be a table of text in UTF-8; got {error}. Save it again.") from error
+    while rows and not rows[-1]:  # empty lines at the end
+        rows.pop()
     short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
     if short is not None:
         raise DataError(
@@ -104,8 +114,9 @@ def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
 
     A gap in a column of words is a word of its own; a gap in one of numbers becomes the mean of the others.
     """
-    filled = next((cell for cell in cells if cell not in _GAPS), None)
-    if filled is None or not _is_number(filled):
+    filled = [cell for cell in cells if not _is_gap(cell)]
+    numbers = [_is_number(cell) for cell in filled]
+    if not any(numbers[:1]) and 2 * sum(numbers) < max(1, len(filled)):
         categories = sorted(set(cells))
         place = {category: i for i, category in enumerate(categories)}
         return np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
@@ -118,18 +129,21 @@ def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
 
 def _numbers(name: str, cells: list[str]) -> np.ndarray:
     """Return a column of numbers, NaN for its gaps."""
-    wrong = next((i for i, cell in enumerate(cells) if cell not in _GAPS and not _is_number(cell)), None)
+    wrong = next((i for i, cell in enumerate(cells) if not _is_gap(cell) and not _is_number(cell)), None)
     if wrong is not None:
         raise DataError(
             f"the column `{name}` must hold numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
             "leave it empty."
         )
-    return np.array([np.nan if cell in _GAPS else float(cell) for cell in cells])
+    return np.array([np.nan if _is_gap(cell) else float(cell) for cell in cells])
+
+
+def _is_gap(cell: str) -> bool:
+    return cell.strip().lower() in _GAPS
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        return math.isfinite(float(cell))
     except ValueError:
         return False
-    return True
