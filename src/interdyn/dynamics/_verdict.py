@@ -98,8 +98,8 @@ def verdict(turn: Turn, *, level: float, smallest_change: float) -> tuple[PhaseS
     if e.hump_p <= ALPHA and not likely:
         return (
             PhaseStatus.RISES_THEN_FALLS,
-            f"Not the two phases: the mean order rises at first and then falls (p = {e.hump_p:.2g}); a rise after that, "
-            f"of {rise}, is not established.",
+            f"Not the two phases: the mean order rises at first and then falls (p = {e.hump_p:.2g}); a rise "
+            f"after that, of {rise}, is not established.",
         )
     if falls and e.rise_interval[1] <= max(ABSENT_SHARE * e.fall, smallest_change):
         return PhaseStatus.ONLY_FALLS, (
