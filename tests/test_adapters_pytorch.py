@@ -1,6 +1,8 @@
 """A tracker in loops of one's own: it counts optimiser steps and leaves every kind of training as it was."""
 
 import csv
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -223,3 +225,22 @@ def test_time_for_loggers_is_counted_once(monkeypatch):
     _ = watch.verdict  # known since the look
     assert watch.looking_seconds == 9.0
     assert watch.training_seconds == 80.0
+
+
+def test_what_is_not_installed_is_named_with_the_line_to_type_and_nothing_is_loaded_unasked():
+    code = """
+import sys
+from importlib import import_module
+import interdyn.tracking, interdyn.tracking.loggers, interdyn.tracking.pytorch
+packages = {"accelerate": "accelerate", "hugging_face": "transformers", "keras": "keras", "lightning": "lightning"}
+print(sorted(set(packages.values()) & set(sys.modules)))
+for module, package in packages.items():
+    sys.modules[package] = None
+    try:
+        import_module(f"interdyn.tracking.{module}")
+    except interdyn.errors.MissingExtraError as error:
+        print(str(error).split("Install it: ")[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    extras = ["accelerate", "hf", "keras", "lightning"]
+    assert done.stdout.splitlines() == ["[]", *(f"pip install 'interdyn[{extra}]'" for extra in extras)]
