@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-collect_ignore = ["checked_flow.py"]  # run in an interpreter of its own: importing it turns on checks of every shape
+# run in interpreters of their own: importing the first turns on checks of every shape
+collect_ignore = ["checked_flow.py", "distributed_training.py"]
 torch.set_num_threads(1)
 settings.register_profile("interdyn", deadline=None, max_examples=30, derandomize=True, print_blob=True)
 settings.load_profile("interdyn")

@@ -27,6 +27,9 @@ def _given(page):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*(many workers|log_every_n_steps).*")  # Lightning's advice to large trainings
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # Lightning uses what torch gives up
+@pytest.mark.filterwarnings("ignore:__array__ implementation.*:DeprecationWarning")  # Keras with NumPy 2
 @pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "python")], ids=lambda p: p.name)
 def test_python_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

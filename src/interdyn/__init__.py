@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, transforms
+    from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, tracking, transforms
     from interdyn.game import (
         choose_parts,
         clusters,
@@ -22,17 +22,24 @@ if TYPE_CHECKING:
         words,
     )
     from interdyn.measurement import measure
+    from interdyn.tracking import Tracker, all_of, any_of, at, every, log_spaced
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
-_ROOMS = frozenset({"dynamics", "errors", "game", "plot", "sparsify", "spectra", "theory", "transforms"})
+_ROOMS = frozenset({"dynamics", "errors", "game", "plot", "sparsify", "spectra", "theory", "tracking", "transforms"})
 _NAMES = {
     "Interactions": "interdyn.values",
     "OrderSpectrum": "interdyn.values",
+    "Tracker": "interdyn.tracking",
     "Trajectory": "interdyn.values",
     "ValueTable": "interdyn.values",
+    "all_of": "interdyn.tracking",
+    "any_of": "interdyn.tracking",
+    "at": "interdyn.tracking",
     "choose_parts": "interdyn.game",
     "clusters": "interdyn.game",
     "columns": "interdyn.game",
+    "every": "interdyn.tracking",
+    "log_spaced": "interdyn.tracking",
     "mean_baseline": "interdyn.game",
     "measure": "interdyn.measurement",
     "part_means": "interdyn.game",

@@ -1,6 +1,8 @@
 """One look: the interactions of every group of the probe, for the network as it is now."""
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -9,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from interdyn.errors import ModelError
+from interdyn.errors import InputError
 from interdyn.game import Players, value_table
 from interdyn.measurement import as_record
 from interdyn.sparsify import split
 from interdyn.store import Measurement
 from interdyn.tracking._probe import Probe
+from interdyn.tracking._ranks import world_size
 
 _TRIAL_PLAYERS = 8  # a price is found by a trial of one sample with at most so many
 
@@ -42,11 +45,10 @@ class Looking:
     def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
         """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
         network = bare(model)
-        check_whole(network)
         players = self.players
         if players is not None and n_players is not None and n_players != players.n:
             players = players.choose(n_players, seed=players.seed, others=players.others)
-        with torch.autocast(_device(network).type, enabled=False):
+        with torch.autocast(_device(network).type, enabled=False), _uncompiled():
             table = value_table(
                 network,
                 probe.inputs if len(probe.inputs) > 1 else probe.inputs[0],
@@ -64,6 +66,14 @@ class Looking:
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
         return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds)
+
+    def most_players(self, probe: Probe) -> int:
+        """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
+        if self.players is None:
+            return int(np.asarray(self.feature_mask).max()) + 1
+        if self.players.n is not None:
+            return self.players.n
+        return int(self.players.feature_mask(probe.inputs[0].shape[1:], [0]).max()) + 1
 
     def price(self, model: Any, probe: Probe, *, most_players: int) -> Callable[[int, int], float]:
         """Return the expected seconds of a look at ``(players, samples)``: a constant and a part for each masked input.
@@ -87,6 +97,11 @@ class Looking:
 def bare(model: Any) -> Any:
     """Return the network inside `torch.compile`, DataParallel and DistributedDataParallel: the same parameters.
 
+    Raises
+    ------
+    InputError
+        If several processes hold a part of the parameters each: to run it, all would have to.
+
     Examples
     --------
     >>> network = nn.Linear(2, 1)
@@ -99,30 +114,29 @@ def bare(model: Any) -> Any:
             model = model.module
         elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
             model = inner
+        elif world_size() > 1 and _is_sharded(model):
+            raise InputError(
+                "a network that is looked at must be whole in the process that looks; got one whose parameters are "
+                "spread over processes (FSDP, DeepSpeed ZeRO-3 or tensor parallel). Look at its checkpoints instead."
+            )
         else:
             return model
 
 
-def check_whole(model: Any) -> None:
-    """Refuse a network that is spread over processes: to look at it, all of them would have to take part.
-
-    Raises
-    ------
-    ModelError
-        If a parameter is sharded, as by FSDP or by ZeRO of stage 3.
-    """
-    for module in model.modules() if isinstance(model, nn.Module) else ():
-        sharded = [type(p).__name__ for p in module.parameters(recurse=False) if _is_part(p)]
-        if sharded or type(module).__name__ == "FullyShardedDataParallel":
-            raise ModelError(
-                "a look needs the whole network in one process; got one whose weights are spread over several "
-                f"({sharded[0] if sharded else type(module).__name__}). Save whole checkpoints and run "
-                "`interdyn watch` on them."
-            )
+def _is_sharded(model: Any) -> bool:
+    """Return whether running the network alone would wait for other processes for ever; by names, to import nothing."""
+    if not isinstance(model, nn.Module):
+        return False
+    wrapped = any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules())
+    return wrapped or any(type(p).__name__ == "DTensor" or hasattr(p, "ds_id") for p in model.parameters())
 
 
-def _is_part(parameter: Any) -> bool:
-    return type(parameter).__name__ == "DTensor" or hasattr(parameter, "ds_id")
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Run as written what `torch.compile` took hold of, in whatever way, so that looking compiles nothing anew."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _device(model: Any) -> torch.device:

@@ -2,19 +2,20 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 
 from interdyn import store
-from interdyn.dynamics import OnlineVerdict, Stage, online_verdict
+from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
 from interdyn.measurement import analyse_run, interactions
@@ -23,9 +24,13 @@ from interdyn.store import Checkpoint, Measurement
 from interdyn.tracking._look import Looking, bare
 from interdyn.tracking._plan import Plan, planned, share_of
 from interdyn.tracking._probe import checked_probes
+from interdyn.tracking._ranks import is_first
+from interdyn.tracking._scalars import Logger, scalars_of
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
+from interdyn.tracking._verdicts import verdict_after, verdict_seconds
 from interdyn.values import Trajectory
 
+_T = TypeVar("_T")
 _PENDING = 4  # networks kept aside until the speed of training is known
 _SETTLED = 0.5  # seconds of training after which its speed is
 
@@ -55,6 +60,8 @@ class Tracker:
         A number for each sample, which with the seed of ``players`` fixes the draw of its players.
     stop_when
         ``"over-fitting"``: `should_stop` becomes true once over-fitting is established.
+    loggers
+        Where each look is written besides ``out``: those of `interdyn.tracking.loggers`, or any with `log_metrics`.
     strict
         Raise what goes wrong while looking. By default it is kept in `problems` and warned of, and training goes on.
 
@@ -98,6 +105,7 @@ class Tracker:
         noise_bound: float = 0.02,
         sample_ids: Sequence[int] | None = None,
         stop_when: Literal["over-fitting"] | None = None,
+        loggers: Sequence[Logger] = (),
         strict: bool = False,
     ) -> None:
         self._probes = checked_probes(probe, sample_ids=sample_ids)
@@ -112,7 +120,9 @@ class Tracker:
         self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound)
         self._schedule = log_spaced() if schedule is None else schedule
         self._share, self.total_steps = share_of(budget), total_steps
-        self._stop_when, self._strict = stop_when, strict
+        self.stop_when, self._strict = stop_when, strict
+        self.loggers = list(loggers)
+        """Where each look is written, by `log_metrics`; one that fails is a problem, and looking goes on."""
         self.plan: Plan | None = None
         """What each look consists of, once it is known; None without a budget."""
         self.problems: list[str] = []
@@ -130,8 +140,9 @@ class Tracker:
         self.looking_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
         self._stack, self._run = ExitStack(), None
-        if out is not None and _here():
-            self._run = self._open(Path(out))
+        self._out = None if out is None else Path(out)
+        if self._out is not None and is_first():
+            self._run = self._open(self._out)
 
     # -- in the loop ---------------------------------------------------------------------------------
 
@@ -156,21 +167,29 @@ class Tracker:
         entered = perf_counter()
         if self._left is not None:
             self.training_seconds += entered - self._left
-        looked = False
+        self._left = None  # until this call ends, whose time is counted as a whole
+        losses = {"train_loss": train_loss, "test_loss": test_loss}
         try:
-            if _here() and step > self._last:
-                looked = self._observe(int(step), model, _known(train_loss=train_loss, test_loss=test_loss))
-        except Exception as error:
-            if self._strict:
-                raise
-            self._report(f"step {step}: {type(error).__name__}: {error}")
+            if not is_first() or step <= self._last:
+                return False
+            return self._guarded(f"step {step}", lambda: self._observe(int(step), model, losses), otherwise=False)
         finally:
             self._left = perf_counter()
             self.looking_seconds += self._left - entered
-        return looked
 
-    def _observe(self, step: int, model: Any, losses: dict[str, float]) -> bool:
+    def _guarded(self, where: str, act: Callable[[], _T], *, otherwise: _T) -> _T:
+        """Return what ``act`` returns; if it fails, report that, unless ``strict``, and return ``otherwise``."""
+        try:
+            return act()
+        except Exception as error:
+            if self._strict:
+                raise
+            self._report(f"{where}: {type(error).__name__}: {error}")
+            return otherwise
+
+    def _observe(self, step: int, model: Any, given: dict[str, Any]) -> bool:
         is_due = due(self._schedule, self._last, step) and not self._blind
+        losses = {k: float(v) for k, v in given.items() if v is not None} if is_due else {}  # waits for the device
         self._first = self._first or (step, perf_counter())
         self._last = step
         if self._share is not None and self.plan is None and not self._blind:
@@ -193,10 +212,12 @@ class Tracker:
             )
         per_step = self.training_seconds / (step - self._first[0])
         players = self._looking.players
-        most = _most_players(self._looking, self._probes[0])
+        most = self._looking.most_players(self._probes[0])
         price = self._looking.price(model, self._probes[0], most_players=most)
+        # a verdict at every look is part of its price
+        judging = verdict_seconds(len(self._probes[0]), most) if self.loggers or self.stop_when else 0.0
         plan = planned(
-            lambda n, k: price(n, k) * len(self._probes),
+            lambda n, k: price(n, k) * len(self._probes) + judging,
             self._schedule,
             share=self._share,
             training_seconds=per_step * self.total_steps,
@@ -236,8 +257,13 @@ class Tracker:
             return
         self._strength[step] = _strength(measured[0])
         self._losses[step] = losses
-        if self._run is not None:
-            self._write(self._run, measured, losses)
+        if self._out is not None:
+            self._guarded(f"step {step}, run", lambda: self._write(measured, losses), otherwise=None)
+        for logger in self.loggers:
+            self._guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
+
+    def _log(self, logger: Logger, step: int) -> None:
+        logger.log_metrics(scalars_of(self._strength[step], self._verdict(self.steps.index(step) + 1)), step)
 
     # -- what came out -------------------------------------------------------------------------------
 
@@ -267,22 +293,17 @@ class Tracker:
         last = self.steps[looks - 1]
         if last not in self._verdicts:
             begun = perf_counter()
-            whole = self.trajectory
-            losses = [None if x is None else x[:looks] for x in (whole.train_loss, whole.test_loss)]
-            seen = Trajectory(whole.steps[:looks], whole.strength[:looks], losses[0], losses[1], whole.unit)
-            # only whether the look before saw a rise matters, so two tests are enough
-            before = online_verdict(_cut(seen, looks - 1)) if looks > 1 else None
-            self._verdicts[last] = online_verdict(seen, before=before)
+            self._verdicts[last] = verdict_after(self.trajectory, looks)
             spent = perf_counter() - begun
-            self.looking_seconds += spent
-            if self._left is not None:  # it is no time of training
+            if self._left is not None:  # it is no time of training; within `observe` it is counted there
                 self._left += spent
+                self.looking_seconds += spent
         return self._verdicts[last]
 
     @property
     def should_stop(self) -> bool:
         """Whether ``stop_when`` has come about."""
-        verdict = self.verdict if self._stop_when else None
+        verdict = self._guarded("verdict", lambda: self.verdict, otherwise=None) if self.stop_when else None
         return verdict is not None and verdict.stage is Stage.OVER_FITTING
 
     @property
@@ -332,28 +353,32 @@ class Tracker:
             "samples": [list(probe.sample_ids) for probe in self._probes],
         }
 
-    def _write(self, run: store.Run, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
+    def _write(self, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
+        assert self._out is not None
+        self._run = run = self._run or self._open(self._out)  # a training before this one may have closed it
         for measurement in measured:
             store.write_measurement(run, measurement)
         seconds = {"training": self.training_seconds, "evaluation": 0.0}
         store.write_checkpoint(run, Checkpoint(measured[0].step, {}, losses=losses, seconds=seconds))
 
     def close(self) -> None:
-        """Analyse what was seen and write the summary; more looks may follow in another process."""
+        """Analyse what was seen and write the summary; more looks may follow, in another process too."""
         with self._stack:
             if self._run is not None and self._strength:
-                run = store.open_run(self._run.path)
-                result = analyse_run(run)
-                identity = {
-                    "schema": store.SCHEMA,
-                    "recipe": run.recipe_name,
-                    "config_hash": run.config_hash,
-                    "version": version("interdyn"),
-                }
-                store.write_results(
-                    run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity}
-                )
+                self._guarded("closing", self._summarise, otherwise=None)
         self._run = None
+
+    def _summarise(self) -> None:
+        assert self._run is not None
+        run = store.open_run(self._run.path)
+        result = analyse_run(run)
+        identity = {
+            "schema": store.SCHEMA,
+            "recipe": run.recipe_name,
+            "config_hash": run.config_hash,
+            "version": version("interdyn"),
+        }
+        store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
 
     def __enter__(self) -> "Tracker":
         return self
@@ -365,34 +390,9 @@ class Tracker:
 
     def _report(self, problem: str) -> None:
         if not self.problems:
-            warnings.warn(f"the tracker could not look; training goes on. {problem}", InterdynWarning, stacklevel=4)
+            warnings.warn(f"the tracker met a problem; training goes on. {problem}", InterdynWarning, stacklevel=4)
         self.problems.append(problem)
 
 
 def _strength(measurement: Measurement) -> np.ndarray:
     return order_spectrum(interactions(measurement)).strength
-
-
-def _cut(trajectory: Trajectory, looks: int) -> Trajectory:
-    losses = [None if x is None else x[:looks] for x in (trajectory.train_loss, trajectory.test_loss)]
-    return Trajectory(trajectory.steps[:looks], trajectory.strength[:looks], losses[0], losses[1], trajectory.unit)
-
-
-def _known(**losses: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in losses.items() if value is not None}
-
-
-def _most_players(looking: Looking, probe: Any) -> int:
-    """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
-    if looking.players is None:
-        return int(np.asarray(looking.feature_mask).max()) + 1
-    if looking.players.n is not None:
-        return looking.players.n
-    shape = probe.inputs[0].shape[1:]
-    return int(looking.players.feature_mask(shape, [0]).max()) + 1
-
-
-def _here() -> bool:
-    """Return whether this process looks: rank 0 of a distributed training, or the only one."""
-    distributed = torch.distributed
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

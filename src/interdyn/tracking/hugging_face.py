@@ -1,0 +1,90 @@
+"""A tracker as a callback of the Hugging Face ``Trainer``."""
+
+from typing import Any
+
+from interdyn.errors import missing_extra
+from interdyn.tracking._tracker import Tracker
+from interdyn.tracking._watch import Watch
+
+try:
+    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+except ModuleNotFoundError as error:
+    raise missing_extra("transformers", "hf", "the callback for the Hugging Face Trainer") from error
+
+__all__ = ["TrackerCallback"]
+
+
+class TrackerCallback(TrainerCallback):
+    """Looks at the model before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
+
+    What is seen is kept in ``state.log_history`` under the names of `interdyn.tracking.loggers`. A callback alone does
+    not reach what ``report_to`` names; with the trainer it does: ``trainer.add_callback(TrackerCallback(tracker,
+    trainer))``. The tracker's ``stop_when`` sets ``control.should_training_stop``. With several processes rank 0 looks,
+    and all of them stop together. The training loss is the one that is logged, the test loss that of an evaluation.
+
+    Parameters
+    ----------
+    tracker
+        The tracker; it is closed when the training ends.
+    trainer
+        The trainer, so that `Trainer.log` is used.
+    test_loss
+        Name of the loss among the metrics of an evaluation; another where ``eval_dataset`` holds several.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from interdyn import columns
+    >>> callback = TrackerCallback(Tracker((torch.randn(8, 4), torch.arange(8) % 2), players=columns()))
+    >>> callback.tracker.steps
+    ()
+    """
+
+    def __init__(self, tracker: Tracker, trainer: Trainer | None = None, *, test_loss: str = "eval_loss") -> None:
+        self.tracker, self.trainer, self.test_loss = tracker, trainer, test_loss
+        self._watch = Watch(tracker, logger=self)
+        self._state: TrainerState | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Look at the model as it is before training, or where an earlier training left it."""
+        del args, control, kwargs
+        self._state = state
+        self._watch.begin(state.global_step, model)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Look if it is time to, and say whether to stop."""
+        del args, kwargs
+        self._watch.look(state.global_step, model)
+        control.should_training_stop = self._watch.should_stop or control.should_training_stop
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
+    ) -> None:
+        """Remember the losses of training and of an evaluation for the next look."""
+        del args, state, control, kwargs
+        self._watch.note(train_loss=logs.get("loss"), test_loss=logs.get(self.test_loss))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the summary of the run."""
+        del args, state, control, kwargs
+        self._watch.end()
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Keep the numbers of a look where the trainer keeps its own."""
+        assert self._state is not None
+        if self.trainer is None:
+            self._state.log_history.append({**metrics, "step": step})
+            return
+        now, control = self._state.global_step, self.trainer.control
+        due = control.should_log  # which `log` would reset, and with it the trainer's own line
+        self._state.global_step = step
+        try:
+            self.trainer.log(dict(metrics))
+        finally:
+            self._state.global_step, control.should_log = now, due

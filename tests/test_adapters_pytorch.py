@@ -1,0 +1,246 @@
+"""A tracker in loops of one's own: it counts optimiser steps and leaves every kind of training as it was."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from adapters_world import Turning, data, handed_on, network, same, tracker, turning_tracker
+from interdyn.errors import InputError, InterdynWarning
+from interdyn.tracking.loggers import CSVLogger
+from interdyn.tracking.pytorch import watching
+
+
+def plain(net, optimiser, x, y):
+    for _ in range(20):
+        rows = torch.randperm(len(x))[:16]
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+        optimiser.step()
+    return net.state_dict()
+
+
+def accumulating_under_autocast(net, optimiser, x, y):
+    for batch in range(60):
+        rows = torch.randperm(len(x))[:16]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = nn.functional.cross_entropy(net(x[rows]), y[rows])
+        loss.backward()
+        if batch % 3 == 2:
+            optimiser.step()
+            optimiser.zero_grad()
+    return net.state_dict()
+
+
+def with_an_average(net, optimiser, x, y):
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    optimiser.register_step_post_hook(lambda *_: average.update_parameters(net))
+    plain(net, optimiser, x, y)
+    return average.state_dict()
+
+
+def compiled(net, optimiser, x, y):
+    plain(torch.compile(net, backend="eager"), optimiser, x, y)
+    return net.state_dict()
+
+
+def compiled_in_place(net, optimiser, x, y):
+    net.compile(backend="eager")
+    return plain(net, optimiser, x, y)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [plain, accumulating_under_autocast, with_an_average, compiled, compiled_in_place],
+    ids=lambda f: f.__name__,
+)
+def test_a_watched_training_ends_with_the_same_bits(training):
+    def run(watch):
+        torch.compiler.reset()
+        torch.manual_seed(1)
+        net = network()
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        if watch is None:
+            return training(net, optimiser, *data())
+        with watching(watch, net, optimiser):
+            return training(net, optimiser, *data())
+
+    watch = tracker()
+    same(run(watch), run(None))
+    assert watch.steps == (0, 4, 8, 12, 16, 20)
+
+
+def test_the_average_may_be_watched_too():
+    def run(watch):
+        torch.manual_seed(1)
+        net = network()
+        average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+        optimiser.register_step_post_hook(lambda *_: average.update_parameters(net))
+        if watch is not None:
+            with watching(watch, average, optimiser):
+                plain(net, optimiser, *data())
+        else:
+            plain(net, optimiser, *data())
+        return average.state_dict()
+
+    same(run(tracker()), run(None))
+
+
+def test_looking_compiles_nothing():
+    compilations = []
+
+    def counting(graph, _inputs):
+        compilations.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    x, _ = data()
+    net = network()
+    model = torch.compile(net, backend=counting)
+    model(x)
+    net.compile(backend=counting)
+    net(x)
+    before = len(compilations)
+    tracker().observe(0, net)
+    assert len(compilations) == before > 0
+
+
+def test_losses_are_means_since_the_look_before_and_stay_tensors_until_then():
+    watch = tracker()
+    net = network()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.0)
+    with watching(watch, net, optimiser) as watched:
+        for step in range(1, 9):
+            watched.note(train_loss=torch.tensor(float(step), requires_grad=True))
+            if step == 6:
+                watched.note(test_loss=0.5)
+            optimiser.step()
+    assert watch.trajectory.train_loss[1:].tolist() == [2.5, 6.5]
+    assert watch.trajectory.test_loss[2] == 0.5
+
+
+def test_a_continued_training_goes_on_counting_and_the_hook_goes_with_the_block(tmp_path):
+    net = network()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.01)
+    watch = tracker(out=tmp_path / "run")
+    with watching(watch, net, optimiser, steps_done=6):
+        plain(net, optimiser, *data())
+    plain(net, optimiser, *data())
+    assert watch.steps == (6, 8, 12, 16, 20, 24)
+    with watching(watch, net, optimiser, steps_done=27):  # the same tracker, closed and opened again
+        plain(net, optimiser, *data())
+    assert watch.steps == (6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44)
+    again = tracker(out=tmp_path / "run")
+    assert again.steps[-1] == 44
+    again.close()
+
+
+def test_it_stops_when_over_fitting_begins():
+    net, watch = Turning(), turning_tracker()
+    optimiser = torch.optim.SGD(net.parameters(), lr=1.0)
+    with watching(watch, net, optimiser) as watched:
+        for _ in range(60):
+            optimiser.zero_grad()
+            (-net(torch.ones(2, 4))[:, 1].mean()).backward()
+            optimiser.step()
+            if watched.should_stop:
+                break
+    assert watched.step == watch.steps[-1] == int(net.age) == 18
+    assert str(watch.verdict.stage) == "over-fitting has begun"
+    assert watch.best_step == 8
+    assert not turning_tracker(stop_when=None).should_stop
+
+
+def test_an_optimiser_without_hooks_is_refused():
+    with pytest.raises(InputError, match="got Module"), watching(tracker(), network(), nn.Module()):
+        pass
+
+
+def test_a_table_of_the_looks(tmp_path):
+    net, path = network(), tmp_path / "deep" / "looks.csv"
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+    watch = tracker(loggers=[CSVLogger(path)])
+    with watching(watch, net, optimiser):
+        plain(net, optimiser, *data())
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {int(row.pop("step")): {k: float(v) for k, v in row.items()} for row in rows} == handed_on(watch)
+    orders = [f"interactions/order_{k:02d}/strength" for k in range(1, 7)]
+    assert list(rows[0]) == [*orders, "interactions/mean_order", "interactions/phase"]
+    with pytest.raises(InputError, match="got none for interactions/other"):
+        CSVLogger(path).log_metrics({"interactions/other": 1.0}, 3)
+
+
+def test_a_logger_that_fails_is_a_problem_of_its_own():
+    class Fails:
+        def log_metrics(self, *_):
+            raise OSError("no network")
+
+    kept = []
+
+    class Keeps:
+        def log_metrics(self, _, step):
+            kept.append(step)
+
+    def run(watch):
+        torch.manual_seed(1)
+        net = network()
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+        with watching(watch, net, optimiser):
+            return plain(net, optimiser, *data())
+
+    watch = tracker(loggers=[Fails(), Keeps()], strict=False)
+    with pytest.warns(InterdynWarning, match="training goes on. step 0, Fails: OSError: no network"):
+        run(watch)
+    assert watch.steps == tuple(kept) == (0, 4, 8, 12, 16, 20)
+    assert len(watch.problems) == 6
+    with pytest.raises(OSError, match="no network"):
+        run(tracker(loggers=[Fails()]))
+
+
+def test_time_for_loggers_is_counted_once(monkeypatch):
+    now = [0.0]
+    for module in ("_tracker", "_look"):
+        monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: now[0])
+    monkeypatch.setattr(
+        "interdyn.tracking._tracker.verdict_after", lambda *given: now.__setitem__(0, now[0] + 1.0) or verdict(*given)
+    )
+    from interdyn.tracking._verdicts import verdict_after as verdict
+
+    class Slow:
+        def log_metrics(self, *_):
+            now[0] += 2.0
+
+    watch = tracker(loggers=[Slow()])
+    for step in range(9):
+        watch.observe(step, network())
+        now[0] += 10.0
+    assert watch.steps == (0, 4, 8)
+    assert watch.looking_seconds == 9.0
+    _ = watch.verdict  # known since the look
+    assert watch.looking_seconds == 9.0
+    assert watch.training_seconds == 80.0
+
+
+def test_what_is_not_installed_is_named_with_the_line_to_type_and_nothing_is_loaded_unasked():
+    code = """
+import sys
+from importlib import import_module
+import interdyn.tracking, interdyn.tracking.loggers, interdyn.tracking.pytorch
+packages = {"accelerate": "accelerate", "hugging_face": "transformers", "keras": "keras", "lightning": "lightning"}
+print(sorted(set(packages.values()) & set(sys.modules)))
+for module, package in packages.items():
+    sys.modules[package] = None
+    try:
+        import_module(f"interdyn.tracking.{module}")
+    except interdyn.errors.MissingExtraError as error:
+        print(str(error).split("Install it: ")[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    extras = ["accelerate", "hf", "keras", "lightning"]
+    assert done.stdout.splitlines() == ["[]", *(f"pip install 'interdyn[{extra}]'" for extra in extras)]
