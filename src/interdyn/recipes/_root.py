@@ -6,8 +6,10 @@ from pathlib import Path
 from interdyn.errors import DataError
 
 
-def find_data(name: str, *files: str, source: str) -> tuple[Path, ...]:
+def find_data(name: str, *files: str, source: str, published: str | None = None) -> tuple[Path, ...]:
     """Return the paths of a data set's files under the folder named by ``INTERDYN_DATA``.
+
+    ``published`` is the data by format that read the set as its source gives it.
 
     Raises
     ------
@@ -18,6 +20,8 @@ def find_data(name: str, *files: str, source: str) -> tuple[Path, ...]:
     expected = (
         f"{', '.join(files)} under the folder named by INTERDYN_DATA (or --data-root). Get the set from {source}."
     )
+    if published is not None:
+        expected += f" What is there loads as it is by --set data.name={published} --set data.options.path=PATH"
     if not root:
         raise DataError(f"the data `{name}` are in no package; got no INTERDYN_DATA. Needed: {expected}")
     paths = tuple(Path(root) / file for file in files)

@@ -64,7 +64,7 @@ def heloc(*, seed: int) -> Dataset:  # noqa: ARG001
 
 
 def _table(name: str, target: str, source: str, *, n_classes: int | None) -> Dataset:
-    (path,) = find_data(name, f"tabular/{name}.csv.gz", source=source)
+    (path,) = find_data(name, f"tabular/{name}.csv.gz", source=source, published="table")
     data = coded_table(path, target=target, regression=n_classes is None)
     if data.n_classes != n_classes:
         raise DataError(

@@ -33,14 +33,14 @@ def shapenet10(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
         If there are not that many points.
     """
     file = "pointclouds/shapenet10_mini.npz"
-    (path,) = find_data("shapenet10", file, source="https://shapenet.org")
+    (path,) = find_data("shapenet10", file, source="https://shapenet.org", published="point-clouds")
     with np.load(path) as arrays:
         points, targets, test = arrays["points"], arrays["y"].astype(np.int64), arrays["split"] == "test"
     return Dataset(_thinned(points, n_points, "shapenet10"), targets, 10, test=test)
 
 
 def _modelnet(name: str, file: str, n_classes: int, n_points: int) -> Dataset:
-    (path,) = find_data(name, file, source="https://modelnet.cs.princeton.edu")
+    (path,) = find_data(name, file, source="https://modelnet.cs.princeton.edu", published="point-clouds")
     with np.load(path) as arrays:
         points = np.concatenate([arrays["x_train"], arrays["x_test"]])
         targets = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)

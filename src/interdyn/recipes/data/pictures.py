@@ -59,7 +59,7 @@ def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same pictures for every
     DataError
         If the file is missing.
     """
-    (path,) = find_data("mnist", "mnist/mnist.npz", source="http://yann.lecun.com/exdb/mnist")
+    (path,) = find_data("mnist", "mnist/mnist.npz", source="http://yann.lecun.com/exdb/mnist", published="idx")
     return _pictures(path, 10)
 
 
@@ -83,7 +83,7 @@ def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
         raise RecipeError(f"`data.options.labels` must be one of {', '.join(_PEOPLE)}; got {labels!r}.")
     files = ("cifar10/cifar10_10k2k.npz", "cifar10/cifar10n_labels_all50k.npz")
     source = "https://www.cs.toronto.edu/~kriz/cifar.html and http://noisylabels.com"
-    pictures, people = find_data("cifar10", *files, source=source)
+    pictures, people = find_data("cifar10", *files, source=source, published="cifar-batches")
     key = _PEOPLE[labels]
     if key is None:
         return _pictures(pictures, 10)
@@ -109,7 +109,8 @@ def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: 
         If ``size`` does not divide 64.
     """
     file = "tiny_imagenet10/tiny_imagenet10.npz"
-    (path,) = find_data("tiny-imagenet10", file, source="http://cs231n.stanford.edu/tiny-imagenet-200.zip")
+    source = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+    (path,) = find_data("tiny-imagenet10", file, source=source, published="image-folder")
     return _smaller(_pictures(path, 10), size, "tiny-imagenet10")
 
 
@@ -127,5 +128,6 @@ def cub12(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     RecipeError
         If ``size`` does not divide 96.
     """
-    (path,) = find_data("cub12", "cub12/cub12_96px.npz", source="https://www.vision.caltech.edu/datasets/cub_200_2011")
+    source = "https://www.vision.caltech.edu/datasets/cub_200_2011"
+    (path,) = find_data("cub12", "cub12/cub12_96px.npz", source=source, published="image-folder")
     return _smaller(_pictures(path, 12), size, "cub12")

@@ -17,17 +17,19 @@ from interdyn.recipes.data._classes import numbered
 
 _BERT = "https://github.com/google-research/bert"
 _PARTS = ("sentences", "phrases")
+_SEEN = ("dev", "test")
 
 
 @dataset("sst2")
-def sst2(*, seed: int, part: str = "sentences", max_length: int = 32) -> Dataset:  # noqa: ARG001
+def sst2(*, seed: int, part: str = "sentences", test: str = "dev", max_length: int = 32) -> Dataset:  # noqa: ARG001
     """Return SST-2 as tokens of BERT's vocabulary, shape ``(samples, max_length)``, 0 being padding; two classes.
 
-    ``part`` is ``"sentences"`` (6,920 for training) or ``"phrases"`` (67,349, as in GLUE); the 572 sentences of the
-    development part are the test part. ``parts`` are the meaningful words; a sentence without any is not measured.
+    ``part`` is ``"sentences"`` (6,920 for training) or ``"phrases"`` (67,349, as in GLUE); the test part is ``"dev"``
+    (572 sentences) or ``"test"`` (1,821). ``parts`` are the meaningful words; a sentence without any is not measured.
 
-    Files ``sst2/train_sentences.tsv.gz`` or ``sst2/train_phrases.tsv.gz``, ``sst2/dev.tsv.gz`` (columns ``sentence``
-    and ``label``) and ``bert_vocab/vocab.txt``. Source: Socher et al. (2013); Wang et al. (2019); Devlin et al. (2019).
+    Files ``sst2/train_sentences.tsv.gz`` or ``sst2/train_phrases.tsv.gz``, ``sst2/dev.tsv.gz`` or ``sst2/test.tsv.gz``
+    (columns ``sentence`` and ``label``) and ``bert_vocab/vocab.txt``. Source: Socher et al. (2013); Wang et al. (2019);
+    Devlin et al. (2019).
 
     Raises
     ------
@@ -38,15 +40,15 @@ def sst2(*, seed: int, part: str = "sentences", max_length: int = 32) -> Dataset
     MissingExtraError
         If transformers is not installed.
     """
-    if part not in _PARTS or max_length < 4:
+    if part not in _PARTS or test not in _SEEN or max_length < 4:
         raise RecipeError(
-            f"the data `sst2` need `part` one of {', '.join(_PARTS)} and `max_length` 4 or more; got {part!r} and "
-            f"{max_length}. Correct `data.options`."
+            f"the data `sst2` need `part` one of {', '.join(_PARTS)}, `test` one of {', '.join(_SEEN)}, `max_length` 4 "
+            f"or more; got {part!r}, {test!r} and {max_length}. Correct `data.options`."
         )
     train, dev, vocabulary = find_data(
         "sst2",
         f"sst2/train_{part}.tsv.gz",
-        "sst2/dev.tsv.gz",
+        f"sst2/{test}.tsv.gz",
         "bert_vocab/vocab.txt",
         source=f"https://gluebenchmark.com and {_BERT}",
     )
