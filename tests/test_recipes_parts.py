@@ -100,6 +100,50 @@ def test_the_papers_protocol_sets_what_the_paper_states(tmp_path):
         load_recipe("wine-mlp", overrides=["protocol=paper"])
 
 
+PAIRS = {  # of network and data in the paper: kind of players, layer
+    **dict.fromkeys(("vgg11-mnist", "vgg11-cifar10", "vgg16-cifar10"), ("patches", "features.relu2")),
+    **dict.fromkeys(("vgg16-cub", "vgg16-tiny-imagenet"), ("patches", "features.relu2")),
+    **dict.fromkeys(("alexnet-cub", "alexnet-tiny-imagenet"), ("patches", "features.relu1")),
+    **dict.fromkeys(("bert-tiny-sst2", "bert-medium-sst2"), ("parts", None)),
+    **dict.fromkeys(("dgcnn-shapenet", "dgcnn-modelnet"), ("clusters", None)),
+}
+
+
+WRONG = [  # the protocol sets all of it right
+    *("players.n=7", 'players.others="mask"', 'measure.output="logit"', "measure.noise_bound=0.05"),
+    *("measure.test_samples=3", "measure.mislabelled_samples=2"),
+    *("analysis.salience=0.05", 'analysis.salience_rule="max"'),
+]
+WRONG_OF_KIND = {
+    "patches": ['measure.layer="x"', "players.rows=4", "measure.baseline=1.0"],
+    "parts": ['players.fewer="measure"', "measure.baseline=100"],
+    "clusters": ["players.count=12", "measure.baseline=0.0"],
+}
+
+
+@pytest.mark.parametrize("protocol", ["own", "paper"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_papers_pairs_are_masked_as_in_the_paper_and_its_protocol_makes_any_recipe_so(name, protocol, tmp_path):
+    kind, layer = PAIRS[name]
+    recipe = load_recipe(name)
+    if protocol == "paper":
+        path = tmp_path / "mine.toml"
+        path.write_text(tomli_w.dumps(load_recipe(name, overrides=[*WRONG, *WRONG_OF_KIND[kind]]).plain()))
+        recipe = load_recipe(path, overrides=["protocol=paper"])
+        assert (recipe.measure.test_samples, recipe.measure.mislabelled_samples) == (50, 0)
+        assert load_recipe(path, overrides=["protocol=paper", "measure.test_samples=20"]).measure.test_samples == 20
+    players, measured, analysis = recipe.players, recipe.measure, recipe.analysis
+    assert (players.kind, players.others, players.fewer) == (kind, "keep", None)
+    assert players.n == (8 if (name, protocol) == ("bert-medium-sst2", "own") else 10)  # sized for two cores
+    assert (measured.layer, measured.output, measured.noise_bound) == (layer, "log-odds", 0.02)
+    assert measured.baseline == {"patches": 0.0, "parts": "mask", "clusters": "part-mean"}[kind]
+    assert (analysis.salience, analysis.salience_rule) == (0.03, "mean-effect")
+    if kind == "patches":
+        assert (players.rows, players.cols, players.central) == (8, 8, [6, 6])
+    if kind == "clusters":
+        assert players.count == 30
+
+
 # -- data ------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,8 @@ def load_recipe(
     given = [_parsed(override) for override in overrides]
     for path, value, told in given:
         _put(tree, path, value, told=told)
-    if tree.get("protocol") == "paper" and not of_a_run:
+    asked_for = not of_a_run or any(path == ["protocol"] for path, _, _ in given)
+    if tree.get("protocol") == "paper" and asked_for:
         _rescale(tree, paper_options(tree))
         for path, value, told in given:  # what is asked for on the command line has the last word
             _put(tree, path, value, told=told)

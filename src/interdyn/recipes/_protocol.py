@@ -8,10 +8,17 @@ from interdyn.errors import RecipeError
 _ALWAYS = {
     "players.n": 10,
     "players.others": "keep",
+    "players.fewer": None,
+    "measure.test_samples": 50,
     "measure.mislabelled_samples": 0,
     "measure.output": "log-odds",
     "measure.noise_bound": 0.02,
     "analysis.salience": 0.03,
+    "analysis.salience_rule": "mean-effect",
+}
+_LAYER = {
+    **dict.fromkeys(("vgg-small", "vgg11", "vgg13", "vgg16"), "features.relu2"),
+    "alexnet": "features.relu1",
 }
 _BY_KIND: Mapping[str, Mapping[str, Any]] = {
     "patches": {"players.rows": 8, "players.cols": 8, "players.central": [6, 6], "measure.baseline": 0.0},
@@ -23,15 +30,17 @@ _BY_KIND: Mapping[str, Mapping[str, Any]] = {
 def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dotted keys that the paper's protocol sets in a recipe.
 
-    Ten players of each test sample; the bound of the residual 0.02 of ``|v(N) - v({})|``; salience 0.03 of its mean.
-    Of pictures 8x8 cells of a feature map, of which the central 6x6 can be players, masked to 0; of sentences the
-    words, masked by [MASK]; of point clouds 30 clusters, moved to their centres. The theory's threshold is the
-    sample's own, and orders up to one are merged, in every protocol.
+    Ten players of each of 50 test samples; the bound of the residual 0.02 of ``|v(N) - v({})|``; salience 0.03 of its
+    mean. Of pictures 8x8 cells of the feature map after the second ReLU of a VGG, the first of an AlexNet, the named
+    layer of another network; the central 6x6 can be players, masked to 0. Of sentences the words, masked by [MASK]; of
+    point clouds 30 clusters, moved to their centres. The theory's threshold is the sample's own, and orders up to one
+    are merged, in every protocol.
 
     Raises
     ------
     RecipeError
-        If the paper has no protocol for such players, or pictures are to be masked without naming a layer.
+        If the paper has no protocol for such players, or pictures are to be masked for a network that the paper does
+        not have without naming a layer.
 
     Notes
     -----
@@ -48,9 +57,13 @@ def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
             f'`protocol = "paper"` needs players that the paper has: {", ".join(_BY_KIND)}; got {kind!r}. '
             "Leave the protocol out."
         )
-    if kind == "patches" and not tree.get("measure", {}).get("layer"):
+    options = {**_ALWAYS, **_BY_KIND[kind]}
+    if kind != "patches":
+        return options
+    network, named = tree.get("model", {}).get("name"), tree.get("measure", {}).get("layer")
+    if network not in _LAYER and not named:
         raise RecipeError(
-            '`protocol = "paper"` masks a feature map of pictures and needs its layer; got none. Name it: '
-            "--set measure.layer=features.relu2"
+            f'`protocol = "paper"` masks a feature map of pictures and needs its layer for the network {network!r}; '
+            "got none. Name it, for example: --set measure.layer=features.relu2"
         )
-    return {**_ALWAYS, **_BY_KIND[kind]}
+    return {**options, "measure.layer": _LAYER.get(network, named)}
