@@ -9,6 +9,7 @@ Run: ./run results [RUN ...]
 
 import argparse
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ HEAD = """# Results
 
 Every line is a recipe of the library, run as its file says (`interdyn run NAME`; data by `INTERDYN_DATA`). The command
 `./run results RUN ...` keeps a finished run here and writes this page. Numbers, figures and the resolved recipe of each
-run are in the folder of its name.
+run are in the folder of its name; a name that ends in `-paper` is the published size.
 
 - **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
@@ -96,12 +97,14 @@ def keep(folder: Path) -> None:
     run = store.open_run(folder)
     summary, view, alone = store.read_summary(run), plot.load_run(folder), and_only(run)
     recipe = (folder / "recipe.toml").read_text()
-    out = RESULTS / run.recipe_name
+    scale = tomllib.loads(recipe).get("scale", "")
+    out = RESULTS / "-".join([run.recipe_name, *([scale] if scale else [])])
     out.mkdir(parents=True, exist_ok=True)
     own = np.array(store.read_analysis(run)["groups"]["test"]["per_sample_mean_order"], dtype=float)
     lowest = int(np.nanargmin(np.array(summary["mean_order"], dtype=float)))
     boundary = summary["phases"]["boundary_step"]
     turn = lowest if boundary is None else int(np.abs(np.log1p(run.steps) - np.log1p(boundary)).argmin())
+    summary["scale"] = scale
     summary["share_of_samples"] = share_of_samples(own, turn)
     keys = ("mean_order", "phases", "theory_summary")
     environment = json.loads((folder / "env.json").read_text())
@@ -109,7 +112,8 @@ def keep(folder: Path) -> None:
     summary["environment"] = {key: environment[key] for key in ("machine", "threads", "device", "packages")}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     (out / "recipe.toml").write_text(recipe)
-    single = plot.run_view(alone["summary"] | {"recipe": f"{run.recipe_name}, AND only"}, alone["analysis"])
+    named = {"recipe": f"{run.recipe_name}, AND only", "version": summary["version"]}
+    single = plot.run_view(alone["summary"] | named, alone["analysis"])
     draw(out / "orders.png", 3.2, lambda ax: plot.plot_order_distribution(view, ax=ax))
     draw(
         out / "phases.png",
@@ -126,10 +130,15 @@ def keep(folder: Path) -> None:
     draw(
         out / "and_only.png",
         6.0,
-        lambda ax: plot.plot_order_distribution(single, ax=ax),
-        lambda ax: plot.plot_mean_order(single, ax=ax),
+        lambda ax: _entitled(plot.plot_order_distribution(single, ax=ax), "AND only: ", pad=18),
+        lambda ax: _entitled(plot.plot_mean_order(single, ax=ax), "AND only: ", pad=6),
     )
     print(f"kept {out.relative_to(RESULTS.parents[1])}")
+
+
+def _entitled(ax: Axes, before: str, *, pad: float) -> None:
+    """Put words before the title of a panel."""
+    ax.set_title(before + ax.get_title(loc="left"), loc="left", fontsize=10, pad=pad)
 
 
 def row(name: str, s: dict) -> list[str]:
@@ -147,8 +156,14 @@ def row(name: str, s: dict) -> list[str]:
         number(theory["mean_tv_null_tilt"], 3),
         number(theory["noise_rank_correlation"], 2),
         "{n_samples}: {falls:.0%}, {rises:.0%}, {both:.0%}".format(n_samples=s["n_samples"], **s["share_of_samples"]),
-        f"{s['forward_passes']:,}; {', '.join(minutes)} min on {s['environment']['threads']} threads",
+        f"{s['forward_passes']:,}; {', '.join(minutes)} min on {_cores(s['environment'])}",
     ]
+
+
+def _cores(environment: dict) -> str:
+    threads = environment["threads"]
+    where = "" if environment["device"] == "cpu" else f" and a {environment['device']}"
+    return f"{threads} thread{'' if threads == 1 else 's'}{where}"
 
 
 def sentence(s: dict) -> str:

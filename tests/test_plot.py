@@ -139,6 +139,28 @@ def test_theory_steps_are_of_phase_2_without_the_last(data):
     assert heads == ["step 260", "step 1,300", "step 4,300"]
 
 
+def test_without_a_second_phase_the_theory_is_drawn_and_nothing_is_claimed(data):
+    for entry in data["summary"]["theory"]:
+        entry["in_phase_2"] = False
+    ax = plot.plot_theory(data, ax=axes())
+    heads = [t.get_text() for t in ax.texts if t.get_text().startswith("step")]
+    last = data["summary"]["steps"][-1]
+    assert len(heads) == 3
+    assert f"step {last:,}" not in heads  # its network is the theory's input
+    assert "no second phase was found" in ax.get_title(loc="left")
+    assert "in phase 2" not in words(plot.plot_theory_distance(data, ax=axes())).replace("outside phase 2", "")
+
+
+def test_the_legend_of_the_distance_covers_no_curve(data):
+    for entry in data["summary"]["theory"]:
+        entry["tv_null_sigma0"] = 0.7  # a curve along the top
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    ax = plot.plot_theory_distance(data, ax=figure.subplots())
+    figure.draw_without_rendering()
+    top = max(float(np.nanmax(line.get_ydata())) for line in ax.lines if len(line.get_ydata()) > 2)
+    assert ax.get_legend().get_window_extent().y0 > ax.transData.transform((1, top))[1]
+
+
 @pytest.mark.parametrize("draw", FUNCTIONS)
 def test_missing_data_gives_a_panel_that_says_what_to_record(draw):
     ax = draw({"summary": {"steps": [0, 10], "recipe": "bare"}}, ax=axes())

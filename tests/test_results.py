@@ -14,8 +14,10 @@ KEPT = sorted(path.parent for path in RESULTS.glob("*/summary.json"))
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
 def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
-    recipe = load_recipe(folder.name)
-    now, then = recipe.plain(), tomllib.loads((folder / "recipe.toml").read_text())
+    then = tomllib.loads((folder / "recipe.toml").read_text())
+    recipe = load_recipe(then["name"], scale=then.get("scale") or None)
+    assert folder.name == "-".join(filter(None, (then["name"], then.get("scale"))))
+    now = recipe.plain()
     for tree in (now, then):
         tree.pop("expected", None)
         tree.pop("description")

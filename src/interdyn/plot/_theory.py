@@ -42,7 +42,8 @@ def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axe
     Parameters
     ----------
     data, steps, ax
-        As in `plot_order_distribution`; by default three steps of phase 2.
+        As in `plot_order_distribution`; by default three steps of phase 2, of the whole training without its last step
+        where there is none.
 
     Returns
     -------
@@ -73,9 +74,11 @@ def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axe
         return empty_panel(ax, view, title=title, needs=_NEEDS_FIT)
     assert view.theory.order_distribution is not None
     inside = phase_2(view)
-    chosen = choose_steps(view, 3, among=inside if inside.size else None)
+    chosen = choose_steps(view, 3, among=inside if inside.size else np.arange(max(len(view.steps) - 1, 1)))
     if steps is not None:
         chosen = indices_of(view, steps, 3)
+    elif not inside.size:
+        title += "; no second phase was found"
     x = block_positions(len(chosen), len(view.orders))
     bars_with_interval(ax, x, band, chosen, colour=REALITY, label="measured")
     for row, index in zip(x, chosen, strict=True):
@@ -147,12 +150,13 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
     spoken_about = np.full(len(view.steps), np.nan)
     inside = phase_2(view)
     spoken_about[inside] = theory.tv.value[inside]
-    ax.plot(view.steps, spoken_about, color=THEORY, marker="D", ms=4, lw=2.0, label="theory, in phase 2")
+    if inside.size:
+        ax.plot(view.steps, spoken_about, color=THEORY, marker="D", ms=4, lw=2.0, label="theory, in phase 2")
     if theory.bound is not None:
         ax.axhline(theory.bound, color=MUTED, lw=0.8, label=f"describes the step below {theory.bound:g}")
     mark_boundary(ax, view)
-    ax.set_ylim(bottom=0)
-    legend(ax)
+    ax.set_ylim(bottom=0, top=1.35 * ax.get_ylim()[1])  # room for the legend above the curves
+    legend(ax, ncols=3, loc="upper center")
     frame(ax, view, title=title, x=STEP_LABEL, y="total variation distance (0 to 1)")
     return ax
 
