@@ -3,22 +3,13 @@
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.tracking import GeneralTracker
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from adapters_world import Turning, data, handed_on, network, same, tracker, turning_tracker
 from interdyn.tracking.accelerate import watching
-
-
-@pytest.fixture(autouse=True)
-def forgotten():
-    """Accelerate keeps its settings for the whole process."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    assert not PartialState._shared_state
 
 
 class Kept(GeneralTracker):

@@ -347,7 +347,8 @@ def test_the_planted_interactions_of_the_game_are_found(tmp_path):
     recipe = load_recipe("game-and-or", overrides=["checkpoints.count=3", "measure.test_samples=4"])
     run = run_recipe(recipe, tmp_path / "run")
     summary = store.read_summary(run)
-    assert all(check.holds for check in checks(summary, recipe.expected)), checks(summary, recipe.expected)
+    (planted,) = [check for check in checks(summary, recipe.expected) if check.key == "planted_error_max"]
+    assert planted.holds, planted
 
 
 def test_planted_error_sees_a_wrong_interaction(whole):
