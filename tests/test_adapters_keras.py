@@ -71,7 +71,7 @@ def test_with_a_budget_copies_of_the_model_are_looked_at():
 
 def test_losses_and_logs_are_those_of_keras():
     watch = tracker()
-    _, history = fit(watch)
+    model, history = fit(watch)
     # the looks at 8 and 16 are at the last batch of an epoch; validation follows and is known to the next look
     assert watch.trajectory.train_loss[2] == pytest.approx(float(history["loss"][0]), rel=1e-5)
     assert watch.trajectory.test_loss[3] == pytest.approx(float(history["val_loss"][0]), rel=1e-5)
@@ -80,6 +80,11 @@ def test_losses_and_logs_are_those_of_keras():
     for name in ("interactions/mean_order", "interactions/phase"):
         assert history[name] == [expected[step][name] for step in (8, 16, 24)]
     assert watch.loggers == []
+    named = tracker()
+    callback = TrackerCallback(named, test_loss="val_other")
+    callback.on_epoch_end(0, {"val_loss": 1.0, "val_other": 2.0})
+    callback._watch.look(0, model)
+    assert named.trajectory.test_loss.tolist() == [2.0]
 
 
 @keras.saving.register_keras_serializable()

@@ -92,12 +92,16 @@ def test_with_a_budget_copies_of_the_module_are_looked_at(tmp_path):
 
 def test_losses_are_those_of_the_module(tmp_path):
     watch = tracker()
-    fitted, _ = fit(tmp_path, watch)
+    fitted, module = fit(tmp_path, watch)
     assert not torch.tensor(watch.trajectory.train_loss[1:]).isnan().any()
     known = torch.tensor(watch.trajectory.test_loss)
     assert known.isnan().tolist() == [True, True, True, False, True, False, True]  # validated after steps 8, 16, 24
     assert 0 < float(known[3]) < 2
-    assert fitted.callback_metrics["val_loss"] > 0
+    named = tracker()
+    callback = TrackerCallback(named, test_loss="train_loss")
+    callback.on_validation_end(fitted, module)
+    callback._watch.look(0, module)
+    assert named.trajectory.test_loss[0] == pytest.approx(float(fitted.callback_metrics["train_loss"]))
 
 
 def test_what_is_seen_goes_where_lightning_logs(tmp_path):
