@@ -1,6 +1,7 @@
 """Strength of the salient interactions of each order, and how sure it is."""
 
 from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
+from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
 from interdyn.spectra._order_spectrum import order_spectrum
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
 from interdyn.spectra._sums import sum_by_order
@@ -8,9 +9,11 @@ from interdyn.spectra._sums import sum_by_order
 __all__ = [
     "DEFAULT_SALIENCE",
     "OrderIntervals",
+    "OrderSimilarity",
     "SalienceRule",
     "bootstrap_distribution",
     "is_salient",
+    "jaccard_by_order",
     "order_spectrum",
     "output_range",
     "salience_threshold",
