@@ -34,14 +34,14 @@ class Group:
     Attributes
     ----------
     name
-        ``test`` or ``mislabelled``.
+        ``test``, ``mislabelled`` or ``train``.
     sample_ids
         Indices into the data set, shape ``(samples,)``.
     inputs
         Their inputs, shape ``(samples, *shape)``.
     target
         The class whose output is followed: the true one of test samples, the one given in training of
-        mislabelled samples; shape ``(samples,)``; None for a regression.
+        training samples; shape ``(samples,)``; None for a regression.
     players, feature_mask
         How the inputs are cut; the draw of a sample depends on the seed and its id alone, so it stays. One of the two
         is None: parts that differ by sample are a feature mask.
@@ -74,8 +74,9 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
         "mislabelled": _draw(
             samples.flipped_ids[usable[samples.flipped_ids]], section.mislabelled_samples, rng, "mislabelled"
         ),
+        "train": _draw(samples.train_ids[usable[samples.train_ids]], section.train_samples or 0, rng, "train"),
     }
-    targets = {"test": samples.targets, "mislabelled": samples.given}
+    targets = {"test": samples.targets, "mislabelled": samples.given, "train": samples.given}
     return tuple(_group(name, ids[name], samples, targets[name], recipe) for name in recipe.groups)
 
 
@@ -190,4 +191,4 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         unit=table.unit,
     )
     seconds = {"forward": table.seconds, "split": perf_counter() - begun}
-    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds)
+    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds, targets=group.target)

@@ -61,7 +61,16 @@ class Looking:
         found = split(table.values, noise_bound=self.noise_bound, tol=3e-3, unit=table.unit)
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
-        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds)
+        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds, targets=probe.target)
+
+    def most_players(self, probe: Probe) -> int:
+        """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
+        if self.players is None:
+            return int(np.asarray(self.feature_mask).max()) + 1
+        if self.players.n is not None:
+            return self.players.n
+        shape = probe.inputs[0].shape[1:]
+        return int(self.players.feature_mask(shape, [0]).max()) + 1
 
     def price(self, model: Any, probe: Probe, *, most_players: int) -> Callable[[int, int], float]:
         """Return the expected seconds of a look at ``(players, samples)``: a constant and a part for each masked input.
@@ -106,3 +115,9 @@ def _device(model: Any) -> torch.device:
         for parameter in model.parameters():
             return parameter.device
     return torch.device("cpu")
+
+
+def here() -> bool:
+    """Return whether this process looks: rank 0 of a distributed training, or the only one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

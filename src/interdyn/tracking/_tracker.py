@@ -17,10 +17,10 @@ from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage, online_verdict
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
-from interdyn.measurement import analyse_run, interactions
+from interdyn.measurement import Reading, SampleTable, analyse_run, interactions, sample_table, stored_reading
 from interdyn.spectra import order_spectrum
 from interdyn.store import Checkpoint, Measurement
-from interdyn.tracking._look import Looking, bare
+from interdyn.tracking._look import Looking, bare, here
 from interdyn.tracking._plan import Plan, planned, share_of
 from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
@@ -120,6 +120,7 @@ class Tracker:
         self._pending: list[tuple[int, Any, dict[str, float]]] = []
         self._strength: dict[int, np.ndarray] = {}
         self._losses: dict[int, dict[str, float]] = {}
+        self._readings: dict[int, list[Reading]] = {}
         self._verdicts: dict[int, OnlineVerdict] = {}
         self._blind: str = ""
         self._last = -1
@@ -130,7 +131,7 @@ class Tracker:
         self.looking_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
         self._stack, self._run = ExitStack(), None
-        if out is not None and _here():
+        if out is not None and here():
             self._run = self._open(Path(out))
 
     # -- in the loop ---------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Tracker:
             self.training_seconds += entered - self._left
         looked = False
         try:
-            if _here() and step > self._last:
+            if here() and step > self._last:
                 looked = self._observe(int(step), model, _known(train_loss=train_loss, test_loss=test_loss))
         except Exception as error:
             if self._strict:
@@ -193,7 +194,7 @@ class Tracker:
             )
         per_step = self.training_seconds / (step - self._first[0])
         players = self._looking.players
-        most = _most_players(self._looking, self._probes[0])
+        most = self._looking.most_players(self._probes[0])
         price = self._looking.price(model, self._probes[0], most_players=most)
         plan = planned(
             lambda n, k: price(n, k) * len(self._probes),
@@ -234,10 +235,14 @@ class Tracker:
         except NonFiniteError as error:
             self._report(f"step {step}: the network's outputs are not finite any more: {error}")
             return
-        self._strength[step] = _strength(measured[0])
-        self._losses[step] = losses
+        self._keep(step, measured, losses)
         if self._run is not None:
             self._write(self._run, measured, losses)
+
+    def _keep(self, step: int, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
+        self._strength[step] = _strength(measured[0])
+        self._losses[step] = losses
+        self._readings[step] = [stored_reading(m) for m in measured]
 
     # -- what came out -------------------------------------------------------------------------------
 
@@ -293,6 +298,15 @@ class Tracker:
             return steps[-1] if steps else None
         return max((s for s in steps if s <= verdict.since), default=steps[0])
 
+    def samples(
+        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
+    ) -> SampleTable:
+        """Return profile and over-fitting score of each sample at a look; see `interdyn.measurement.samples`."""
+        if not self.steps or step not in (None, *self.steps):
+            raise InputError(f"`step` must be one of the looks up to now, {list(self.steps)}; got {step}. Choose one.")
+        kept = [r for at in self.steps if step is None or at <= step for r in self._readings[at]]
+        return sample_table(kept, history=history, training=training)
+
     @property
     def share(self) -> float:
         """Share of the training time that looking has taken up to now."""
@@ -314,10 +328,10 @@ class Tracker:
         )
         losses = {entry["step"]: entry for entry in store.read_history(run)}
         for step in run.steps:
-            measured = store.read_measurement(run, step, group=self._probes[0].name)
-            if measured is not None:
-                self._strength[step] = _strength(measured)
-                self._losses[step] = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
+            measured = [store.read_measurement(run, step, group=probe.name) for probe in self._probes]
+            if whole := [m for m in measured if m is not None]:
+                known = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
+                self._keep(step, whole, known)
         return run
 
     def _settings(self) -> dict[str, Any]:
@@ -380,19 +394,3 @@ def _cut(trajectory: Trajectory, looks: int) -> Trajectory:
 
 def _known(**losses: Any) -> dict[str, float]:
     return {name: float(value) for name, value in losses.items() if value is not None}
-
-
-def _most_players(looking: Looking, probe: Any) -> int:
-    """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
-    if looking.players is None:
-        return int(np.asarray(looking.feature_mask).max()) + 1
-    if looking.players.n is not None:
-        return looking.players.n
-    shape = probe.inputs[0].shape[1:]
-    return int(looking.players.feature_mask(shape, [0]).max()) + 1
-
-
-def _here() -> bool:
-    """Return whether this process looks: rank 0 of a distributed training, or the only one."""
-    distributed = torch.distributed
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
