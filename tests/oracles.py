@@ -75,3 +75,20 @@ def range_by_lp(v: np.ndarray, bound: float, subset: int, kind: int, slack: floa
     low = linprog(pick, A_ub=box, b_ub=limit, method="highs").fun
     high = -linprog(-pick, A_ub=box, b_ub=limit, method="highs").fun
     return low, high
+
+
+def jaccard_by_definition(a: list[dict], b: list[dict], n: int) -> list[float]:
+    """Signed weighted Jaccard of the means of two groups, each sample a table of (kind, subset) to interaction."""
+    out = []
+    for k in range(1, n + 1):
+        shared = whole = 0.0
+        for kind in ("and", "or"):
+            for s in range(1, 2**n):
+                if s.bit_count() != k:
+                    continue
+                x = sum(sample[kind, s] for sample in a) / len(a)
+                y = sum(sample[kind, s] for sample in b) / len(b)
+                shared += min(max(x, 0), max(y, 0)) + min(max(-x, 0), max(-y, 0))
+                whole += max(max(x, 0), max(y, 0)) + max(max(-x, 0), max(-y, 0))
+        out.append(shared / whole if whole else float("nan"))
+    return out

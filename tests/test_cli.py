@@ -15,7 +15,7 @@ from interdyn.cli import main
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 
-VERBS = ("demo", "run", "report", "summary", "verify", "recipes")
+VERBS = ("demo", "run", "report", "summary", "samples", "verify", "recipes")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -111,6 +111,25 @@ def test_without_the_packages_of_the_report_a_run_is_done_and_the_demo_refused(c
     assert code == 2
     assert "pip install 'interdyn[report]'" in err
     assert not (tmp_path / "demo").exists()
+
+
+def test_samples_for_people_and_for_programs(capsys, finished):
+    steps = store.open_run(finished).steps
+    code, out, err = call(capsys, "samples", str(finished))
+    assert (code, err) == (0, "")
+    assert f"samples at step {steps[-1]}" in out
+    for name in ("group", "sample", "label", "output", "order", "cancels", "score", "rank", "±"):
+        assert name in out
+    assert "…" not in out
+    assert "Scores from" in out
+    code, out, _ = call(capsys, "samples", str(finished), "--step", str(steps[1]), "--one-look", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert (content["step"], content["looks"]) == (steps[1], [steps[1]])
+    assert {"group", "sample_id", "label", "profile", "score", "rank_low", "sentence"} <= set(content["samples"][0])
+    code, _, err = call(capsys, "samples", str(finished), "--step", "7777")
+    assert code == 2
+    assert "`step` must be one of the run's steps" in err
 
 
 def test_summary_for_people_and_for_programs(capsys, finished):

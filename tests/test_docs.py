@@ -54,7 +54,7 @@ def test_commands_and_options_in_the_docs_exist():
             options = {o for p in known[command].params for o in p.opts}
             for option in re.findall(r"(?<!\S)--[a-z-]+", rest.split("#")[0]):
                 assert option in options | {"--help"}, f"{page.name}: interdyn {command} {option}"
-    assert seen >= {"demo", "run", "recipes", "report", "summary", "verify"}
+    assert seen >= {"demo", "run", "recipes", "report", "summary", "samples", "verify"}
 
 
 def _code(page):

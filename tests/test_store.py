@@ -46,6 +46,7 @@ def measurement(step, group="test"):
         **tables,
         **numbers,
         sample_ids=np.array([4, 9, 2]),
+        targets=np.array([1, 0, 3]),
         status=("solved", "solved", "not solved"),
         unit="log-odds",
         settings={"tol": 1e-3},
@@ -66,7 +67,7 @@ def test_what_is_written_is_read_back_equal(run):
     assert back.losses == {"train_loss": 0.5}
 
     found, wanted = store.read_measurement(run, 5, group="test"), measurement(5)
-    for name in ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids"):
+    for name in ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids", "targets"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
     rest = ("status", "unit", "settings", "forward_passes", "seconds", "step", "group")
     assert [getattr(found, name) for name in rest] == [getattr(wanted, name) for name in rest]

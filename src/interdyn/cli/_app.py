@@ -10,6 +10,7 @@ from interdyn.cli._demo import demo
 from interdyn.cli._recipes import recipes
 from interdyn.cli._report import report
 from interdyn.cli._run import run
+from interdyn.cli._samples import samples
 from interdyn.cli._summary import summary
 from interdyn.cli._verify import verify
 from interdyn.cli._watch import watch
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, watch, report, summary, verify, recipes):
+for command in (demo, run, watch, report, summary, samples, verify, recipes):
     app.command()(command)
 
 

@@ -1,7 +1,25 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._analysis import analyse
+from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._measure import measure
+from interdyn.measurement._reading import Reading, reading, stored_reading
+from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, samples
 from interdyn.measurement._stored import analyse_run, as_record, interactions
 
-__all__ = ["analyse", "analyse_run", "as_record", "interactions", "measure"]
+__all__ = [
+    "Reading",
+    "SampleRow",
+    "SampleTable",
+    "agreement",
+    "analyse",
+    "analyse_run",
+    "as_record",
+    "generalisation",
+    "interactions",
+    "measure",
+    "reading",
+    "sample_table",
+    "samples",
+    "stored_reading",
+]

@@ -24,6 +24,7 @@ def as_record(
     *,
     sample_ids: Int[np.ndarray, " samples"],
     seconds: Mapping[str, float],
+    targets: Tensor | None = None,
 ) -> Measurement:
     """Return tables and interactions of a group of samples at one step, as a run on disk keeps them."""
     return Measurement(
@@ -36,6 +37,7 @@ def as_record(
         gap=_array(found.gap),
         noise_bound=_array(found.noise_bound),
         sample_ids=sample_ids,
+        targets=None if targets is None else _array(targets.long()),
         status=tuple(str(sentence) for sentence in found.status),
         unit=table.unit,
         settings=_plain(found.settings),

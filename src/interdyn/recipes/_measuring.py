@@ -36,14 +36,14 @@ class Group:
     Attributes
     ----------
     name
-        ``test`` or ``mislabelled``.
+        ``test``, ``mislabelled`` or ``train``.
     sample_ids
         Indices into the data set, shape ``(samples,)``.
     inputs
         Their inputs, shape ``(samples, *shape)``.
     target
         The class whose output is followed: the true one of test samples, the one given in training of
-        mislabelled samples; shape ``(samples,)``; None for a regression.
+        training samples; shape ``(samples,)``; None for a regression.
     players, feature_mask
         How the inputs are cut; the draw of a sample depends on the seed and its id alone, so it stays. One of the two
         is None: parts that differ by sample are a feature mask.
@@ -85,6 +85,7 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
     wanted = (
         ("test", samples.test_ids, section.test_samples, samples.targets),
         ("mislabelled", samples.flipped_ids, section.mislabelled_samples, samples.given),
+        ("train", samples.train_ids, section.train_samples or 0, samples.given),
     )
     groups = []
     for name, candidates, count, targets in wanted:
@@ -257,4 +258,4 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         unit=table.unit,
     )
     seconds = {"forward": table.seconds, "split": perf_counter() - begun}
-    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds)
+    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds, targets=group.target)

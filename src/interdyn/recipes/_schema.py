@@ -103,6 +103,7 @@ class MeasureSection(Section):
 
     test_samples: Count = 24
     mislabelled_samples: Annotated[int, Field(ge=0)] = 0
+    train_samples: Count | None = None
     seed: Seed = 0
     layer: str | None = None
     baseline: Literal["mean", "mask", "part-mean", "mean-embedding"] | float = "mean"
@@ -175,4 +176,5 @@ class Recipe(Section):
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups of samples that are measured."""
-        return ("test", "mislabelled") if self.measure.mislabelled_samples else ("test",)
+        wrong = ("mislabelled",) if self.measure.mislabelled_samples else ()
+        return ("test", *wrong, "train") if self.measure.train_samples else ("test", *wrong)

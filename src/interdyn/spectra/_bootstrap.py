@@ -60,6 +60,20 @@ def share(strength: Float[np.ndarray, "*steps orders"]) -> Float[np.ndarray, "*s
     return np.asarray(np.divide(strength, total, out=np.full_like(strength, np.nan), where=total > 0))
 
 
+def student_quantile(level: float, freedom: int) -> float:
+    """Return Student's quantile at ``(1 + level) / 2`` for ``freedom`` degrees of freedom, 1 or more.
+
+    By two terms of its expansion in ``1 / freedom``: 0.1 % off at 9 degrees, 5 % at two and 27 % at one.
+
+    Examples
+    --------
+    >>> round(student_quantile(0.9, 9), 3)  # exact: 1.833
+    1.832
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 def interval_edges(level: float, samples: int) -> tuple[float, float]:
     r"""Return which quantiles of the draws bound an interval of the given level.
 
@@ -68,8 +82,8 @@ def interval_edges(level: float, samples: int) -> tuple[float, float]:
     with ``t`` Student's quantile at ``(1 + level) / 2``: plain percentiles of few samples give intervals that are too
     short. With one sample nothing is known of the spread, and the edges are 0 and 1.
 
-    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap (expanded percentile interval); ``t`` by
-    two terms of its expansion in ``1 / (m - 1)``, which is 0.1 % off at 10 samples, 5 % at three and 27 % at two.
+    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap (expanded percentile interval); ``t`` as in
+    `student_quantile`.
 
     Examples
     --------
@@ -78,9 +92,7 @@ def interval_edges(level: float, samples: int) -> tuple[float, float]:
     """
     if samples == 1:
         return 0.0, 1.0
-    z, freedom = NormalDist().inv_cdf((1 + level) / 2), samples - 1
-    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    tail = NormalDist().cdf(-t * math.sqrt(samples / freedom))
+    tail = NormalDist().cdf(-student_quantile(level, samples - 1) * math.sqrt(samples / (samples - 1)))
     return tail, 1 - tail
 
 

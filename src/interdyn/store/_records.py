@@ -61,6 +61,9 @@ class Measurement:
         Options of the split; plain data.
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part (``forward``, ``split``).
+    targets
+        Class whose output was measured, int64, shape ``(samples,)``: of a training sample the one given in training.
+        None where there are no classes, and in runs written before it was kept.
     """
 
     step: int
@@ -77,6 +80,7 @@ class Measurement:
     settings: Mapping[str, Any] = field(default_factory=dict)
     forward_passes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    targets: Int[np.ndarray, " samples"] | None = None
 
 
 def _path(run: Run, folder: str, step: int, group: str = "") -> Path:
@@ -178,6 +182,8 @@ def write_measurement(run: Run, measurement: Measurement) -> None:
         "seconds": dict(measurement.seconds),
     }
     arrays = {name: getattr(measurement, name) for name in _TABLES}
+    if measurement.targets is not None:
+        arrays["targets"] = measurement.targets
     write_arrays(_path(run, "measurements", measurement.step, measurement.group), arrays, header=header)
 
 
@@ -190,6 +196,7 @@ def read_measurement(run: Run, step: int, *, group: str) -> Measurement | None:
     return Measurement(
         step=step,
         group=group,
+        targets=arrays.get("targets"),
         status=tuple(header["status"]),
         unit=header["unit"],
         settings=header["settings"],

@@ -65,7 +65,17 @@ class Looking:
         found = split(table.values, noise_bound=self.noise_bound, tol=3e-3, unit=table.unit)
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
-        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds)
+        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds, targets=probe.target)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a run directory keeps of this, as plain data."""
+        named = self.output if isinstance(self.output, str) else getattr(self.output, "__name__", "output")
+        return {
+            "players": "feature_mask" if self.players is None else repr(self.players),
+            "layer": self.layer or "",
+            "output": named,
+            "noise_bound": self.noise_bound,
+        }
 
     def most_players(self, probe: Probe) -> int:
         """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
@@ -73,7 +83,8 @@ class Looking:
             return int(np.asarray(self.feature_mask).max()) + 1
         if self.players.n is not None:
             return self.players.n
-        return int(self.players.feature_mask(probe.inputs[0].shape[1:], [0]).max()) + 1
+        shape = probe.inputs[0].shape[1:]
+        return int(self.players.feature_mask(shape, [0]).max()) + 1
 
     def price(self, model: Any, probe: Probe, *, most_players: int) -> Callable[[int, int], float]:
         """Return the expected seconds of a look at ``(players, samples)``: a constant and a part for each masked input.

@@ -18,7 +18,7 @@ from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
-from interdyn.measurement import analyse_run, interactions
+from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
 from interdyn.spectra import order_spectrum
 from interdyn.store import Checkpoint, Measurement
 from interdyn.tracking._look import Looking, bare
@@ -27,6 +27,7 @@ from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._ranks import is_first
 from interdyn.tracking._scalars import Logger, scalars_of
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
+from interdyn.tracking._summary import write_summary
 from interdyn.tracking._verdicts import verdict_after, verdict_seconds
 from interdyn.values import Trajectory
 
@@ -130,6 +131,7 @@ class Tracker:
         self._pending: list[tuple[int, Any, dict[str, float]]] = []
         self._strength: dict[int, np.ndarray] = {}
         self._losses: dict[int, dict[str, float]] = {}
+        self._readings: dict[int, list[Reading]] = {}
         self._verdicts: dict[int, OnlineVerdict] = {}
         self._blind: str = ""
         self._last = -1
@@ -255,8 +257,7 @@ class Tracker:
         except NonFiniteError as error:
             self._report(f"step {step}: the network's outputs are not finite any more: {error}")
             return
-        self._strength[step] = _strength(measured[0])
-        self._losses[step] = losses
+        self._keep(step, measured, losses)
         if self._out is not None:
             self._guarded(f"step {step}, run", lambda: self._write(measured, losses), otherwise=None)
         for logger in self.loggers:
@@ -264,6 +265,11 @@ class Tracker:
 
     def _log(self, logger: Logger, step: int) -> None:
         logger.log_metrics(scalars_of(self._strength[step], self._verdict(self.steps.index(step) + 1)), step)
+
+    def _keep(self, step: int, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
+        self._strength[step] = _strength(measured[0])
+        self._losses[step] = losses
+        self._readings[step] = [stored_reading(m) for m in measured]
 
     # -- what came out -------------------------------------------------------------------------------
 
@@ -314,6 +320,15 @@ class Tracker:
             return steps[-1] if steps else None
         return max((s for s in steps if s <= verdict.since), default=steps[0])
 
+    def samples(
+        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
+    ) -> SampleTable:
+        """Return profile and over-fitting score of each sample at a look; see `interdyn.measurement.samples`."""
+        if not self.steps or step not in (None, *self.steps):
+            raise InputError(f"`step` must be one of the looks up to now, {list(self.steps)}; got {step}. Choose one.")
+        kept = [r for at in self.steps if step is None or at <= step for r in self._readings[at]]
+        return sample_table(kept, history=history, training=training)
+
     @property
     def share(self) -> float:
         """Share of the training time that looking has taken up to now."""
@@ -325,7 +340,10 @@ class Tracker:
         self._stack.enter_context(store.writing(folder))
         run = store.begin_run(
             folder,
-            {"name": folder.name or "tracked", "tracker": self._settings()},
+            {
+                "name": folder.name or "tracked",
+                "tracker": self._looking.settings() | {"samples": [list(probe.sample_ids) for probe in self._probes]},
+            },
             steps=None,
             groups=[probe.name for probe in self._probes],
             environment={
@@ -335,23 +353,11 @@ class Tracker:
         )
         losses = {entry["step"]: entry for entry in store.read_history(run)}
         for step in run.steps:
-            measured = store.read_measurement(run, step, group=self._probes[0].name)
-            if measured is not None:
-                self._strength[step] = _strength(measured)
-                self._losses[step] = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
+            measured = [store.read_measurement(run, step, group=probe.name) for probe in self._probes]
+            if whole := [m for m in measured if m is not None]:
+                known = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
+                self._keep(step, whole, known)
         return run
-
-    def _settings(self) -> dict[str, Any]:
-        looking = self._looking
-        return {
-            "players": "feature_mask" if looking.players is None else repr(looking.players),
-            "layer": looking.layer or "",
-            "output": looking.output
-            if isinstance(looking.output, str)
-            else getattr(looking.output, "__name__", "output"),
-            "noise_bound": looking.noise_bound,
-            "samples": [list(probe.sample_ids) for probe in self._probes],
-        }
 
     def _write(self, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
         assert self._out is not None
@@ -365,20 +371,8 @@ class Tracker:
         """Analyse what was seen and write the summary; more looks may follow, in another process too."""
         with self._stack:
             if self._run is not None and self._strength:
-                self._guarded("closing", self._summarise, otherwise=None)
+                self._guarded("closing", partial(write_summary, self._run.path), otherwise=None)
         self._run = None
-
-    def _summarise(self) -> None:
-        assert self._run is not None
-        run = store.open_run(self._run.path)
-        result = analyse_run(run)
-        identity = {
-            "schema": store.SCHEMA,
-            "recipe": run.recipe_name,
-            "config_hash": run.config_hash,
-            "version": version("interdyn"),
-        }
-        store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
 
     def __enter__(self) -> "Tracker":
         return self

@@ -1,0 +1,136 @@
+"""What a look tells of each sample: small enough to keep for every look of a training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interdyn.errors import ShapeError
+from interdyn.measurement._stored import interactions
+from interdyn.spectra import OrderProfile, SalienceRule, order_profile, order_spectrum, output_without
+from interdyn.store import Measurement
+from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import Interactions
+
+_SAME = 1e-5  # of the range of a table: a player that changes less, in single precision, changes nothing
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One group of samples at one step.
+
+    Attributes
+    ----------
+    step, group
+        Optimiser step; name of the group.
+    sample_ids, labels
+        Number and class of each sample, shape ``(samples,)``; no labels where none are known.
+    output
+        ``v(N)``: with all players present, shape ``(samples,)``.
+    without
+        The same with each player left out, shape ``(samples, n)``; NaN for a player that changes no output at all, as
+        those that fill up a sample of fewer players.
+    profile
+        Orders and cancellation.
+    unit
+        Unit of the outputs.
+    """
+
+    step: int
+    group: str
+    sample_ids: Int[np.ndarray, " samples"]
+    labels: Int[np.ndarray, " samples"] | None
+    output: Float[np.ndarray, " samples"]
+    without: Float[np.ndarray, "samples players"]
+    profile: OrderProfile
+    unit: str
+
+    def goes_with(self, other: "Reading") -> bool:
+        """Return whether both are of the same group, the same samples and as many players."""
+        same = self.group == other.group and self.without.shape == other.without.shape
+        return same and bool((self.sample_ids == other.sample_ids).all())
+
+
+def reading(
+    found: Interactions,
+    *,
+    labels: Sequence[int] | Int[np.ndarray, " samples"] | None = None,
+    group: str = "train",
+    step: int = 0,
+    sample_ids: Sequence[int] | Int[np.ndarray, " samples"] | None = None,
+    salience: float | None = None,
+    salience_rule: SalienceRule = "mean-effect",
+) -> Reading:
+    """Return what interactions tell of each sample; for `sample_table`.
+
+    Parameters
+    ----------
+    found
+        A batch of samples, from `interdyn.measure`; shape ``(samples, 2**n)``.
+    labels
+        Class of each sample as training sees it: that whose output was measured.
+    group
+        A name that begins with ``train`` says that the samples were trained on.
+    step
+        Optimiser step.
+    sample_ids
+        A number for each sample; by default 0, 1, 2 ...
+    salience, salience_rule
+        As in `interdyn.spectra.order_spectrum`.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one table for each sample, or labels or numbers do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> zeros, one = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    >>> i_and = torch.tensor([[5.0, 1.0, 2.0, -4.0]], dtype=torch.float64)
+    >>> found = Interactions(i_and, zeros, "nat", residual=zeros, objective=one, gap=one, status="", noise_bound=one)
+    >>> reading(found, labels=[3]).output, reading(found, labels=[3]).without
+    (array([4.]), array([[7., 6.]]))
+    """
+    if len(found.batch_shape) != 1 or not found.batch_shape[0]:
+        raise ShapeError(
+            f"one table for each of one or more samples is needed; got a batch of shape {found.batch_shape}. Measure a "
+            "batch of samples."
+        )
+    samples = found.batch_shape[0]
+    ids = np.arange(samples) if sample_ids is None else np.asarray(sample_ids, dtype=np.int64)
+    classes = None if labels is None else np.asarray(labels).astype(np.int64)
+    for name, given in (("sample_ids", ids), ("labels", classes)):
+        if given is not None and given.shape != (samples,):
+            raise ShapeError(f"`{name}` must have one number for each of {samples} samples; got shape {given.shape}.")
+    v = (values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual).detach().cpu().numpy()
+    without = np.where(_changes_something(v), output_without(found), np.nan)
+    profile = order_profile(order_spectrum(found, salience=salience, salience_rule=salience_rule))
+    return Reading(step, group, ids, classes, v[:, -1].copy(), without, profile, found.unit)
+
+
+def stored_reading(
+    measurement: Measurement, *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
+) -> Reading:
+    """Return what a stored measurement tells of each sample."""
+    return reading(
+        interactions(measurement),
+        labels=measurement.targets,
+        group=measurement.group,
+        step=measurement.step,
+        sample_ids=measurement.sample_ids,
+        salience=salience,
+        salience_rule=salience_rule,
+    )
+
+
+def _changes_something(v: Float[np.ndarray, "samples subsets"]) -> np.ndarray:
+    """Return which players change the output of some mask, shape ``(samples, n)``."""
+    samples, size = v.shape
+    limit = _SAME * (v.max(axis=1) - v.min(axis=1))
+    out = []
+    for bit in range(size.bit_length() - 1):
+        pairs = v.reshape(samples, -1, 2, 2**bit)
+        out.append(np.abs(pairs[:, :, 1] - pairs[:, :, 0]).max(axis=(1, 2)) > limit)
+    return np.stack(out, axis=1) if out else np.zeros((samples, 0), dtype=bool)

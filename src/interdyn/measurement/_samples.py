@@ -1,0 +1,355 @@
+"""The samples of a training one by one: order profile, cancellation, over-fitting score, who looks memorised."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from interdyn import store
+from interdyn.errors import IncompleteRunError, InputError
+from interdyn.measurement._reading import Reading, stored_reading
+from interdyn.spectra import Estimate, mean_over_players, ranks
+
+_LEVEL = 0.9
+_CARRIERS = 3  # players that are named
+_HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: since when scores count, when flags
+_WRONG = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One sample; what is not defined is NaN, or None where it is not a number.
+
+    Attributes
+    ----------
+    group, sample_id, label
+        Where it comes from; its class as training sees it, None where the run holds none.
+    output
+        Log-odds of the label with all players present (or another output, in its unit).
+    mean_order, profile
+        Mean order of the salient interactions; share of each order ``1..n``.
+    cancelling, cancelling_by_order
+        Share of the strength that interactions of opposite sign take from each other, 0 to 1.
+    score, score_low, score_high
+        Over-fitting score and its interval: minus the log-odds with one player left out, a mean over players and looks.
+    rank, rank_low, rank_high
+        Place by falling score among the training samples (or among the others); the places that the intervals allow.
+    carriers
+        Up to three players on which the label rests most: those whose loss costs most, in falling order.
+    flagged, sentence
+        Whether it looks memorised or mislabelled, and why, in words; only training samples can.
+    """
+
+    group: str
+    sample_id: int
+    label: int | None
+    output: float
+    mean_order: float
+    profile: tuple[float, ...]
+    cancelling: float
+    cancelling_by_order: tuple[float, ...]
+    score: float
+    score_low: float
+    score_high: float
+    rank: int | None
+    rank_low: int | None
+    rank_high: int | None
+    carriers: tuple[int, ...]
+    flagged: bool
+    sentence: str
+
+
+class SampleTable(tuple[SampleRow, ...]):
+    """Rows of samples, training samples first, the most suspicious first; ``pandas.DataFrame`` takes it as it is.
+
+    Attributes
+    ----------
+    step
+        The look that outputs and profiles are of.
+    looks
+        The looks that the scores are means over, ascending.
+    learned_at
+        The look that flags are of, at which the network had learned.
+    sentence
+        What the table says, in words.
+    """
+
+    step: int
+    looks: tuple[int, ...]
+    learned_at: int
+    sentence: str
+
+    def __repr__(self) -> str:
+        head = f"{'group':<12} {'sample':>7} {'label':>5} {'output':>7} {'order':>5} {'cancel':>6} {'score':>7}  rank"
+        lines = [self.sentence, head]
+        for row in self[:20]:
+            label = "" if row.label is None else row.label
+            place = "" if row.rank is None else f"{row.rank} ({row.rank_low} to {row.rank_high})"
+            lines.append(
+                f"{row.group:<12} {row.sample_id:>7} {label:>5} {row.output:>+7.2f} {row.mean_order:>5.2f} "
+                f"{row.cancelling:>6.2f} {row.score:>+7.2f}  {place}{'  flagged' if row.flagged else ''}"
+            )
+        return "\n".join([*lines, *([f"... {len(self) - 20} more"] if len(self) > 20 else [])])
+
+
+def sample_table(
+    readings: Iterable[Reading],
+    *,
+    history: bool = True,
+    training: Sequence[str] | None = None,
+) -> SampleTable:
+    r"""Return the table of all samples at the last step of some readings.
+
+    $$\mathrm{score} = -\frac{1}{n} \sum_i \overline{v(N \setminus \{i\})}$$
+
+    with ``v`` the log-odds of the label and the bar a mean over looks. It is high where the network speaks against the
+    label, or for it only with every part of the input in place: what is memorised for one sample does not survive.
+
+    Parameters
+    ----------
+    readings
+        Of one or more groups at one or more steps, from `reading`; a group's samples are the same at all steps.
+    history
+        Whether to look back: the score is then a mean over the looks since the network first gave half of the labels
+        that it gives at its best, up to the last look, of samples it was not trained on (of all, where there are no
+        others). Without it, of the last look alone.
+    training
+        Names of the groups that were trained on; by default those that begin with ``train``, and ``mislabelled``.
+
+    Raises
+    ------
+    InputError
+        If there is no reading, or ``training`` names a group that there is not.
+
+    Notes
+    -----
+    A training sample is flagged when the network, once it had learned, spoke against its label with one player left
+    out, with the whole interval (one-sided level 95 %). It had learned at the first look at which it gave nine tenths
+    of the labels that it gives at its best, when little is memorised yet. None is flagged while the network gives fewer
+    labels than halfway between chance and all. Samples that were not trained on show how often a right label would be
+    flagged; `SampleTable.sentence` says so. Scores need outputs that are ``"log-odds"``. Why this score, and how well
+    it finds wrong labels beside others: ``docs/samples.md``, ``benchmarks/bench_mislabelled.py``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from interdyn.measurement import reading
+    >>> from interdyn.values import Interactions
+    >>> zeros, one = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    >>> i_and = torch.tensor([[0.0, -2.0, -2.5, 6.0]], dtype=torch.float64)  # only both players together say "3"
+    >>> found = Interactions(
+    ...     i_and, zeros, "log-odds", residual=zeros, objective=one, gap=one, status="", noise_bound=one
+    ... )
+    >>> row = sample_table([reading(found, labels=[3])])[0]
+    >>> row.output, row.score  # without player 0: -2.5; without player 1: -2
+    (1.5, 2.25)
+    """
+    kept = list(readings)
+    if not kept:
+        raise InputError("a table needs at least one reading; got none. Make one with `reading(found, labels=...)`.")
+    names = list(dict.fromkeys(r.group for r in kept))
+    if training is not None and (unknown := sorted(set(training) - set(names))):
+        raise InputError(f"`training` must name groups of the readings, {names}; got {unknown}. Correct the name.")
+    step = max(r.step for r in kept)
+    now = {r.group: r for r in kept if r.step == step}
+    trained = [n for n in now if (_is_training(n) if training is None else n in training)]
+    whole = _whole(kept, now) if history else {step: list(now.values())}
+    shares = {at: _learned(readings_then, trained).share for at, readings_then in whole.items()}
+    looks = [at for at in whole if at >= _since(shares, _HALF)]
+    first = whole[_since(shares, _LEARNED)]
+    learned = _learned(first, trained)
+    scored = {r.unit for r in now.values()} == {"log-odds"}
+    rows: list[SampleRow] = []
+    for side in (trained, [n for n in now if n not in trained]):
+        chosen = [[r for at in looks for r in whole[at] if r.group == name] for name in side]
+        then = [r for name in side for r in first if r.group == name]
+        rows += _rows(chosen, then, scored=scored, flags=side is trained and learned.enough)
+    table = SampleTable(rows)
+    table.step, table.looks, table.learned_at = step, tuple(looks), first[0].step
+    table.sentence = _summary(table, first, trained=trained, learned=learned, scored=scored)
+    return table
+
+
+def samples(
+    run: store.Run | str | Path, *, step: int | None = None, history: bool = True, training: Sequence[str] | None = None
+) -> SampleTable:
+    """Return the table of all samples of a run at one step, from its directory alone; see `sample_table`.
+
+    Parameters
+    ----------
+    run
+        A run, finished or not, or its folder.
+    step
+        One of its steps; by default the last that is measured.
+    history, training
+        As in `sample_table`; looks after ``step`` never count.
+
+    Raises
+    ------
+    InputError
+        If the run has no such step.
+    IncompleteRunError
+        If nothing is measured yet, or not that step.
+    NotARunError, SchemaError
+        As in `interdyn.store.open_run`.
+    """
+    opened = run if isinstance(run, store.Run) else store.open_run(run)
+    if step is not None and step not in opened.steps:
+        raise InputError(f"`step` must be one of the run's steps, {list(opened.steps)}; got {step}. Choose one.")
+    analysis = store.read_recipe(opened).get("analysis", {})
+    options = {key: analysis[key] for key in ("salience", "salience_rule") if key in analysis}
+    kept: list[Reading] = []
+    for at in opened.steps if step is None else [s for s in opened.steps if s <= step]:
+        found = [store.read_measurement(opened, at, group=group) for group in opened.groups]
+        if all(m is not None for m in found):
+            kept += [stored_reading(m, **options) for m in found if m is not None]
+    if not kept or (step is not None and kept[-1].step != step):
+        what = "a measured step" if step is None else f"step {step} to be measured"
+        raise IncompleteRunError(
+            f"the table of samples needs {what}; got no whole files of it in {opened.path}. "
+            "Run the same command again; it measures what is missing."
+        )
+    return sample_table(kept, history=history, training=training)
+
+
+def _is_training(group: str) -> bool:
+    return group.startswith("train") or group == _WRONG
+
+
+class _Learned(NamedTuple):
+    """How many of its labels the network gives."""
+
+    share: float
+    needed: float
+
+    @property
+    def enough(self) -> bool:
+        return self.share > self.needed
+
+
+def _learned(readings: Sequence[Reading], trained: Sequence[str]) -> _Learned:
+    """Return the share of samples that get their label, and what is halfway between chance and all of them.
+
+    Of samples that were not trained on, where there are any; else of all but those known to be mislabelled.
+    """
+    counted = [r for r in readings if r.group not in trained]
+    counted = counted or [r for r in readings if r.group != _WRONG] or list(readings)
+    right = np.concatenate([r.output for r in counted]) > 0
+    labels = [r.labels for r in readings if r.labels is not None]
+    classes = max(len(np.unique(np.concatenate(labels))) if labels else 0, 2)
+    return _Learned(float(right.mean()), (1 + 1 / classes) / 2)
+
+
+def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, list[Reading]]:
+    """Return the looks at the same samples and players as the last, by ascending step."""
+    by_step: dict[int, list[Reading]] = {}
+    for r in kept:
+        if r.group in now and r.goes_with(now[r.group]):
+            by_step.setdefault(r.step, []).append(r)
+    return {step: rs for step, rs in sorted(by_step.items()) if len(rs) == len(now)}
+
+
+def _since(shares: Mapping[int, float], part: float) -> int:
+    """Return the first look at which the network gave that part of the labels that it gives at its best."""
+    return min(step for step, share in shares.items() if share >= part * max(shares.values()))
+
+
+def _against(looked: Sequence[Reading]) -> Estimate:
+    """Return minus the mean over players of the means over looks: evidence against the label."""
+    without = np.stack([r.without for r in looked])
+    there = ~np.isnan(without)
+    count = there.sum(axis=0)
+    total = np.where(there, without, 0.0).sum(axis=0)
+    mean, low, high = mean_over_players(
+        np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0), level=_LEVEL
+    )
+    alone = np.isnan(mean)  # no player changes anything: what is left is the output
+    output = np.mean([r.output for r in looked], axis=0)
+    return Estimate(*(-np.where(alone, output, x) for x in (mean, high, low)))
+
+
+def _rows(
+    groups: Sequence[Sequence[Reading]], then: Sequence[Reading], *, scored: bool, flags: bool
+) -> list[SampleRow]:
+    """Return the rows of groups that are ranked together, by rank; each group's readings by step, and when learned."""
+    scores = [_against(looked) for looked in groups] if scored else []
+    places = ranks(Estimate(*(np.concatenate(x) for x in zip(*scores, strict=True)))) if scores else None
+    rows: list[SampleRow] = []
+    for g, looked in enumerate(groups):
+        first = _against(then[g : g + 1])
+        for i in range(len(looked[-1].output)):
+            row = _plain_row(looked[-1], i)
+            if places is not None:
+                value, low, high = (float(x[i]) for x in scores[g])
+                rank, rank_low, rank_high = (int(x[len(rows)]) for x in places)
+                row = replace(row, score=value, score_low=low, score_high=high)
+                row = replace(row, rank=rank, rank_low=rank_low, rank_high=rank_high)
+                if flags and first.low[i] > 0:
+                    numbers = tuple(-float(x[i]) for x in first)
+                    row = replace(row, flagged=True, sentence=_why(row, numbers, then[g].step, looked[-1].step))
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row.rank or 0, row.group, row.sample_id))
+
+
+def _plain_row(r: Reading, i: int) -> SampleRow:
+    """Return what one look tells of one sample, without score and rank."""
+    loss = np.nan_to_num(r.output[i] - r.without[i], nan=-np.inf)
+    return SampleRow(
+        group=r.group,
+        sample_id=int(r.sample_ids[i]),
+        label=None if r.labels is None else int(r.labels[i]),
+        output=float(r.output[i]),
+        mean_order=float(r.profile.mean_order[i]),
+        profile=tuple(r.profile.share[i].tolist()),
+        cancelling=float(r.profile.cancelling[i]),
+        cancelling_by_order=tuple(r.profile.cancelling_by_order[i].tolist()),
+        score=np.nan,
+        score_low=np.nan,
+        score_high=np.nan,
+        rank=None,
+        rank_low=None,
+        rank_high=None,
+        carriers=tuple(int(p) for p in np.argsort(-loss, kind="stable")[:_CARRIERS] if loss[p] > 0),
+        flagged=False,
+        sentence="",
+    )
+
+
+def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:
+    """Return why a sample is flagged; ``first`` is the evidence at the first look with its interval, high to low."""
+    name = "its label" if row.label is None else f"its label {row.label}"
+    evidence = f"{first[0]:+.1f} with one player left out, {_LEVEL:.0%} interval {first[2]:+.1f} to {first[1]:+.1f}"
+    then = f"; at step {since}, when it had learned, {evidence}" if since < step else f"; {evidence}"
+    if row.output <= 0:
+        return f"Looks mislabelled: the network contradicts {name} (log-odds {row.output:+.1f}{then})."
+    rest = f" It rests on players {', '.join(map(str, row.carriers))}." if row.carriers else ""
+    return f"Looks memorised: the network gives {name} now (log-odds {row.output:+.1f}{then}).{rest}"
+
+
+def _summary(
+    table: SampleTable, first: Sequence[Reading], *, trained: Sequence[str], learned: _Learned, scored: bool
+) -> str:
+    if not scored:
+        return 'No score: it needs log-odds of a label; measure with output="log-odds".'
+    since, many = table.learned_at, len(table.looks)
+    over = f"step {table.step} alone" if many == 1 else f"{many} looks from step {table.looks[0]} to {table.step}"
+    if not trained:
+        return f"Scores from {over}. No sample can look memorised: there is no group of training samples."
+    if not learned.enough:
+        return (
+            f"Scores from {over}. No verdict on memorised samples yet: at step {since} the network gives "
+            f"{learned.share:.0%} of the samples their label, and more than {learned.needed:.0%} are needed, halfway "
+            "between chance and all."
+        )
+    of_training = [row for row in table if row.group in trained]
+    count = sum(row.flagged for row in of_training)
+    others = [_against([r]).low > 0 for r in first if r.group not in trained]
+    rate = (
+        f" Of {sum(map(len, others))} samples that were not trained on, the same rule would flag "
+        f"{np.mean(np.concatenate(others)):.0%}: about that share of right labels is flagged too."
+        if others
+        else " How many right labels are flagged too is not known without samples that were not trained on."
+    )
+    return f"Scores from {over}. {count} of {len(of_training)} training samples look memorised or mislabelled.{rate}"

@@ -1,0 +1,125 @@
+"""Evidence that survives the loss of a variable: the output with each player left out, its mean, and ranks."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interdyn.errors import InputError
+from interdyn.lattice import subset_masks
+from interdyn.spectra._bootstrap import student_quantile
+from interdyn.values import Interactions
+
+
+class Estimate(NamedTuple):
+    """A number for each sample, with its interval; arrays of one shape."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Ranks(NamedTuple):
+    """The place of each sample, 1 for the highest score, with the places that its interval allows; ``(samples,)``."""
+
+    rank: Int[np.ndarray, " samples"]
+    low: Int[np.ndarray, " samples"]
+    high: Int[np.ndarray, " samples"]
+
+
+def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch players"]:
+    r"""Return the output with all players but one present, $v(N \setminus \{i\})$, for each player ``i``.
+
+    $$v(N \setminus \{i\}) = I_\wedge(\emptyset) + \sum_{\emptyset \neq S \not\ni i} I_\wedge(S) + \sum_{S \neq \{i\}}
+    I_\vee(S) + \mathrm{residual}$$
+
+    An AND interaction is lost with each of its players, an OR interaction of two or more players with none. So in the
+    mean over players an AND interaction of order ``k`` counts ``1 - k/n``: the higher its order, the less it survives.
+
+    Returns
+    -------
+    Shape ``(*batch, n)``, unit of the interactions.
+
+    Notes
+    -----
+    Cost ``n * 2**n`` multiplications for each table. It does not depend on the split: any explanation of the same table
+    gives the same. Oracle: the value table itself (``tests/test_samples.py``).
+
+    Examples
+    --------
+    >>> import torch
+    >>> zeros, one = torch.zeros(4, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
+    >>> i_and = torch.tensor([5.0, 1.0, 2.0, -4.0], dtype=torch.float64)
+    >>> found = Interactions(i_and, zeros, "nat", residual=zeros, objective=one, gap=one, status="", noise_bound=one)
+    >>> output_without(found)  # without player 0: 5 + 2; without player 1: 5 + 1
+    array([7., 6.])
+    """
+    n = interactions.n_players
+    i_and, i_or, residual = (
+        x.detach().cpu().numpy() for x in (interactions.i_and, interactions.i_or, interactions.residual)
+    )
+    players = np.arange(n)
+    alone = 1 << players
+    lost = i_and @ subset_masks(n).astype(np.float64) + i_or[..., alone]
+    whole = i_and.sum(axis=-1) + i_or.sum(axis=-1)
+    return np.asarray(whole[..., None] - lost + residual[..., (2**n - 1) ^ alone])
+
+
+def mean_over_players(values: Float[np.ndarray, "*batch players"], *, level: float = 0.9) -> Estimate:
+    r"""Return the mean over players with Student's interval, $\bar x \pm t_{n-1}\, s / \sqrt n$.
+
+    The players count as drawn at random from all parts of the input: where they are, and the parts not drawn stay
+    present, the interval is about the mean over all parts. It says nothing of another training of the same network.
+
+    Parameters
+    ----------
+    values
+        One number for each player, NaN where there is none; shape ``(*batch, players)``.
+    level
+        Nominal coverage, between 0 and 1.
+
+    Returns
+    -------
+    Mean and interval, shape ``(*batch,)``; NaN without players, an infinite interval with one.
+
+    Raises
+    ------
+    InputError
+        If ``level`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> value, low, high = mean_over_players(np.array([1.0, 3.0, np.nan]))
+    >>> float(value), bool(low < 1 < 3 < high)
+    (2.0, True)
+    """
+    if not 0 < level < 1:
+        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+    there = ~np.isnan(values)
+    n = there.sum(axis=-1)
+    kept = np.where(there, values, 0.0)
+    mean = np.divide(kept.sum(axis=-1), n, out=np.full(n.shape, np.nan), where=n > 0)
+    squares = (np.where(there, values - mean[..., None], 0.0) ** 2).sum(axis=-1)
+    spread = np.sqrt(np.divide(squares, n * (n - 1), out=np.full(n.shape, np.inf), where=n > 1))
+    quantile = np.array([student_quantile(level, max(int(k) - 1, 1)) for k in n.ravel()]).reshape(n.shape)
+    half = np.where(n > 0, quantile * spread, np.nan)
+    return Estimate(mean, mean - half, mean + half)
+
+
+def ranks(score: Estimate) -> Ranks:
+    """Return the place of each sample by falling score, and the places that the intervals allow.
+
+    A sample is certainly behind those whose whole interval is above its own, and certainly before those whose interval
+    is below; every place between is possible. Equal scores share the best place. NaN comes last.
+
+    Examples
+    --------
+    >>> ranks(Estimate(np.array([1.0, 5.0, 4.0]), np.array([0.0, 4.0, 3.0]), np.array([2.0, 6.0, 5.0])))
+    Ranks(rank=array([3, 1, 2]), low=array([3, 1, 1]), high=array([3, 2, 2]))
+    """
+    value, low, high = (np.where(np.isnan(x), -np.inf, x) for x in score)
+    return Ranks(
+        rank=1 + (value[:, None] < value).sum(axis=1),
+        low=1 + (high[:, None] < low).sum(axis=1),
+        high=len(value) - (low[:, None] > high).sum(axis=1),
+    )
