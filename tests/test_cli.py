@@ -1,6 +1,7 @@
 """The command line: verbs, help, what is printed, and what becomes of errors."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -258,3 +259,57 @@ def test_data_lie_under_the_data_root(capsys, tmp_path, monkeypatch):
     code, _, err = call(capsys, *command, "--data-root", str(tmp_path / "data"))
     assert (code, err) == (0, "")
     assert (tmp_path / "run" / "summary.json").is_file()
+
+
+OWN = """
+import numpy as np
+from torch import nn
+from interdyn.recipes import Dataset
+
+
+class Odd(nn.Module):  # no Sequential: any module will do
+    def __init__(self, width, wide, outputs):
+        super().__init__()
+        self.first, self.second = nn.Bilinear(width, width, wide), nn.Linear(wide, outputs)
+
+    def forward(self, rows):
+        return self.second(self.first(rows, rows.flip(1)).tanh())
+
+
+def network(shape, n_outputs, *, wide=4):
+    return Odd(shape[0], wide, n_outputs)
+
+
+def data(*, seed):
+    rows = np.random.default_rng(seed).normal(size=(60, 5)).astype(np.float32)
+    return Dataset(rows, (rows[:, 0] > 0).astype(int), n_classes=2)
+"""
+
+
+def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(tmp_path):
+    (tmp_path / "of_mine.py").write_text(OWN)
+    tree = {
+        "name": "mine",
+        "model": {"name": "of_mine:network", "options": {"wide": 3}},
+        "data": {"name": "of_mine:data"},
+        "training": {"learning_rate": 0.1, "epochs": 1},
+        "players": {"kind": "columns", "n": 4},
+        "checkpoints": {"count": 2},
+    }
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(tree))
+    command = [
+        sys.executable,
+        "-c",
+        "from interdyn.cli import main; main()",
+        "run",
+        "mine.toml",
+        "--smoke",
+        "--out",
+        "out",
+    ]
+    # as the installed command: the folder is not on the path by itself
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    weights = store.read_checkpoint(store.open_run(tmp_path / "out"), 0).weights
+    assert weights["first.weight"].shape == (3, 5, 5)

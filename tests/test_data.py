@@ -5,9 +5,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from interdyn.errors import DataError, RecipeError
-from interdyn.recipes import load_samples
+from interdyn.game import scalar_outputs
+from interdyn.recipes import build_model, load_samples, resolve
+from interdyn.recipes._measuring import choose_groups, measure_group
 from interdyn.recipes._registry import _DATASETS, find_dataset
 from interdyn.recipes._schema import DataSection
 from interdyn.recipes.data import sentences
@@ -68,6 +71,37 @@ def test_parts_that_people_have_drawn(name, n_parts, n_measurable):
     if name == "motorbike-parts":
         with pytest.raises(RecipeError, match="must be 1 to 2477; got 2478"):
             find_dataset(name)(seed=0, n_points=2478)
+
+
+@there
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "options", "baseline", "n"),
+    [("bird-players", {"size": 28}, 0.0, 8), ("motorbike-parts", {"n_points": 256}, "part-mean", 6)],
+)
+def test_parts_that_people_have_drawn_are_players_of_a_recipe(name, options, baseline, n):
+    tree = {
+        "name": "drawn",
+        "model": {"name": "mlp", "options": {"hidden": [4]}},
+        "data": {"name": name, "options": options},
+        "training": {"learning_rate": 0.1, "epochs": 1},
+        "players": {"kind": "parts", "n": n},
+        "measure": {"test_samples": 3, "baseline": baseline},
+    }
+    recipe = resolve(tree)
+    samples = load_samples(recipe.data)
+    (group,) = choose_groups(recipe, samples)
+    network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=0)
+    measured = measure_group(network, group, step=0, section=recipe.measure)
+    assert measured.v.shape == (3, 2**n)
+    assert group.players_of_samples == [n] * 3
+    masked = group.inputs.clone()
+    players = (group.feature_mask >= 0).expand_as(masked)
+    masked[players] = torch.as_tensor(baseline if n == 8 else group.baseline).expand_as(masked)[players]
+    with torch.no_grad():
+        z = network(masked).double()
+    wanted = scalar_outputs(z, group.target, output="log-odds")
+    np.testing.assert_allclose(measured.v[:, 0], wanted, atol=1e-5)
 
 
 @there
