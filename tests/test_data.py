@@ -96,8 +96,10 @@ def test_parts_that_people_have_drawn_are_players_of_a_recipe(name, options, bas
     assert measured.v.shape == (3, 2**n)
     assert group.players_of_samples == [n] * 3
     masked = group.inputs.clone()
-    players = (group.feature_mask >= 0).expand_as(masked)
-    masked[players] = torch.as_tensor(baseline if n == 8 else group.baseline).expand_as(masked)[players]
+    for row, mask in zip(masked, group.feature_mask, strict=True):
+        for player in range(n):
+            inside = (mask == player).expand_as(row)
+            row[inside] = 0.0 if baseline == 0.0 else row[inside].reshape(-1, 3).mean(0).repeat(int(inside.sum()) // 3)
     with torch.no_grad():
         z = network(masked).double()
     wanted = scalar_outputs(z, group.target, output="log-odds")
