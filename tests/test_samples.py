@@ -535,3 +535,11 @@ def test_a_recipe_may_measure_training_samples(tmp_path):
     for group in plain.groups:  # whose samples stay what they were
         ids = [store.read_measurement(r, 0, group=group).sample_ids.tolist() for r in (run, other)]
         assert ids[0] == ids[1]
+
+
+def test_pandas_takes_the_table_as_it_is():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(sample_table([read(WELL, MEMORISED)]))
+    assert list(frame.columns) == list(asdict(sample_table([read(WELL)])[0]))
+    assert frame["sample_id"].tolist() == [1, 0]
+    assert len(frame["profile"][0]) == 4
