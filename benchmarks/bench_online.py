@@ -15,25 +15,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from _record import Record
-from interdyn.dynamics import OnlineVerdict, online_verdict
-from interdyn.values import Trajectory
+from interdyn.dynamics import OnlineVerdict, online_verdicts
 from planted_trajectories import Planted, two_phases, without_two_phases
 
 QUIET = ("falling", "flat", "noise")  # trainings without a second phase
 
 
-def verdicts(trajectory: Trajectory) -> list[OnlineVerdict]:
-    """Return the verdict at every look."""
-    out: list[OnlineVerdict] = []
-    for looks in range(1, len(trajectory.steps) + 1):
-        seen = Trajectory(trajectory.steps[:looks], trajectory.strength[:looks], unit=trajectory.unit)
-        out.append(online_verdict(seen, before=out[-1] if out else None))
-    return out
-
-
 def alarm(planted: Planted) -> OnlineVerdict | None:
     """Return the first verdict that a second phase has begun."""
-    return next((v for v in verdicts(planted.trajectory) if v.since is not None), None)
+    return next((v for v in online_verdicts(planted.trajectory) if v.since is not None), None)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from interdyn import columns, patches, store
 from interdyn.errors import InputError, InterdynWarning, ModelError, ShapeError, StorageError
 from interdyn.tracking import Tracker, at, every, log_spaced
 from interdyn.tracking._look import Looking
-from interdyn.tracking._plan import planned
+from interdyn.tracking._plan import Plan, planned
 
 
 @pytest.fixture(autouse=True)
@@ -290,6 +290,58 @@ def test_a_budget_is_kept(monkeypatch, budget, speed):
     assert len(tracker.steps) >= 10
     assert tracker.steps[0] == 0
     assert tracker.share <= 1.05 * budget
+
+
+def test_the_price_is_known_before_training(monkeypatch):
+    Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
+    x, y = probe()
+    free = Tracker({"test": (x, y), "train": (x, y)}, players=columns(), total_steps=4000)
+    look = 2 * (0.01 + 1e-5 * 12 * 2**6)
+    looks = sum(log_spaced()(s) for s in range(4001))
+    cost = free.estimate(network(), step_seconds=0.01)
+    assert (cost.n_players, cost.n_samples, cost.looks, cost.fits) == (6, 12, looks, None)
+    assert cost.seconds == pytest.approx(look)
+    assert cost.share == pytest.approx(looks * look / 40)
+    assert "% of the training time" in cost.sentence
+    tight = Tracker((x, y), players=columns(), total_steps=4000, budget="look")
+    unknown = tight.estimate(network())
+    assert unknown.share is None
+    assert f"fits 5.0% of a training of {looks * look / 2 / 0.05:.3g} s or more" in unknown.sentence
+    known = tight.estimate(network(), step_seconds=0.01)
+    assert known.fits
+    assert 0 < known.share <= 0.05
+    assert known.looks >= 10
+    refused = tight.estimate(network(), step_seconds=1e-6)
+    assert refused.fits is False
+    assert "No look" in refused.sentence
+    assert tight.steps == ()
+    unlimited = Tracker((x, y), players=columns()).estimate(network())
+    assert (unlimited.looks, unlimited.share) == (None, None)
+
+
+def test_what_is_estimated_beforehand_is_what_the_plan_becomes(monkeypatch):
+    clock = Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
+    tracker = Tracker(probe(), players=columns(), budget=0.01, total_steps=4000, strict=True)
+    net = network()
+    before = tracker.estimate(net, step_seconds=0.01)
+    for step in range(200):
+        tracker.observe(step, net)
+        clock.now += 0.01
+    assert (before.n_players, before.n_samples) == (tracker.plan.n_players, tracker.plan.n_samples)
+    assert before.seconds == pytest.approx(tracker.plan.seconds)
+    assert before.sentence == tracker.plan.sentence
+
+
+def test_a_resumed_training_with_another_plan_goes_on(tmp_path):
+    with Tracker(probe(), players=columns(), schedule=at(0, 5), out=tmp_path / "run", strict=True) as tracker:
+        train(10, tracker=tracker)
+    x, y = data(12, seed=5)
+    with Tracker((x, y), players=columns(), schedule=at(0, 5, 15, 20), out=tmp_path / "run", strict=True) as again:
+        again.plan = Plan(5, 12, None, 0.0, 0.0, "")
+        train(20, tracker=again)
+        assert again.steps == (0, 5, 15, 20)
+        assert again.trajectory.steps.tolist() == [15, 20]
+        assert again.verdict.step == 20
 
 
 def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():

@@ -12,6 +12,7 @@ from interdyn.cli._report import report
 from interdyn.cli._run import run
 from interdyn.cli._samples import samples
 from interdyn.cli._summary import summary
+from interdyn.cli._verdicts import verdicts
 from interdyn.cli._verify import verify
 from interdyn.cli._watch import watch
 from interdyn.errors import InterdynError
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, watch, report, summary, samples, verify, recipes):
+for command in (demo, run, watch, report, summary, samples, verdicts, verify, recipes):
     app.command()(command)
 
 

@@ -112,7 +112,7 @@ def online_verdict(
         why = "nothing finite or salient was measured at this look."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     if usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
-        why = f"{int(usable.sum())} looks at {strength.shape[1]} samples; {MIN_STEPS} and {MIN_SAMPLES} are needed."
+        why = f"{int(usable.sum())} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples; {MIN_STEPS} and {MIN_SAMPLES} are needed."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed)
     gap = None
@@ -121,6 +121,21 @@ def online_verdict(
             steps, trajectory.train_loss, trajectory.test_loss, level=level, n_bootstrap=n_bootstrap, seed=seed
         )
     return _judged(now, turn, gap, before=before, level=level)
+
+
+def online_verdicts(trajectory: Trajectory) -> tuple[OnlineVerdict, ...]:
+    """Return the verdict at every step of a trajectory, each from what was known then: what `online_verdict` said.
+
+    Examples
+    --------
+    >>> flat = Trajectory(np.arange(10.0), np.ones((10, 8, 2)))
+    >>> {str(verdict.stage) for verdict in online_verdicts(flat)}
+    {'no verdict'}
+    """
+    out: list[OnlineVerdict] = []
+    for count in range(1, len(trajectory.steps) + 1):
+        out.append(online_verdict(trajectory.first(count), before=out[-1] if out else None))
+    return tuple(out)
 
 
 def _judged(

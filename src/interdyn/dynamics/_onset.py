@@ -129,7 +129,7 @@ def _onset(
     """Test the growth of a checked gap and place its onset."""
     spread = float(np.ptp(gap))
     if spread <= 1e-12 * max(1.0, float(np.abs(gap).max())):
-        return GapOnset(False, None, None, level, None, None, "The loss gap never changes, so it has no onset.")
+        return GapOnset(False, None, None, level, None, 1.0, "The loss gap never changes, so it has no onset.")
     x, y = time_axis(steps), (gap - gap.mean()) / spread
     posterior = curve_posterior(x, y, np.tile(y, (n_bootstrap, 1)), rng=rng)
     p = turn_test(y, posterior, rng=rng).rise

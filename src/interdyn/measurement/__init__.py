@@ -2,6 +2,7 @@
 
 from interdyn.measurement._analysis import analyse
 from interdyn.measurement._generalisation import agreement, generalisation
+from interdyn.measurement._looks import trajectory, verdicts
 from interdyn.measurement._measure import measure
 from interdyn.measurement._reading import Reading, reading, stored_reading
 from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, samples
@@ -22,4 +23,6 @@ __all__ = [
     "sample_table",
     "samples",
     "stored_reading",
+    "trajectory",
+    "verdicts",
 ]

@@ -84,14 +84,13 @@ def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> 
     IncompleteRunError
         If a group has not been measured at every step.
     """
-    history = store.read_history(run)
-    stored = {group: _measured(run, group) for group in run.groups}
+    history, stored = read_looks(run)
     groups = {
         name: {"interactions": [interactions(m) for m in rows], "sample_ids": rows[0].sample_ids.tolist()}
         for name, rows in stored.items()
     }
     losses = {name: _column(history, name) for name in ("train_loss", "test_loss")}
-    result = analyse(list(run.steps), groups, **losses, options=options)
+    result = analyse([entry["step"] for entry in history], groups, **losses, options=options)
     extra: dict[str, Any] = {
         name: column for name in ("train_accuracy", "test_accuracy") if (column := _column(history, name)) is not None
     }
@@ -99,6 +98,24 @@ def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> 
     extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
     extra["seconds"] = _seconds(history, everything)
     return {"summary": {**result["summary"], **extra}, "analysis": result["analysis"]}
+
+
+def read_looks(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
+    """Return losses and seconds of every step, and each group's measurements, of the steps that can be compared.
+
+    Those are all, unless a tracked training was interrupted and went on with another plan: then the steps whose samples
+    and players are as many as those of the last.
+
+    Raises
+    ------
+    IncompleteRunError
+        If a group has not been measured at every step.
+    """
+    history = store.read_history(run)
+    stored = {group: _measured(run, group) for group in run.groups}
+    alike = [all(rows[i].v.shape == rows[-1].v.shape for rows in stored.values()) for i in range(len(history))]
+    kept = {name: [m for m, same in zip(rows, alike, strict=True) if same] for name, rows in stored.items()}
+    return [entry for entry, same in zip(history, alike, strict=True) if same], kept
 
 
 def _measured(run: store.Run, group: str) -> list[Measurement]:

@@ -5,14 +5,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import torch
 
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
@@ -21,14 +19,15 @@ from interdyn.game import Players
 from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
 from interdyn.spectra import order_spectrum
 from interdyn.store import Checkpoint, Measurement
+from interdyn.tracking._disk import looks_on_disk, tracked_run, write_summary
 from interdyn.tracking._look import Looking, bare
-from interdyn.tracking._plan import Plan, planned, share_of
+from interdyn.tracking._plan import Plan, share_of
+from interdyn.tracking._pricing import Estimate, Pricing
 from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._ranks import is_first
 from interdyn.tracking._scalars import Logger, scalars_of
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
-from interdyn.tracking._summary import write_summary
-from interdyn.tracking._verdicts import verdict_after, verdict_seconds
+from interdyn.tracking._verdicts import verdict_after
 from interdyn.values import Trajectory
 
 _T = TypeVar("_T")
@@ -146,6 +145,31 @@ class Tracker:
         if self._out is not None and is_first():
             self._run = self._open(self._out)
 
+    def estimate(self, model: Any, *, step_seconds: float | None = None) -> Estimate:
+        """Return what looking is expected to cost, before training starts, by a trial of a few masked samples.
+
+        Parameters
+        ----------
+        model
+            The network that will be trained; it is left as it is.
+        step_seconds
+            Seconds of one step of training, where they are known; then a budget's plan is known as well.
+
+        Raises
+        ------
+        InputError, ShapeError, ModelError
+            If the network cannot be looked at: a good moment to find out.
+
+        Examples
+        --------
+        >>> from interdyn import columns
+        >>> tracker = Tracker((torch.zeros(8, 4), torch.arange(8) % 2), players=columns(), total_steps=100)
+        >>> cost = tracker.estimate(torch.nn.Linear(4, 2), step_seconds=0.01)
+        >>> cost.looks, cost.share < 10
+        (16, True)
+        """
+        return self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
+
     # -- in the loop ---------------------------------------------------------------------------------
 
     def observe(
@@ -213,21 +237,8 @@ class Tracker:
                 "a `budget` needs the length of the training; got no `total_steps`. Pass it, or no budget."
             )
         per_step = self.training_seconds / (step - self._first[0])
-        players = self._looking.players
-        most = self._looking.most_players(self._probes[0])
-        price = self._looking.price(model, self._probes[0], most_players=most)
-        # a verdict at every look is part of its price
-        judging = verdict_seconds(len(self._probes[0]), most) if self.loggers or self.stop_when else 0.0
-        plan = planned(
-            lambda n, k: price(n, k) * len(self._probes) + judging,
-            self._schedule,
-            share=self._share,
-            training_seconds=per_step * self.total_steps,
-            total_steps=self.total_steps,
-            most_players=most,
-            most_samples=min(len(p) for p in self._probes),
-            fixed_players=players is None,
-        )
+        pricing = self._pricing()
+        plan = pricing.plan(pricing.of(model), share=self._share, training_seconds=per_step * self.total_steps)
         pending, self._pending = self._pending, []
         if isinstance(plan, str):
             self._blind = plan
@@ -240,6 +251,10 @@ class Tracker:
         for then, network, losses in taken:
             self._look(then, network, losses)
         return bool(taken)
+
+    def _pricing(self) -> Pricing:
+        judged = bool(self.loggers or self.stop_when)
+        return Pricing(self._looking, self._probes, self._schedule, self.total_steps, judged)
 
     def _affordable(self, step: int) -> bool:
         """Return whether one more look stays within the budget of a training that goes on at its present speed."""
@@ -264,7 +279,7 @@ class Tracker:
             self._guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
 
     def _log(self, logger: Logger, step: int) -> None:
-        logger.log_metrics(scalars_of(self._strength[step], self._verdict(self.steps.index(step) + 1)), step)
+        logger.log_metrics(scalars_of(self._strength[step], self._verdict(step)), step)
 
     def _keep(self, step: int, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
         self._strength[step] = _strength(measured[0])
@@ -280,8 +295,11 @@ class Tracker:
 
     @property
     def trajectory(self) -> Trajectory:
-        """Strength per order of the first group at all looks, with the losses that were passed."""
-        steps = self.steps
+        """Strength per order of the first group, with the losses that were passed, at all looks like the last one.
+
+        A training that was interrupted may go on with another plan; its samples and players are other ones.
+        """
+        steps = [s for s in self.steps if self._strength[s].shape == self._strength[self.steps[-1]].shape]
         columns = {
             name: np.array([self._losses[s].get(name, np.nan) for s in steps]) for name in ("train_loss", "test_loss")
         }
@@ -292,19 +310,18 @@ class Tracker:
     @property
     def verdict(self) -> OnlineVerdict | None:
         """What the looks up to now say; None before the first. Computed when it is asked for."""
-        steps = self.steps
-        return self._verdict(len(steps)) if steps else None
+        return self._verdict(self.steps[-1]) if self.steps else None
 
-    def _verdict(self, looks: int) -> OnlineVerdict:
-        last = self.steps[looks - 1]
-        if last not in self._verdicts:
+    def _verdict(self, step: int) -> OnlineVerdict:
+        if step not in self._verdicts:
             begun = perf_counter()
-            self._verdicts[last] = verdict_after(self.trajectory, looks)
+            seen = self.trajectory
+            self._verdicts[step] = verdict_after(seen, int((seen.steps <= step).sum()))
             spent = perf_counter() - begun
             if self._left is not None:  # it is no time of training; within `observe` it is counted there
                 self._left += spent
                 self.looking_seconds += spent
-        return self._verdicts[last]
+        return self._verdicts[step]
 
     @property
     def should_stop(self) -> bool:
@@ -338,25 +355,10 @@ class Tracker:
 
     def _open(self, folder: Path) -> store.Run:
         self._stack.enter_context(store.writing(folder))
-        run = store.begin_run(
-            folder,
-            {
-                "name": folder.name or "tracked",
-                "tracker": self._looking.settings() | {"samples": [list(probe.sample_ids) for probe in self._probes]},
-            },
-            steps=None,
-            groups=[probe.name for probe in self._probes],
-            environment={
-                "schema": store.SCHEMA,
-                "packages": {"interdyn": version("interdyn"), "torch": torch.__version__},
-            },
-        )
-        losses = {entry["step"]: entry for entry in store.read_history(run)}
-        for step in run.steps:
-            measured = [store.read_measurement(run, step, group=probe.name) for probe in self._probes]
-            if whole := [m for m in measured if m is not None]:
-                known = {k: v for k, v in losses[step].items() if k in ("train_loss", "test_loss")}
-                self._keep(step, whole, known)
+        settings = self._looking.settings() | {"samples": [list(probe.sample_ids) for probe in self._probes]}
+        run = tracked_run(folder, settings, groups=[probe.name for probe in self._probes])
+        for step, measured, losses in looks_on_disk(run):
+            self._keep(step, measured, losses)
         return run
 
     def _write(self, measured: Sequence[Measurement], losses: dict[str, float]) -> None:

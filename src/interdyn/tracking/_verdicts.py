@@ -13,8 +13,8 @@ def verdict_after(trajectory: Trajectory, looks: int) -> OnlineVerdict:
 
     Only whether the look before saw a rise matters besides, so two tests are enough.
     """
-    before = online_verdict(_first(trajectory, looks - 1)) if looks > 1 else None
-    return online_verdict(_first(trajectory, looks), before=before)
+    before = online_verdict(trajectory.first(looks - 1)) if looks > 1 else None
+    return online_verdict(trajectory.first(looks), before=before)
 
 
 def verdict_seconds(samples: int, orders: int) -> float:
@@ -23,8 +23,3 @@ def verdict_seconds(samples: int, orders: int) -> float:
     begun = perf_counter()
     verdict_after(Trajectory(np.arange(10.0), strength, None, None, ""), 10)
     return perf_counter() - begun
-
-
-def _first(whole: Trajectory, looks: int) -> Trajectory:
-    losses = [None if x is None else x[:looks] for x in (whole.train_loss, whole.test_loss)]
-    return Trajectory(whole.steps[:looks], whole.strength[:looks], losses[0], losses[1], whole.unit)

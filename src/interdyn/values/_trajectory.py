@@ -92,3 +92,8 @@ class Trajectory:
         share = self.distribution
         k = np.arange(1, share.shape[-1] + 1)
         return np.asarray(np.where(share.sum(axis=-1) > 0, share @ k, np.nan))
+
+    def first(self, count: int) -> "Trajectory":
+        """Return the first ``count`` steps: what was known then."""
+        train, test = (None if x is None else x[:count] for x in (self.train_loss, self.test_loss))
+        return Trajectory(self.steps[:count], self.strength[:count], train, test, self.unit)

@@ -1,0 +1,26 @@
+"""``interdyn verdicts``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verdicts(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
+) -> None:
+    """Print what was known at each look, from the looks up to it alone: where training was, since when over-fitting.
+
+    Example: [bold]interdyn verdicts interdyn-demo[/bold]
+    """
+    from interdyn.measurement import verdicts as read_verdicts
+    from interdyn.store import json_bytes
+
+    found = read_verdicts(run)
+    if json_:
+        typer.echo(json_bytes({"verdicts": [asdict(verdict) for verdict in found]}).decode(), nl=False)
+        return
+    for verdict in found:
+        typer.echo(verdict.sentence)
