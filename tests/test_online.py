@@ -123,7 +123,7 @@ ROWS = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids", "
 
 
 def test_a_run_without_that_group_or_any_look_is_refused(tmp_path):
-    _, tracker = tracked(tmp_path / "run")
+    tracked(tmp_path / "run")
     with pytest.raises(InputError, match="`group` must be one of"):
         trajectory(tmp_path / "run", group="nonsense")
     for file in (tmp_path / "run" / "measurements").rglob("*.safetensors"):

@@ -112,7 +112,8 @@ def online_verdict(
         why = "nothing finite or salient was measured at this look."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     if usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
-        why = f"{int(usable.sum())} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples; {MIN_STEPS} and {MIN_SAMPLES} are needed."
+        seen = f"{usable.sum()} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples"
+        why = f"{seen}; {MIN_STEPS} and {MIN_SAMPLES} are needed."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed)
     gap = None
