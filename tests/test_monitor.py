@@ -1,0 +1,42 @@
+"""The recipes of the monitor's evidence, and what is kept of their runs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from interdyn.recipes import load_recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "benchmarks" / "monitor").glob("*.toml"))
+KEPT = sorted((ROOT / "docs" / "results" / "monitor").glob("*.json"))
+
+
+def test_there_is_a_recipe_for_every_kind_of_training():
+    assert len(RECIPES) >= 8
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_and_has_the_name_of_its_file(path):
+    assert load_recipe(path).name == path.stem
+
+
+def test_every_recipe_has_a_finished_run_and_a_line_of_the_page():
+    page = (ROOT / "docs" / "results" / "monitor.md").read_text()
+    assert [path.stem for path in KEPT] == [path.stem for path in RECIPES]
+    for path in KEPT:
+        assert len(re.findall(rf"^\| {re.escape(path.stem)} \|", page, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_what_is_kept_agrees_with_itself(path):
+    kept = json.loads(path.read_text())
+    assert len(kept["ours"]["stages"]) == len(kept["looks"]) == len(kept["mean_order"])
+    for way in ("ours", "alone"):
+        said = kept[way]
+        first = next((s for s, stage in zip(kept["looks"], said["stages"], strict=True) if "over" in stage), None)
+        assert said["alarm"] == first
+        if first is not None:
+            assert said["interval"][0] <= said["since"] <= said["interval"][1] <= first
+    assert kept["truth"]["rises"] == (kept["truth"]["end"] >= 1.1 * kept["truth"]["least"])
