@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interdyn import dynamics, errors, game, plot, sparsify, spectra, theory, tracking, transforms
+    from interdyn import dynamics, errors, exports, game, plot, sparsify, spectra, theory, tracking, transforms
     from interdyn.game import (
         choose_parts,
         clusters,
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from interdyn.tracking import Tracker, all_of, any_of, at, every, log_spaced
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
-_ROOMS = frozenset({"dynamics", "errors", "game", "plot", "sparsify", "spectra", "theory", "tracking", "transforms"})
+_ROOMS = frozenset(
+    {"dynamics", "errors", "exports", "game", "plot", "sparsify", "spectra", "theory", "tracking", "transforms"}
+)
 _NAMES = {
     "Interactions": "interdyn.values",
     "OrderSpectrum": "interdyn.values",

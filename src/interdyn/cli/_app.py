@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from interdyn.cli._demo import demo
+from interdyn.cli._export import export
 from interdyn.cli._recipes import recipes
 from interdyn.cli._report import report
 from interdyn.cli._run import run
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, watch, report, summary, samples, verdicts, verify, recipes):
+for command in (demo, run, watch, report, summary, samples, verdicts, verify, export, recipes):
     app.command()(command)
 
 

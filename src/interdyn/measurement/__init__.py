@@ -6,7 +6,7 @@ from interdyn.measurement._looks import trajectory, verdicts
 from interdyn.measurement._measure import measure
 from interdyn.measurement._reading import Reading, reading, stored_reading
 from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, samples
-from interdyn.measurement._stored import analyse_run, as_record, interactions
+from interdyn.measurement._stored import analyse_run, as_record, interactions, read_looks
 
 __all__ = [
     "Reading",
@@ -19,6 +19,7 @@ __all__ = [
     "generalisation",
     "interactions",
     "measure",
+    "read_looks",
     "reading",
     "sample_table",
     "samples",

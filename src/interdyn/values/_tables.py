@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,6 +175,27 @@ class Selection:
     def top(self, k: int = 10) -> Terms:
         """Return the ``k`` strongest interactions of a single table; the result prints as a table."""
         return self.terms(k)
+
+    def to_pandas(self) -> Any:
+        """Return a row for each interaction that is not zero; see `interdyn.exports.to_pandas`."""
+        return _exports().to_pandas(self)
+
+    def to_shap(self, **options: Any) -> Any:
+        """Return Shapley values for SHAP's plots; see `interdyn.exports.to_shap`."""
+        return _exports().to_shap(self, **options)
+
+    def to_shapiq(self, **options: Any) -> Any:
+        """Return the interactions of one sample for shapiq; see `interdyn.exports.to_shapiq`."""
+        return _exports().to_shapiq(self, **options)
+
+    def to_xarray(self) -> Any:
+        """Return a data set with named axes; see `interdyn.exports.to_xarray`."""
+        return _exports().to_xarray(self)
+
+
+def _exports() -> Any:
+    """Return the room that takes results elsewhere; by name, since it lies above this one."""
+    return import_module("interdyn.exports")
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
