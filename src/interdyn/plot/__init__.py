@@ -5,9 +5,14 @@ Every function takes a run directory (or a `RunView`, or the two JSON objects of
 says what to record. Nothing is shown and no global setting is touched.
 """
 
+from interdyn.plot._compare import plot_comparison
 from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
+from interdyn.plot._quality import plot_row_norms, plot_solver
+from interdyn.plot._sample import plot_sample
+from interdyn.plot._samples import plot_samples
 from interdyn.plot._save import save_figures
+from interdyn.plot._sparsity import plot_sparsity
 from interdyn.plot._steps import StepAxis, step_label
 from interdyn.plot._style import group_name
 from interdyn.plot._theory import plot_noise, plot_theory, plot_theory_distance
@@ -16,6 +21,7 @@ from interdyn.plot._view import (
     Drawable,
     GroupView,
     PhaseView,
+    RowNorms,
     RunView,
     TheoryView,
     as_view,
@@ -29,6 +35,7 @@ __all__ = [
     "Drawable",
     "GroupView",
     "PhaseView",
+    "RowNorms",
     "RunView",
     "StepAxis",
     "TheoryView",
@@ -36,11 +43,17 @@ __all__ = [
     "group_name",
     "has_numbers",
     "load_run",
+    "plot_comparison",
     "plot_dynamics",
     "plot_loss_gap",
     "plot_mean_order",
     "plot_noise",
     "plot_order_distribution",
+    "plot_row_norms",
+    "plot_sample",
+    "plot_samples",
+    "plot_solver",
+    "plot_sparsity",
     "plot_strengths",
     "plot_theory",
     "plot_theory_distance",

@@ -68,7 +68,7 @@ def stamp(ax: Axes, view: RunView) -> None:
         text.remove()
     name = view.recipe if len(view.recipe) <= 48 else view.recipe[:47] + "…"
     note = ax.annotate(
-        f"{name} · interdyn {view.version}".rstrip(),
+        " · ".join(part for part in (name, f"interdyn {view.version}".rstrip()) if part),
         xy=(1, 0),
         xycoords="axes fraction",
         xytext=(0, -36),

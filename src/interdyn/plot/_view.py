@@ -32,7 +32,8 @@ class GroupView:
     """What was measured on one group of samples (``"test"`` or ``"mislabelled"``).
 
     ``order_distribution`` is ``(steps, orders)``, ``mean_order`` and ``n_salient`` are ``(steps,)``,
-    ``strength`` maps each name of `KINDS` to ``(steps, orders)`` magnitudes in ``unit``.
+    ``strength`` maps each name of `KINDS` to ``(steps, orders)`` magnitudes in ``unit``; ``gap`` and ``residual`` are
+    the largest of each step, ``(steps,)``.
     """
 
     n_samples: int | None
@@ -41,6 +42,16 @@ class GroupView:
     n_salient: Float[np.ndarray, " steps"] | None
     strength: Mapping[str, Float[np.ndarray, "steps orders"]] | None
     unit: str
+    gap: Float[np.ndarray, " steps"] | None = None
+    residual: Float[np.ndarray, " steps"] | None = None
+
+
+@dataclass(frozen=True)
+class RowNorms:
+    """Norm of the theory's rows of order ``k`` over that of order ``k + 1``, ``k = 0..n-1``: ``(levels, n)``."""
+
+    noise_var: Float[np.ndarray, " levels"]
+    ratios: Float[np.ndarray, "levels orders"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class RunView:
         Shape ``(steps,)`` or ``None``.
     groups
         Measurements per group of samples; the first is the one the verdict is about.
-    phases, theory
+    phases, theory, row_norms
         ``None`` when not computed.
     solver, seconds
         Numbers about the quality and the cost of the measurement, as recorded.
@@ -117,6 +128,7 @@ class RunView:
     seconds: Mapping[str, Any]
     forward_passes: int | None
     verdict: tuple[str, ...]
+    row_norms: RowNorms | None = None
 
     @property
     def loss_gap(self) -> Float[np.ndarray, " steps"] | None:
@@ -181,7 +193,17 @@ def _group(block: Mapping[str, Any], t: int, n: int) -> GroupView:
         n_salient=_array(block, "n_salient", (t,)),
         strength=strength if len(strength) == len(KINDS) else None,
         unit=str(block.get("unit") or "unit of the output"),
+        gap=_array(block, "gap", (t,)),
+        residual=_array(block, "residual", (t,)),
     )
+
+
+def _row_norms(block: Mapping[str, Any] | None, n: int) -> RowNorms | None:
+    levels = (block or {}).get("noise_var")
+    if not block or not levels:
+        return None
+    ratios = _array(block, "ratios", (len(levels), n))
+    return None if ratios is None else RowNorms(np.array(levels, dtype=np.float64), ratios)
 
 
 def _phases(block: Mapping[str, Any] | None) -> PhaseView | None:
@@ -301,6 +323,7 @@ def run_view(summary: Mapping[str, Any], analysis: Mapping[str, Any] | None = No
         seconds=summary.get("seconds") or {},
         forward_passes=summary.get("forward_passes"),
         verdict=tuple(str(s) for s in summary.get("verdict") or ()),
+        row_norms=_row_norms(analysis.get("row_norms"), n),
     )
 
 

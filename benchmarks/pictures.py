@@ -1,0 +1,102 @@
+"""Draw every figure of `interdyn.plot` from a finished run of the demo, for the documentation.
+
+Run: ./run pictures
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from interdyn import measure, plot, store
+from interdyn.measurement import interactions, samples
+from interdyn.recipes import load_recipe, load_samples
+from interdyn.recipes._measuring import choose_groups
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+
+
+def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axes], object]]]:
+    """Return size and drawing of each picture."""
+    run = store.open_run(folder)
+    recipe = load_recipe(folder / "recipe.toml")
+    group = choose_groups(recipe, load_samples(recipe.data))[0]
+    measured = store.read_measurement(run, run.steps[-1], group="test")
+    assert measured is not None
+    assert group.players is not None
+    found = interactions(measured)
+    cells = group.players.feature_mask(tuple(group.inputs.shape[1:]), group.sample_ids.tolist()).numpy()
+    i = int(found.objective.argmax())
+    wide, plain = (9.0, 3.4), (7.0, 3.6)
+    return {
+        "order_distribution": (wide, lambda ax: plot.plot_order_distribution(folder, ax=ax)),
+        "strengths": (wide, lambda ax: plot.plot_strengths(folder, ax=ax)),
+        "dynamics": (plain, lambda ax: plot.plot_dynamics(folder, ax=ax)),
+        "mean_order": (plain, lambda ax: plot.plot_mean_order(folder, ax=ax)),
+        "loss_gap": (plain, lambda ax: plot.plot_loss_gap(folder, ax=ax)),
+        "theory": (wide, lambda ax: plot.plot_theory(folder, ax=ax)),
+        "theory_distance": (plain, lambda ax: plot.plot_theory_distance(folder, ax=ax)),
+        "noise": (plain, lambda ax: plot.plot_noise(folder, ax=ax)),
+        "row_norms": (plain, lambda ax: plot.plot_row_norms(folder, ax=ax)),
+        "sparsity": (plain, lambda ax: plot.plot_sparsity(folder, ax=ax)),
+        "solver": (plain, lambda ax: plot.plot_solver(folder, ax=ax)),
+        "samples": (wide, lambda ax: plot.plot_samples(samples(folder), ax=ax)),
+        "comparison": (plain, lambda ax: plot.plot_comparison({"the demo": folder}, quantity="loss_gap", ax=ax)),
+        "sample_picture": (
+            (9.0, 2.2),
+            lambda ax: plot.plot_sample(found[i], group.inputs[i, 0], players=cells[i, 0], ax=ax),
+        ),
+        "sample_words": ((9.0, 2.4), lambda ax: plot.plot_sample(sentence(), names=WORDS, ax=ax)),
+        "sample_cloud": ((9.0, 2.2), cloud),
+    }
+
+
+WORDS = ("not", "a", "single", "dull", "moment", "in", "it")
+
+
+def sentence() -> object:
+    """Return the interactions of a rule on words: "not" and "dull" together say yes, "dull" alone says no."""
+
+    def says(x: torch.Tensor) -> torch.Tensor:
+        return 4 * x[:, 0] * x[:, 3] - 2 * x[:, 3] + 1.5 * torch.maximum(x[:, 2], x[:, 4])
+
+    return measure(says, torch.ones(1, 7), output="regression", feature_mask=torch.arange(7)[None])[0]
+
+
+def cloud(ax: Axes) -> Axes:
+    """Draw a rule on a cloud of six clusters: two of them together, or one of two others."""
+    rng = np.random.default_rng(0)
+    of = np.repeat(np.arange(6), 90)
+    angle = 2 * np.pi * of / 6
+    points = np.stack([np.cos(angle), np.sin(angle), 0.4 * np.sin(2 * angle)], axis=1) + 0.16 * rng.standard_normal(
+        (540, 3)
+    )
+
+    def says(x: torch.Tensor) -> torch.Tensor:
+        return 3 * x[:, 0] * x[:, 3] - 2 * torch.maximum(x[:, 1], x[:, 5])
+
+    found = measure(says, torch.ones(1, 6), output="regression", feature_mask=torch.arange(6)[None])[0]
+    return plot.plot_sample(found, points, players=of, ax=ax)
+
+
+def main() -> None:
+    """Draw and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a finished run of digits-cnn")
+    options = parser.parse_args()
+    PICTURES.mkdir(exist_ok=True)
+    for name, (size, draw) in drawings(options.run).items():
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.subplots())
+        figure.savefig(PICTURES / f"{name}.png", dpi=100, facecolor="white", metadata={"Software": None})
+        print(PICTURES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

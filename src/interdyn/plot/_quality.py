@@ -1,0 +1,115 @@
+"""How good the numbers are, and what the theory says before any network: certificates, norms of rows."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from interdyn.plot._steps import STEP_LABEL
+from interdyn.plot._style import (
+    GROUP_COLOURS,
+    INK,
+    MUTED,
+    axes_for,
+    empty_panel,
+    frame,
+    group_name,
+    legend,
+    step_axis,
+)
+from interdyn.plot._view import Drawable, as_view, has_numbers
+
+
+def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
+    """Draw how far each split may be from the best one, and what it leaves unexplained, over training.
+
+    Parameters
+    ----------
+    data, ax
+        As in `plot_order_distribution`.
+
+    Returns
+    -------
+    The axes. Circles: the largest certified gap of the samples of a step, relative; squares, on the right axis: the
+    largest residual, in the unit of the output.
+
+    Notes
+    -----
+    Requires ``gap`` and ``residual`` of at least one group in ``analysis.json``.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> group = {"gap": [1e-3, 2e-3], "residual": [0.1, 0.2]}
+    >>> run = {"summary": {"steps": [0, 10], "orders": [1]}, "analysis": {"groups": {"test": group}}}
+    >>> plot_solver(run, ax=Figure().subplots()).get_ylabel()
+    'largest certified gap (relative)'
+    """
+    view = as_view(data)
+    ax = axes_for(ax)
+    title = "Quality of the AND-OR split: circles the certified gap, squares the residual"
+    drawn = {name: g for name, g in view.groups.items() if has_numbers(g.gap) or has_numbers(g.residual)}
+    if not drawn:
+        needs = "No certificates were recorded.\nRecord `gap` and `residual` of a group in analysis.json."
+        return empty_panel(ax, view, title=title, needs=needs)
+    step_axis(ax, view)
+    right = ax.twinx()
+    unit = next(iter(drawn.values())).unit
+    for name, group in drawn.items():
+        colour = GROUP_COLOURS.get(name, MUTED)
+        if group.gap is not None:
+            ax.plot(view.steps, group.gap, color=colour, marker="o", ms=3.5, lw=1.6, label=group_name(name))
+        if group.residual is not None:
+            right.plot(view.steps, group.residual, color=colour, marker="s", ms=3.5, lw=1.0, ls="--")
+    for side in (ax, right):
+        side.set_ylim(0, 1.3 * side.get_ylim()[1] or 1.0)  # room for the legend
+    right.set_ylabel(f"largest residual ({unit})", fontsize=9)
+    right.tick_params(labelsize=8)
+    right.spines["top"].set_visible(False)
+    legend(ax, loc="upper left", ncols=2)
+    frame(ax, view, title=title, x=STEP_LABEL, y="largest certified gap (relative)")
+    ax.spines["right"].set_visible(True)
+    return ax
+
+
+def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
+    """Draw how much more noise takes from an order than from the one below (the paper's Fig. 3).
+
+    Parameters
+    ----------
+    data, ax
+        As in `plot_order_distribution`.
+
+    Returns
+    -------
+    The axes: norm of the theory's rows of order ``k`` over that of order ``k + 1``, against the noise variance, which
+    falls to the right as it does while a network learns. Above 1 the higher order suffers more, so it is learned later.
+
+    Notes
+    -----
+    Requires ``row_norms`` in ``analysis.json``; it depends on the number of players alone. Source: paper, section 5,
+    Proposition 1 and Fig. 3.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> block = {"noise_var": [1e-3, 1.0], "ratios": [[1, 1], [1.5, 2.5]]}
+    >>> run = {"summary": {"steps": [0], "orders": [1, 2]}, "analysis": {"row_norms": block}}
+    >>> [line.get_label() for line in plot_row_norms(run, ax=Figure().subplots()).lines][1:]
+    ['order 0 over 1', 'order 1 over 2']
+    """
+    view = as_view(data)
+    ax = axes_for(ax)
+    title = "How much more noise takes from the higher of two orders"
+    norms = view.row_norms
+    if norms is None or not has_numbers(norms.ratios):
+        return empty_panel(ax, view, title=title, needs="No norms were recorded.\nRecord `row_norms` in analysis.json.")
+    ax.axhline(1, color=INK, lw=0.8)
+    colours = colormaps["cividis"](np.linspace(0, 0.92, len(view.orders)))
+    for k, order in enumerate(view.orders):
+        label = f"order {order - 1:.0f} over {order:.0f}"
+        ax.plot(norms.noise_var, norms.ratios[:, k], color=colours[k], lw=1.6, label=label)
+    ax.set_xscale("log")
+    ax.invert_xaxis()
+    legend(ax, ncols=2)
+    frame(ax, view, title=title, x="noise variance σ² (no unit), falling as training goes on", y="ratio of row norms")
+    return ax

@@ -1,0 +1,71 @@
+"""The samples one by one: who is over-fitted on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from interdyn.plot._style import INK, MISLABELLED, MUTED, axes_for, empty_panel, frame, legend
+from interdyn.plot._tables import Tables
+
+_MOST = 40
+
+
+def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = None) -> Axes:
+    """Draw the over-fitting score of the samples with its interval, the most suspicious first.
+
+    Parameters
+    ----------
+    table
+        What `interdyn.measurement.samples` or ``tracker.samples()`` returns.
+    most
+        How many training samples at most; the others are counted in the title.
+    ax
+        Axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled.
+
+    Notes
+    -----
+    Requires scores, which need outputs that are log-odds, and a group of training samples.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> plot_samples((), ax=Figure().subplots()).texts[0].get_text()[:31]
+    'No training sample has a score.'
+    """
+    ax = axes_for(ax, width=9.0, height=3.4)
+    nobody = Tables(np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0), "", "").view()
+    rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]
+    title = "Over-fitting score of training samples (lines: 90 % interval)"
+    if not rows:
+        needs = "No training sample has a score.\nRecord a group `train` with outputs that are log-odds."
+        return empty_panel(ax, nobody, title=title, needs=needs)
+    shown = sorted(rows, key=lambda row: row.rank)[:most]
+    if len(shown) < len(rows):
+        title = f"The {len(shown)} highest of {len(rows)} over-fitting scores (lines: 90 % interval)"
+    x = np.arange(len(shown))
+    score = np.array([row.score for row in shown])
+    low, high = (np.array([getattr(row, f"score_{edge}") for row in shown]) for edge in ("low", "high"))
+    ax.axhline(0, color=INK, lw=0.8)
+    ax.errorbar(x, score, yerr=[score - low, high - score], fmt="none", ecolor=MUTED, elinewidth=1.0)
+    for flagged, name in ((True, "looks memorised or mislabelled"), (False, "not flagged")):
+        chosen = np.array([row.flagged == flagged for row in shown])
+        if chosen.any():
+            face = MISLABELLED if flagged else "white"
+            dots: dict[str, Any] = {"s": 26, "facecolor": face, "edgecolor": MISLABELLED, "linewidth": 1.2}
+            ax.scatter(x[chosen], score[chosen], zorder=3, label=name, **dots)
+    ax.set_xticks(x, [str(row.sample_id) for row in shown], rotation=90)
+    ax.set_xlim(-0.8, len(shown) - 0.2)
+    legend(ax)
+    frame(ax, nobody, title=title, x="sample, by rank", y="score (log-odds against the label)")
+    ax.tick_params(axis="x", labelsize=6.5)
+    return ax
+
+
+def _trained(group: str) -> bool:
+    return group.startswith("train") or group == "mislabelled"

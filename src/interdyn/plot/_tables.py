@@ -1,0 +1,110 @@
+"""Interactions as the figures of single samples see them: NumPy arrays from a result or from a run on disk."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from interdyn.errors import IncompleteRunError, InputError
+from interdyn.plot._view import RunView
+from interdyn.store import Run, open_run, read_measurement, read_recipe
+
+SALIENCE = 0.03  # part of the mean effect below which an interaction does not count (paper, section 4)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Interactions of a batch of samples.
+
+    Attributes
+    ----------
+    i_and, i_or
+        Shape ``(samples, 2**n)``.
+    effect
+        ``|v(N) - v({})|`` of each sample, shape ``(samples,)``.
+    unit, source
+        Unit of the outputs; where they come from, in words.
+    salience
+        Part of the mean effect that counts as salient; None where the run goes by another rule.
+    recipe, version
+        For the corner of the figure.
+    """
+
+    i_and: Float[np.ndarray, "samples subsets"]
+    i_or: Float[np.ndarray, "samples subsets"]
+    effect: Float[np.ndarray, " samples"]
+    unit: str
+    source: str
+    salience: float | None = SALIENCE
+    recipe: str = ""
+    version: str = version("interdyn")
+
+    def view(self) -> RunView:
+        """Return a view that holds nothing but the name of the run, for frame and corner note."""
+        none = np.zeros(0)
+        empty: dict[str, Any] = dict.fromkeys(
+            ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "phases", "theory", "n_samples")
+        )
+        return RunView(
+            recipe=self.recipe,
+            version=self.version,
+            steps=none,
+            orders=none,
+            groups={},
+            solver={},
+            seconds={},
+            forward_passes=None,
+            verdict=(),
+            **empty,
+        )
+
+
+def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tables:
+    """Return the interactions of a result (`interdyn.values.Interactions`) or of a run at a step, by default the last.
+
+    Raises
+    ------
+    InputError
+        If ``data`` is neither, or the run has no such step or group.
+    IncompleteRunError
+        If the run has not measured it.
+    """
+    if hasattr(data, "i_and") and hasattr(data, "residual"):
+        return _of_result(data)
+    if not isinstance(data, Run | str | Path):
+        raise InputError(
+            f"`data` must be a result of `interdyn.measure` or a run directory; got {type(data).__name__}. "
+            "Pass the folder of the run."
+        )
+    return _of_run(data if isinstance(data, Run) else open_run(Path(data)), step, group)
+
+
+def _of_result(found: Any) -> Tables:
+    i_and, i_or, residual = (np.atleast_2d(np.asarray(x.cpu())) for x in (found.i_and, found.i_or, found.residual))
+    effect = np.abs(i_and[:, 1:].sum(1) + i_or[:, 1:].sum(1) + residual[:, -1] - residual[:, 0])
+    return Tables(i_and, i_or, effect, found.unit, f"{len(i_and)} samples")
+
+
+def _of_run(run: Run, step: int | None, group: str) -> Tables:
+    if group not in run.groups or (step is not None and step not in run.steps):
+        raise InputError(
+            f"the run has the groups {', '.join(run.groups)} and the steps {list(run.steps)}; got group {group!r}, "
+            f"step {step}. Choose among these."
+        )
+    at = run.steps[-1] if step is None else step
+    found = read_measurement(run, at, group=group)
+    if found is None:
+        raise IncompleteRunError(
+            f"the figure needs group `{group}` at step {at}; got no whole file of it in {run.path}. Run the same "
+            "command again; it measures what is missing."
+        )
+    rule = read_recipe(run).get("analysis", {})
+    salience = (
+        float(rule.get("salience", SALIENCE)) if rule.get("salience_rule", "mean-effect") == "mean-effect" else None
+    )
+    effect = np.abs(found.v[:, -1] - found.v[:, 0])
+    source = f"{len(found.v)} {group} samples at step {at:,}"
+    return Tables(found.i_and, found.i_or, effect, found.unit, source, salience, run.recipe_name, run.version)
