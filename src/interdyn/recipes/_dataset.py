@@ -40,6 +40,12 @@ class Dataset:
         of a shape that broadcasts to ``inputs``. None: the data have no parts.
     mask_value
         What a masked feature becomes where neither a mean nor 0 makes sense, as the token [MASK].
+    names
+        Name of each column, or of each part where there are ``parts`` of a table; only for the eye.
+    vocabulary
+        What each token stands for, a piece of a word that goes on beginning with ``##``; only for the eye.
+    class_names
+        Name of each class; only for the eye.
     """
 
     inputs: Num[np.ndarray, "samples *shape"]
@@ -51,6 +57,9 @@ class Dataset:
     given: np.ndarray | None = None
     parts: Int[np.ndarray, "samples ..."] | None = None
     mask_value: float | None = None
+    names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,10 @@ class Samples:
         Indices of the training and the test samples.
     flipped_ids
         Indices of the training samples whose given label is not the true one.
-    parts, mask_value
+    parts, mask_value, names, vocabulary, class_names
         As in `Dataset`.
+    shown
+        The inputs as they are before standardising, shape ``(samples, *shape)``; only for the eye.
     """
 
     inputs: Num[Tensor, "samples *shape"]
@@ -84,6 +95,10 @@ class Samples:
     planted: tuple[Term, ...]
     parts: Int[Tensor, "samples ..."] | None = None
     mask_value: float | None = None
+    names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    shown: Num[np.ndarray, "samples *shape"] | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -138,6 +153,10 @@ def load_samples(section: DataSection) -> Samples:
         planted=data.planted,
         parts=None if data.parts is None else torch.from_numpy(np.ascontiguousarray(data.parts)),
         mask_value=data.mask_value,
+        names=data.names,
+        vocabulary=data.vocabulary,
+        class_names=data.class_names,
+        shown=data.inputs,
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from interdyn import store
 from interdyn.measurement import analyse_run, interactions
 from interdyn.recipes._dataset import Samples, load_samples
+from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import Group, choose_groups, measure_group, numbers_of_players
 from interdyn.recipes._planted import planted_error
 from interdyn.recipes._schema import Recipe
@@ -114,6 +115,9 @@ class _Engine:
 
     def work(self) -> None:
         """Train and measure checkpoint by checkpoint, then analyse."""
+        for group in self._groups:
+            if store.read_exhibit(self._run, group.name) is None:
+                store.write_exhibit(self._run, exhibit_of(group, self._samples, self._recipe))
         trainer = self._resume()
         for index, step in enumerate(self._run.steps):
             checkpoint = store.read_checkpoint(self._run, step)

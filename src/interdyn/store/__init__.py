@@ -1,6 +1,7 @@
 """A run on disk: one directory of small immutable files, readable while it grows, without torch."""
 
 from interdyn.store._atomic import json_bytes, write_atomic, write_json
+from interdyn.store._exhibits import Exhibit, Pieces, read_exhibit, write_exhibit
 from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays
 from interdyn.store._lock import writing
 from interdyn.store._records import (
@@ -22,7 +23,9 @@ from interdyn.store._run import Run, begin_run, config_hash, open_run, read_reci
 __all__ = [
     "SCHEMA",
     "Checkpoint",
+    "Exhibit",
     "Measurement",
+    "Pieces",
     "Run",
     "begin_run",
     "config_hash",
@@ -33,6 +36,7 @@ __all__ = [
     "read_analysis",
     "read_arrays",
     "read_checkpoint",
+    "read_exhibit",
     "read_header",
     "read_history",
     "read_measurement",
@@ -43,6 +47,7 @@ __all__ = [
     "write_arrays",
     "write_atomic",
     "write_checkpoint",
+    "write_exhibit",
     "write_json",
     "write_measurement",
     "write_results",

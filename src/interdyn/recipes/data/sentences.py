@@ -135,6 +135,7 @@ def _coded(
         parts=parts,
         measurable=np.asarray((parts >= 0).any(axis=1)),
         mask_value=float(tokenizer.mask_token_id),
+        vocabulary=tuple(vocabulary.read_text(encoding="utf-8").splitlines()),
     )
 
 

@@ -73,6 +73,7 @@ def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
         targets,
         None if regression else int(targets.max()) + 1,
         parts=np.broadcast_to(parts, (len(rows), len(parts))),
+        names=tuple(columns),
     )
 
 

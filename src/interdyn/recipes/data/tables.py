@@ -15,7 +15,13 @@ def _bundled(loader: str, name: str) -> Dataset:
     except ImportError as error:
         raise missing_extra("scikit-learn", "data", f"the data `{name}`") from error
     table: Any = getattr(datasets, loader)()
-    return Dataset(inputs=table.data.astype(np.float32), targets=table.target, n_classes=len(table.target_names))
+    return Dataset(
+        inputs=table.data.astype(np.float32),
+        targets=table.target,
+        n_classes=len(table.target_names),
+        names=tuple(map(str, table.feature_names)),
+        class_names=tuple(map(str, table.target_names)),
+    )
 
 
 @dataset("breast_cancer")

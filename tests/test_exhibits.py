@@ -1,0 +1,143 @@
+"""What measured samples look like in a run's directory: pictures, words, points, columns, each with its players."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from interdyn import store
+from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
+from interdyn.recipes._exhibits import exhibit_of
+from interdyn.recipes._measuring import choose_groups
+
+
+def shown(name, *overrides, **changes):
+    recipe = load_recipe(name, overrides=overrides)
+    samples = replace(load_samples(recipe.data), **changes)
+    group = choose_groups(recipe, samples)[0]
+    return exhibit_of(group, samples, recipe), group, samples
+
+
+def test_pictures_are_8_bit_and_their_players_those_that_are_masked():
+    found, group, samples = shown("digits-cnn", "measure.test_samples=5")
+    assert found.pictures.shape == (5, 8, 8, 1)
+    assert found.pictures.dtype == np.uint8
+    assert (found.pictures.max(axis=(1, 2, 3)) == 255).all()
+    mask = group.players.feature_mask((1, 8, 8), group.sample_ids.tolist())[:, 0]
+    np.testing.assert_array_equal(found.players, mask)
+    brightest = found.pictures.reshape(5, -1).argmax(1)
+    raw = samples.shown[group.sample_ids].reshape(5, -1)
+    assert (raw[np.arange(5), brightest] == raw.max(1)).all()
+    assert found.group == "test"
+    np.testing.assert_array_equal(found.sample_ids, group.sample_ids)
+
+
+def serve(monkeypatch, data):
+    """Let every recipe have these data."""
+
+    def factory(**_options):
+        return data
+
+    monkeypatch.setattr("interdyn.recipes._dataset.find_dataset", lambda _: factory)
+
+
+def pictures(size=200, channels=3):
+    rng = np.random.default_rng(0)
+    return Dataset(rng.random((30, channels, size, size), dtype=np.float32), np.arange(30) % 2, 2)
+
+
+def test_large_pictures_are_shown_smaller_with_players_where_they_lie(monkeypatch):
+    recipe = load_recipe("digits-cnn", overrides=["measure.test_samples=3", "measure.mislabelled_samples=0"])
+    serve(monkeypatch, pictures())
+    samples = load_samples(recipe.data.model_copy(update={"n_train": 10, "label_noise": 0.0}))
+    group = choose_groups(recipe, samples)[0]
+    found = exhibit_of(group, samples, recipe)
+    assert found.pictures.shape == (3, 96, 96, 3)
+    full = group.players.feature_mask((3, 200, 200), group.sample_ids.tolist())[:, 0].numpy()
+    for y, x in ((10, 10), (48, 80), (95, 95)):
+        assert (found.players[:, y, x] == full[:, int((y + 0.5) * 200 / 96), int((x + 0.5) * 200 / 96)]).all()
+
+
+def test_columns_have_their_names_and_the_values_before_standardising():
+    found, group, samples = shown("wine-mlp", "measure.test_samples=4", "measure.mislabelled_samples=0")
+    first = found.pieces[0]
+    assert len(first) == 13
+    row = samples.shown[group.sample_ids[0]]
+    assert first[0][0] == f"alcohol = {row[0]:.4g}"
+    mask = group.players.feature_mask((13,), group.sample_ids.tolist())[0]
+    assert [player for _, player in first] == mask.tolist()
+    assert found.classes == ("class_0", "class_1", "class_2")
+    assert found.pictures is None
+
+
+def test_words_are_put_together_from_their_tokens(monkeypatch):
+    vocabulary = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "un", "##like", "##ly", "good", ".", "film")
+    tokens = np.array([[1, 4, 5, 6, 7, 9, 8, 2, 0, 0], [1, 3, 7, 9, 9, 7, 8, 2, 0, 0]] * 10)
+    parts = np.array([[-1, 0, 0, 0, 1, 2, -1, -1, -1, -1], [-1, 0, 1, 2, 3, 4, -1, -1, -1, -1]] * 10)
+    data = Dataset(tokens, np.arange(20) % 2, 2, parts=parts, mask_value=3.0, vocabulary=vocabulary)
+    serve(monkeypatch, data)
+    changes = ["measure.test_samples=6", "measure.mislabelled_samples=0", "measure.baseline=0.0"]
+    plain = load_recipe("digits-mlp", overrides=changes).plain()
+    plain["players"] = {"kind": "parts", "n": 2, "seed": 0}
+    recipe = load_recipe("digits-mlp", overrides=changes).model_validate(plain)
+    samples = load_samples(recipe.data.model_copy(update={"n_train": 10, "label_noise": 0.0, "standardise": False}))
+    group = choose_groups(recipe, samples)[0]
+    found = exhibit_of(group, samples, recipe)
+    for i, sample in enumerate(group.sample_ids):
+        words = [text for text, _ in found.pieces[i]]
+        expected = (
+            ["unlikely", "good", "film", "."] if sample % 2 == 0 else ["[UNK]", "good", "film", "film", "good", "."]
+        )
+        assert words == expected
+        players = [player for _, player in found.pieces[i]]
+        assert sorted(p for p in players if p >= 0) == [0, 1]
+        assert players[-1] < 0
+
+
+def test_clouds_keep_points_and_clusters(monkeypatch):
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.random((20, 700, 3), dtype=np.float32), np.arange(20) % 2, 2)
+    serve(monkeypatch, data)
+    plain = load_recipe("digits-mlp").plain()
+    plain["players"] = {"kind": "clusters", "count": 6, "n": 4, "seed": 0}
+    plain["measure"] |= {"test_samples": 3, "mislabelled_samples": 0, "baseline": "part-mean"}
+    plain["data"] |= {"n_train": 10, "label_noise": 0.0, "standardise": False}
+    recipe = load_recipe("digits-mlp").model_validate(plain)
+    samples = load_samples(recipe.data)
+    group = choose_groups(recipe, samples)[0]
+    found = exhibit_of(group, samples, recipe)
+    assert found.points.shape == (3, 512, 3)
+    assert found.players.shape == (3, 512)
+    assert set(np.unique(found.players[found.players >= 0])) == {0, 1, 2, 3}
+    nearest = int(np.abs(data.inputs[group.sample_ids[0]] - found.points[0, 100]).sum(1).argmin())
+    assert found.players[0, 100] == group.feature_mask[0, nearest, 0]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    changes = ["training.epochs=1", "checkpoints.count=2", "measure.test_samples=3", "measure.mislabelled_samples=2"]
+    recipe = load_recipe("digits-cnn", overrides=[*changes, "players.n=4", "data.n_train=64"])
+    return run_recipe(recipe, tmp_path_factory.mktemp("exhibits") / "run")
+
+
+def test_a_run_holds_what_its_samples_look_like(run):
+    for group in ("test", "mislabelled"):
+        found = store.read_exhibit(run, group)
+        assert found.group == group
+        np.testing.assert_array_equal(found.sample_ids, store.read_measurement(run, 0, group=group).sample_ids)
+        assert found.pictures.shape[1:] == (8, 8, 1)
+        assert found.players.max() == 3
+    assert store.read_exhibit(run, "nobody") is None
+
+
+def test_pieces_survive_the_disk_whatever_is_written_in_them(run):
+    pieces = ((("<script>alert(1)</script>", 0), ("日本語", -1), ('שלום "x"', 1)),)
+    with store.writing(run.path):
+        store.write_exhibit(run, store.Exhibit("words", np.array([7]), pieces=pieces, classes=("a" * 300,)))
+    found = store.read_exhibit(run, "words")
+    assert found.pieces == pieces
+    assert found.classes == ("a" * 300,)
+    assert torch.equal(torch.from_numpy(found.sample_ids), torch.tensor([7]))
+    (run.path / "exhibits" / "words.safetensors").write_bytes(b"half")
+    assert store.read_exhibit(run, "words") is None
