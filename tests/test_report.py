@@ -86,7 +86,10 @@ def test_the_page_asks_no_host_for_anything(written):
 
 def test_sections_come_in_the_order_of_a_newcomers_questions(written):
     html = written.read_text()
-    places = [html.index(f'<h2 id="{name}"') for name in ("happened", "dynamics", "theory", "words", "trust")]
+    places = [
+        html.index(f'<h2 id="{name}"')
+        for name in ("happened", "dynamics", "theory", "uses", "samples", "words", "trust")
+    ]
     assert places == sorted(places)
 
 

@@ -5,8 +5,9 @@ from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._looks import trajectory, verdicts
 from interdyn.measurement._measure import measure
 from interdyn.measurement._reading import Reading, reading, stored_reading
+from interdyn.measurement._runs import analyse_run
 from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, samples
-from interdyn.measurement._stored import analyse_run, as_record, interactions, read_looks
+from interdyn.measurement._stored import as_record, interactions, read_looks
 
 __all__ = [
     "Reading",

@@ -117,7 +117,7 @@ def analyse(
         },
         "row_norms": {"noise_var": _RATIO_NOISE.tolist(), "ratios": row_norm_ratios(n, _RATIO_NOISE).tolist()},
     }
-    return {"summary": _without_nan(summary), "analysis": _without_nan(analysis)}
+    return {"summary": without_nan(summary), "analysis": without_nan(analysis)}
 
 
 def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[str, Any]) -> _Course:
@@ -248,10 +248,10 @@ def _solver(courses: Iterable[_Course]) -> dict[str, float]:
     return {"mean_gap": float(gap.mean()), "max_gap": float(gap.max()), "max_residual": float(residual.max())}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Return plain data with NaN and infinity as None, which JSON can hold."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

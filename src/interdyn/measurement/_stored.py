@@ -1,6 +1,6 @@
-"""Between memory and disk: the record of a measurement, and the analysis of a whole run."""
+"""Between memory and disk: the record of a measurement, and all that a run holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError
-from interdyn.measurement._analysis import analyse
 from interdyn.store import Measurement
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, ValueTable
@@ -72,34 +71,6 @@ def interactions(measurement: Measurement) -> Interactions:
     )
 
 
-def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the analysis of everything a run has measured at all its steps, from the disk alone.
-
-    Returns
-    -------
-    As `analyse`; ``summary`` also holds accuracies where they were recorded, forward passes and seconds.
-
-    Raises
-    ------
-    IncompleteRunError
-        If a group has not been measured at every step.
-    """
-    history, stored = read_looks(run)
-    groups = {
-        name: {"interactions": [interactions(m) for m in rows], "sample_ids": rows[0].sample_ids.tolist()}
-        for name, rows in stored.items()
-    }
-    losses = {name: _column(history, name) for name in ("train_loss", "test_loss")}
-    result = analyse([entry["step"] for entry in history], groups, **losses, options=options)
-    extra: dict[str, Any] = {
-        name: column for name in ("train_accuracy", "test_accuracy") if (column := _column(history, name)) is not None
-    }
-    everything = [measurement for rows in stored.values() for measurement in rows]
-    extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
-    extra["seconds"] = _seconds(history, everything)
-    return {"summary": {**result["summary"], **extra}, "analysis": result["analysis"]}
-
-
 def read_looks(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
     """Return losses and seconds of every step, and each group's measurements, of the steps that can be compared.
 
@@ -130,23 +101,6 @@ def _measured(run: store.Run, group: str) -> list[Measurement]:
             )
         found.append(measurement)
     return found
-
-
-def _column(history: Sequence[Mapping[str, Any]], name: str) -> list[float] | None:
-    """Return one quantity over the steps, NaN where it was not recorded; None where it never was."""
-    values = [entry.get(name) for entry in history]
-    return None if all(v is None for v in values) else [float("nan") if v is None else v for v in values]
-
-
-def _seconds(history: Sequence[Mapping[str, Any]], measurements: Sequence[Measurement]) -> dict[str, float]:
-    """Return the wall time of the whole run by part, over all its interruptions, without the analysis."""
-    rest = sum(entry["seconds"].get("evaluation", 0.0) for entry in history)
-    rest += sum(measurement.seconds["split"] for measurement in measurements)
-    return {
-        "training": sum(entry["seconds"].get("training", 0.0) for entry in history),
-        "forward_passes": sum(measurement.seconds["forward"] for measurement in measurements),
-        "everything_else": rest,
-    }
 
 
 def _array(tensor: Tensor) -> np.ndarray:

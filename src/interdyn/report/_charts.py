@@ -158,6 +158,14 @@ def _points(x: list[float], name: str, colour: str, symbol: str, hover: str) -> 
     }
 
 
+def courses(view: RunView) -> Chart:
+    """Return the empty chart in which the page draws the interactions of the chosen sample over training."""
+    caption = "The interactions that are strongest at the end, over the whole training."
+    alt = "Strongest interactions of the chosen sample over training; the table of tiles above says them in words."
+    layout = layout_over_time(view, "interaction (unit of the output)", y={"zeroline": True})
+    return Chart("courses", "How they came about", caption, alt, layout=layout)
+
+
 def distance(view: RunView) -> Chart:
     """Return the distance between theory and reality beside the two nulls."""
     chart_id, title = "distance", "Distance between theory and reality"

@@ -9,7 +9,9 @@ from interdyn.errors import missing_extra
 from interdyn.plot import RunView, StepAxis, has_numbers, load_run, save_figures
 from interdyn.report import _charts, _words
 from interdyn.report._chart import numbers
-from interdyn.store import write_atomic
+from interdyn.report._samples import samples
+from interdyn.report._uses import uses
+from interdyn.store import open_run, read_analysis, write_atomic
 
 try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -33,8 +35,8 @@ def write_report(run_dir: Path | str) -> Path:
 
     Returns
     -------
-    Path of the page. It is one file of about 5 MB, needs no network, and holds plotly's JavaScript and all
-    numbers.
+    Path of the page. It is one file of 5 to 8 MB, needs no network, and holds plotly's JavaScript, all numbers and
+    small pictures of up to a hundred samples of each group.
 
     Raises
     ------
@@ -54,26 +56,47 @@ def write_report(run_dir: Path | str) -> Path:
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
     folder = Path(run_dir)
-    html = render(load_run(folder), texts=_texts(folder))
+    view = load_run(folder)
+    analysis = read_analysis(open_run(folder)) if (folder / "analysis.json").is_file() else {}
+    html = render(view, texts=_texts(folder), used=uses(folder), table=samples(analysis))
     save_figures(folder)
     path = folder / "report.html"
     write_atomic(path, html.encode())
     return path
 
 
-def render(view: RunView, *, texts: dict[str, str] | None = None) -> str:
-    """Return the page of a run as text; ``texts`` are settings to show as they are, by file name."""
+def render(
+    view: RunView,
+    *,
+    texts: dict[str, str] | None = None,
+    used: dict[str, Any] | None = None,
+    table: dict[str, Any] | None = None,
+) -> str:
+    """Return the page of a run as text.
+
+    Parameters
+    ----------
+    view
+        The run.
+    texts
+        Settings to show as they are, by file name.
+    used, table
+        What `_uses.uses` and `_samples.samples` return.
+    """
     heat_maps = [_charts.heat_map(view, name, top=_top(view)) for name in list(view.groups) or ["test"]]
     dynamics = [*heat_maps, _charts.mean_order(view), _charts.loss_gap(view)]
     orders = _charts.orders(view)
     theory = [_charts.distance(view), _charts.noise(view)]
-    drawn = [chart for chart in (orders, *dynamics, *theory) if not chart.missing]
+    courses = _charts.courses(view)
+    drawn = [chart for chart in (orders, *dynamics, *theory, *([courses] if used else [])) if not chart.missing]
     notes = _words.notes(view)
     payload = {
         "charts": [chart.payload() for chart in drawn],
+        "steps": numbers(view.steps),
         "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
         "notes": notes,
         "start": _start(view),
+        "uses": used,
     }
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -91,6 +114,9 @@ def render(view: RunView, *, texts: dict[str, str] | None = None) -> str:
         orders=orders,
         dynamics=dynamics,
         theory=theory,
+        courses=courses,
+        uses=used,
+        samples=table,
         notes=notes,
         start=payload["start"],
         trust=_words.trust(view),

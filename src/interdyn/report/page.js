@@ -59,12 +59,44 @@
     }
   };
 
-  const save = (chart) => {
+  const cells = (chart) => {
+    const rows = [["series", "x", "y", "low", "high", "z"]];
+    for (const trace of traces(chart)) {
+      if (trace.hoverinfo === "skip") continue; // an edge of a band: its numbers are with the line
+      if (trace.z) {
+        trace.z.forEach((row, i) => row.forEach((z, j) => rows.push([chart.id, ...trace.customdata[i][j], "", "", z])));
+        continue;
+      }
+      trace.y.forEach((y, i) => {
+        const [step, low, high] = trace.customdata ? trace.customdata[i] : [trace.x[i]];
+        rows.push([trace.name || chart.id, step, y, low ?? "", high ?? "", ""]);
+      });
+    }
+    return rows;
+  };
+
+  const csv = (rows) => rows.map((row) => row.map((cell) => {
+    const text = String(cell ?? "");
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }).join(",")).join("\n") + "\n";
+
+  const save = (chart, format) => {
+    if (format === "csv") {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([csv(cells(chart))], { type: "text/csv" }));
+      link.download = chart.id + ".csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+      return;
+    }
     const size = document.getElementById("chart-" + chart.id).getBoundingClientRect();
     const figure = { data: themed(traces(chart)), layout: themed({ ...layout(chart), paper_bgcolor: "var:paper" }) };
     const [w, h] = [Math.round(size.width), Math.round(size.height)];
-    Plotly.downloadImage(figure, { format: "svg", filename: chart.id, width: w, height: h });
+    Plotly.downloadImage(figure, { format, filename: chart.id, width: w, height: h, scale: format === "png" ? 2 : 1 });
   };
+
+  const listeners = [];
+  window.page = { payload, draw, csv, listen: (listener) => listeners.push(listener), now: () => current };
 
   let waiting = false;
   const go = (index) => {
@@ -79,6 +111,7 @@
     requestAnimationFrame(() => {
       waiting = false;
       draw(payload.charts);
+      for (const listener of listeners) listener(current);
     });
   };
 
@@ -106,7 +139,7 @@
     play.addEventListener("click", () => (timer === null ? start() : stop()));
   }
   for (const button of document.querySelectorAll("button.save")) {
-    button.addEventListener("click", () => save(payload.charts.find((chart) => chart.id === button.value)));
+    button.addEventListener("click", () => save(payload.charts.find((c) => c.id === button.value), button.dataset.form));
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(payload.charts));
   window.addEventListener("beforeprint", () => {

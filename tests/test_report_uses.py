@@ -1,0 +1,212 @@
+"""The parts of the report that show samples: what the network uses, and on which samples it is over-fitted."""
+
+import base64
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import numpy as np
+import pytest
+
+from interdyn import report, store
+from interdyn.measurement import samples as sample_table
+from interdyn.recipes import load_recipe, run_recipe
+from interdyn.report._samples import samples
+from interdyn.report._uses import TOP, packed, uses
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ATTACK = "<img src=x onerror='window.alerted = true'>"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    changes = ["training.epochs=2", "checkpoints.count=7", "measure.test_samples=4", "measure.mislabelled_samples=3"]
+    recipe = load_recipe("digits-cnn", overrides=[*changes, "players.n=5", "data.n_train=64"])
+    return run_recipe(recipe, tmp_path_factory.mktemp("uses") / "run")
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    return store.open_run(tmp_path / "run")
+
+
+def unpacked(pack):
+    data = gzip.decompress(base64.b64decode(pack["data"]))
+    return np.frombuffer(data, dtype=pack["type"]).reshape(pack["shape"])
+
+
+def payload(path):
+    return json.loads(re.search(r'id="payload">(.*?)</script>', path.read_text(), re.DOTALL).group(1))
+
+
+def test_what_is_packed_is_read_back():
+    for array in (np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((0, 2), dtype=np.float32)):
+        np.testing.assert_array_equal(unpacked(packed(array)), array)
+
+
+def test_the_strongest_interactions_are_those_of_the_measurements(run):
+    found = uses(run.path)["groups"]
+    assert [group["name"] for group in found] == ["test samples", "mislabelled training samples"]
+    test = found[0]
+    assert test["steps"] == list(run.steps)
+    subsets, values, courses = (unpacked(test[key]) for key in ("subsets", "values", "courses"))
+    assert subsets.shape == values.shape == courses.shape == (len(run.steps), 4, TOP)
+    for at, step in enumerate(run.steps):
+        m = store.read_measurement(run, step, group="test")
+        both = np.concatenate([m.i_and, m.i_or], axis=1)
+        both[:, [0, 32]] = 0
+        expected = -np.sort(-np.abs(both), axis=1)[:, :TOP]
+        np.testing.assert_allclose(np.abs(values[at]), expected, rtol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(both, subsets[at], axis=1), values[at], rtol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(both, subsets[-1], axis=1), courses[at], rtol=1e-6)
+        np.testing.assert_allclose(unpacked(test["output"])[at], m.v[:, -1], rtol=1e-6)
+    exhibit = store.read_exhibit(run, "test")
+    np.testing.assert_array_equal(unpacked(test["pictures"]), exhibit.pictures)
+    np.testing.assert_array_equal(unpacked(test["of"]), exhibit.players)
+    assert test["labels"] == store.read_measurement(run, 0, group="test").targets.tolist()
+
+
+def test_many_large_pictures_are_shown_coarser(copy):
+    many = np.zeros((4, 600, 600, 3), dtype=np.uint8)
+    ids = store.read_exhibit(copy, "test").sample_ids
+    with store.writing(copy.path):
+        exhibit = store.Exhibit("test", ids, pictures=many, players=np.zeros((4, 600, 600), dtype=np.int16))
+        store.write_exhibit(copy, exhibit)
+    shape = uses(copy.path)["groups"][0]["pictures"]["shape"]
+    assert np.prod(shape) <= 1_000_000
+    assert shape[1] == shape[2] >= 200
+
+
+def test_without_exhibits_players_have_numbers(copy):
+    shutil.rmtree(copy.path / "exhibits")
+    assert uses(copy.path)["groups"][0]["look"] == "numbers"
+    assert report.write_report(copy.path).exists()
+
+
+def test_the_table_of_samples_is_that_of_the_command(run):
+    found = samples(store.read_analysis(run))
+    expected = sample_table(run)
+    assert found["sentence"] == expected.sentence
+    assert [row[1] for row in found["rows"]] == [str(row.sample_id) for row in expected]
+    assert found["left_out"] == 0
+    assert samples({}) is None
+    assert len(samples({"samples": {"rows": [store.read_analysis(run)["samples"]["rows"][0]] * 300}})["rows"]) == 200
+
+
+def test_a_run_without_training_samples_says_what_to_record(copy):
+    analysis = store.read_analysis(copy)
+    del analysis["samples"]
+    store.write_json(copy.path / "analysis.json", analysis)
+    assert "Record a group of training samples" in report.write_report(copy.path).read_text()
+
+
+# -- in a browser ------------------------------------------------------------------------------------
+
+HEAD = """<script>
+window.trouble = [];
+addEventListener("error", (e) => trouble.push(String(e.message)));
+addEventListener("unhandledrejection", (e) => trouble.push(String(e.reason)));
+addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e.blockedURI));
+</script>"""
+END = """<script>
+const wait = () => new Promise((done) => setTimeout(done, 150));
+(async () => {
+  for (let i = 0; i < 40 && !document.querySelector("#tiles").children.length; i++) await wait();
+  const chooser = document.getElementById("sample");
+  const read = () => ({
+    said: document.getElementById("said").textContent,
+    tiles: [...document.querySelectorAll("#tiles figure, #tiles p")].map((t) => t.textContent.trim()),
+    marked: [...document.querySelectorAll("#tiles bdi.and, #tiles bdi.or")].map((t) => t.textContent),
+    courses: document.getElementById("chart-courses").data.map((t) => [t.name, Array.from(t.y)]),
+  });
+  const first = read();
+  chooser.selectedIndex = chooser.options.length - 1;
+  chooser.dispatchEvent(new Event("change"));
+  const slider = document.getElementById("checkpoint");
+  slider.value = "1";
+  slider.dispatchEvent(new Event("input"));
+  await wait();
+  const last = read();
+  let csv = "";
+  URL.createObjectURL = (blob) => { blob.text().then((text) => { csv = text; }); return "blob:none"; };
+  document.querySelector('button[value="mean-order"][data-form="csv"]').click();
+  await wait();
+  const out = document.createElement("pre");
+  out.id = "seen";
+  const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  out.textContent = JSON.stringify({ trouble, first, last, csv, wide, alerted: window.alerted === true });
+  document.body.append(out);
+})();
+</script>"""
+
+
+def browse(path, tmp_path, width=1440):
+    html = path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", END + "</body>")
+    page = tmp_path / "page.html"
+    page.write_text(html)
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    flags += f"--disable-sync --no-first-run --virtual-time-budget=12000 --window-size={width},1000 --dump-dom"
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match, done.stderr[-2000:]
+    return json.loads(unescape(match.group(1)))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@pytest.mark.parametrize("width", [500, 1440])
+def test_in_a_browser_samples_are_chosen_and_follow_the_slider(run, copy, tmp_path, width):
+    path = report.write_report(copy.path)
+    seen = browse(path, tmp_path, width)
+    assert seen["trouble"] == []
+    assert seen["wide"] is False
+    group = payload(path)["uses"]["groups"][1]
+    values, courses = unpacked(group["values"])[1, 2], unpacked(group["courses"])[:, 2]
+    assert f"At step {run.steps[1]} " in seen["last"]["said"]
+    shown = [tile.replace("\N{MINUS SIGN}", "-") for tile in seen["last"]["tiles"]]
+    assert shown[0] == "the sample"
+    assert [float(tile.split()[1]) for tile in shown[1:]] == pytest.approx(values[values != 0], abs=0.005)
+    for k, (_, course) in enumerate(seen["last"]["courses"]):
+        assert course == pytest.approx(courses[:, k].tolist())
+    assert seen["first"]["said"] != seen["last"]["said"]
+    rows = seen["csv"].splitlines()
+    assert rows[0] == "series,x,y,low,high,z"
+    test = store.read_analysis(copy)["groups"]["test"]
+    assert float(rows[1].split(",")[2]) == pytest.approx(test["mean_order"][0])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+def test_in_a_browser_words_of_any_script_are_text(copy, tmp_path):
+    for group in copy.groups:
+        ids = store.read_exhibit(copy, group).sample_ids
+        words = ((ATTACK, 0), ("שלום", 1), ("日本語", 2), ("<script>alert(1)</script>", 3), ("w" * 300, 4), ("and", -1))
+        with store.writing(copy.path):
+            classes = (f"<script>alert({group!r})</script>",) * 10
+            store.write_exhibit(copy, store.Exhibit(group, ids, pieces=(words,) * len(ids), classes=classes))
+    seen = browse(report.write_report(copy.path), tmp_path, 500)
+    assert seen["trouble"] == []
+    assert seen["alerted"] is False
+    assert seen["wide"] is False
+    assert len(seen["first"]["tiles"]) == TOP
+    allowed = {ATTACK, "שלום", "日本語", "<script>alert(1)</script>", "w" * 47 + "…"}
+    assert seen["first"]["marked"]
+    assert set(seen["first"]["marked"]) <= {text if len(text) <= 48 else text[:47] + "…" for text in allowed}
+
+
+def test_the_page_is_opened_when_asked(copy, monkeypatch):
+    from interdyn.cli import main
+
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    for options, expected in (([], 0), (["--open"], 1)):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(copy.path), *options])
+        assert ended.value.code == 0
+        assert len(opened) == expected
+    assert opened[0].endswith("/run/report.html")
