@@ -149,6 +149,11 @@ def browse(path, tmp_path, width=1440):
     html = path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", END + "</body>")
     page = tmp_path / "page.html"
     page.write_text(html)
+    return browser(page, tmp_path, width)
+
+
+def browser(page, tmp_path, width):
+    """Open a page in headless Chromium and return what its script left in ``<pre id="seen">``."""
     flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     flags += f"--disable-sync --no-first-run --virtual-time-budget=12000 --window-size={width},1000 --dump-dom"
     command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]

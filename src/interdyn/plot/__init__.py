@@ -5,7 +5,7 @@ Every function takes a run directory (or a `RunView`, or the two JSON objects of
 says what to record. Nothing is shown and no global setting is touched.
 """
 
-from interdyn.plot._compare import plot_comparison
+from interdyn.plot._compare import COLOURS, QUANTITIES, course_of, named_runs, plot_comparison
 from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
 from interdyn.plot._quality import plot_row_norms, plot_solver
@@ -31,6 +31,8 @@ from interdyn.plot._view import (
 )
 
 __all__ = [
+    "COLOURS",
+    "QUANTITIES",
     "Band",
     "Drawable",
     "GroupView",
@@ -40,9 +42,11 @@ __all__ = [
     "StepAxis",
     "TheoryView",
     "as_view",
+    "course_of",
     "group_name",
     "has_numbers",
     "load_run",
+    "named_runs",
     "plot_comparison",
     "plot_dynamics",
     "plot_loss_gap",

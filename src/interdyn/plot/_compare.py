@@ -13,7 +13,7 @@ from interdyn.plot._style import axes_for, empty_panel, frame, legend, line_with
 from interdyn.plot._view import Band, Drawable, RunView, as_view, has_numbers
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#222222")
-_QUANTITIES = {
+QUANTITIES = {  # title, label of the axis
     "mean_order": ("Mean order of the interactions", "mean order (players)"),
     "loss_gap": ("Loss gap", "loss gap (unit of the loss)"),
     "noise_var": ("Noise level that matches each checkpoint", "noise variance σ² (no unit)"),
@@ -57,13 +57,13 @@ def plot_comparison(
     >>> ax.lines[0].get_ydata().tolist()
     [4.0, 2.0]
     """
-    if quantity not in _QUANTITIES:
-        raise InputError(f"`quantity` must be one of {', '.join(_QUANTITIES)}; got {quantity!r}.")
-    title, label = _QUANTITIES[quantity]
-    named = _named(runs)
+    if quantity not in QUANTITIES:
+        raise InputError(f"`quantity` must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+    title, label = QUANTITIES[quantity]
+    named = named_runs(runs)
     views = [view for members in named.values() for view in members]
     ax = axes_for(ax)
-    courses = {name: _course(members, quantity) for name, members in named.items()}
+    courses = {name: course_of(members, quantity) for name, members in named.items()}
     widest = max(views, key=lambda view: view.steps[-1])
     drawn = {name: course for name, course in courses.items() if course is not None}
     if not drawn:
@@ -83,8 +83,14 @@ def plot_comparison(
     return ax
 
 
-def _named(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]]) -> dict[str, list[RunView]]:
-    """Return a list of views for each name."""
+def named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]]) -> dict[str, list[RunView]]:
+    """Return a list of views for each name; runs of one recipe that have no name of their own are numbered.
+
+    Raises
+    ------
+    InputError
+        If there is no run.
+    """
     if isinstance(runs, Mapping) and "summary" not in runs:
         items = {
             name: [as_view(r) for r in run] if isinstance(run, list | tuple) else [as_view(run)]  # type: ignore[arg-type]
@@ -104,8 +110,11 @@ def _named(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]
     return items
 
 
-def _course(views: Sequence[RunView], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:
-    """Return steps and band of one run, or of the seeds at the steps that all have reached."""
+def course_of(views: Sequence[RunView], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:
+    """Return steps and band of one run, or mean and range of seeds at the steps that all have reached.
+
+    None where no run holds the quantity, one of `QUANTITIES`.
+    """
     bands = [(view, band) for view in views if (band := _quantity(view, quantity)) is not None]
     if not bands:
         return None

@@ -98,13 +98,8 @@ def render(
         "start": _start(view),
         "uses": used,
     }
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return filled(
+        "page.html.j2",
         view=view,
         headline=_words.headline(view),
         facts=_words.facts(view),
@@ -123,8 +118,19 @@ def render(
         table=_words.table(view),
         texts=texts or {},
         payload=payload,
-        plotly=Markup(get_plotlyjs()),  # the installed library's own file: no data in it
     )
+
+
+def filled(template: str, **content: Any) -> str:
+    """Return a template of this folder with its content, every text of it escaped, and plotly's JavaScript."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    plotly = Markup(get_plotlyjs())  # the installed library's own file: no data in it
+    return environment.get_template(template).render(plotly=plotly, **content)
 
 
 def _top(view: RunView) -> float:

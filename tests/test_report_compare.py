@@ -1,0 +1,118 @@
+"""Several runs on one page."""
+
+import json
+import re
+import shutil
+import tomllib
+from html import unescape
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from interdyn.cli import main
+from interdyn.errors import InputError, NotARunError
+from interdyn.report import write_comparison
+from test_report_uses import CHROMIUM, HEAD, browser
+
+EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
+
+
+def copy(folder, *, recipe=None, scale=1.0, **settings):
+    """Copy the example run; its mean order is scaled, its recipe has other settings."""
+    shutil.copytree(EXAMPLE, folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["recipe"] = recipe or summary["recipe"]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    analysis = json.loads((folder / "analysis.json").read_text())
+    test = analysis["groups"]["test"]
+    for key in ("mean_order", "mean_order_low", "mean_order_high"):
+        test[key] = [None if x is None else scale * x for x in test[key]]
+    (folder / "analysis.json").write_text(json.dumps(analysis))
+    path = folder / "recipe.toml"
+    written = tomllib.loads(path.read_text()) if path.exists() else {}
+    path.write_text(tomli_w.dumps(written | settings))
+    return folder
+
+
+def payload(html):
+    return json.loads(re.search(r'id="payload">(.*?)</script>', html, re.DOTALL).group(1))
+
+
+def line(html, chart, name):
+    traces = next(c for c in payload(html)["charts"] if c["id"] == chart)["data"]
+    return next(trace for trace in traces if trace.get("name") == name)
+
+
+def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
+    a, b = copy(tmp_path / "a"), copy(tmp_path / "b", scale=2.0)
+    html = write_comparison([a, b], tmp_path / "page.html").read_text()
+    assert [c["id"] for c in payload(html)["charts"]] == ["mean_order", "loss_gap", "noise_var", "tv_distance"]
+    ours = json.loads((a / "analysis.json").read_text())["groups"]["test"]["mean_order"]
+    assert line(html, "mean_order", "a")["y"] == pytest.approx(ours)
+    assert line(html, "mean_order", "b")["y"] == pytest.approx([2 * x for x in ours])
+    text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
+    assert text.count("step 260 (150 to 450)") == 2
+    assert "Their recipes are the same." in text
+
+
+def test_seeds_of_a_recipe_are_one_line_with_their_range(tmp_path):
+    folders = [copy(tmp_path / name, scale=scale) for name, scale in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    folders.append(copy(tmp_path / "d", recipe="other"))
+    html = write_comparison(folders, tmp_path / "page.html", seeds=True).read_text()
+    ours = json.loads((folders[0] / "analysis.json").read_text())["groups"]["test"]["mean_order"]
+    several = line(html, "mean_order", "synthetic-example (3 seeds, band: range)")
+    assert several["y"] == pytest.approx([2 * x for x in ours])
+    assert several["customdata"][4][1:] == pytest.approx([ours[4], 3 * ours[4]])
+    assert line(html, "mean_order", "other")["y"] == pytest.approx(ours)
+
+
+def test_settings_that_differ_are_listed_and_no_others(tmp_path):
+    a = copy(tmp_path / "a", training={"epochs": 3, "seed": 0}, kind="same")
+    b = copy(tmp_path / "b", training={"epochs": 5, "seed": 0}, kind="same")
+    html = write_comparison([a, b], tmp_path / "page.html").read_text()
+    table = html[html.index('id="settings"') :]
+    assert "training.epochs" in table
+    assert "training.seed" not in table
+    assert re.search(r"training\.epochs</th><td>3</td><td>5</td>", table)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    with pytest.raises(InputError, match="two or more runs; got 1"):
+        write_comparison([copy(tmp_path / "a")], tmp_path / "page.html")
+    with pytest.raises(NotARunError):
+        write_comparison([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    a, b = copy(tmp_path / "a"), copy(tmp_path / "b")
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(a), str(b), "--out", str(tmp_path / "page.html"), "--open"])
+    assert ended.value.code == 0
+    assert "page.html" in capsys.readouterr().out
+    assert opened == [(tmp_path / "page.html").as_uri()]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@pytest.mark.parametrize("width", [500, 1440])
+def test_in_a_browser_it_draws_and_nothing_complains(tmp_path, width):
+    attack = "<img src=x onerror='window.alerted = true'>"
+    folders = [copy(tmp_path / "a", recipe=attack, title=attack), copy(tmp_path / "b", title="b")]
+    path = write_comparison(folders, tmp_path / "page.html", seeds=True)
+    end = """<script>setTimeout(() => {
+      const out = document.createElement("pre");
+      out.id = "seen";
+      const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+      const drawn = document.querySelectorAll(".chart svg.main-svg").length;
+      out.textContent = JSON.stringify({ trouble, wide, drawn, alerted: window.alerted === true });
+      document.body.append(out);
+    }, 500)</script>"""
+    path.write_text(path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", end + "</body>"))
+    seen = browser(path, tmp_path, width)
+    assert seen["trouble"] == []
+    assert seen["drawn"] >= 4
+    assert seen["wide"] is False
+    assert seen["alerted"] is False
