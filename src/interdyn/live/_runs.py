@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from interdyn import store
 from interdyn.errors import InterdynError
 from interdyn.measurement import Growing
 from interdyn.plot import run_view
-from interdyn.report import payload_of, render, samples_of, uses_of
+from interdyn.report import render, samples, uses
 
 _DEEP = 2  # folders below the given one in which runs are looked for
 
@@ -47,7 +46,9 @@ def find_runs(root: Path) -> dict[str, Path]:
                 name = "." if folder == root else folder.relative_to(root).as_posix()
                 found[name] = folder
             elif depth < _DEEP:
-                below += [p for p in _inside(folder) if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
+                below += [
+                    p for p in _inside(folder) if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")
+                ]
         level = sorted(below)
     return found
 
@@ -78,18 +79,17 @@ def listed(name: str, path: Path) -> Listed:
 
 
 class Followed:
-    """One run that is looked at: its page, and what changes on it."""
+    """One run that is looked at: whether there is something new, and its page."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._growing = Growing(path)
-        self._payload: dict[str, Any] | None = None
         self._finished: float | None = None
         self.version = 0
         """Counts up with everything new."""
 
-    def refresh(self) -> bool:
-        """Read what is new; return whether there was anything.
+    def refresh(self) -> int:
+        """Read what is new, and return the version.
 
         Raises
         ------
@@ -100,30 +100,23 @@ class Followed:
         finished = summary.stat().st_mtime if summary.is_file() else None
         if finished != self._finished or (finished is None and self._growing.update()) or not self.version:
             self._finished = finished
-            self._payload = None
             self.version += 1
-            return True
-        return False
+        return self.version
 
-    def _content(self) -> dict[str, dict[str, Any]]:
+    def page(self, *, bare: bool) -> str:
+        """Return the page as it is now.
+
+        Raises
+        ------
+        InterdynError
+            If nothing has been measured yet, or the run cannot be read now.
+        """
+        self.refresh()
         if self._finished is not None:
             run = store.open_run(self.path)
             analysis = store.read_analysis(run) if (self.path / "analysis.json").is_file() else {}
-            return {"summary": store.read_summary(run), "analysis": analysis}
-        self._growing.update()
-        return self._growing.analysis()
-
-    def payload(self) -> dict[str, Any]:
-        """Return what the page's JavaScript draws now."""
-        if self._payload is None:
-            content = self._content()
-            view = run_view(content["summary"], content["analysis"])
-            self._payload = payload_of(view, used=uses_of(self.path)) | {"version": self.version}
-        return self._payload
-
-    def page(self, *, live: str) -> str:
-        """Return the page; ``live`` is where it asks for what is new."""
-        content = self._content()
+            content = {"summary": store.read_summary(run), "analysis": analysis}
+        else:
+            content = self._growing.analysis()
         view = run_view(content["summary"], content["analysis"])
-        table = samples_of(content["analysis"])
-        return render(view, used=uses_of(self.path), table=table, live=live)
+        return render(view, used=uses(self.path), table=samples(content["analysis"]), live=True, bare=bare)
