@@ -5,7 +5,6 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from interdyn.errors import InputError, InterdynError, missing_extra
 from interdyn.live._runs import Followed, find_runs, listed
@@ -161,9 +160,7 @@ class _Door:
         return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
 
 
-def serve(
-    root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None, **options: Any
-) -> None:
+def serve(root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None) -> None:
     """Serve the pages until interrupted.
 
     Parameters
@@ -181,12 +178,12 @@ def serve(
     loopback = is_loopback(host)
     if not loopback and not token:
         raise InputError(
-            f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host out to "
-            "serve this computer alone."
+            f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host "
+            "out to serve this computer alone."
         )
     hosts = ("127.0.0.1", "localhost", "::1", "[::1]", host) if loopback else None
     app = application(root, token=token, hosts=hosts)
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1, **options)
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
 
 
 def is_loopback(host: str) -> bool:

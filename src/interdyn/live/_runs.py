@@ -46,16 +46,14 @@ def find_runs(root: Path) -> dict[str, Path]:
                 name = "." if folder == root else folder.relative_to(root).as_posix()
                 found[name] = folder
             elif depth < _DEEP:
-                below += [
-                    p for p in _inside(folder) if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")
-                ]
+                below += _folders(folder)
         level = sorted(below)
     return found
 
 
-def _inside(folder: Path) -> list[Path]:
+def _folders(folder: Path) -> list[Path]:
     try:
-        return list(folder.iterdir())
+        return [p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
     except OSError:  # it has just been removed, or may not be read
         return []
 

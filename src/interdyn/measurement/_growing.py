@@ -9,6 +9,7 @@ import numpy as np
 
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, online_verdict
+from interdyn.errors import IncompleteRunError
 from interdyn.measurement._analysis import without_nan
 from interdyn.measurement._stored import interactions
 from interdyn.spectra import bootstrap_distribution, order_spectrum
@@ -21,7 +22,9 @@ _RESAMPLES = 200  # of the samples, for intervals at every look
 class _Look:
     spectrum: OrderSpectrum
     gap: float
+    mean_gap: float
     residual: float
+    relative_residual: float  # to max|v| of its table
     unit: str
     sample_ids: list[int]
 
@@ -77,7 +80,9 @@ class Growing:
                 self._looks[step, m.group] = _Look(
                     order_spectrum(split, **options),
                     float(split.gap.max()),
+                    float(split.gap.mean()),
                     float(split.residual.abs().max()),
+                    float((split.residual.abs().amax(-1).numpy() / np.maximum(np.abs(m.v).max(1), 1e-300)).max()),
                     m.unit,
                     m.sample_ids.tolist(),
                 )
@@ -88,7 +93,14 @@ class Growing:
 
         There is no theory, since its ``w*`` is the final network's, and the verdict is that of
         `interdyn.dynamics.online_verdict`.
+
+        Raises
+        ------
+        IncompleteRunError
+            If nothing is measured yet.
         """
+        if not self.steps:
+            raise IncompleteRunError(f"no checkpoint of {self.path.name} is measured yet. It grows; come back.")
         run = store.open_run(self.path)
         history = {entry["step"]: entry for entry in store.read_history(run)}
         shapes = {g: self._looks[self.steps[-1], g].spectrum.strength.shape for g in run.groups}
@@ -123,7 +135,11 @@ class Growing:
             "mean_order": first["mean_order"],
             **{name: column for name, column in losses.items() if any(x is not None for x in column)},
             "phases": phases,
-            "solver": {"max_gap": max(look.gap for look in self._looks.values())},
+            "solver": {
+                "mean_gap": float(np.mean([look.mean_gap for look in self._looks.values()])),
+                "max_gap": max(look.gap for look in self._looks.values()),
+                "max_residual": max(look.relative_residual for look in self._looks.values()),
+            },
             "verdict": [verdict.sentence],
         }
         return {"summary": without_nan(summary), "analysis": without_nan({**identity, "groups": groups})}
@@ -136,7 +152,7 @@ class Growing:
         strength = np.stack([self._looks[s, group].spectrum.strength for s in steps])
         known = {k: np.array(losses[k], dtype=float) for k in ("train_loss", "test_loss")}
         columns = {k: None if np.isnan(v).all() else v for k, v in known.items()}
-        seen = Trajectory(np.array(steps, dtype=float), strength, **columns)
+        seen = Trajectory(np.array(steps, dtype=float), strength, columns["train_loss"], columns["test_loss"])
         before = online_verdict(seen.first(len(steps) - 1)) if len(steps) > 1 else None
         return online_verdict(seen, before=before)
 
