@@ -22,7 +22,7 @@ _RESAMPLES = 200  # of the samples, for intervals at every look
 class _Look:
     spectrum: OrderSpectrum
     gap: float
-    mean_gap: float
+    sum_of_gaps: float
     residual: float
     relative_residual: float  # to max|v| of its table
     unit: str
@@ -80,7 +80,7 @@ class Growing:
                 self._looks[step, m.group] = _Look(
                     order_spectrum(split, **options),
                     float(split.gap.max()),
-                    float(split.gap.mean()),
+                    float(split.gap.sum()),
                     float(split.residual.abs().max()),
                     float((split.residual.abs().amax(-1).numpy() / np.maximum(np.abs(m.v).max(1), 1e-300)).max()),
                     m.unit,
@@ -125,6 +125,7 @@ class Growing:
             "version": version("interdyn"),
         }
         orders = len(first["order_distribution"][0])
+        tables = sum(len(x.sample_ids) for x in self._looks.values())
         summary = {
             **identity,
             "steps": steps,
@@ -136,7 +137,7 @@ class Growing:
             **{name: column for name, column in losses.items() if any(x is not None for x in column)},
             "phases": phases,
             "solver": {
-                "mean_gap": float(np.mean([look.mean_gap for look in self._looks.values()])),
+                "mean_gap": sum(x.sum_of_gaps for x in self._looks.values()) / tables,
                 "max_gap": max(look.gap for look in self._looks.values()),
                 "max_residual": max(look.relative_residual for look in self._looks.values()),
             },
