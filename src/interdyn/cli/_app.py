@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from interdyn.cli._compare import compare
+from interdyn.cli._dashboard import dashboard
 from interdyn.cli._demo import demo
 from interdyn.cli._export import export
 from interdyn.cli._recipes import recipes
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, watch, report, compare, summary, samples, verdicts, verify, export, recipes):
+for command in (demo, run, watch, report, compare, dashboard, summary, samples, verdicts, verify, export, recipes):
     app.command()(command)
 
 

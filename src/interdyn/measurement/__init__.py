@@ -2,6 +2,7 @@
 
 from interdyn.measurement._analysis import analyse
 from interdyn.measurement._generalisation import agreement, generalisation
+from interdyn.measurement._growing import Growing
 from interdyn.measurement._looks import trajectory, verdicts
 from interdyn.measurement._measure import measure
 from interdyn.measurement._reading import Reading, reading, stored_reading
@@ -10,6 +11,7 @@ from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, 
 from interdyn.measurement._stored import as_record, interactions, read_looks
 
 __all__ = [
+    "Growing",
     "Reading",
     "SampleRow",
     "SampleTable",

@@ -1,6 +1,8 @@
 """The report of a run, or of several beside each other: one HTML file that explains itself and works offline."""
 
 from interdyn.report._compare import write_comparison
-from interdyn.report._page import render, write_report
+from interdyn.report._page import filled, render, write_report
+from interdyn.report._samples import samples
+from interdyn.report._uses import uses
 
-__all__ = ["render", "write_comparison", "write_report"]
+__all__ = ["filled", "render", "samples", "uses", "write_comparison", "write_report"]

@@ -79,6 +79,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
         payload=payload,
+        live=False,
     )
     path = Path(out)
     write_atomic(path, html.encode())

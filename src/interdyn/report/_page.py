@@ -71,6 +71,8 @@ def render(
     texts: dict[str, str] | None = None,
     used: dict[str, Any] | None = None,
     table: dict[str, Any] | None = None,
+    live: bool = False,
+    bare: bool = False,
 ) -> str:
     """Return the page of a run as text.
 
@@ -81,7 +83,11 @@ def render(
     texts
         Settings to show as they are, by file name.
     used, table
-        What `_uses.uses` and `_samples.samples` return.
+        What `uses` and `samples` return.
+    live
+        Whether the page asks its own host for what is new, as that of `interdyn.live` does.
+    bare
+        Whether plotly's JavaScript is left out, for a page that has it.
     """
     heat_maps = [_charts.heat_map(view, name, top=_top(view)) for name in list(view.groups) or ["test"]]
     dynamics = [*heat_maps, _charts.mean_order(view), _charts.loss_gap(view)]
@@ -118,10 +124,12 @@ def render(
         table=_words.table(view),
         texts=texts or {},
         payload=payload,
+        live=live,
+        bare=bare,
     )
 
 
-def filled(template: str, **content: Any) -> str:
+def filled(template: str, *, bare: bool = False, **content: Any) -> str:
     """Return a template of this folder with its content, every text of it escaped, and plotly's JavaScript."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -129,7 +137,7 @@ def filled(template: str, **content: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    plotly = Markup(get_plotlyjs())  # the installed library's own file: no data in it
+    plotly = Markup("" if bare else get_plotlyjs())  # the installed library's own file: no data in it
     return environment.get_template(template).render(plotly=plotly, **content)
 
 

@@ -1,12 +1,9 @@
-(() => {
+const page = (() => {
   "use strict";
-  const payload = JSON.parse(document.getElementById("payload").textContent);
   const root = document.documentElement;
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
-  const slider = document.getElementById("checkpoint");
-  const play = document.getElementById("play");
-  const note = document.getElementById("note");
-  let current = payload.start;
+  let payload, slider, play, note; // of the page as it is now; a live page is given new ones
+  let current = 0;
   let timer = null;
   let width = null; // of every chart in pixels, fixed only while printing
 
@@ -95,8 +92,8 @@
     Plotly.downloadImage(figure, { format, filename: chart.id, width: w, height: h, scale: format === "png" ? 2 : 1 });
   };
 
-  const listeners = [];
-  window.page = { payload, draw, csv, listen: (listener) => listeners.push(listener), now: () => current };
+  const parts = []; // functions that set up a further part of the page
+  let listeners = [];
 
   let waiting = false;
   const go = (index) => {
@@ -131,17 +128,29 @@
     timer = setInterval(() => (current < last ? go(current + 1) : stop()), still.matches ? 1500 : 600);
   };
 
-  if (slider) {
-    slider.addEventListener("input", () => {
-      if (timer !== null) stop();
-      go(Number(slider.value));
-    });
-    play.addEventListener("click", () => (timer === null ? start() : stop()));
-  }
-  for (const button of document.querySelectorAll("button.save")) {
-    button.addEventListener("click", () => save(payload.charts.find((c) => c.id === button.value), button.dataset.form));
-  }
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(payload.charts));
+  // Sets up the page from its payload; `keep` is what `state` returned of an earlier one.
+  const begin = (keep) => {
+    payload = JSON.parse(document.getElementById("payload").textContent);
+    [slider, play, note] = ["checkpoint", "play", "note"].map((id) => document.getElementById(id));
+    const last = payload.positions.length - 1;
+    current = !keep ? payload.start : keep.atEnd ? last : Math.min(keep.index, last);
+    listeners = [];
+    if (slider) {
+      slider.addEventListener("input", () => {
+        if (timer !== null) stop();
+        go(Number(slider.value));
+      });
+      play.addEventListener("click", () => (timer === null ? start() : stop()));
+    }
+    for (const button of document.querySelectorAll("button.save")) {
+      button.addEventListener("click", () => save(payload.charts.find((c) => c.id === button.value), button.dataset.form));
+    }
+    for (const part of parts) part(payload, keep);
+    go(current);
+  };
+  const state = () => ({ index: current, atEnd: current === payload.positions.length - 1, playing: timer !== null });
+
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => go(current));
   window.addEventListener("beforeprint", () => {
     root.dataset.print = "yes";
     width = 640;
@@ -152,5 +161,8 @@
     width = null;
     draw(payload.charts);
   });
-  go(current);
+  return {
+    start: begin, state, stop: () => { if (timer !== null) stop(); }, draw, now: () => current,
+    part: (part) => parts.push(part), listen: (listener) => listeners.push(listener),
+  };
 })();

@@ -1,6 +1,6 @@
-(async () => {
+page.part(async (payload, keep) => {
   "use strict";
-  const { payload, draw, listen, now } = window.page;
+  const { draw, listen, now } = page;
   const uses = payload.uses;
   if (!uses) return;
   const kinds = { int8: Int8Array, uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
@@ -186,9 +186,10 @@
     draw([chart]);
   };
 
+  const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
+  if (option) option.selected = true;
   listen(show);
   chooser.addEventListener("change", () => { show(now()); course(); });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(now()));
   show(now());
   course();
-})();
+});

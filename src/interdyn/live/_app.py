@@ -1,0 +1,202 @@
+"""The pages and who may see them."""
+
+import hmac
+import ipaddress
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from threading import Lock
+
+from interdyn.errors import InputError, InterdynError, missing_extra
+from interdyn.live._runs import Followed, find_runs, listed
+from interdyn.report import filled
+
+try:
+    import anyio
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as error:
+    raise missing_extra("starlette", "live", "the live page") from error
+
+_EVERY = 1.0  # seconds between two looks at the folder
+_QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
+_COOKIE = "interdyn-token"
+
+
+def application(root: Path | str, *, token: str | None = None, hosts: tuple[str, ...] | None = None) -> Starlette:
+    """Return the application: a list of the runs in a folder, and a page for each that follows it. It only reads.
+
+    Parameters
+    ----------
+    root
+        Folder in which runs are looked for, itself included.
+    token
+        What a visitor must know: as ``?token=...`` once, then kept in a cookie. None: anyone who reaches it.
+    hosts
+        Names by which it may be called (the header ``Host``), against pages of others that point at this computer;
+        None: any.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"the live page needs a folder that holds runs; got {folder}, which is none.")
+    followed: dict[str, Followed] = {}
+    lock = Lock()
+
+    def follow(name: str) -> Followed | None:
+        path = find_runs(folder).get(name)
+        if path is None:
+            return None
+        with lock:
+            known = followed.get(name)
+            if known is None or known.path != path:
+                known = followed[name] = Followed(path)
+            return known
+
+    def index(_: Request) -> Response:
+        runs = [listed(name, path) for name, path in find_runs(folder).items()]
+        return HTMLResponse(filled("list.html.j2", bare=True, root=folder.name or str(folder), runs=runs))
+
+    def page(request: Request) -> Response:
+        run = follow(request.path_params["name"])
+        if run is None:
+            return PlainTextResponse("There is no such run (any more).", status_code=404)
+        try:
+            with lock:
+                return HTMLResponse(run.page(bare="bare" in request.query_params))
+        except InterdynError as error:
+            return HTMLResponse(filled("wait.html.j2", bare=True, name=request.path_params["name"], why=str(error)))
+
+    def run_version(name: str) -> str | None:
+        run = follow(name)
+        if run is None:
+            return None
+        try:
+            with lock:
+                return str(run.refresh())
+        except (InterdynError, OSError):
+            return "trouble"
+
+    def list_version() -> str:
+        return repr([listed(name, path) for name, path in find_runs(folder).items()])
+
+    async def list_events(request: Request) -> Response:
+        return _stream(request, list_version)
+
+    async def run_events(request: Request) -> Response:
+        return _stream(request, lambda: run_version(request.path_params["name"]))
+
+    routes = [
+        Route("/", index),
+        Route("/events", list_events),
+        Route("/runs/{name:path}/events", run_events),
+        Route("/runs/{name:path}/", page),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(_Door, token=token, hosts=hosts)])
+
+
+def _stream(request: Request, version: Callable[[], str | None]) -> StreamingResponse:
+    """Send a message whenever the version changes; the first tells nothing, since the page has just been made."""
+
+    async def events() -> AsyncIterator[str]:
+        known = await anyio.to_thread.run_sync(version)
+        quiet = 0.0
+        yield ": here\n\n"
+        while not await request.is_disconnected():
+            await anyio.sleep(_EVERY)
+            now = await anyio.to_thread.run_sync(version)
+            if now is None:
+                yield "event: gone\ndata: gone\n\n"
+                return
+            quiet += _EVERY
+            if now != known:
+                known, quiet = now, 0.0
+                yield "data: new\n\n"
+            elif quiet >= _QUIET:
+                quiet = 0.0
+                yield ": still here\n\n"
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+
+class _Door:
+    """Lets in who calls this computer by its own name and knows the token; only reading is asked for."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, hosts: tuple[str, ...] | None) -> None:
+        self._app, self._token, self._hosts = app, token, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        answer = self._refusal(request)
+        await (answer or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            return PlainTextResponse("This page is read only.", status_code=405)
+        if self._hosts is not None and request.url.hostname not in self._hosts:
+            return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
+        if self._token is None:
+            return None
+        given = request.query_params.get("token")
+        if given is not None and hmac.compare_digest(given.encode(), self._token.encode()):
+            answer = RedirectResponse(request.url.remove_query_params("token"), status_code=303)
+            answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
+            return answer
+        kept = request.cookies.get(_COOKIE, "")
+        if hmac.compare_digest(kept.encode(), self._token.encode()):
+            return None
+        return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
+
+
+def serve(root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None) -> None:
+    """Serve the pages until interrupted.
+
+    Parameters
+    ----------
+    root, token
+        As in `application`.
+    host, port
+        Where; an address that others can reach needs a token.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or others could reach it without a token.
+    """
+    loopback = is_loopback(host)
+    if not loopback and not token:
+        raise InputError(
+            f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host "
+            "out to serve this computer alone."
+        )
+    hosts = ("127.0.0.1", "localhost", "::1", "[::1]", host) if loopback else None
+    app = application(root, token=token, hosts=hosts)
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this computer can reach an address.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,120 @@
+"""The runs in a folder, by name, as they are now."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from interdyn import store
+from interdyn.errors import InterdynError
+from interdyn.measurement import Growing
+from interdyn.plot import run_view
+from interdyn.report import render, samples, uses
+
+_DEEP = 2  # folders below the given one in which runs are looked for
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in the list.
+
+    Attributes
+    ----------
+    name
+        Its folder, relative to that of all runs, with ``/``.
+    recipe, steps, last, finished
+        Its recipe; how many checkpoints there are, of how many; the last; whether it has come to its end.
+    trouble
+        Why it cannot be shown; empty where it can.
+    """
+
+    name: str
+    recipe: str = ""
+    done: int = 0
+    planned: int | None = None
+    last: int | None = None
+    finished: bool = False
+    trouble: str = ""
+
+
+def find_runs(root: Path) -> dict[str, Path]:
+    """Return every run below a folder by name; nothing outside it, links are not followed."""
+    found: dict[str, Path] = {}
+    level = [root]
+    for depth in range(_DEEP + 1):
+        below: list[Path] = []
+        for folder in level:
+            if (folder / "run.json").is_file():
+                name = "." if folder == root else folder.relative_to(root).as_posix()
+                found[name] = folder
+            elif depth < _DEEP:
+                below += _folders(folder)
+        level = sorted(below)
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
+    except OSError:  # it has just been removed, or may not be read
+        return []
+
+
+def listed(name: str, path: Path) -> Listed:
+    """Return the line of a run in the list; whatever is wrong with it is said there."""
+    try:
+        run = store.open_run(path)
+        history = store.read_history(run)
+    except (InterdynError, OSError, KeyError, ValueError) as error:
+        return Listed(name, trouble=" ".join(str(error).split()))
+    steps = [entry["step"] for entry in history]
+    return Listed(
+        name,
+        run.recipe_name,
+        len(steps),
+        None if run.open_ended else len(run.steps),
+        steps[-1] if steps else None,
+        (path / "summary.json").is_file(),
+    )
+
+
+class Followed:
+    """One run that is looked at: whether there is something new, and its page."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._growing = Growing(path)
+        self._finished: float | None = None
+        self.version = 0
+        """Counts up with everything new."""
+
+    def refresh(self) -> int:
+        """Read what is new, and return the version.
+
+        Raises
+        ------
+        InterdynError
+            If the run cannot be read now.
+        """
+        summary = self.path / "summary.json"
+        finished = summary.stat().st_mtime if summary.is_file() else None
+        if finished != self._finished or (finished is None and self._growing.update()) or not self.version:
+            self._finished = finished
+            self.version += 1
+        return self.version
+
+    def page(self, *, bare: bool) -> str:
+        """Return the page as it is now.
+
+        Raises
+        ------
+        InterdynError
+            If nothing has been measured yet, or the run cannot be read now.
+        """
+        self.refresh()
+        if self._finished is not None:
+            run = store.open_run(self.path)
+            analysis = store.read_analysis(run) if (self.path / "analysis.json").is_file() else {}
+            content = {"summary": store.read_summary(run), "analysis": analysis}
+        else:
+            content = self._growing.analysis()
+        view = run_view(content["summary"], content["analysis"])
+        return render(view, used=uses(self.path), table=samples(content["analysis"]), live=True, bare=bare)

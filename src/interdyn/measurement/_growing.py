@@ -1,0 +1,180 @@
+"""The analysis of a run that still grows: each measurement is read once."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interdyn import store
+from interdyn.dynamics import OnlineVerdict, online_verdict
+from interdyn.errors import IncompleteRunError
+from interdyn.measurement._analysis import without_nan
+from interdyn.measurement._stored import interactions
+from interdyn.spectra import bootstrap_distribution, order_spectrum
+from interdyn.values import OrderSpectrum, Trajectory
+
+_RESAMPLES = 200  # of the samples, for intervals at every look
+
+
+@dataclass(frozen=True)
+class _Look:
+    spectrum: OrderSpectrum
+    gap: float
+    sum_of_gaps: float
+    residual: float
+    relative_residual: float  # to max|v| of its table
+    unit: str
+    sample_ids: list[int]
+
+
+class Growing:
+    """What a run that is still written says by now; ask again and only what is new is read.
+
+    Parameters
+    ----------
+    path
+        Folder of the run.
+
+    Examples
+    --------
+    >>> Growing(Path("nowhere")).steps
+    ()
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._looks: dict[tuple[int, str], _Look] = {}
+        self._verdicts: list[OnlineVerdict] = []
+        self._hash = ""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps read by now."""
+        return tuple(sorted({step for step, _ in self._looks}))
+
+    def update(self) -> bool:
+        """Read what is new on disk; return whether there was anything.
+
+        Raises
+        ------
+        NotARunError, SchemaError
+            As `interdyn.store.open_run`.
+        """
+        run = store.open_run(self.path)
+        if run.config_hash != self._hash:  # another run in the same folder
+            self._looks, self._verdicts, self._hash = {}, [], run.config_hash
+        known = len(self._looks)
+        there = {entry["step"] for entry in store.read_history(run)}
+        rule = store.read_recipe(run).get("analysis", {})
+        options = {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+        for step in sorted(there):
+            missing = [group for group in run.groups if (step, group) not in self._looks]
+            found = [store.read_measurement(run, step, group=group) for group in missing]
+            if any(m is None for m in found):
+                continue  # half of a checkpoint is shown when it is whole
+            for m in found:
+                assert m is not None
+                split = interactions(m)
+                self._looks[step, m.group] = _Look(
+                    order_spectrum(split, **options),
+                    float(split.gap.max()),
+                    float(split.gap.sum()),
+                    float(split.residual.abs().max()),
+                    float((split.residual.abs().amax(-1).numpy() / np.maximum(np.abs(m.v).max(1), 1e-300)).max()),
+                    m.unit,
+                    m.sample_ids.tolist(),
+                )
+        return len(self._looks) > known
+
+    def analysis(self) -> dict[str, dict[str, Any]]:
+        """Return ``summary`` and ``analysis`` as of a finished run, as far as they can be known while it grows.
+
+        There is no theory, since its ``w*`` is the final network's, and the verdict is that of
+        `interdyn.dynamics.online_verdict`.
+
+        Raises
+        ------
+        IncompleteRunError
+            If nothing is measured yet.
+        """
+        if not self.steps:
+            raise IncompleteRunError(f"no checkpoint of {self.path.name} is measured yet. It grows; come back.")
+        run = store.open_run(self.path)
+        history = {entry["step"]: entry for entry in store.read_history(run)}
+        shapes = {g: self._looks[self.steps[-1], g].spectrum.strength.shape for g in run.groups}
+        steps = [s for s in self.steps if all(self._alike(s, g, shapes[g]) for g in run.groups)]
+        losses = {
+            name: [history[s].get(name) for s in steps]
+            for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+        }
+        groups = {name: self._group([self._looks[s, name] for s in steps]) for name in run.groups}
+        first = next(iter(groups.values()))
+        verdict = self._judge(steps, run.groups[0], losses)
+        phases = {
+            "found": verdict.since is not None,
+            "boundary_step": verdict.since,
+            "interval": None if verdict.interval is None else list(verdict.interval),
+            "status": verdict.sentence,
+        }
+        identity = {
+            "schema": store.SCHEMA,
+            "recipe": run.recipe_name,
+            "config_hash": run.config_hash,
+            "version": version("interdyn"),
+        }
+        orders = len(first["order_distribution"][0])
+        tables = sum(len(x.sample_ids) for x in self._looks.values())
+        summary = {
+            **identity,
+            "steps": steps,
+            "n_players": orders,
+            "orders": list(range(1, orders + 1)),
+            "n_samples": first["n_samples"],
+            "order_distribution": first["order_distribution"],
+            "mean_order": first["mean_order"],
+            **{name: column for name, column in losses.items() if any(x is not None for x in column)},
+            "phases": phases,
+            "solver": {
+                "mean_gap": sum(x.sum_of_gaps for x in self._looks.values()) / tables,
+                "max_gap": max(look.gap for look in self._looks.values()),
+                "max_residual": max(look.relative_residual for look in self._looks.values()),
+            },
+            "verdict": [verdict.sentence],
+        }
+        return {"summary": without_nan(summary), "analysis": without_nan({**identity, "groups": groups})}
+
+    def _alike(self, step: int, group: str, shape: tuple[int, ...]) -> bool:
+        look = self._looks.get((step, group))
+        return look is not None and look.spectrum.strength.shape == shape
+
+    def _judge(self, steps: list[int], group: str, losses: dict[str, list[Any]]) -> OnlineVerdict:
+        strength = np.stack([self._looks[s, group].spectrum.strength for s in steps])
+        known = {k: np.array(losses[k], dtype=float) for k in ("train_loss", "test_loss")}
+        columns = {k: None if np.isnan(v).all() else v for k, v in known.items()}
+        seen = Trajectory(np.array(steps, dtype=float), strength, columns["train_loss"], columns["test_loss"])
+        before = online_verdict(seen.first(len(steps) - 1)) if len(steps) > 1 else None
+        return online_verdict(seen, before=before)
+
+    @staticmethod
+    def _group(looks: list[_Look]) -> dict[str, Any]:
+        bands = bootstrap_distribution(np.stack([x.spectrum.strength for x in looks]), n_bootstrap=_RESAMPLES, seed=0)
+        signed = {
+            f"{kind}_{sign}": np.stack([getattr(x.spectrum, sign)[:, place].mean(axis=0) for x in looks]).tolist()
+            for place, kind in enumerate(("and", "or"))
+            for sign in ("positive", "negative")
+        }
+        return {
+            "n_samples": len(looks[-1].sample_ids),
+            "order_distribution": np.nan_to_num(bands.distribution).tolist(),
+            "order_distribution_low": bands.distribution_low.tolist(),
+            "order_distribution_high": bands.distribution_high.tolist(),
+            "mean_order": bands.mean_order.tolist(),
+            "mean_order_low": bands.mean_order_low.tolist(),
+            "mean_order_high": bands.mean_order_high.tolist(),
+            "strength": signed,
+            "unit": looks[-1].unit,
+            "gap": [x.gap for x in looks],
+            "residual": [x.residual for x in looks],
+        }

@@ -1,0 +1,335 @@
+"""The live page: a list of runs and a page for each, followed in a real browser while a training writes."""
+
+import shutil
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from torch import nn
+
+from interdyn import columns, store
+from interdyn.cli import main
+from interdyn.errors import InputError
+from interdyn.live import application
+from interdyn.live._app import is_loopback
+from interdyn.live._runs import Followed, find_runs, listed
+from interdyn.measurement import Growing, analyse_run
+from interdyn.tracking import Tracker, every
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+
+
+class Training:
+    """A real training that writes a run, a step at a time."""
+
+    def __init__(self, folder, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        self.x = torch.randn(40, 4, generator=generator)
+        self.y = (self.x[:, 0] * self.x[:, 1] > 0).long()
+        torch.manual_seed(seed)
+        self.net = nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2))
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=0.02)
+        probe = {"test": (self.x[:8], self.y[:8]), "train": (self.x[8:20], self.y[8:20])}
+        self.tracker = Tracker(probe, players=columns(), schedule=every(5), out=folder, strict=True)
+        self.step = 0
+
+    def look(self, times=1):
+        """Train until so many more looks are taken."""
+        for _ in range(times):
+            while not self.tracker.observe(self.step, self.net, train_loss=1.0 / (self.step + 1), test_loss=0.9):
+                self.optimiser.zero_grad()
+                nn.functional.cross_entropy(self.net(self.x), self.y).backward()
+                self.optimiser.step()
+                self.step += 1
+            self.step += 1
+        return self
+
+
+@pytest.fixture
+def runs(tmp_path):
+    (tmp_path / "runs").mkdir()
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def served(runs):
+    """Serve the folder and yield its address."""
+    stop = []
+
+    def begin(**options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        config = uvicorn.Config(application(runs, **options), host="127.0.0.1", port=port, log_level="error")
+        config.timeout_graceful_shutdown = 1
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        stop.append((server, thread))
+        while not server.started:
+            time.sleep(0.02)
+        return f"http://127.0.0.1:{port}"
+
+    yield begin
+    for server, thread in stop:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+def get(address, *, method="GET", **headers):
+    request = urllib.request.Request(address, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+# -- a run that grows --------------------------------------------------------------------------------
+
+
+def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs, monkeypatch):
+    training = Training(runs / "a").look(3)
+    growing = Growing(runs / "a")
+    assert growing.update()
+    assert growing.steps == (0, 5, 10)
+    assert not growing.update()
+    read = []
+    whole = store.read_measurement
+    monkeypatch.setattr(store, "read_measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
+    training.look(6)
+    assert growing.update()
+    assert set(read) == {15, 20, 25, 30, 35, 40}
+    monkeypatch.undo()
+    now, end = growing.analysis(), analyse_run(store.open_run(runs / "a"))
+    for name in ("steps", "order_distribution", "mean_order", "train_loss", "test_loss", "n_players", "n_samples"):
+        np.testing.assert_allclose(now["summary"][name], end["summary"][name], err_msg=name)
+    assert now["summary"]["solver"] == pytest.approx(end["summary"]["solver"])
+    for group in ("test", "train"):
+        for name in ("mean_order", "gap", "residual"):
+            np.testing.assert_allclose(now["analysis"]["groups"][group][name], end["analysis"]["groups"][group][name])
+    assert now["summary"]["verdict"] == [training.tracker.verdict.sentence]
+
+
+def test_half_a_checkpoint_waits_and_another_run_in_the_folder_is_read_anew(runs):
+    Training(runs / "a").look(3)
+    growing = Growing(runs / "a")
+    growing.update()
+    (runs / "a" / "measurements" / "step_00000010.train.safetensors").write_bytes(b"half")
+    again = Growing(runs / "a")
+    again.update()
+    assert again.steps == (0, 5)
+    shutil.rmtree(runs / "a")
+    with Tracker(
+        (torch.zeros(8, 3), torch.arange(8) % 2), players=columns(), schedule=every(2), out=runs / "a", strict=True
+    ) as other:
+        other.observe(0, nn.Linear(3, 2))
+    assert growing.update()
+    assert growing.steps == (0,)
+
+
+# -- the list ----------------------------------------------------------------------------------------
+
+
+def test_runs_are_found_by_name_and_nothing_outside(runs, tmp_path):
+    Training(runs / "a").look()
+    Training(runs / "deep" / "b").look()
+    shutil.copytree(runs / "a", tmp_path / "outside")
+    (runs / "link").symlink_to(tmp_path / "outside")
+    (runs / ".hidden").mkdir()
+    shutil.copytree(runs / "a", runs / ".hidden" / "c")
+    assert list(find_runs(runs)) == ["a", "deep/b"]
+    assert list(find_runs(runs / "a")) == ["."]
+    assert list(find_runs(runs / "gone")) == []
+
+
+def test_what_is_wrong_with_a_run_stands_in_its_line(runs):
+    shutil.copytree(EXAMPLE, runs / "old")
+    good = Training(runs / "good").look()
+    good.tracker.close()
+    for name, text in (("half", "{"), ("future", '{"kind": "interdyn-run", "schema": 99}'), ("empty", "")):
+        (runs / name).mkdir()
+        (runs / name / "run.json").write_text(text)
+    lines = {name: listed(name, path) for name, path in find_runs(runs).items()}
+    assert lines["good"].finished
+    assert (lines["good"].done, lines["good"].last, lines["good"].planned) == (1, 0, None)
+    assert not lines["good"].trouble
+    for name in ("half", "future", "empty"):
+        assert lines[name].trouble
+    assert "pip install --upgrade" in lines["future"].trouble or "newer" in lines["future"].trouble
+
+
+# -- the door ----------------------------------------------------------------------------------------
+
+
+def test_pages_are_served_and_paths_that_lead_out_are_not(served, runs, tmp_path):
+    Training(runs / "a").look(2)
+    (tmp_path / "secret").mkdir()
+    shutil.copytree(runs / "a", tmp_path / "secret" / "run")
+    address = served()
+    status, text = get(f"{address}/")
+    assert status == 200
+    assert 'href="runs/a/"' in text
+    status, text = get(f"{address}/runs/a/")
+    assert status == 200
+    assert "Measured on 8 test samples at 2 checkpoints." in text
+    assert "connect-src 'self'" in text.replace("&#39;", "'")
+    tried = ("../secret/run", "..%2fsecret%2frun", "a/../../secret/run", "%2e%2e/secret/run", "/etc/passwd", "nobody")
+    for name in tried:
+        assert get(f"{address}/runs/{name}/")[0] == 404, name
+    assert get(f"{address}/runs/a/", method="POST")[0] == 405
+    assert get(f"{address}/runs/a/", method="DELETE")[0] == 405
+
+
+def test_others_need_a_token_and_the_right_name(served, runs):
+    Training(runs / "a").look()
+    address = served(token="s3cret", hosts=("127.0.0.1",))
+    assert get(f"{address}/")[0] == 401
+    assert get(f"{address}/?token=wrong")[0] == 401
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    answer = opener.open(f"{address}/runs/a/?token=s3cret")
+    assert answer.status == 200
+    assert "token" not in answer.url
+    assert opener.open(f"{address}/").status == 200
+    assert get(f"{address}/?token=s3cret", Host="evil.example")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+)
+def test_an_address_for_others_is_refused_without_a_token(host, alone, runs, capsys, monkeypatch):
+    ran = []
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: ran.append(options["host"]))
+    assert is_loopback(host) is alone
+    for options, served_ in (([], alone), (["--token", "x"], True)):
+        ran.clear()
+        with pytest.raises(SystemExit) as ended:
+            main(["dashboard", str(runs), "--host", host, *options])
+        assert (ended.value.code == 0) is served_
+        assert bool(ran) is served_
+    if not alone:
+        assert "needs a token" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_none_is_refused(runs):
+    with pytest.raises(InputError, match="needs a folder"):
+        application(runs / "nowhere")
+
+
+def test_a_run_that_is_deleted_while_it_is_looked_at(served, runs):
+    Training(runs / "a").look()
+    address = served()
+    assert get(f"{address}/runs/a/")[0] == 200
+    shutil.rmtree(runs / "a")
+    assert get(f"{address}/runs/a/")[0] == 404
+    assert "There is no run" in get(f"{address}/")[1]
+
+
+def test_a_run_without_a_look_says_so_and_waits(served, runs):
+    training = Training(runs / "a")
+    status, text = get(f"{served()}/runs/a/")
+    assert status == 200
+    assert "Nothing to show yet" in text
+    training.tracker.close()
+
+
+def test_a_finished_run_shows_its_own_results(runs):
+    training = Training(runs / "a").look(9)
+    followed = Followed(runs / "a")
+    first = followed.refresh()
+    assert followed.refresh() == first
+    training.tracker.close()
+    assert followed.refresh() == first + 1
+    assert store.read_summary(store.open_run(runs / "a"))["verdict"][0] in followed.page(bare=True).replace(
+        "&#39;", "'"
+    )
+
+
+# -- in a browser ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags.split(), "--no-first-run"])
+        yield opened
+        opened.close()
+
+
+def watched(browser, **options):
+    """Return a page and the list of everything it complains about or asks others for."""
+    page = browser.new_page(**options)
+    trouble = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    own = ("http://127.0.0.1", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else trouble.append(request.url))
+    return page, trouble
+
+
+def until(page, expression, *, seconds=6.0):
+    """Wait until an expression is true; the page's own policy forbids the driver's way."""
+    end = time.perf_counter() + seconds
+    while not page.evaluate(expression):
+        assert time.perf_counter() < end, expression
+        page.wait_for_timeout(50)
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
+def test_a_training_is_followed_without_reload(browser, served, runs, tmp_path, width, scheme):
+    training = Training(runs / "a").look(3)
+    page, trouble = watched(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(f"{served()}/runs/a/")
+    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    page.evaluate("window.mine = 'kept'")
+    assert page.locator("#checkpoint").get_attribute("max") == "2"
+    page.locator("#sample").select_option(index=3)
+    chosen = page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent")
+    begun = time.perf_counter()
+    training.look()
+    until(page, "document.getElementById('checkpoint').max === '3'")
+    assert time.perf_counter() - begun < 3.5  # the look itself, too
+    assert page.evaluate("window.mine") == "kept"  # no reload
+    assert page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent") == chosen
+    assert page.locator("#note").inner_text().startswith("Step 15, ")
+    page.locator("#checkpoint").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#note").inner_text().startswith("Step 10, ")
+    training.look()
+    until(page, "document.getElementById('checkpoint').max === '4'")
+    assert page.locator("#note").inner_text().startswith("Step 10, ")  # whoever looks back is left there
+    page.locator("#chart-mean-order").evaluate("e => e.scrollIntoView({ block: 'center' })")
+    point = page.locator("#chart-mean-order .points path").first.bounding_box()
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+    page.wait_for_selector("#chart-mean-order .hoverlayer text", timeout=5000)
+    assert "step" in page.locator("#chart-mean-order .hoverlayer").text_content()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") is (scheme == "light")
+    page.screenshot(path=tmp_path / f"live-{width}-{scheme}.png", full_page=True)
+    assert trouble == []
+
+
+@needs_browser
+def test_the_list_follows_runs_that_begin(browser, served, runs):
+    page, trouble = watched(browser)
+    page.goto(served())
+    assert "no run in this folder" in page.locator("main").inner_text()
+    Training(runs / "<script>alert(1)").look(2)
+    page.wait_for_selector("tbody tr", timeout=6000)
+    assert "<script>alert(1)" in page.locator("tbody").inner_text()
+    page.locator("tbody a").click()
+    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    assert trouble == []
