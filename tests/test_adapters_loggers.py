@@ -2,6 +2,7 @@
 
 import builtins
 import struct
+import time
 
 import mlflow
 import numpy as np
@@ -95,6 +96,10 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch):
     with wandb.init(project="watched", dir=tmp_path, mode="offline"):
         watch = trained(WandbLogger())
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    end = time.perf_counter() + 60  # another process writes the file, on a busy computer later
+    while not any(record.WhichOneof("record_type") == "exit" for record in records(path)):
+        assert time.perf_counter() < end, "the run never ended"
+        time.sleep(0.2)
     found, axes = {}, {}
     for record in records(path):
         if record.WhichOneof("record_type") == "history":

@@ -78,6 +78,7 @@ class Tracker:
 
     Examples
     --------
+    >>> import torch
     >>> from interdyn import columns
     >>> x, y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
@@ -162,6 +163,7 @@ class Tracker:
 
         Examples
         --------
+        >>> import torch
         >>> from interdyn import columns
         >>> tracker = Tracker((torch.zeros(8, 4), torch.arange(8) % 2), players=columns(), total_steps=100)
         >>> cost = tracker.estimate(torch.nn.Linear(4, 2), step_seconds=0.01)
