@@ -151,7 +151,7 @@ def row(name: str, s: dict) -> list[str]:
         course(s["mean_order"]),
         f"{span(phases['boundary_step'], phases['interval'])} of {s['steps'][-1]:.0f}",
         span(phases["gap_onset_step"], phases["gap_interval"]),
-        f"{number(theory['mean_tv_phase_2'], 3)} ({low} to {high})",
+        "none" if theory["mean_tv_phase_2"] is None else f"{theory['mean_tv_phase_2']:.3f} ({low} to {high})",
         number(theory["mean_tv_null_sigma0"], 3),
         number(theory["mean_tv_null_tilt"], 3),
         number(theory["noise_rank_correlation"], 2),
