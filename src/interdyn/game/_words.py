@@ -112,23 +112,27 @@ def words(
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
     )
-    parts = torch.full((len(sentences), len(coded["input_ids"][0])), -1)
+    parts: list[list[int]] = []
     written, named = set(tokenizer.all_special_tokens), []
     for row, sentence in enumerate(sentences):
         spans = [m.span() for m in _WORD.finditer(sentence) if not _is_stop_word(m.group(), stop_words)]
         kept: dict[int, int] = {}
+        parts.append([-1] * len(coded["input_ids"][0]))
         marks = zip(coded["offset_mapping"][row], coded["special_tokens_mask"][row], strict=True)
         for token, ((start, stop), special) in enumerate(marks):
-            inside = [i for i, (a, b) in enumerate(spans) if start < b and stop > a and stop > start]
-            if inside and not special and sentence[start:stop].strip() not in written:
-                parts[row, token] = kept.setdefault(inside[0], len(kept))
+            if special or stop <= start:
+                continue
+            word = next((i for i, (a, b) in enumerate(spans) if start < b and stop > a), None)
+            if word is not None and sentence[start:stop].strip() not in written:
+                parts[row][token] = kept.setdefault(word, len(kept))
         if not kept and not allow_empty:
             raise InputError(
                 f"each sentence needs a word that is no stop-word; got none in sentence {row}, {sentence[:60]!r}. "
                 "Leave it out, or pass fewer `stop_words`."
             )
         named.append(tuple(sentence[slice(*spans[i])] for i in kept))
-    return Words(torch.tensor(coded["input_ids"]), torch.tensor(coded["attention_mask"]), parts, tuple(named), mask_id)
+    ids, attention = torch.tensor(coded["input_ids"]), torch.tensor(coded["attention_mask"])
+    return Words(ids, attention, torch.tensor(parts), tuple(named), mask_id)
 
 
 def _is_stop_word(word: str, stop_words: Collection[str]) -> bool:

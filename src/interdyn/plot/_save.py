@@ -3,9 +3,12 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
@@ -74,11 +77,12 @@ def save_figures(run_dir: Path | str) -> list[Path]:
     folder = Path(run_dir) / "figures"
     written: list[Path] = []
     for name, (size, draw) in _FIGURES.items():
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
+        canvas: Any = FigureCanvasAgg(figure)
         draw(figure, view)
+        canvas.draw()  # once; `savefig` would draw twice
         image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=_DPI, facecolor="white")
+        imsave(image, np.asarray(canvas.buffer_rgba()), format="png", dpi=_DPI)
         written.append(folder / f"{name}.png")
         write_atomic(written[-1], image.getvalue())
     return written

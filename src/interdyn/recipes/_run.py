@@ -1,5 +1,6 @@
 """The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
 
+import copy
 import platform
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch import nn
 
 from interdyn import store
 from interdyn.measurement import analyse_run, interactions
@@ -17,7 +19,7 @@ from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import Group, choose_groups, measure_group, numbers_of_players
 from interdyn.recipes._planted import planted_error
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced, total_steps
+from interdyn.recipes._training import Trainer, load_weights, log_spaced, total_steps
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``; stages are ``training`` (steps), ``measuring`` (one unit for
@@ -109,9 +111,7 @@ class _Engine:
     ) -> None:
         self._run, self._recipe, self._samples, self._groups = run, recipe, samples, groups
         self._progress = progress
-        self._network = build_model(
-            recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=recipe.training.seed
-        )
+        self._network: nn.Module  # measured, not trained
 
     def work(self) -> None:
         """Train and measure checkpoint by checkpoint, then analyse."""
@@ -119,6 +119,7 @@ class _Engine:
             if store.read_exhibit(self._run, group.name) is None:
                 store.write_exhibit(self._run, exhibit_of(group, self._samples, self._recipe))
         trainer = self._resume()
+        self._network = copy.deepcopy(trainer.network)
         for index, step in enumerate(self._run.steps):
             checkpoint = store.read_checkpoint(self._run, step)
             if checkpoint is None:
