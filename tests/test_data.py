@@ -178,6 +178,13 @@ def test_words_of_sentences():
     assert (data.parts[data.inputs == 0] == -1).all()
     assert (data.parts[:, 0] == -1).all()
     assert np.array_equal(data.measurable, data.parts.max(axis=1) >= 0)
+    few = find_dataset("sst2")(seed=0, max_length=20, first=30)
+    assert len(few.inputs) == 60
+    assert few.test.sum() == 30
+    assert np.array_equal(few.inputs[:30], data.inputs[:30])
+    assert np.array_equal(few.inputs[30:], data.inputs[data.test][:30])
+    with pytest.raises(RecipeError, match=r"`data.options.first` must be 1 or more; got 0"):
+        find_dataset("sst2")(seed=0, first=0)
     with pytest.raises(RecipeError, match="`part` one of sentences, phrases"):
         find_dataset("sst2")(seed=0, part="words")
     with pytest.raises(RecipeError, match="`test` one of dev, test"):

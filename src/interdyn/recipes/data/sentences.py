@@ -21,11 +21,19 @@ _SEEN = ("dev", "test")
 
 
 @dataset("sst2")
-def sst2(*, seed: int, part: str = "sentences", test: str = "dev", max_length: int = 32) -> Dataset:  # noqa: ARG001
+def sst2(
+    *,
+    seed: int,  # noqa: ARG001
+    part: str = "sentences",
+    test: str = "dev",
+    max_length: int = 32,
+    first: int | None = None,
+) -> Dataset:
     """Return SST-2 as tokens of BERT's vocabulary, shape ``(samples, max_length)``, 0 being padding; two classes.
 
     ``part`` is ``"sentences"`` (6,920 for training) or ``"phrases"`` (67,349, as in GLUE); the test part is ``"dev"``
-    (572 sentences) or ``"test"`` (1,821). ``parts`` are the meaningful words; a sentence without any is not measured.
+    (572 sentences) or ``"test"`` (1,821); with ``first`` only so many of either. ``parts`` are the meaningful words; a
+    sentence without any is not measured.
 
     Files ``sst2/train_sentences.tsv.gz`` or ``sst2/train_phrases.tsv.gz``, ``sst2/dev.tsv.gz`` or ``sst2/test.tsv.gz``
     (columns ``sentence`` and ``label``) and ``bert_vocab/vocab.txt``. Source: Socher et al. (2013); Wang et al. (2019);
@@ -36,10 +44,12 @@ def sst2(*, seed: int, part: str = "sentences", test: str = "dev", max_length: i
     DataError
         If a file is missing.
     RecipeError
-        If there is no such part, or sentences are cut to fewer than four tokens.
+        If there is no such part, sentences are cut to fewer than four tokens, or none is read.
     MissingExtraError
         If transformers is not installed.
     """
+    if first is not None and first < 1:
+        raise RecipeError(f"`data.options.first` must be 1 or more; got {first}. Leave it out to read all sentences.")
     if part not in _PARTS or test not in _SEEN or max_length < 4:
         raise RecipeError(
             f"the data `sst2` need `part` one of {', '.join(_PARTS)}, `test` one of {', '.join(_SEEN)}, `max_length` 4 "
@@ -52,7 +62,7 @@ def sst2(*, seed: int, part: str = "sentences", test: str = "dev", max_length: i
         "bert_vocab/vocab.txt",
         source=f"https://gluebenchmark.com and {_BERT}",
     )
-    return _coded(_read(train), _read(dev), vocabulary, max_length)
+    return _coded(_read(train)[:first], _read(dev)[:first], vocabulary, max_length)
 
 
 @dataset("ag-news")

@@ -146,9 +146,9 @@ def bert_tiny(shape: tuple[int, ...], n_outputs: int) -> nn.Module:
 
 
 @model("bert-medium")
-def bert_medium(shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-    """Return BERT-Medium: 8 layers, width 512, 8 heads; see `bert_tiny`."""
-    return _bert("bert-medium", shape, n_outputs, layers=8, width=512, heads=8)
+def bert_medium(shape: tuple[int, ...], n_outputs: int, *, layers: int = 8) -> nn.Module:
+    """Return BERT-Medium: 8 ``layers``, width 512, 8 heads; see `bert_tiny`."""
+    return _bert("bert-medium", shape, n_outputs, layers=layers, width=512, heads=8)
 
 
 def _bert(name: str, shape: tuple[int, ...], n_outputs: int, *, layers: int, width: int, heads: int) -> nn.Module:
