@@ -22,10 +22,9 @@ from interdyn.live._app import is_loopback
 from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import Growing, analyse_run
 from interdyn.tracking import Tracker, every
+from pages import CHROMIUM, needs_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 
 class Training:

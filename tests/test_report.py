@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,10 +11,10 @@ import pytest
 from interdyn import report
 from interdyn.errors import NotARunError
 from interdyn.plot import run_view
+from pages import HEAD, browser, needs_browser
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 ATTACK = "<script>alert(1)</script>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Page(HTMLParser):
@@ -237,11 +236,6 @@ def test_reading_a_run_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-PROBE_HEAD = """<script>
-window.trouble = [];
-addEventListener("error", (e) => trouble.push(String(e.message)));
-addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e.blockedURI));
-</script>"""
 PROBE_END = """<script>
 const slider = document.getElementById("checkpoint");
 slider.value = "3";
@@ -264,22 +258,15 @@ requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
 </script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
 def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, tmp_path, width):
     data["summary"]["recipe"] = "<img src=x onerror='window.alerted = true'>"
     html = report.render(run_view(data["summary"], data["analysis"]))
-    html = html.replace("<head>", "<head>" + PROBE_HEAD, 1).replace("</body>", PROBE_END + "</body>")
+    html = html.replace("<head>", "<head>" + HEAD, 1).replace("</body>", PROBE_END + "</body>")
     path = tmp_path / "page.html"
     path.write_text(html)
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    flags += f"--disable-sync --no-first-run --virtual-time-budget=8000 --window-size={width},1000 --dump-dom"
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
-    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert match, done.stderr[-2000:]
-    seen = json.loads(match.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    seen = browser(path, tmp_path, width)
     assert seen["trouble"] == []
     assert seen["bars"] == data["summary"]["order_distribution"][3]
     assert seen["cursor"] == pytest.approx(json.loads(Page(html).payload)["positions"][3])

@@ -13,7 +13,7 @@ import tomli_w
 from interdyn.cli import main
 from interdyn.errors import InputError, NotARunError
 from interdyn.report import write_comparison
-from test_report_uses import CHROMIUM, HEAD, browser
+from pages import HEAD, browser, needs_browser
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -96,7 +96,7 @@ def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
     assert opened == [(tmp_path / "page.html").as_uri()]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
 def test_in_a_browser_it_draws_and_nothing_complains(tmp_path, width):
     attack = "<img src=x onerror='window.alerted = true'>"

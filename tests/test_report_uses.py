@@ -3,11 +3,8 @@
 import base64
 import gzip
 import json
-import os
 import re
 import shutil
-import subprocess
-from html import unescape
 
 import numpy as np
 import pytest
@@ -17,8 +14,8 @@ from interdyn.measurement import samples as sample_table
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report._samples import samples
 from interdyn.report._uses import TOP, packed, uses
+from pages import HEAD, browser, needs_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ATTACK = "<img src=x onerror='window.alerted = true'>"
 
 
@@ -107,12 +104,6 @@ def test_a_run_without_training_samples_says_what_to_record(copy):
 
 # -- in a browser ------------------------------------------------------------------------------------
 
-HEAD = """<script>
-window.trouble = [];
-addEventListener("error", (e) => trouble.push(String(e.message)));
-addEventListener("unhandledrejection", (e) => trouble.push(String(e.reason)));
-addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e.blockedURI));
-</script>"""
 END = """<script>
 const wait = () => new Promise((done) => setTimeout(done, 150));
 (async () => {
@@ -152,19 +143,7 @@ def browse(path, tmp_path, width=1440):
     return browser(page, tmp_path, width)
 
 
-def browser(page, tmp_path, width):
-    """Open a page in headless Chromium and return what its script left in ``<pre id="seen">``."""
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    flags += f"--disable-sync --no-first-run --virtual-time-budget=12000 --window-size={width},1000 --dump-dom"
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
-    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert match, done.stderr[-2000:]
-    return json.loads(unescape(match.group(1)))
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
 def test_in_a_browser_samples_are_chosen_and_follow_the_slider(run, copy, tmp_path, width):
     path = report.write_report(copy.path)
@@ -186,7 +165,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(run, copy, tmp_pa
     assert float(rows[1].split(",")[2]) == pytest.approx(test["mean_order"][0])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@needs_browser
 def test_in_a_browser_words_of_any_script_are_text(copy, tmp_path):
     for group in copy.groups:
         ids = store.read_exhibit(copy, group).sample_ids

@@ -124,6 +124,16 @@ def online_verdict(
     return _judged(now, turn, gap, before=before, level=level)
 
 
+def latest_verdict(trajectory: Trajectory) -> OnlineVerdict:
+    """Return the verdict at the last step: the last of `online_verdicts`, without the ones before.
+
+    Of the look before only whether it saw a rise matters, so two tests are enough.
+    """
+    looks = len(trajectory.steps)
+    before = online_verdict(trajectory.first(looks - 1)) if looks > 1 else None
+    return online_verdict(trajectory, before=before)
+
+
 def online_verdicts(trajectory: Trajectory) -> tuple[OnlineVerdict, ...]:
     """Return the verdict at every step of a trajectory, each from what was known then: what `online_verdict` said.
 

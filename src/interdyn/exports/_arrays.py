@@ -69,10 +69,9 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
         If xarray is not installed.
     """
     xarray = _xarray()
-    opened = run if isinstance(run, store.Run) else store.open_run(run)
+    opened = store.as_run(run)
     history, groups = read_looks(opened)
-    rule = store.read_recipe(opened).get("analysis", {})
-    options = {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+    options = store.read_salience(opened)
     losses = {
         key: ("step", np.array([entry.get(key, np.nan) for entry in history], dtype=float))
         for key in dict.fromkeys(k for entry in history for k in entry if k not in ("step", "seconds"))

@@ -20,8 +20,9 @@ class Listed:
     ----------
     name
         Its folder, relative to that of all runs, with ``/``.
-    recipe, steps, last, finished
-        Its recipe; how many checkpoints there are, of how many; the last; whether it has come to its end.
+    recipe, done, planned, last, finished
+        Its recipe; how many checkpoints there are, of how many (None: open-ended); the last step; whether it has come
+        to its end.
     trouble
         Why it cannot be shown; empty where it can.
     """
@@ -111,10 +112,8 @@ class Followed:
         """
         self.refresh()
         if self._finished is not None:
-            run = store.open_run(self.path)
-            analysis = store.read_analysis(run) if (self.path / "analysis.json").is_file() else {}
-            content = {"summary": store.read_summary(run), "analysis": analysis}
+            summary, analysis = store.read_results(store.open_run(self.path))
         else:
-            content = self._growing.analysis()
-        view = run_view(content["summary"], content["analysis"])
-        return render(view, used=uses(self.path), table=samples(content["analysis"]), live=True, bare=bare)
+            summary, analysis = self._growing.analysis().values()
+        view = run_view(summary, analysis)
+        return render(view, used=uses(self.path), table=samples(analysis), live=True, bare=bare)

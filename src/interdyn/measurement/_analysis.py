@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from interdyn.dynamics import Phases, find_phases
 from interdyn.errors import InputError
@@ -133,19 +134,41 @@ def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[st
 
 
 def _group(course: _Course, options: Mapping[str, Any]) -> dict[str, Any]:
-    strength = course.strength
-    bands = bootstrap_distribution(strength, n_bootstrap=options["bootstrap"], seed=options["seed"])
+    return group_record(
+        course.spectra,
+        sample_ids=course.sample_ids,
+        unit=course.interactions[0].unit,
+        residual=[float(x.residual.abs().max()) for x in course.interactions],
+        gap=[float(x.gap.max()) for x in course.interactions],
+        n_bootstrap=options["bootstrap"],
+        seed=options["seed"],
+    )
+
+
+def group_record(
+    spectra: Sequence[OrderSpectrum],
+    *,
+    sample_ids: Sequence[int],
+    unit: str,
+    residual: Sequence[float],
+    gap: Sequence[float],
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what ``analysis.json`` holds of a group: its spectrum over the steps, residuals and gaps."""
+    strength = np.stack([spectrum.strength for spectrum in spectra])
+    bands = bootstrap_distribution(strength, n_bootstrap=n_bootstrap, seed=seed)
     total = strength.sum(-1)
     orders = np.arange(1, strength.shape[-1] + 1)
     mean_of_each = np.where(total > 0, (strength @ orders) / np.where(total > 0, total, 1), np.nan)
     signed = {
-        f"{kind}_{sign}": np.stack([getattr(s, sign)[:, place].mean(axis=0) for s in course.spectra]).tolist()
+        f"{kind}_{sign}": np.stack([getattr(s, sign)[:, place].mean(axis=0) for s in spectra]).tolist()
         for place, kind in enumerate(("and", "or"))
         for sign in ("positive", "negative")
     }
     return {
         "n_samples": strength.shape[1],
-        "sample_ids": list(course.sample_ids),
+        "sample_ids": list(sample_ids),
         "order_distribution": np.nan_to_num(bands.distribution).tolist(),
         "order_distribution_low": bands.distribution_low.tolist(),
         "order_distribution_high": bands.distribution_high.tolist(),
@@ -154,12 +177,12 @@ def _group(course: _Course, options: Mapping[str, Any]) -> dict[str, Any]:
         "mean_order_high": bands.mean_order_high.tolist(),
         "level": bands.level,
         "strength": signed,
-        "unit": course.interactions[0].unit,
-        "n_salient": [float(s.n_salient.sum(axis=(-2, -1)).mean()) for s in course.spectra],
-        "salience": [float(np.mean(s.salience)) for s in course.spectra],
+        "unit": unit,
+        "n_salient": [float(s.n_salient.sum(axis=(-2, -1)).mean()) for s in spectra],
+        "salience": [float(np.mean(s.salience)) for s in spectra],
         "per_sample_mean_order": mean_of_each.tolist(),
-        "residual": [float(x.residual.abs().max()) for x in course.interactions],
-        "gap": [float(x.gap.max()) for x in course.interactions],
+        "residual": list(residual),
+        "gap": list(gap),
     }
 
 
@@ -240,12 +263,16 @@ def _solver(courses: Iterable[_Course]) -> dict[str, float]:
     gaps, residuals = [], []
     for course in courses:
         for found in course.interactions:
-            v = values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
-            largest = v.abs().amax(-1).clamp_min(torch.finfo(v.dtype).tiny)
             gaps.append(found.gap)
-            residuals.append(found.residual.abs().amax(-1) / largest)
+            residuals.append(relative_residual(found))
     gap, residual = torch.cat(gaps), torch.cat(residuals)
     return {"mean_gap": float(gap.mean()), "max_gap": float(gap.max()), "max_residual": float(residual.max())}
+
+
+def relative_residual(found: Interactions) -> Tensor:
+    """Return the largest residual of each table relative to ``max|v|`` of the table."""
+    v = values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
+    return found.residual.abs().amax(-1) / v.abs().amax(-1).clamp_min(torch.finfo(v.dtype).tiny)
 
 
 def without_nan(value: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from interdyn import store
-from interdyn.dynamics import OnlineVerdict, online_verdict
+from interdyn.dynamics import OnlineVerdict, latest_verdict
 from interdyn.errors import IncompleteRunError
-from interdyn.measurement._analysis import without_nan
+from interdyn.measurement._analysis import group_record, relative_residual, without_nan
 from interdyn.measurement._stored import interactions
-from interdyn.spectra import bootstrap_distribution, order_spectrum
+from interdyn.spectra import order_spectrum
 from interdyn.values import OrderSpectrum, Trajectory
 
 _RESAMPLES = 200  # of the samples, for intervals at every look
@@ -46,7 +46,6 @@ class Growing:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._looks: dict[tuple[int, str], _Look] = {}
-        self._verdicts: list[OnlineVerdict] = []
         self._hash = ""
 
     @property
@@ -64,11 +63,10 @@ class Growing:
         """
         run = store.open_run(self.path)
         if run.config_hash != self._hash:  # another run in the same folder
-            self._looks, self._verdicts, self._hash = {}, [], run.config_hash
+            self._looks, self._hash = {}, run.config_hash
         known = len(self._looks)
         there = {entry["step"] for entry in store.read_history(run)}
-        rule = store.read_recipe(run).get("analysis", {})
-        options = {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+        options = store.read_salience(run)
         for step in sorted(there):
             missing = [group for group in run.groups if (step, group) not in self._looks]
             found = [store.read_measurement(run, step, group=group) for group in missing]
@@ -82,7 +80,7 @@ class Growing:
                     float(split.gap.max()),
                     float(split.gap.sum()),
                     float(split.residual.abs().max()),
-                    float((split.residual.abs().amax(-1).numpy() / np.maximum(np.abs(m.v).max(1), 1e-300)).max()),
+                    float(relative_residual(split).max()),
                     m.unit,
                     m.sample_ids.tolist(),
                 )
@@ -92,7 +90,7 @@ class Growing:
         """Return ``summary`` and ``analysis`` as of a finished run, as far as they can be known while it grows.
 
         There is no theory, since its ``w*`` is the final network's, and the verdict is that of
-        `interdyn.dynamics.online_verdict`.
+        `interdyn.dynamics.latest_verdict`.
 
         Raises
         ------
@@ -154,27 +152,16 @@ class Growing:
         known = {k: np.array(losses[k], dtype=float) for k in ("train_loss", "test_loss")}
         columns = {k: None if np.isnan(v).all() else v for k, v in known.items()}
         seen = Trajectory(np.array(steps, dtype=float), strength, columns["train_loss"], columns["test_loss"])
-        before = online_verdict(seen.first(len(steps) - 1)) if len(steps) > 1 else None
-        return online_verdict(seen, before=before)
+        return latest_verdict(seen)
 
     @staticmethod
     def _group(looks: list[_Look]) -> dict[str, Any]:
-        bands = bootstrap_distribution(np.stack([x.spectrum.strength for x in looks]), n_bootstrap=_RESAMPLES, seed=0)
-        signed = {
-            f"{kind}_{sign}": np.stack([getattr(x.spectrum, sign)[:, place].mean(axis=0) for x in looks]).tolist()
-            for place, kind in enumerate(("and", "or"))
-            for sign in ("positive", "negative")
-        }
-        return {
-            "n_samples": len(looks[-1].sample_ids),
-            "order_distribution": np.nan_to_num(bands.distribution).tolist(),
-            "order_distribution_low": bands.distribution_low.tolist(),
-            "order_distribution_high": bands.distribution_high.tolist(),
-            "mean_order": bands.mean_order.tolist(),
-            "mean_order_low": bands.mean_order_low.tolist(),
-            "mean_order_high": bands.mean_order_high.tolist(),
-            "strength": signed,
-            "unit": looks[-1].unit,
-            "gap": [x.gap for x in looks],
-            "residual": [x.residual for x in looks],
-        }
+        return group_record(
+            [x.spectrum for x in looks],
+            sample_ids=looks[-1].sample_ids,
+            unit=looks[-1].unit,
+            residual=[x.residual for x in looks],
+            gap=[x.gap for x in looks],
+            n_bootstrap=_RESAMPLES,
+            seed=0,
+        )

@@ -36,12 +36,11 @@ def trajectory(run: store.Run | str | Path, *, group: str | None = None) -> Traj
     NotARunError, SchemaError
         As in `interdyn.store.open_run`.
     """
-    opened = run if isinstance(run, store.Run) else store.open_run(run)
+    opened = store.as_run(run)
     name = opened.groups[0] if group is None else group
     if name not in opened.groups:
         raise InputError(f"`group` must be one of {', '.join(opened.groups)}; got {name!r}. Choose one.")
-    rule = store.read_recipe(opened).get("analysis", {})
-    options = {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+    options = store.read_salience(opened)
     history = {entry["step"]: entry for entry in store.read_history(opened)}
     steps, strength, unit = [], [], ""
     for step in opened.steps:

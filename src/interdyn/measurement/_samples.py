@@ -195,11 +195,10 @@ def samples(
     NotARunError, SchemaError
         As in `interdyn.store.open_run`.
     """
-    opened = run if isinstance(run, store.Run) else store.open_run(run)
+    opened = store.as_run(run)
     if step is not None and step not in opened.steps:
         raise InputError(f"`step` must be one of the run's steps, {list(opened.steps)}; got {step}. Choose one.")
-    analysis = store.read_recipe(opened).get("analysis", {})
-    options = {key: analysis[key] for key in ("salience", "salience_rule") if key in analysis}
+    options = store.read_salience(opened)
     kept: list[Reading] = []
     for at in opened.steps if step is None else [s for s in opened.steps if s <= step]:
         found = [store.read_measurement(opened, at, group=group) for group in opened.groups]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.plot._view import RunView
-from interdyn.store import Run, open_run, read_measurement, read_recipe
+from interdyn.store import Run, as_run, read_measurement, read_salience
 
 SALIENCE = 0.03  # part of the mean effect below which an interaction does not count (paper, section 4)
 
@@ -79,7 +79,7 @@ def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tab
             f"`data` must be a result of `interdyn.measure` or a run directory; got {type(data).__name__}. "
             "Pass the folder of the run."
         )
-    return _of_run(data if isinstance(data, Run) else open_run(Path(data)), step, group)
+    return _of_run(as_run(data), step, group)
 
 
 def _of_result(found: Any) -> Tables:
@@ -101,7 +101,7 @@ def _of_run(run: Run, step: int | None, group: str) -> Tables:
             f"the figure needs group `{group}` at step {at}; got no whole file of it in {run.path}. Run the same "
             "command again; it measures what is missing."
         )
-    rule = read_recipe(run).get("analysis", {})
+    rule = read_salience(run)
     salience = (
         float(rule.get("salience", SALIENCE)) if rule.get("salience_rule", "mean-effect") == "mean-effect" else None
     )

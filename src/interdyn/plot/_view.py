@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from interdyn.errors import IncompleteRunError, InputError, RunError, SchemaError
-from interdyn.store import SCHEMA, open_run, read_analysis, read_summary
+from interdyn.store import SCHEMA, open_run, read_results
 
 KINDS = ("and_positive", "and_negative", "or_positive", "or_negative")
 
@@ -350,9 +350,7 @@ def load_run(path: Path | str) -> RunView:
     Traceback (most recent call last):
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
-    run = open_run(Path(path))
-    has_analysis = (run.path / "analysis.json").is_file()
-    return run_view(read_summary(run), read_analysis(run) if has_analysis else None)
+    return run_view(*read_results(open_run(Path(path))))
 
 
 def as_view(data: Drawable) -> RunView:

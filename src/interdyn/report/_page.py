@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import missing_extra
-from interdyn.plot import RunView, StepAxis, has_numbers, load_run, save_figures
+from interdyn.plot import RunView, StepAxis, has_numbers, run_view, save_figures
 from interdyn.report import _charts, _words
 from interdyn.report._chart import numbers
 from interdyn.report._samples import samples
 from interdyn.report._uses import uses
-from interdyn.store import open_run, read_analysis, write_atomic
+from interdyn.store import open_run, read_results, write_atomic
 
 try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -56,9 +56,8 @@ def write_report(run_dir: Path | str) -> Path:
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
     folder = Path(run_dir)
-    view = load_run(folder)
-    analysis = read_analysis(open_run(folder)) if (folder / "analysis.json").is_file() else {}
-    html = render(view, texts=_texts(folder), used=uses(folder), table=samples(analysis))
+    summary, analysis = read_results(open_run(folder))
+    html = render(run_view(summary, analysis), texts=_texts(folder), used=uses(folder), table=samples(analysis))
     save_figures(folder)
     path = folder / "report.html"
     write_atomic(path, html.encode())

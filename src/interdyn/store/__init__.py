@@ -17,8 +17,8 @@ from interdyn.store._records import (
     write_measurement,
     write_trainer,
 )
-from interdyn.store._results import read_analysis, read_summary, write_results
-from interdyn.store._run import Run, begin_run, config_hash, open_run, read_recipe
+from interdyn.store._results import read_analysis, read_results, read_summary, write_results
+from interdyn.store._run import Run, as_run, begin_run, config_hash, open_run, read_recipe, read_salience
 
 __all__ = [
     "SCHEMA",
@@ -27,6 +27,7 @@ __all__ = [
     "Measurement",
     "Pieces",
     "Run",
+    "as_run",
     "begin_run",
     "config_hash",
     "content_hash",
@@ -41,6 +42,8 @@ __all__ = [
     "read_history",
     "read_measurement",
     "read_recipe",
+    "read_results",
+    "read_salience",
     "read_summary",
     "read_trainer",
     "trainer_steps",

@@ -49,6 +49,18 @@ def read_analysis(run: Run) -> dict[str, Any]:
     return _read(run, "analysis.json")
 
 
+def read_results(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the summary of a complete run, and its analysis, empty where it was not written.
+
+    Raises
+    ------
+    IncompleteRunError, SchemaError
+        As `read_summary`.
+    """
+    there = (run.path / "analysis.json").is_file()
+    return read_summary(run), read_analysis(run) if there else {}
+
+
 def _read(run: Run, name: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((run.path / name).read_text(encoding="utf-8"))

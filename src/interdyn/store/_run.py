@@ -56,6 +56,29 @@ class Run:
     open_ended: bool = False
 
 
+def as_run(run: "Run | str | Path") -> Run:
+    """Return a run as it is, or that in a folder.
+
+    Raises
+    ------
+    NotARunError, SchemaError, IncompleteRunError
+        As `open_run`.
+    """
+    return run if isinstance(run, Run) else open_run(Path(run))
+
+
+def read_salience(run: Run) -> dict[str, Any]:
+    """Return the rule of salience that the run's recipe names, as options ``salience`` and ``salience_rule``.
+
+    Raises
+    ------
+    IncompleteRunError
+        As `read_recipe`.
+    """
+    rule = read_recipe(run).get("analysis", {})
+    return {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+
+
 def config_hash(recipe: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a resolved recipe; the order of its keys does not matter.
 

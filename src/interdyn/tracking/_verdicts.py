@@ -4,17 +4,13 @@ from time import perf_counter
 
 import numpy as np
 
-from interdyn.dynamics import OnlineVerdict, online_verdict
+from interdyn.dynamics import OnlineVerdict, latest_verdict
 from interdyn.values import Trajectory
 
 
 def verdict_after(trajectory: Trajectory, looks: int) -> OnlineVerdict:
-    """Return the verdict that the first ``looks`` steps of a trajectory allow.
-
-    Only whether the look before saw a rise matters besides, so two tests are enough.
-    """
-    before = online_verdict(trajectory.first(looks - 1)) if looks > 1 else None
-    return online_verdict(trajectory.first(looks), before=before)
+    """Return the verdict that the first ``looks`` steps of a trajectory allow."""
+    return latest_verdict(trajectory.first(looks))
 
 
 def verdict_seconds(samples: int, orders: int) -> float:
