@@ -131,6 +131,13 @@ def test_a_run_holds_what_its_samples_look_like(run):
     assert store.read_exhibit(run, "nobody") is None
 
 
+def test_what_another_run_left_there_is_not_read(run, tmp_path):
+    other = replace(run, path=tmp_path, config_hash="0" * 64)
+    store.write_exhibit(other, store.read_exhibit(run, "test"))
+    assert store.read_exhibit(other, "test") is not None
+    assert store.read_exhibit(replace(other, config_hash=run.config_hash), "test") is None
+
+
 def test_pieces_survive_the_disk_whatever_is_written_in_them(run):
     pieces = ((("<script>alert(1)</script>", 0), ("日本語", -1), ('שלום "x"', 1)),)
     with store.writing(run.path):
