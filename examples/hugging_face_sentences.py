@@ -32,6 +32,7 @@ tracker = ix.Tracker(
     baselines=MASK,
     schedule=ix.log_spaced(5),
     stop_when="over-fitting",
+    names=lambda ids: [f"word {token}" for token in ids],
     out="runs/hugging_face_sentences",
 )
 settings = TrainingArguments(

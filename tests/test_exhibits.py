@@ -5,11 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from interdyn import store
+from interdyn import clusters, columns, every, patches, steps, store
+from interdyn.errors import InputError
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import choose_groups
+from interdyn.tracking import Tracker
+from interdyn.tracking._disk import Folder
+from interdyn.tracking._look import Looking
+from interdyn.tracking._probe import checked_probes
 
 
 def shown(name, *overrides, **changes):
@@ -148,3 +154,100 @@ def test_pieces_survive_the_disk_whatever_is_written_in_them(run):
     assert torch.equal(torch.from_numpy(found.sample_ids), torch.tensor([7]))
     (run.path / "exhibits" / "words.safetensors").write_bytes(b"half")
     assert store.read_exhibit(run, "words") is None
+
+
+# -- what a tracker looks at -------------------------------------------------------------------------
+
+
+def tracked(folder, inputs, network, **options):
+    """Look once at four samples, and return what the folder says they look like."""
+    probe = (inputs, torch.arange(len(inputs)) % 2)
+    with Tracker(probe, schedule=every(1), out=folder, strict=True, **options) as tracker:
+        tracker.observe(0, network)
+    run = store.open_run(folder)
+    return store.read_exhibit(run, "test"), store.read_measurement(run, 0, group="test")
+
+
+def flat(features):
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, 2))
+
+
+def test_a_tracker_keeps_pictures_with_the_players_it_drew(tmp_path):
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    players = patches(4, 4).choose(5)
+    found, measured = tracked(tmp_path / "run", x, flat(64), players=players)
+    assert found.pictures.shape == (4, 8, 8, 1)
+    np.testing.assert_array_equal(found.sample_ids, measured.sample_ids)
+    np.testing.assert_array_equal(found.players, players.feature_mask((1, 8, 8), range(4))[:, 0])
+    assert (found.pictures.reshape(4, -1)[np.arange(4), x.reshape(4, -1).argmax(1)] == 255).all()
+
+
+def test_masks_of_a_feature_map_lie_on_the_picture_where_its_cells_do(tmp_path):
+    network = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 2))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found, _ = tracked(tmp_path / "run", x, network, players=patches(2, 2), layer="0")
+    corners = found.players[0][[0, 0, 7, 7], [0, 7, 0, 7]]
+    assert corners.tolist() == [0, 1, 2, 3]
+    assert (found.players[0, :4, :4] == 0).all()
+
+
+def test_columns_and_tokens_have_the_names_that_are_given(tmp_path):
+    x = torch.tensor([[1.0, 2.0], [0.5, -1.0], [0.0, 1.0], [1.0, 1.0]])
+    found, _ = tracked(tmp_path / "a", x, flat(2), players=columns(), names=("age", "pay"))
+    assert found.pieces[0] == (("age = 1", 0), ("pay = 2", 1))
+    unnamed, _ = tracked(tmp_path / "b", x, flat(2), players=columns())
+    assert unnamed.pieces[1] == (("column 1 = 0.5", 0), ("column 2 = -1", 1))
+    words = ("[CLS]", "not", "good", "##ness", "[PAD]")
+    tokens = torch.tensor([[0, 1, 2, 3, 4], [0, 2, 3, 4, 4]] * 2)
+    of = torch.tensor([[-1, 0, 1, 1, -1], [-1, 0, 1, -1, -1]] * 2)
+
+    class Bag(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(5, 2)
+
+        def forward(self, ids):
+            return self.table(ids).sum(1)
+
+    options = {"feature_mask": of, "baselines": 4, "names": lambda ids: [words[i] for i in ids]}
+    read, _ = tracked(tmp_path / "c", tokens, Bag(), **options)
+    assert read.pieces[0] == (("not", 0), ("goodness", 1))
+    assert read.pieces[1][0] == ("goodness", 0)
+
+
+def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
+    x = torch.rand(4, 20, 3, generator=torch.Generator().manual_seed(0))
+    parts = clusters(x, 4)
+    cloud, _ = tracked(tmp_path / "a", x, flat(60), feature_mask=parts[..., None])
+    np.testing.assert_allclose(cloud.points, x)
+    np.testing.assert_array_equal(cloud.players, parts)
+    sequence, _ = tracked(tmp_path / "b", x, flat(60), players=steps(5))
+    assert sequence.pieces[0][0] == ("step 1", 0)
+    assert sequence.pieces[0][-1] == ("step 20", 4)
+
+
+def test_a_look_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
+    x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
+    looking = Looking(columns(), None, None, None, "log-odds", "auto", 0.02)
+    probes = checked_probes((x, torch.arange(6) % 2))
+    folder = Folder(tmp_path / "run", looking, probes, None)
+    for count, n in ((6, 4), (3, 2)):
+        measured = looking.at(flat(4), probes[0].first(count), step=0, n_players=n)
+        folder.exhibit([measured])
+        found = store.read_exhibit(folder.open(), "test")
+        assert len(found.pieces) == count
+        assert sorted({player for _, player in found.pieces[0] if player >= 0}) == list(range(n))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names", "words"),
+    [
+        (torch.rand(4, 3), ("a", "b"), "each of the 3 columns or tokens of a sample; got 2"),
+        (torch.rand(4, 3), lambda ids: ids[:1], "each of the 3 columns or tokens of a sample; got 1"),
+        (torch.rand(4, 1, 2, 2), ("a",), "rows of columns or tokens; got samples of shape"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_before_anything_is_looked_at(tmp_path, inputs, names, words):
+    with pytest.raises(InputError, match=words):
+        Tracker((inputs, torch.arange(4) % 2), players=columns(), names=names, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

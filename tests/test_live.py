@@ -21,6 +21,8 @@ from interdyn.live import application
 from interdyn.live._app import is_loopback
 from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import Growing, analyse_run
+from interdyn.plot import run_view
+from interdyn.report import _words, render
 from interdyn.tracking import Tracker, every
 from pages import CHROMIUM, needs_browser
 
@@ -117,6 +119,37 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
         for name in ("mean_order", "gap", "residual"):
             np.testing.assert_allclose(now["analysis"]["groups"][group][name], end["analysis"]["groups"][group][name])
     assert now["summary"]["verdict"] == [training.tracker.verdict.sentence]
+    assert now["summary"]["stage"] == training.tracker.verdict.stage
+    assert now["analysis"]["samples"] == end["analysis"]["samples"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "since", "headline", "fact"),
+    [
+        ("no verdict", None, "too early for a verdict", "not established"),
+        ("phase 1", None, "getting simpler", "not established"),
+        ("phase 2", 12.0, "more complex interactions", "step 12"),
+        ("over-fitting has begun", 12.0, "over-fitting has begun", "step 12"),
+    ],
+)
+def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
+    Training(runs / "a").look(3)
+    growing = Growing(runs / "a")
+    growing.update()
+    now = growing.analysis()
+    interval = None if since is None else [8.0, 20.0]
+    now["summary"] |= {"stage": stage}
+    now["summary"]["phases"] |= {"found": since is not None, "boundary_step": since, "interval": interval}
+    view = run_view(now["summary"], now["analysis"])
+    assert headline in _words.headline(view)
+    facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
+    assert facts["Now"] == (stage, "at step 10; the run goes on")
+    assert facts["Phase 2 since"][0] == fact
+    assert ("8 to 20" in facts["Phase 2 since"][1]) is (since is not None)
+    assert "Over-fitting since" not in facts
+    html = render(view)
+    assert html.count("comes when the run has ended") == 2
+    assert "Fit the theory" not in html
 
 
 def test_half_a_checkpoint_waits_and_another_run_in_the_folder_is_read_anew(runs):

@@ -1,6 +1,7 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._analysis import analyse
+from interdyn.measurement._exhibits import steps_of, with_pictures, with_points, words_of
 from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._growing import Growing
 from interdyn.measurement._looks import trajectory, verdicts
@@ -26,7 +27,11 @@ __all__ = [
     "reading",
     "sample_table",
     "samples",
+    "steps_of",
     "stored_reading",
     "trajectory",
     "verdicts",
+    "with_pictures",
+    "with_points",
+    "words_of",
 ]

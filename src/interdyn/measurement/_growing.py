@@ -11,6 +11,8 @@ from interdyn import store
 from interdyn.dynamics import OnlineVerdict, latest_verdict
 from interdyn.errors import IncompleteRunError
 from interdyn.measurement._analysis import group_record, relative_residual, without_nan
+from interdyn.measurement._reading import Reading, stored_reading
+from interdyn.measurement._samples import samples_record
 from interdyn.measurement._stored import interactions
 from interdyn.spectra import order_spectrum
 from interdyn.values import OrderSpectrum, Trajectory
@@ -27,6 +29,7 @@ class _Look:
     relative_residual: float  # to max|v| of its table
     unit: str
     sample_ids: list[int]
+    reading: Reading
 
 
 class Growing:
@@ -83,14 +86,15 @@ class Growing:
                     float(relative_residual(split).max()),
                     m.unit,
                     m.sample_ids.tolist(),
+                    stored_reading(m, **options),
                 )
         return len(self._looks) > known
 
     def analysis(self) -> dict[str, dict[str, Any]]:
         """Return ``summary`` and ``analysis`` as of a finished run, as far as they can be known while it grows.
 
-        There is no theory, since its ``w*`` is the final network's, and the verdict is that of
-        `interdyn.dynamics.latest_verdict`.
+        There is no theory, since its ``w*`` is the final network's; the verdict is that of
+        `interdyn.dynamics.latest_verdict`, and its stage stands in ``summary`` under ``stage``.
 
         Raises
         ------
@@ -134,6 +138,7 @@ class Growing:
             "mean_order": first["mean_order"],
             **{name: column for name, column in losses.items() if any(x is not None for x in column)},
             "phases": phases,
+            "stage": str(verdict.stage),
             "solver": {
                 "mean_gap": sum(x.sum_of_gaps for x in self._looks.values()) / tables,
                 "max_gap": max(look.gap for look in self._looks.values()),
@@ -141,7 +146,9 @@ class Growing:
             },
             "verdict": [verdict.sentence],
         }
-        return {"summary": without_nan(summary), "analysis": without_nan({**identity, "groups": groups})}
+        samples = samples_record([self._looks[s, name].reading for s in steps for name in run.groups])
+        analysis = {**identity, "groups": groups, "samples": samples}
+        return {"summary": without_nan(summary), "analysis": without_nan(analysis)}
 
     def _alike(self, step: int, group: str, shape: tuple[int, ...]) -> bool:
         look = self._looks.get((step, group))

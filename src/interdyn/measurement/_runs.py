@@ -1,13 +1,12 @@
 """The analysis of a whole run, from its directory alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from interdyn import store
-from interdyn.measurement._analysis import analyse, without_nan
+from interdyn.measurement._analysis import analyse
 from interdyn.measurement._reading import stored_reading
-from interdyn.measurement._samples import sample_table
+from interdyn.measurement._samples import samples_record
 from interdyn.measurement._stored import interactions, read_looks
 from interdyn.store import Measurement
 
@@ -38,24 +37,9 @@ def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> 
     extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
     extra["seconds"] = _seconds(history, everything)
     rule = {key: options[key] for key in ("salience", "salience_rule") if options and key in options}
-    analysis = {**result["analysis"], "samples": _samples(stored, rule)}
-    return {"summary": {**result["summary"], **extra}, "analysis": analysis}
-
-
-def _samples(stored: Mapping[str, Sequence[Measurement]], rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the table of samples at the last step, as plain data."""
     kept = [stored_reading(m, **rule) for rows in zip(*stored.values(), strict=True) for m in rows]
-    table = sample_table(kept)
-    rows: dict[str, Any] = without_nan(
-        {
-            "step": table.step,
-            "looks": list(table.looks),
-            "learned_at": table.learned_at,
-            "sentence": table.sentence,
-            "rows": [asdict(row) for row in table],
-        }
-    )
-    return rows
+    analysis = {**result["analysis"], "samples": samples_record(kept)}
+    return {"summary": {**result["summary"], **extra}, "analysis": analysis}
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> list[float] | None:

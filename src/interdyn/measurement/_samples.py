@@ -1,14 +1,15 @@
 """The samples of a training one by one: order profile, cancellation, over-fitting score, who looks memorised."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError
+from interdyn.measurement._analysis import without_nan
 from interdyn.measurement._reading import Reading, stored_reading
 from interdyn.spectra import Estimate, mean_over_players, ranks
 
@@ -211,6 +212,21 @@ def samples(
             "Run the same command again; it measures what is missing."
         )
     return sample_table(kept, history=history, training=training)
+
+
+def samples_record(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return the table of samples at the last step as plain data, as ``analysis.json`` keeps it."""
+    table = sample_table(readings)
+    record: dict[str, Any] = without_nan(
+        {
+            "step": table.step,
+            "looks": list(table.looks),
+            "learned_at": table.learned_at,
+            "sentence": table.sentence,
+            "rows": [asdict(row) for row in table],
+        }
+    )
+    return record
 
 
 def _is_training(group: str) -> bool:

@@ -110,6 +110,8 @@ class RunView:
         Numbers about the quality and the cost of the measurement, as recorded.
     verdict
         Short plain sentences.
+    stage
+        Where a run is that still grows; None once it has ended.
     """
 
     recipe: str
@@ -129,6 +131,7 @@ class RunView:
     forward_passes: int | None
     verdict: tuple[str, ...]
     row_norms: RowNorms | None = None
+    stage: str | None = None
 
     @property
     def loss_gap(self) -> Float[np.ndarray, " steps"] | None:
@@ -324,6 +327,7 @@ def run_view(summary: Mapping[str, Any], analysis: Mapping[str, Any] | None = No
         forward_passes=summary.get("forward_passes"),
         verdict=tuple(str(s) for s in summary.get("verdict") or ()),
         row_norms=_row_norms(analysis.get("row_norms"), n),
+        stage=None if summary.get("stage") is None else str(summary["stage"]),
     )
 
 

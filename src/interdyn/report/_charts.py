@@ -171,7 +171,7 @@ def distance(view: RunView) -> Chart:
     chart_id, title = "distance", "Distance between theory and reality"
     theory = view.theory
     if theory is None or not has_numbers(theory.tv.value):
-        return Chart(chart_id, title, "", missing="Fit the theory: `interdyn.theory.fit_noise`.")
+        return Chart(chart_id, title, "", missing=_no_theory(view))
     nulls = (
         (
             "null: no noise",
@@ -212,13 +212,19 @@ def distance(view: RunView) -> Chart:
     return Chart(chart_id, title, caption, alt, data=traces, layout=layout)
 
 
+def _no_theory(view: RunView) -> str:
+    if view.stage is not None:
+        return "This comes when the run has ended: the theory starts from the final network."
+    return "Fit the theory: `interdyn.theory.fit_noise`."
+
+
 def noise(view: RunView) -> Chart:
     """Return the fitted noise variance on a logarithmic axis."""
     chart_id, title = "noise", "Noise level"
     theory = view.theory
     level = np.empty(0) if theory is None else np.where(theory.noise_var.value > 0, theory.noise_var.value, np.nan)
     if theory is None or not has_numbers(level):
-        return Chart(chart_id, title, "", missing="Fit the theory: `interdyn.theory.fit_noise`.")
+        return Chart(chart_id, title, "", missing=_no_theory(view))
     interval = theory.noise_var.interval()
     edges = () if interval is None else tuple(np.where(edge > 0, edge, np.nan) for edge in interval)
     all_steps = Band(level, *edges)

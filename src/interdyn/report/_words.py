@@ -6,6 +6,13 @@ import numpy as np
 
 from interdyn.plot import RunView, step_label
 
+_GROWING = {
+    "phase 1": "Still in training, and getting simpler: this is phase 1.",
+    "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
+    "over-fitting has begun": "Still in training, and over-fitting has begun.",
+    "no verdict": "Still in training: too early for a verdict.",
+}
+
 
 def number(value: Any, pattern: str = ".3g") -> str:
     """Write a number for people; what was not recorded is called so.
@@ -38,6 +45,8 @@ def _interval(pair: tuple[float, float] | None) -> str:
 def headline(view: RunView) -> str:
     """Return the verdict in one sentence for someone new to all this."""
     phases = view.phases
+    if view.stage is not None:
+        return _GROWING.get(view.stage, f"Still in training: {view.stage}.")
     if len(view.steps) == 1:
         return "One checkpoint was measured: it shows what the network uses, but not how that changes."
     if phases is None:
@@ -54,7 +63,13 @@ def facts(view: RunView) -> list[tuple[str, str, str]]:
     """Return the few numbers that matter as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
     phases = view.phases
-    if phases is not None:
+    if view.stage is not None:
+        rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
+        since = phases.boundary if phases is not None else None
+        began = "not established" if since is None else f"step {step_label(since)}"
+        interval = phases.interval if phases is not None else None
+        rows.append(("Phase 2 since", began, "up to now" if since is None else _interval(interval)))
+    elif phases is not None:
         found = phases.found and phases.boundary is not None
         boundary = f"step {step_label(phases.boundary)}" if found and phases.boundary is not None else "none found"
         rows.append(("Phase boundary", boundary, _interval(phases.interval) if found else "no verdict"))
@@ -92,7 +107,9 @@ def confidence(view: RunView) -> list[str]:
         out.append(f"Measured on {samples} test samples at {checkpoints}.")
     if phases is None:
         return out
-    if phases.status:
+    if view.stage is not None:
+        out.append("It is made to be asked at every checkpoint, and rests on two of them in a row.")
+    elif phases.status:
         out.append(f"Status of the search for phases: {phases.status.rstrip('.')}.")
     if phases.found and phases.interval is not None:
         low, high = phases.interval

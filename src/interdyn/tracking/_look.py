@@ -45,15 +45,12 @@ class Looking:
     def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
         """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
         network = bare(model)
-        players = self.players
-        if players is not None and n_players is not None and n_players != players.n:
-            players = players.choose(n_players, seed=players.seed, others=players.others)
         with torch.autocast(_device(network).type, enabled=False), _uncompiled():
             table = value_table(
                 network,
                 probe.inputs if len(probe.inputs) > 1 else probe.inputs[0],
                 target=probe.target,
-                players=players,
+                players=self.drawn(n_players),
                 feature_mask=None if self.feature_mask is None else self.feature_mask[: len(probe)],
                 sample_ids=probe.sample_ids,
                 baselines=self.baselines,
@@ -66,6 +63,13 @@ class Looking:
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
         return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds, targets=probe.target)
+
+    def drawn(self, n_players: int | None) -> Players | None:
+        """Return the players with so many of them drawn; None: as they are."""
+        players = self.players
+        if players is None or n_players is None or n_players == players.n:
+            return players
+        return players.choose(n_players, seed=players.seed, others=players.others)
 
     def settings(self) -> dict[str, Any]:
         """Return what a run directory keeps of this, as plain data."""

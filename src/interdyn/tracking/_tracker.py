@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -12,14 +11,14 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
 from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
 from interdyn.spectra import order_spectrum
-from interdyn.store import Checkpoint, Measurement
-from interdyn.tracking._disk import looks_on_disk, tracked_run, write_summary
+from interdyn.store import Measurement
+from interdyn.tracking._disk import Folder
+from interdyn.tracking._exhibits import Names
 from interdyn.tracking._look import Looking, bare
 from interdyn.tracking._plan import Plan, share_of
 from interdyn.tracking._pricing import Estimate, Pricing
@@ -58,6 +57,9 @@ class Tracker:
         As in `interdyn.sparsify.split`.
     sample_ids
         A number for each sample, which with the seed of ``players`` fixes the draw of its players.
+    names
+        For the pages of ``out``: the name of each column, or a function from the token ids of a sample to their texts,
+        as a tokeniser's ``convert_ids_to_tokens``.
     stop_when
         ``"over-fitting"``: `should_stop` becomes true once over-fitting is established.
     loggers
@@ -105,6 +107,7 @@ class Tracker:
         out: str | Path | None = None,
         noise_bound: float = 0.02,
         sample_ids: Sequence[int] | None = None,
+        names: Names | None = None,
         stop_when: Literal["over-fitting"] | None = None,
         loggers: Sequence[Logger] = (),
         strict: bool = False,
@@ -141,10 +144,10 @@ class Tracker:
         """Wall time between the calls of `observe`."""
         self.looking_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
-        self._stack, self._run = ExitStack(), None
-        self._out = None if out is None else Path(out)
-        if self._out is not None and is_first():
-            self._run = self._open(self._out)
+        self._folder = None if out is None else Folder(Path(out), self._looking, self._probes, names)
+        if self._folder is not None and is_first():
+            for step, measured, losses in self._folder.looks():
+                self._keep(step, measured, losses)
 
     def estimate(self, model: Any, *, step_seconds: float | None = None) -> Estimate:
         """Return what looking is expected to cost, before training starts, by a trial of a few masked samples.
@@ -275,8 +278,10 @@ class Tracker:
             self._report(f"step {step}: the network's outputs are not finite any more: {error}")
             return
         self._keep(step, measured, losses)
-        if self._out is not None:
-            self._guarded(f"step {step}, run", lambda: self._write(measured, losses), otherwise=None)
+        if (folder := self._folder) is not None:
+            write = partial(folder.write, measured, losses, training_seconds=self.training_seconds)
+            self._guarded(f"step {step}, run", write, otherwise=None)
+            self._guarded(f"step {step}, exhibit", partial(folder.exhibit, measured), otherwise=None)
         for logger in self.loggers:
             self._guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
 
@@ -353,30 +358,10 @@ class Tracker:
         """Share of the training time that looking has taken up to now."""
         return self.looking_seconds / max(self.training_seconds, 1e-12)
 
-    # -- the run on disk -----------------------------------------------------------------------------
-
-    def _open(self, folder: Path) -> store.Run:
-        self._stack.enter_context(store.writing(folder))
-        settings = self._looking.settings() | {"samples": [list(probe.sample_ids) for probe in self._probes]}
-        run = tracked_run(folder, settings, groups=[probe.name for probe in self._probes])
-        for step, measured, losses in looks_on_disk(run):
-            self._keep(step, measured, losses)
-        return run
-
-    def _write(self, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
-        assert self._out is not None
-        self._run = run = self._run or self._open(self._out)  # a training before this one may have closed it
-        for measurement in measured:
-            store.write_measurement(run, measurement)
-        seconds = {"training": self.training_seconds, "evaluation": 0.0}
-        store.write_checkpoint(run, Checkpoint(measured[0].step, {}, losses=losses, seconds=seconds))
-
     def close(self) -> None:
         """Analyse what was seen and write the summary; more looks may follow, in another process too."""
-        with self._stack:
-            if self._run is not None and self._strength:
-                self._guarded("closing", partial(write_summary, self._run.path), otherwise=None)
-        self._run = None
+        if self._folder is not None:
+            self._guarded("closing", partial(self._folder.close, summary=bool(self._strength)), otherwise=None)
 
     def __enter__(self) -> "Tracker":
         return self
