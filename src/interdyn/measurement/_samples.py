@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._analysis import without_nan
 from interdyn.measurement._reading import Reading, stored_reading
 from interdyn.spectra import Estimate, mean_over_players, ranks
+from interdyn.values import table_html
 
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
@@ -93,6 +95,25 @@ class SampleTable(tuple[SampleRow, ...]):
                 f"{row.cancelling:>6.2f} {row.score:>+7.2f}  {place}{'  flagged' if row.flagged else ''}"
             )
         return "\n".join([*lines, *([f"... {len(self) - 20} more"] if len(self) > 20 else [])])
+
+    def _repr_html_(self) -> str:
+        heads = ["group", "sample", "label", "output", "mean order", "cancels", "score", "rank", ""]
+        rows = [
+            [
+                escape(row.group),
+                str(row.sample_id),
+                "" if row.label is None else str(row.label),
+                f"{row.output:+.2f}",
+                f"{row.mean_order:.2f}",
+                f"{row.cancelling:.2f}",
+                f"{row.score:+.2f}",
+                "" if row.rank is None else f"{row.rank} ({row.rank_low} to {row.rank_high})",
+                "flagged" if row.flagged else "",
+            ]
+            for row in self[:20]
+        ]
+        left = f" {len(self) - 20} more." if len(self) > 20 else ""
+        return table_html(heads, rows, note=self.sentence + left)
 
 
 def sample_table(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class TheoryView:
     overall: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunView:
     """Everything the figures and the report draw; made by `load_run` or `run_view`.
 
@@ -139,6 +140,13 @@ class RunView:
         if self.train_loss is None or self.test_loss is None:
             return None
         return np.asarray(self.test_loss - self.train_loss)
+
+    def __repr__(self) -> str:
+        return f"RunView({self.recipe!r}, {len(self.steps)} checkpoints, {len(self.orders)} players)"
+
+    def _repr_html_(self) -> str:
+        html: str = import_module("interdyn.plot._notebook").run_html(self)
+        return html
 
     def group(self, name: str) -> GroupView | None:
         """Return the group of that name, or ``None`` when it was not measured."""

@@ -7,13 +7,15 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from interdyn.errors import IncompleteRunError, NotARunError, RecipeError, StorageError
+from interdyn.errors import IncompleteRunError, InterdynError, NotARunError, RecipeError, StorageError
 from interdyn.store._atomic import write_atomic, write_json
 from interdyn.store._files import SCHEMA, check_schema
 
@@ -54,6 +56,14 @@ class Run:
     created: str
     version: str
     open_ended: bool = False
+
+    def _repr_html_(self) -> str:
+        """Return the run for a notebook; its figures are drawn by a room above, which is opened by name."""
+        try:
+            html: str = import_module("interdyn.plot").load_run(self.path)._repr_html_()
+        except InterdynError as error:
+            return f"<div><strong>{escape(self.recipe_name)}</strong> {escape(str(error))}</div>"
+        return html
 
 
 def as_run(run: "Run | str | Path") -> Run:

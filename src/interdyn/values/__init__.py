@@ -7,6 +7,7 @@ torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interdyn.values._notebook import table_html
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "ValueTable",
     "as_tensor",
     "like",
+    "table_html",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from html import escape
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from interdyn.errors import InputError
 from interdyn.lattice import members, n_players_from_size, orders, subset_from_members
+from interdyn.values._notebook import table_html, terms_html
+
+_SHOWN = 8  # interactions of a sample, or samples, in a notebook
 
 
 class Pair(NamedTuple):
@@ -38,6 +42,9 @@ class Terms(tuple[Term, ...]):
         lines = [f"{'value':>10}  kind  players"]
         lines += [f"{t.value:>+10.4g}  {t.kind.upper():<4}  {' '.join(map(str, t.players))}" for t in self]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return terms_html(self)
 
 
 @dataclass(frozen=True)
@@ -284,3 +291,22 @@ class Interactions(Selection):
             f"Interactions(n={self.n_players}, batch={self.batch_shape}, {', '.join(spread)} {self.unit}, "
             f"{worst}{largest})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return the strongest interactions of one sample, or the strongest of each of the first samples."""
+        if not self.batch_shape:
+            gap, rest = float(self.gap), float(self.residual.abs().max())
+            note = f"{self.n_players} players; gap {gap:.1e} or less, at most {rest:.2g} {self.unit} left unexplained"
+            return terms_html(self.top(_SHOWN), unit=self.unit, note=note)
+        if len(self.batch_shape) > 1:
+            return f"<pre>{escape(repr(self))}</pre>"
+        rows = []
+        for i, one in enumerate(self[:_SHOWN]):
+            strongest = one.top(1)
+            term = f"{strongest[0].kind.upper()} {', '.join(map(str, strongest[0].players))}" if strongest else "none"
+            value = f"{strongest[0].value:+.3g}" if strongest else ""
+            rows.append([str(i), term, value, f"{float(one.objective):.3g}", f"{float(one.gap):.1e}"])
+        left = len(self) - len(rows)
+        note = f"{self.n_players} players, {self.unit}" + (f"; {left} samples more" if left else "")
+        heads = ["sample", "strongest interaction", "its value", "sum of all", "gap"]
+        return table_html(heads, rows, note=f"{note}. One sample: found[i]")
