@@ -92,3 +92,15 @@ def jaccard_by_definition(a: list[dict], b: list[dict], n: int) -> list[float]:
                 whole += max(max(x, 0), max(y, 0)) + max(max(-x, 0), max(-y, 0))
         out.append(shared / whole if whole else float("nan"))
     return out
+
+
+def branch_by_matrices(distance, on, columns, slope, wander, ratio):
+    """Log determinant, products and expected courses of one branch from one place, by the covariance matrix."""
+    d = distance[on]
+    least = np.minimum.outer(d, d)
+    k = slope * np.outer(d, d) + wander * (least**3 / 3 + least**2 * np.abs(np.subtract.outer(d, d)) / 2)
+    inverse = np.linalg.inv(k + ratio * np.eye(len(d)))
+    seen = columns[:, on]
+    expected = np.zeros_like(columns)
+    expected[:, on] = seen @ inverse @ k
+    return -np.linalg.slogdet(inverse)[1], seen @ inverse @ seen.T, expected

@@ -5,12 +5,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from interdyn.dynamics import PhaseStatus, find_gap_onset, find_phases, initial_orders, spindle_law
+from interdyn.dynamics._branch import branch
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
 from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
 from interdyn.dynamics._shape import level_bound, level_stretch
 from interdyn.dynamics._verdict import PhaseEvidence, Turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
+from oracles import branch_by_matrices
 from planted_trajectories import two_phases, without_two_phases
 
 STEPS = np.array([0, *(2.0 ** np.arange(14))])
@@ -425,3 +427,21 @@ def test_planted_boundaries_are_covered_and_false_ones_are_rare():
     assert len(found) >= 180
     assert np.mean([r.status is PhaseStatus.NO_VERDICT for r in others]) <= 0.10
     assert np.median([r.evidence.interval_share for _, r in found]) <= 0.15  # an interval that says something
+
+
+@pytest.mark.parametrize(("slope", "wander"), [(1.0, 8.0), (1.0, 0.0), (0.3, 1.0), (0.0, 0.0)])
+def test_a_branch_is_that_of_its_covariance_matrix(slope, wander):
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.random(12))
+    x[5] = x[4]  # two observations at one time
+    places, ratios = np.array([0.0, 0.31, x[7], 0.99]), np.array([1e-4, 0.1, 3.0])
+    distance = np.maximum(x - places[:, None], 0.0)
+    on, columns = distance > 0, np.stack([rng.standard_normal(12), np.ones(12)])
+    found = branch(distance, on, columns, slope=slope, wander=wander, ratios=ratios)
+    assert found.expected.shape == (2, 12, 4, 3)
+    for p in range(len(places)):
+        for r, ratio in enumerate(ratios):
+            log_det, products, expected = branch_by_matrices(distance[p], on[p], columns, slope, wander, ratio)
+            assert found.log_det[p, r] == pytest.approx(log_det, rel=1e-9, abs=1e-9)
+            np.testing.assert_allclose(found.products[:, :, p, r], products, rtol=1e-8, atol=1e-9)
+            np.testing.assert_allclose(found.expected[:, :, p, r], expected, rtol=1e-7, atol=1e-9)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from interdyn.dynamics._branch import Branch, branch
 from interdyn.dynamics._checks import ALPHA, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
 from interdyn.dynamics._shape import turn_test
@@ -93,7 +94,8 @@ def find_gap_onset(
     Notes
     -----
     Growth is tested at 2.5 % against the best course that never grows (`turn_test`).
-    Cost: about 50 ms. Source: paper, section 4: the second phase starts with the growth of this gap.
+    Cost: about 50 ms for 30 steps, and in proportion to their number.
+    Source: paper, section 4: the second phase starts with the growth of this gap.
 
     Examples
     --------
@@ -147,52 +149,53 @@ def _onset(
     return GapOnset(True, step, (low, high), level, growth, p, sentence)
 
 
-def _wander(distance: Float[np.ndarray, "places steps"]) -> Float[np.ndarray, "places steps steps"]:
-    """Return the covariance of Brownian motion, integrated from each onset on; distances beyond it are 0."""
-    u, v = distance[:, :, None], distance[:, None, :]
-    least = np.minimum(u, v)
-    return np.asarray(least**3 / 3 + least**2 * np.abs(u - v) / 2)
-
-
 def _onset_weights(
     x: Float[np.ndarray, " steps"], y: Float[np.ndarray, " steps"]
 ) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
     """Return candidate onsets and the posterior weight of each."""
     places = np.linspace(0.0, 1.0, PLACES)[1:-1]
-    after, before = np.maximum(x - places[:, None], 0.0), np.maximum(places[:, None] - x, 0.0)
-    grows, falls = (d[:, :, None] * d[:, None, :] for d in (after, before))
-    log_weight = np.stack(
-        [
-            _log_evidence(grows + bend * _wander(after), slope * (falls + change * _wander(before)), after, y)
-            for bend in BENDS
-            for slope, change in FALLS
-        ]
-    )
+    distance = x - places[:, None]
+    columns, back = np.stack([y, np.ones_like(y)]), slice(None, None, -1)
+    later = [
+        branch(np.maximum(distance, 0.0), distance > 0, columns, slope=1.0, wander=bend, ratios=RATIOS)
+        for bend in BENDS
+    ]
+    sooner = [
+        branch(
+            np.maximum(-distance, 0.0)[:, back],
+            (distance <= 0)[:, back],
+            columns[:, back],
+            slope=slope,
+            wander=slope * change,
+            ratios=RATIOS,
+        )
+        for slope, change in FALLS
+    ]
+    log_weight = np.stack([_log_evidence(grows, falls, distance, y) for grows in later for falls in sooner])
     weight = np.exp(log_weight - log_weight.max()).sum(axis=(0, 2))
     return places, weight / weight.sum()
 
 
 def _log_evidence(
-    growing: Float[np.ndarray, "places steps steps"],
-    falling: Float[np.ndarray, "places steps steps"],
-    after: Float[np.ndarray, "places steps"],
-    y: Float[np.ndarray, " steps"],
+    grows: Branch, falls: Branch, distance: Float[np.ndarray, "places steps"], y: Float[np.ndarray, " steps"]
 ) -> Float[np.ndarray, "places ratios"]:
     """Return the log marginal likelihood of each onset and noise ratio, mean and amplitude integrated out.
 
     It is -inf where the expected course does not grow from the onset on, or is lower elsewhere than there by more than
-    the noise explains.
+    the noise explains. ``falls`` has its steps from the onset backwards.
     """
-    k = (growing + falling)[:, None]
-    inverse = np.linalg.inv(k + RATIOS[:, None, None] * np.eye(len(y)))
-    row = inverse.sum(axis=-1)
-    mass = row.sum(axis=-1)
-    residual = inverse @ y - row * ((row @ y) / mass)[..., None]
-    misfit = residual @ y
-    log_likelihood = 0.5 * (np.linalg.slogdet(inverse)[1] - np.log(mass) - (len(y) - 1) * np.log(misfit))
-    above = (k @ residual[..., None])[..., 0].min(axis=-1)  # expected course less its value at the onset
-    noise = np.sqrt(RATIOS * misfit / (len(y) - 1))
-    possible = ((residual * after[:, None]).sum(axis=-1) > 0) & (above >= -SLACK * noise)
+    products = grows.products + falls.products
+    mass = products[1, 1]
+    mean = products[0, 1] / mass
+    misfit = np.maximum(products[0, 0] - mean * products[0, 1], 1e-14 * products[0, 0])
+    freedom = len(y) - 1
+    log_likelihood = -0.5 * (grows.log_det + falls.log_det + np.log(mass) + freedom * np.log(misfit))
+    expected = grows.expected + falls.expected[:, ::-1]
+    course = expected[0] - mean * expected[1]  # less its value at the onset; (steps, places, ratios)
+    residual = y[:, None, None] - mean - course  # times a number that is positive
+    noise = np.sqrt(RATIOS * misfit / freedom)
+    rises = (residual * np.maximum(distance, 0.0).T[..., None]).sum(axis=0) > 0
+    possible = rises & (course.min(axis=0) >= -SLACK * noise)
     return np.where(possible, log_likelihood, -np.inf)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interdyn import store
-from interdyn.dynamics import OnlineVerdict, latest_verdict
+from interdyn.dynamics import OnlineVerdict, online_verdict
 from interdyn.errors import IncompleteRunError
 from interdyn.measurement._analysis import group_record, relative_residual, without_nan
 from interdyn.measurement._reading import Reading, stored_reading
@@ -49,6 +49,7 @@ class Growing:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._looks: dict[tuple[int, str], _Look] = {}
+        self._verdicts: dict[tuple[int, ...], OnlineVerdict] = {}
         self._hash = ""
 
     @property
@@ -66,7 +67,7 @@ class Growing:
         """
         run = store.open_run(self.path)
         if run.config_hash != self._hash:  # another run in the same folder
-            self._looks, self._hash = {}, run.config_hash
+            self._looks, self._verdicts, self._hash = {}, {}, run.config_hash
         known = len(self._looks)
         there = {entry["step"] for entry in store.read_history(run)}
         options = store.read_salience(run)
@@ -159,7 +160,14 @@ class Growing:
         known = {k: np.array(losses[k], dtype=float) for k in ("train_loss", "test_loss")}
         columns = {k: None if np.isnan(v).all() else v for k, v in known.items()}
         seen = Trajectory(np.array(steps, dtype=float), strength, columns["train_loss"], columns["test_loss"])
-        return latest_verdict(seen)
+        before: OnlineVerdict | None = None
+        for count in (len(steps) - 1, len(steps)):  # of the look before only whether it saw a rise matters
+            looked = tuple(steps[:count])
+            if looked and looked not in self._verdicts:
+                self._verdicts[looked] = online_verdict(seen.first(count), before=before)
+            before = self._verdicts.get(looked)
+        assert before is not None
+        return before
 
     @staticmethod
     def _group(looks: list[_Look]) -> dict[str, Any]:

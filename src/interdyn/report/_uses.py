@@ -44,6 +44,19 @@ def packed(array: np.ndarray) -> dict[str, Any]:
     return {"type": solid.dtype.name, "shape": list(solid.shape), "data": data}
 
 
+def quantised(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as `packed` does, rounded to whole multiples of ``scale``, 1/32767 of the largest.
+
+    Examples
+    --------
+    >>> pack = quantised(np.array([-2.0, 0.5]))
+    >>> round(pack["scale"] * 32767, 6), pack["type"]
+    (2.0, 'int16')
+    """
+    scale = float(np.abs(array).max(initial=0.0)) / 32767 or 1.0
+    return {**packed(np.round(array / scale).astype(np.int16)), "scale": scale}
+
+
 def _group(run: Run, name: str) -> dict[str, Any] | None:
     looks = [m for step in run.steps if (m := read_measurement(run, step, group=name)) is not None]
     looks = [m for m in looks if m.v.shape == looks[-1].v.shape] if looks else []
@@ -68,8 +81,8 @@ def _group(run: Run, name: str) -> dict[str, Any] | None:
         "classes": [] if exhibit is None else list(exhibit.classes),
         "output": packed(np.stack([m.v[:count, -1] for m in looks]).astype(np.float32)),
         "subsets": packed(subsets.astype(np.int32)),
-        "values": packed(values.astype(np.float32)),
-        "courses": packed(courses.astype(np.float32)),
+        "values": quantised(values),
+        "courses": quantised(courses),
         **_look(exhibit, count),
     }
 

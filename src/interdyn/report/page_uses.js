@@ -3,18 +3,22 @@ page.part(async (payload, keep) => {
   const { draw, listen, now } = page;
   const uses = payload.uses;
   if (!uses) return;
-  const kinds = { int8: Int8Array, uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
+  // first of all, and not after waiting: whoever looks now, as a page that is renewed again does, finds it chosen
+  const chooser = document.getElementById("sample");
+  const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
+  if (option) option.selected = true;
+  const kinds = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
   const unpacked = async (pack) => {
     const bytes = Uint8Array.from(atob(pack.data), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return { shape: pack.shape, data: new kinds[pack.type](await new Response(stream).arrayBuffer()) };
+    const data = new kinds[pack.type](await new Response(stream).arrayBuffer());
+    return { shape: pack.shape, data: pack.scale ? Float32Array.from(data, (x) => x * pack.scale) : data };
   };
   for (const group of uses.groups) {
     for (const key of ["output", "subsets", "values", "courses", "pictures", "points", "of"]) {
       if (group[key]) group[key] = await unpacked(group[key]);
     }
   }
-  const chooser = document.getElementById("sample");
   const tiles = document.getElementById("tiles");
   const said = document.getElementById("said");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -186,8 +190,6 @@ page.part(async (payload, keep) => {
     draw([chart]);
   };
 
-  const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
-  if (option) option.selected = true;
   listen(show);
   chooser.addEventListener("change", () => { show(now()); course(); });
   show(now());

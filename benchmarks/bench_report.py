@@ -1,0 +1,171 @@
+"""How large the page of a long run is, how soon it is written, opened and renewed.
+
+A planted run of 200 checkpoints of 100 test and 100 training samples of 8 players, with coloured pictures; opening is
+measured in Chromium, from the request to the last chart drawn, where one is installed.
+
+Run: ./run bench report
+"""
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from _record import Record
+from interdyn import store
+from interdyn.lattice import orders
+from interdyn.live import application
+from interdyn.measurement import analyse_run
+from interdyn.report import write_report
+from interdyn.store import Checkpoint, Exhibit, Measurement, Run
+from interdyn.transforms import values_from_and, values_from_or
+
+CHECKPOINTS, SAMPLES, PLAYERS = 200, 100, 8
+GROUPS = ("test", "train")
+DRAWN = "document.querySelectorAll('figure .main-svg').length > 0 && document.querySelectorAll('#tiles > *').length > 0"
+
+
+class PlantedRun:
+    """A run on disk that grows by one checkpoint at a time: orders fall, then rise; the loss gap opens half-way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rng = np.random.default_rng(0)
+        self.steps = np.unique(np.round(np.geomspace(1, 50_000, 300)).astype(int))[-CHECKPOINTS:]
+        self.order = orders(PLAYERS)
+        shape = (len(GROUPS), SAMPLES, 2, 2**PLAYERS)
+        self.final = self.rng.standard_normal(shape) * (self.rng.random(shape) < 30 / 2**PLAYERS)
+        self.final[..., 1, 0] = 0.0
+        environment = {"schema": store.SCHEMA, "packages": {}}
+        self.run = store.begin_run(folder, {"name": "planted"}, steps=None, groups=GROUPS, environment=environment)
+        for group in GROUPS:
+            pictures = self.rng.integers(0, 255, (SAMPLES, 32, 32, 3)).astype(np.uint8)
+            players = self.rng.integers(0, PLAYERS, (SAMPLES, 32, 32)).astype(np.int16)
+            store.write_exhibit(self.run, Exhibit(group, np.arange(SAMPLES), pictures=pictures, players=players))
+
+    def grow(self, index: int) -> None:
+        """Write one checkpoint."""
+        u, step = index / (CHECKPOINTS - 1), int(self.steps[index])
+        weight = np.exp(-((self.order - 1 - 4 * (1 - u) ** 6 - 2 * u) ** 2) / 2)
+        one = np.ones(SAMPLES)
+        for group, final in zip(GROUPS, self.final, strict=True):
+            now = final * weight * (1 + 0.05 * self.rng.standard_normal(final.shape))
+            i_and, i_or = (torch.from_numpy(now[:, kind].copy()) for kind in (0, 1))
+            v = (values_from_and(i_and) + values_from_or(i_or)).numpy()
+            measured = Measurement(
+                step,
+                group,
+                v,
+                i_and.numpy(),
+                i_or.numpy(),
+                objective=one,
+                gap=1e-3 * one,
+                noise_bound=0.02 * one,
+                sample_ids=np.arange(SAMPLES),
+                status=("solved",) * SAMPLES,
+                unit="log-odds",
+                seconds={"forward": 1.0, "split": 1.0},
+                targets=np.arange(SAMPLES) % 10,
+            )
+            store.write_measurement(self.run, measured)
+        losses = {"train_loss": 2.3 * (1 - u) ** 2, "test_loss": 2.3 * (1 - u) ** 2 + 0.5 * max(u - 0.5, 0)}
+        seconds = {"training": float(index), "evaluation": 0.0}
+        store.write_checkpoint(self.run, Checkpoint(step, {}, losses=losses, seconds=seconds))
+
+
+def write_results(run: Run) -> None:
+    """Analyse the run, and write what came out."""
+    result = analyse_run(store.open_run(run.path))
+    identity = {"schema": store.SCHEMA, "recipe": run.recipe_name, "config_hash": run.config_hash}
+    store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
+
+
+def wait_until(page: Page, expression: str) -> None:
+    """Wait until an expression is true on a page, whose policy forbids that it is evaluated there."""
+    while not page.evaluate(expression):
+        time.sleep(0.02)
+
+
+def seconds_to_open(browser: Browser, address: str) -> float:
+    """Return the seconds from the request to the last chart drawn; the middle one of three."""
+    taken = []
+    for _ in range(3):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        begun = time.perf_counter()
+        page.goto(address)
+        wait_until(page, DRAWN)
+        taken.append(time.perf_counter() - begun)
+        page.close()
+    return sorted(taken)[1]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder of runs, and yield its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(application(folder), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: int) -> float:
+    """Return the seconds from the end of writing a checkpoint until the live page shows it."""
+    with served(folder) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/runs/planted/")
+        wait_until(page, DRAWN)
+        planted.grow(index)
+        begun = time.perf_counter()
+        wait_until(page, f"document.getElementById('checkpoint').max === '{index}'")
+        taken = time.perf_counter() - begun
+        page.close()
+    return taken
+
+
+def main() -> None:
+    """Measure and record."""
+    record = Record("report")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("a browser is needed; got none. On Debian: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        folder = Path(name)
+        with store.writing(folder / "planted"):
+            planted = PlantedRun(folder / "planted")
+            for index in range(20):
+                planted.grow(index)
+            shown = seconds_to_show(browser, folder, planted, 20)
+            record.add("live page, 20 checkpoints: until a new one is shown", shown, "s", n=PLAYERS, batch=SAMPLES)
+            for index in range(21, CHECKPOINTS - 1):
+                planted.grow(index)
+            shown = seconds_to_show(browser, folder, planted, CHECKPOINTS - 1)
+            record.add("live page, 199 checkpoints: until a new one is shown", shown, "s", n=PLAYERS, batch=SAMPLES)
+            write_results(planted.run)
+        begun = time.perf_counter()
+        path = write_report(folder / "planted")
+        record.add("report, 200 checkpoints: to write", time.perf_counter() - begun, "s", n=PLAYERS, batch=SAMPLES)
+        record.add("report, 200 checkpoints: size", path.stat().st_size / 1e6, "MB", n=PLAYERS, batch=SAMPLES)
+        opened = seconds_to_open(browser, path.as_uri())
+        record.add("report, 200 checkpoints: to open in Chromium", opened, "s", n=PLAYERS, batch=SAMPLES)
+        browser.close()
+    record.write()
+
+
+if __name__ == "__main__":
+    main()
