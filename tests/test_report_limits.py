@@ -1,0 +1,168 @@
+"""The report of runs that are empty, short, broken, long or large."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from interdyn import report, store
+from interdyn.cli import main
+from interdyn.errors import IncompleteRunError
+from interdyn.report import _uses
+from interdyn.store import Exhibit, Measurement
+from pages import HEAD, browser, needs_browser
+
+EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
+
+END = """<script>
+(async () => {
+  for (let i = 0; i < 60 && !document.querySelector("#tiles").children.length; i++) {
+    await new Promise((done) => setTimeout(done, 150));
+  }
+  const out = document.createElement("pre");
+  out.id = "seen";
+  const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const charts = document.querySelectorAll("figure .main-svg").length;
+  const [slider, options] = [document.getElementById("checkpoint"), document.getElementById("sample").options];
+  const tiles = document.querySelectorAll("#tiles > *").length;
+  out.textContent = JSON.stringify({
+    trouble, wide, charts, tiles, last: slider && slider.max, options: options.length, first: options[0].textContent,
+  });
+  document.body.append(out);
+})();
+</script>"""
+
+
+def browse(path, tmp_path):
+    html = path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", END + "</body>")
+    page = tmp_path / "page.html"
+    page.write_text(html)
+    return browser(page, tmp_path, 500)
+
+
+class Planted:
+    """A run of any length and size, whose measurements are made up when they are read."""
+
+    def __init__(self, folder, monkeypatch, *, steps, samples, players=6, losses=None):
+        self.steps, self.samples, self.players = list(range(steps)), samples, players
+        with store.writing(folder):
+            groups = ("test", "train")
+            environment = {"schema": store.SCHEMA, "packages": {}}
+            self.run = store.begin_run(
+                folder, {"name": "planted"}, steps=self.steps, groups=groups, environment=environment
+            )
+            self.results(losses)
+        monkeypatch.setattr(_uses, "read_measurement", self.measurement)
+
+    def measurement(self, _run, step, *, group):
+        rng = np.random.default_rng(step)
+        i_and, i_or, v = rng.standard_normal((3, self.samples, 2**self.players))
+        one, ids = np.ones(self.samples), np.arange(self.samples)
+        return Measurement(step, group, v, i_and, i_or, one, one, one, ids, unit="log-odds", targets=ids % 10)
+
+    def results(self, losses):
+        t, n, rng = len(self.steps), self.players, np.random.default_rng(0)
+        band = {f"order_distribution{edge}": rng.dirichlet(np.ones(n), t) for edge in ("", "_low", "_high")}
+        band |= {f"mean_order{edge}": 1 + rng.random(t) for edge in ("", "_low", "_high")}
+        theory = {"noise_var": 0.1, "noise_var_low": 0.05, "noise_var_high": 0.2, "tv_distance": 0.1, "tv_low": 0.05}
+        theory |= {"tv_high": 0.2, "tv_null_sigma0": 0.3, "tv_null_tilt": 0.2, "in_phase_2": True, "described": True}
+        row = {"group": "train", "label": 1, "output": 1.5, "mean_order": 2.0, "cancelling": 0.5, "score": 0.1}
+        row |= {"score_low": 0.0, "score_high": 0.2, "rank": 1, "rank_low": 1, "rank_high": 2, "flagged": True}
+        plain = {name: value.tolist() for name, value in band.items()}
+        summary = {
+            "schema": store.SCHEMA,
+            "recipe": "planted",
+            "steps": self.steps,
+            "orders": list(range(1, n + 1)),
+            "n_samples": self.samples,
+            "train_loss": losses or rng.random(t).tolist(),
+            "test_loss": losses or rng.random(t).tolist(),
+            "theory": [{"step": s, "sentence": "The theory describes this checkpoint.", **theory} for s in self.steps],
+            "verdict": ["A sentence."],
+        }
+        group = {"n_samples": self.samples, "unit": "log-odds", **plain}
+        analysis = {
+            "schema": store.SCHEMA,
+            "groups": {"test": group, "train": group},
+            "theory": {"order_distribution": rng.dirichlet(np.ones(n), t).tolist()},
+            "samples": {
+                "sentence": "A sentence.",
+                "rows": [{"sample_id": i, "sentence": "It looks memorised.", **row} for i in range(self.samples)],
+            },
+        }
+        store.write_results(self.run, summary=summary, analysis=analysis)
+
+    def exhibit(self, *, side=28, classes=()):
+        rng = np.random.default_rng(1)
+        for group in self.run.groups:
+            pictures = rng.integers(0, 255, (self.samples, side, side, 3)).astype(np.uint8)
+            players = rng.integers(0, self.players, (self.samples, side, side)).astype(np.int16)
+            found = Exhibit(group, np.arange(self.samples), pictures=pictures, players=players, classes=classes)
+            with store.writing(self.run.path):
+                store.write_exhibit(self.run, found)
+        return self
+
+
+def test_200_checkpoints_of_100_samples_stay_below_8_mb(tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=200, samples=100).exhibit(side=32)
+    path = report.write_report(planted.run.path)
+    assert 5_000_000 < path.stat().st_size < 8_000_000
+
+
+@needs_browser
+def test_ten_thousand_samples_are_shown_in_part(tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=3, samples=10_000, players=4).exhibit(side=8)
+    path = report.write_report(planted.run.path)
+    html = path.read_text()
+    assert path.stat().st_size < 8_000_000
+    assert "9800 more: <code>interdyn samples RUN</code>" in html
+    assert "and 9988 more, in the table." in html
+    seen = browse(path, tmp_path)
+    assert (seen["trouble"], seen["wide"], seen["options"]) == ([], False, 200)
+
+
+@needs_browser
+def test_one_checkpoint_whose_losses_are_not_numbers(tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=1, samples=5, losses=[None]).exhibit()
+    path = report.write_report(planted.run.path)
+    html = path.read_text()
+    assert "One checkpoint was measured" in html
+    assert "at every checkpoint." in html
+    seen = browse(path, tmp_path)
+    assert (seen["trouble"], seen["wide"], seen["last"]) == ([], False, None)
+    assert seen["charts"] > 0
+    assert seen["tiles"] > 1
+
+
+@needs_browser
+def test_a_class_name_of_300_characters_breaks_nothing(tmp_path, monkeypatch):
+    names = tuple(f"{letter * 300}" for letter in "abcdefghij")
+    planted = Planted(tmp_path / "run", monkeypatch, steps=4, samples=5).exhibit(classes=names)
+    seen = browse(report.write_report(planted.run.path), tmp_path)
+    assert (seen["trouble"], seen["wide"]) == ([], False)
+    assert seen["first"].startswith("0, class aaaa")
+    assert len(seen["first"]) < 80
+
+
+def test_an_empty_run_is_refused_in_words(tmp_path, capsys):
+    environment = {"schema": store.SCHEMA, "packages": {}}
+    with store.writing(tmp_path / "run"):
+        store.begin_run(tmp_path / "run", {"name": "empty"}, steps=[0, 1], groups=["test"], environment=environment)
+    with pytest.raises(IncompleteRunError):
+        report.write_report(tmp_path / "run")
+    for command in ("report", "summary"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, str(tmp_path / "run")])
+        assert ended.value.code != 0
+        assert "interdyn run" in capsys.readouterr().err
+
+
+def test_a_run_with_a_summary_and_no_checkpoint_is_refused_in_words(tmp_path):
+    summary = json.loads((EXAMPLE / "summary.json").read_text())
+    with store.writing(tmp_path / "run"):
+        environment = {"schema": store.SCHEMA, "packages": {}}
+        run = store.begin_run(tmp_path / "run", {"name": "empty"}, steps=[0], groups=["test"], environment=environment)
+        store.write_results(run, summary={**summary, "steps": []}, analysis={"schema": store.SCHEMA})
+    with pytest.raises(IncompleteRunError, match="at least one checkpoint"):
+        report.write_report(tmp_path / "run")
