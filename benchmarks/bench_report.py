@@ -6,24 +6,18 @@ measured in Chromium, from the request to the last chart drawn, where one is ins
 Run: ./run bench report
 """
 
-import shutil
-import socket
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
+from _pages import CHROMIUM, served, wait_until
 from _record import Record
 from interdyn import store
 from interdyn.lattice import orders
-from interdyn.live import application
 from interdyn.measurement import analyse_run
 from interdyn.report import write_report
 from interdyn.store import Checkpoint, Exhibit, Measurement, Run
@@ -31,7 +25,6 @@ from interdyn.transforms import values_from_and, values_from_or
 
 CHECKPOINTS, SAMPLES, PLAYERS = 200, 100, 8
 GROUPS = ("test", "train")
-DRAWN = "document.querySelectorAll('figure .main-svg').length > 0 && document.querySelectorAll('#tiles > *').length > 0"
 
 
 class PlantedRun:
@@ -88,12 +81,6 @@ def write_results(run: Run) -> None:
     store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
 
 
-def wait_until(page: Page, expression: str) -> None:
-    """Wait until an expression is true on a page, whose policy forbids that it is evaluated there."""
-    while not page.evaluate(expression):
-        time.sleep(0.02)
-
-
 def seconds_to_open(browser: Browser, address: str) -> float:
     """Return the seconds from the request to the last chart drawn; the middle one of three."""
     taken = []
@@ -101,26 +88,10 @@ def seconds_to_open(browser: Browser, address: str) -> float:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         begun = time.perf_counter()
         page.goto(address)
-        wait_until(page, DRAWN)
+        wait_until(page)
         taken.append(time.perf_counter() - begun)
         page.close()
     return sorted(taken)[1]
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder of runs, and yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(folder), port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
 
 
 def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: int) -> float:
@@ -128,7 +99,7 @@ def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: 
     with served(folder) as address:
         page = browser.new_page()
         page.goto(f"{address}/runs/planted/")
-        wait_until(page, DRAWN)
+        wait_until(page)
         planted.grow(index)
         begun = time.perf_counter()
         wait_until(page, f"document.getElementById('checkpoint').max === '{index}'")
@@ -140,11 +111,10 @@ def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: 
 def main() -> None:
     """Measure and record."""
     record = Record("report")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    if CHROMIUM is None:
         raise SystemExit("a browser is needed; got none. On Debian: apt-get install chromium")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         folder = Path(name)
         with store.writing(folder / "planted"):
             planted = PlantedRun(folder / "planted")

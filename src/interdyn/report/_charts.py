@@ -160,9 +160,9 @@ def _points(x: list[float], name: str, colour: str, symbol: str, hover: str) -> 
 
 def courses(view: RunView) -> Chart:
     """Return the empty chart in which the page draws the interactions of the chosen sample over training."""
-    caption = "The interactions that are strongest at the end, over the whole training."
+    caption = "The interactions that are strongest at the end, over the whole training, in the unit of the output."
     alt = "Strongest interactions of the chosen sample over training; the table of tiles above says them in words."
-    layout = layout_over_time(view, "interaction (unit of the output)", y={"zeroline": True})
+    layout = layout_over_time(view, "interaction", y={"zeroline": True})
     return Chart("courses", "How they came about", caption, alt, layout=layout)
 
 

@@ -1,0 +1,55 @@
+"""Take pictures of the report and of the live page of a finished run of the demo, for the documentation.
+
+Run: ./run pictures
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from _pages import CHROMIUM, served, wait_until
+from interdyn.report import write_report
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+
+
+def take(page: Page, address: str, name: str, *, top: str | None = None) -> None:
+    """Open a page and write what a window shows of it, from the element ``top`` on."""
+    page.goto(address)
+    wait_until(page)
+    if top is not None:
+        page.locator(top).evaluate("e => e.scrollIntoView()")
+    page.wait_for_timeout(500)
+    page.screenshot(path=PICTURES / f"{name}.png")
+    print(PICTURES / f"{name}.png")
+
+
+def main() -> None:
+    """Write the report, serve the run as one that still grows, and take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a finished run of digits-cnn")
+    options = parser.parse_args()
+    if CHROMIUM is None:
+        print("No browser is installed, so the pages are not pictured. On Debian: apt-get install chromium")
+        return
+    report = write_report(options.run).resolve()
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        light = browser.new_page(viewport={"width": 1040, "height": 1120})
+        take(light, report.as_uri(), "report")
+        take(light, report.as_uri(), "report_uses", top="#uses")
+        growing = Path(folder) / "digits-cnn"
+        shutil.copytree(options.run, growing)
+        (growing / "summary.json").unlink()
+        (growing / "analysis.json").unlink()
+        dark = browser.new_page(viewport={"width": 1040, "height": 1120}, color_scheme="dark")
+        with served(Path(folder)) as address:
+            take(dark, f"{address}/runs/digits-cnn/", "live")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
