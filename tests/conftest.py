@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from pages import CHROMIUM
+
 # run in interpreters of their own: importing the first turns on checks of every shape
 collect_ignore = ["checked_flow.py", "distributed_training.py"]
 torch.set_num_threads(1)
@@ -27,3 +29,14 @@ def rng() -> np.random.Generator:
 def generator() -> torch.Generator:
     """The same for torch."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def chromium():
+    """A browser driven as a person would."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags.split(), "--no-first-run"])
+        yield opened
+        opened.close()

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from html import unescape
 
 import pytest
@@ -30,3 +31,22 @@ def browser(page, tmp_path, width):
     match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, done.stderr[-2000:]
     return json.loads(unescape(match.group(1)))
+
+
+def watched(opened, **options):
+    """Return a page and the list of everything it complains about or asks others for."""
+    page = opened.new_page(**options)
+    trouble = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    own = ("http://127.0.0.1", "file:", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else trouble.append(request.url))
+    return page, trouble
+
+
+def until(page, expression, *, seconds=30.0):
+    """Wait until an expression is true; the page's own policy forbids the driver's way."""
+    end = time.perf_counter() + seconds
+    while not page.evaluate(expression):
+        assert time.perf_counter() < end, expression
+        page.wait_for_timeout(50)

@@ -24,7 +24,7 @@ from interdyn.measurement import Growing, analyse_run
 from interdyn.plot import run_view
 from interdyn.report import _words, render
 from interdyn.tracking import Tracker, every
-from pages import CHROMIUM, needs_browser
+from pages import needs_browser, until, watched
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -289,40 +289,11 @@ def test_a_finished_run_shows_its_own_results(runs):
 # -- in a browser ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags.split(), "--no-first-run"])
-        yield opened
-        opened.close()
-
-
-def watched(browser, **options):
-    """Return a page and the list of everything it complains about or asks others for."""
-    page = browser.new_page(**options)
-    trouble = []
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    own = ("http://127.0.0.1", "data:", "blob:")
-    page.on("request", lambda request: None if request.url.startswith(own) else trouble.append(request.url))
-    return page, trouble
-
-
-def until(page, expression, *, seconds=30.0):
-    """Wait until an expression is true; the page's own policy forbids the driver's way."""
-    end = time.perf_counter() + seconds
-    while not page.evaluate(expression):
-        assert time.perf_counter() < end, expression
-        page.wait_for_timeout(50)
-
-
 @needs_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
-def test_a_training_is_followed_without_reload(browser, served, runs, tmp_path, width, scheme):
+def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path, width, scheme):
     training = Training(runs / "a").look(3)
-    page, trouble = watched(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(f"{served()}/runs/a/")
     until(page, "document.querySelectorAll('#tiles p').length > 0")
     page.evaluate("window.mine = 'kept'")
@@ -353,8 +324,8 @@ def test_a_training_is_followed_without_reload(browser, served, runs, tmp_path, 
 
 
 @needs_browser
-def test_the_list_follows_runs_that_begin(browser, served, runs):
-    page, trouble = watched(browser)
+def test_the_list_follows_runs_that_begin(chromium, served, runs):
+    page, trouble = watched(chromium)
     page.goto(served())
     assert "no run in this folder" in page.locator("main").inner_text()
     Training(runs / "<script>alert(1)").look(2)

@@ -11,7 +11,7 @@ from interdyn.cli import main
 from interdyn.errors import IncompleteRunError
 from interdyn.report import _uses
 from interdyn.store import Exhibit, Measurement
-from pages import HEAD, browser, needs_browser
+from pages import HEAD, browser, needs_browser, until, watched
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -166,3 +166,40 @@ def test_a_run_with_a_summary_and_no_checkpoint_is_refused_in_words(tmp_path):
         store.write_results(run, summary={**summary, "steps": []}, analysis={"schema": store.SCHEMA})
     with pytest.raises(IncompleteRunError, match="at least one checkpoint"):
         report.write_report(tmp_path / "run")
+
+
+# -- as a person would -------------------------------------------------------------------------------
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_the_report_is_read_with_keyboard_and_mouse_and_printed(chromium, tmp_path, monkeypatch, width, scheme):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=6, samples=4).exhibit()
+    path = report.write_report(planted.run.path)
+    page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(path.as_uri())
+    until(page, "document.querySelectorAll('#tiles > *').length > 1")
+    page.locator("#checkpoint").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#note").inner_text().startswith("Step 0, ")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#note").inner_text().startswith("Step 1, ")
+    assert page.locator("#checkpoint").get_attribute("aria-valuetext").startswith("Step 1, ")
+    page.locator("#play").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#play").inner_text() == "Pause"
+    until(page, "document.getElementById('note').textContent.startsWith('Step 5, ')")
+    for chart in ("mean-order", "loss-gap", "distance"):
+        page.locator(f"#chart-{chart}").evaluate("e => e.scrollIntoView({ block: 'center' })")
+        point = page.locator(f"#chart-{chart} .points path").last.bounding_box()
+        page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+        page.wait_for_selector(f"#chart-{chart} .hoverlayer text", timeout=30_000)
+        assert "step 5" in page.locator(f"#chart-{chart} .hoverlayer").text_content()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") is (scheme == "light")
+    page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+    printed = page.pdf(path=tmp_path / f"report-{width}.pdf", format="A4")
+    assert len(printed) > 50_000
+    assert page.locator("figure .main-svg").count() > 5
+    assert trouble == []
