@@ -74,19 +74,23 @@ def loss(network: torch.nn.Module, inputs: torch.Tensor, target: torch.Tensor) -
 def truth(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Return where the test loss is least, whether it rises after that, and where the gap starts to grow."""
     test = np.array(fine["test"])
-    padded = np.pad(test, 1, mode="edge")
-    smooth = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    smooth = smoothed(test)
     least = int(smooth.argmin())
     gap = find_gap_onset(np.array(fine["steps"], float), np.array(fine["train"]), test)
     return {
         "least_at": fine["steps"][least],
         "least": float(smooth[least]),
-        "end": float(test[-3:].mean()),
-        "rises": bool(test[-3:].mean() >= RISES * smooth[least]),
+        "end": float(smooth[-1]),
+        "rises": bool(smooth[-1] >= RISES * smooth[least]),
         "gap_grows": gap.found,
         "gap_onset": gap.step,
         "gap_interval": gap.interval,
     }
+
+
+def smoothed(test: np.ndarray) -> np.ndarray:
+    """Return the median of each evaluation and the two on either side, of those there are."""
+    return np.array([np.median(test[max(i - 2, 0) : i + 3]) for i in range(len(test))])
 
 
 def patience(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -152,7 +156,6 @@ def keep(folder: Path) -> None:
         "mean_order": seen.mean_order.tolist(),
         "ours": said(online_verdicts(seen)),
         "alone": said(online_verdicts(replace(seen, train_loss=None, test_loss=None))),
-        "truth": truth(fine),
         "patience": patience(fine),
         "weightwatcher": spectral(run, recipe),
         "fine": fine,
@@ -169,7 +172,8 @@ HEAD = """# Is the monitor worth trusting?
 Written by `./run monitor RUN ...` from finished runs of the recipes in `benchmarks/monitor`, trainings whose truth is
 known. Our verdicts are those that `interdyn verdicts RUN` prints: at each look from the looks up to it.
 
-- **test loss**: the step at which it is least, of all steps, and how far it ends above that; half of the test samples.
+- **test loss**: the step at which it is least, of all steps, and how far it ends above that; of half of the test
+  samples, as the median of five evaluations. It *rises* where it ends a tenth above its minimum.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
 - **ours**: the look at which "over-fitting has begun" was first said, and since when, with its 90 % interval;
   **alone**: the look at which it would have been said without any losses.
@@ -212,7 +216,7 @@ def at(k: Mapping[str, Any], step: float | None) -> str:
     if step is None:
         return "never"
     near = int(np.argmin(np.abs(np.log1p(k["fine"]["steps"]) - np.log1p(step))))
-    return f"{k['fine']['test'][near] / k['truth']['least']:.2f}"
+    return f"{smoothed(np.array(k['fine']['test']))[near] / k['truth']['least']:.2f}"
 
 
 def cost(kept: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -348,6 +352,8 @@ def page() -> None:
     kept = [json.loads((KEPT / f"{name}.json").read_text()) for name in ORDER if (KEPT / f"{name}.json").exists()]
     if not kept:
         raise SystemExit(f"no run is kept in {KEPT}; name finished runs of the recipes in benchmarks/monitor")
+    for k in kept:
+        k["truth"] = truth(k["fine"])
     picture(kept)
     text = [
         HEAD.rstrip(),
