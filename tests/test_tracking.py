@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from interdyn import columns, patches, store
-from interdyn.errors import InputError, InterdynWarning, ModelError, ShapeError, StorageError
-from interdyn.tracking import Tracker, at, every, log_spaced
+from interdyn.cli import main
+from interdyn.errors import IncompleteRunError, InputError, InterdynWarning, ModelError, ShapeError, StorageError
+from interdyn.tracking import Tracker, at, every, log_spaced, summarise
 from interdyn.tracking._look import Looking
 from interdyn.tracking._plan import Plan, planned
 
@@ -149,6 +150,41 @@ train(tracker=tracker)
         assert tracker.steps == (0, 5, 10)
         train(tracker=tracker)
         assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)
+
+
+def test_a_training_that_was_killed_has_a_report(tmp_path, capsys):
+    tracker = Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True)
+    train(12, tracker=tracker)
+    run = store.open_run(tmp_path / "run")
+    with pytest.raises(IncompleteRunError, match="Close its tracker, or call: interdyn report"):
+        store.read_summary(run)
+    with pytest.raises(StorageError, match="one process at a time"):
+        summarise(tmp_path / "run")
+    tracker._folder.close(summary=False)  # as the system does for a process that is gone
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path / "run")])
+    assert ended.value.code == 0
+    assert store.read_summary(run)["steps"] == [0, 5, 10]
+    assert (tmp_path / "run" / "report.html").is_file()
+    capsys.readouterr()
+
+
+def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
+    with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
+        train(12, tracker=tracker)
+    run = store.open_run(tmp_path / "run")
+    assert store.read_summary(run)["steps"] == [0, 5, 10]
+    with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
+        assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
+        train(17, tracker=tracker)
+        assert not (tmp_path / "run" / "summary.json").is_file()
+    assert store.read_summary(run)["steps"] == [0, 5, 10, 15]
+
+
+def test_a_summary_of_nothing_is_refused(tmp_path):
+    Tracker(probe(), players=columns(), out=tmp_path / "run", strict=True).close()
+    with pytest.raises(IncompleteRunError, match="needs a look"):
+        summarise(tmp_path / "run")
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------

@@ -11,14 +11,19 @@ def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write report.html and the figures of a finished run again.
+    """Write report.html and the figures of a finished run again, also of a tracked training that was killed.
 
     Example: [bold]interdyn report interdyn-demo --open[/bold]
     """
     from interdyn.report import write_report
     from interdyn.store import open_run, read_summary
 
-    read_summary(open_run(run))  # says how far an unfinished run is, and how to finish it
+    found = open_run(run)
+    if found.open_ended and not (found.path / "summary.json").is_file():
+        from interdyn.tracking import summarise
+
+        summarise(run)
+    read_summary(found)  # says how far an unfinished run is, and how to finish it
     page = write_report(run)
     typer.echo(f"Look at: {page}")
     if open_:

@@ -17,7 +17,7 @@ from interdyn.store._records import (
     write_measurement,
     write_trainer,
 )
-from interdyn.store._results import read_analysis, read_results, read_summary, write_results
+from interdyn.store._results import read_analysis, read_results, read_summary, withdraw_results, write_results
 from interdyn.store._run import Run, as_run, begin_run, config_hash, open_run, read_recipe, read_salience
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "read_summary",
     "read_trainer",
     "trainer_steps",
+    "withdraw_results",
     "write_arrays",
     "write_atomic",
     "write_checkpoint",

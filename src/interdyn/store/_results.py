@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interdyn.errors import IncompleteRunError
+from interdyn.errors import IncompleteRunError, StorageError
 from interdyn.store._atomic import write_json
 from interdyn.store._files import check_schema, read_header
 from interdyn.store._run import Run
@@ -21,6 +21,22 @@ def write_results(run: Run, *, summary: Mapping[str, Any], analysis: Mapping[str
     """
     write_json(run.path / "analysis.json", analysis)
     write_json(run.path / "summary.json", summary)
+
+
+def withdraw_results(run: Run) -> None:
+    """Take the summary away, if there is one: a run that goes on is not complete any more.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses.
+    """
+    try:
+        (run.path / "summary.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"a summary that holds no longer must be taken away; got {error}. Check {run.path}."
+        ) from error
 
 
 def read_summary(run: Run) -> dict[str, Any]:
@@ -67,10 +83,16 @@ def _read(run: Run, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise IncompleteRunError(
             f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has "
-            f"{_progress(run)}. Finish it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
+            f"{_progress(run)}. {_way_out(run)}"
         ) from error
     check_schema(content.get("schema"), run.path / name)
     return content
+
+
+def _way_out(run: Run) -> str:
+    if run.open_ended:  # a training of the user's own
+        return f"Close its tracker, or call: interdyn report {run.path}. While it grows: interdyn dashboard {run.path}"
+    return f"Finish it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
 
 
 def _progress(run: Run) -> str:

@@ -1,6 +1,7 @@
 """Follow a training while it goes on: when to look, what it may cost, what the looks say."""
 
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
+from interdyn.tracking._disk import summarise
 from interdyn.tracking._from_disk import mean_losses, watch
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Estimate
@@ -21,5 +22,6 @@ __all__ = [
     "load_network",
     "log_spaced",
     "mean_losses",
+    "summarise",
     "watch",
 ]

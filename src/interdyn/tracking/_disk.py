@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from interdyn import store
+from interdyn.errors import IncompleteRunError
 from interdyn.measurement import analyse_run
 from interdyn.store import Checkpoint, Measurement
 from interdyn.tracking._exhibits import Names, check_names, exhibit_of
@@ -83,6 +84,7 @@ class Folder:
             If the file system refuses.
         """
         run = self.open()
+        store.withdraw_results(run)
         for measurement in measured:
             store.write_measurement(run, measurement)
         seconds = {"training": training_seconds, "evaluation": 0.0}
@@ -112,11 +114,31 @@ class Folder:
         with self._stack:
             run, self._run = self._run, None
             if run is not None and summary:
-                write_summary(run.path)
+                _write_summary(run.path)
 
 
-def write_summary(folder: Path) -> None:
-    """Analyse everything that a tracker has kept in its folder, and write the results there."""
+def summarise(folder: Path | str) -> None:
+    """Analyse what a tracker has kept in its folder and write the results there, as its `close` would have done.
+
+    For a training that was killed, and for one that is over in another process.
+
+    Raises
+    ------
+    StorageError
+        If a process still writes there.
+    IncompleteRunError
+        If there is no look.
+    NotARunError, SchemaError
+        As `interdyn.store.open_run`.
+    """
+    run = store.open_run(Path(folder))
+    with store.writing(run.path):
+        if not run.steps:
+            raise IncompleteRunError(f"a summary needs a look at the network; got none in {run.path}. Train on.")
+        _write_summary(run.path)
+
+
+def _write_summary(folder: Path) -> None:
     run = store.open_run(folder)
     result = analyse_run(run)
     identity = {
