@@ -328,6 +328,23 @@ def test_a_budget_is_kept(monkeypatch, budget, speed):
     assert tracker.share <= 1.05 * budget
 
 
+@pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.15, 3)])
+def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch, per_look, tried):
+    clock = Clock(monkeypatch, per_look=per_look, per_cell=1e-9)
+    tracker = Tracker(probe(), players=columns(), budget=0.05, total_steps=4000)  # two seconds for all looks
+    net = network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InterdynWarning)
+        for step in range(4001):
+            tracker.observe(step, net)
+            clock.now += 0.01
+    trials = round((tracker.looking_seconds - len(tracker.steps) * per_look) / per_look)
+    assert trials == tried
+    assert (tracker.plan is None) is (tried < 3)
+    if tried == 2:
+        assert "or more; the budget is 5.0%" in tracker.problems[0]
+
+
 def test_the_price_is_known_before_training(monkeypatch):
     Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
     x, y = probe()

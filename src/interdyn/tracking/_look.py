@@ -16,10 +16,14 @@ from interdyn.game import Players, value_table
 from interdyn.measurement import as_record
 from interdyn.sparsify import split
 from interdyn.store import Measurement
+from interdyn.tracking._plan import MIN_LOOKS, MIN_PLAYERS
 from interdyn.tracking._probe import Probe
 from interdyn.tracking._ranks import world_size
 
-_TRIAL_PLAYERS = 8  # a price is found by a trial of one sample with at most so many
+_TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
+_WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
+_LARGER = 12.0  # times a trial of one sample with the fewest players: what those with more cost, together
+_TRIAL_SHARE = 0.1  # of all that looking may take
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,37 @@ class Looking:
         shape = probe.inputs[0].shape[1:]
         return int(self.players.feature_mask(shape, [0]).max()) + 1
 
-    def price(self, model: Any, probe: Probe, *, most_players: int) -> Callable[[int, int], float]:
+    def price(
+        self, model: Any, probe: Probe, *, most_players: int, allowance: float | None = None
+    ) -> Callable[[int, int], float]:
         """Return the expected seconds of a look at ``(players, samples)``: a constant and a part for each masked input.
 
-        Both come from trials of one and of four samples with few players, after one that is not counted.
+        Both come from trials of one and of four samples with few players, after one that is not counted. With an
+        ``allowance``, seconds for all looks together, the smallest trials come first, and none follows once it is known
+        that the least evidence costs more than is allowed; then the price is a lower bound.
         """
-        n = None if self.players is None else min(most_players, _TRIAL_PLAYERS)
-        few, more = probe.first(1), probe.first(4)
-        self.at(model, few, step=0, n_players=n)
-        times, cells = [], []
-        for group in (few, more):
+
+        def seconds(n: int | None, samples: int) -> tuple[float, int]:
             begun = perf_counter()
-            tried = self.at(model, group, step=0, n_players=n)
-            times.append(perf_counter() - begun)
-            cells.append(tried.v.size)
-        slope = max((times[1] - times[0]) / max(cells[1] - cells[0], 1), 0.1 * times[1] / cells[1])
-        constant = max(times[0] - slope * cells[0], 0.0)
+            tried = self.at(model, probe.first(samples), step=0, n_players=n)
+            return perf_counter() - begun, tried.v.size
+
+        drawn = self.players is not None
+        n = min(most_players, MIN_PLAYERS) if drawn else None
+        cold, _ = seconds(n, 1)
+        if allowance is not None and MIN_LOOKS * cold > _WARMING * allowance:
+            return lambda _players, _samples: cold
+        one, cells = seconds(n, 1)
+        if allowance is not None and MIN_LOOKS * one > allowance:
+            return lambda _players, _samples: one
+        larger = min(most_players, _TRIAL_PLAYERS)
+        if n is not None and larger > n and (allowance is None or _LARGER * one <= _TRIAL_SHARE * allowance):
+            n = larger
+            seconds(n, 1)
+            one, cells = seconds(n, 1)
+        four, more_cells = seconds(n, 4)
+        slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
+        constant = max(one - slope * cells, 0.0)
         return lambda players, samples: constant + slope * 2**players * samples
 
 

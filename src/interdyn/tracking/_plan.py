@@ -109,7 +109,7 @@ def planned(
         needed = least[2] * price(least[0], least[1]) / training_seconds
         return (
             f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take "
-            f"{needed:.1%} of the training time; the budget is {share:.1%}. Raise it to {needed:.3f} or more."
+            f"{needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to {needed:.3f} or more."
         )
     n, k, looks = max(fits, key=_evidence)
     chosen = None if looks == len(steps) else _thinned(steps, looks)

@@ -60,10 +60,14 @@ class Pricing:
     total_steps: int | None
     judged: bool
 
-    def of(self, model: Any) -> Callable[[int, int], float]:
-        """Return the expected seconds of one look for numbers of players and of samples, by trials on the network."""
+    def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
+        """Return the expected seconds of one look for numbers of players and of samples, by trials on the network.
+
+        ``allowance``: seconds for all looks together; where they are too few, the price is a lower bound.
+        """
         first, most = self.probes[0], self.looking.most_players(self.probes[0])
-        price = self.looking.price(model, first, most_players=most)
+        part = None if allowance is None else allowance / len(self.probes)
+        price = self.looking.price(model, first, most_players=most, allowance=part)
         judging = verdict_seconds(len(first), most) if self.judged else 0.0
         return lambda n, k: price(n, k) * len(self.probes) + judging
 
@@ -83,10 +87,10 @@ class Pricing:
 
     def estimate(self, model: Any, *, share: float | None, step_seconds: float | None) -> Estimate:
         """Return the expected cost; with a budget and a speed of training, that of the plan."""
-        price = self.of(model)
+        lasts = None if step_seconds is None or self.total_steps is None else step_seconds * self.total_steps
+        price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
         n, k = self.looking.most_players(self.probes[0]), min(len(p) for p in self.probes)
         looks = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
-        lasts = None if step_seconds is None or self.total_steps is None else step_seconds * self.total_steps
         if share is not None and lasts is not None:
             plan = self.plan(price, share=share, training_seconds=lasts)
             if isinstance(plan, str):

@@ -241,9 +241,10 @@ class Tracker:
             raise InputError(
                 "a `budget` needs the length of the training; got no `total_steps`. Pass it, or no budget."
             )
-        per_step = self.training_seconds / (step - self._first[0])
+        expected = self.training_seconds / (step - self._first[0]) * self.total_steps
         pricing = self._pricing()
-        plan = pricing.plan(pricing.of(model), share=self._share, training_seconds=per_step * self.total_steps)
+        price = pricing.of(model, allowance=self._share * expected)
+        plan = pricing.plan(price, share=self._share, training_seconds=expected)
         pending, self._pending = self._pending, []
         if isinstance(plan, str):
             self._blind = plan
