@@ -36,12 +36,20 @@ def commit() -> str:
 
 
 def device_name() -> str:
-    """Return the name of the processor or the graphics card in use."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    """Return the name of the graphics card in use, or of the processor with its widest vector instructions."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.is_file() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 class Record:
-    """Rows of one benchmark: printed as they come, written to the CSV at the end in place of its older rows."""
+    """Rows of one benchmark: printed as they come, written to the CSV at the end in place of its older rows.
+
+    Rows of another device stay: a ratio may depend on it.
+    """
 
     def __init__(self, benchmark: str) -> None:
         self.benchmark = benchmark
@@ -68,11 +76,12 @@ class Record:
         )
 
     def write(self) -> None:
-        """Replace this benchmark's rows in the CSV."""
+        """Replace this benchmark's rows of this device in the CSV."""
         old: list[dict[str, object]] = []
+        here = (self.benchmark, device_name())
         if RESULTS.exists():
             with RESULTS.open(newline="") as file:
-                old = [row for row in csv.DictReader(file) if row["benchmark"] != self.benchmark]
+                old = [row for row in csv.DictReader(file) if (row["benchmark"], row["device"]) != here]
         with RESULTS.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()

@@ -307,8 +307,10 @@ def mislabelled() -> list[str]:
 
 
 def rows(prefix: str) -> list[dict[str, str]]:
+    """Return the newest row of each quantity of the benchmarks whose names begin so."""
     with RESULTS.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["benchmark"].split()[0] == prefix]
+        found = [row for row in csv.DictReader(file) if row["benchmark"].split()[0] == prefix]
+    return list({(row["benchmark"], row["quantity"]): row for row in found}.values())
 
 
 def picture(kept: Sequence[Mapping[str, Any]]) -> None:
