@@ -309,7 +309,7 @@ class Clock:
             return measured
 
         monkeypatch.setattr(Looking, "at", slowly)
-        for module in ("_tracker", "_look"):
+        for module in ("_tracker", "_look", "_pricing"):
             monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
 
 
@@ -328,7 +328,7 @@ def test_a_budget_is_kept(monkeypatch, budget, speed):
     assert tracker.share <= 1.05 * budget
 
 
-@pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.15, 3)])
+@pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.1, 3)])
 def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch, per_look, tried):
     clock = Clock(monkeypatch, per_look=per_look, per_cell=1e-9)
     tracker = Tracker(probe(), players=columns(), budget=0.05, total_steps=4000)  # two seconds for all looks

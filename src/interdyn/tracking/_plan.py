@@ -79,6 +79,7 @@ def planned(
     most_players: int,
     most_samples: int,
     fixed_players: bool = False,
+    spent: float = 0.0,
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
@@ -95,8 +96,10 @@ def planned(
         What there is.
     fixed_players
         Whether the players are given one by one, so that none can be left out.
+    spent
+        Seconds that finding the price has taken already, which are part of the budget.
     """
-    allowance = share * training_seconds
+    allowance = share * training_seconds - spent
     steps = [step for step in range(total_steps + 1) if schedule(step)]
     if not steps:
         return f"No look: the schedule has none up to step {total_steps}."
@@ -106,7 +109,7 @@ def planned(
     least = (min(n for n in players), samples[0], min(len(steps), MIN_LOOKS))
     fits = [(n, k, looks) for n in players for k in samples for looks in counts if looks * price(n, k) <= allowance]
     if not fits:
-        needed = least[2] * price(least[0], least[1]) / training_seconds
+        needed = (spent + least[2] * price(least[0], least[1])) / training_seconds
         return (
             f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take "
             f"{needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to {needed:.3f} or more."
@@ -114,7 +117,7 @@ def planned(
     n, k, looks = max(fits, key=_evidence)
     chosen = None if looks == len(steps) else _thinned(steps, looks)
     seconds = price(n, k)
-    expected = looks * seconds / training_seconds
+    expected = (spent + looks * seconds) / training_seconds
     return Plan(
         n,
         k,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from interdyn.tracking._look import Looking
@@ -71,7 +72,9 @@ class Pricing:
         judging = verdict_seconds(len(first), most) if self.judged else 0.0
         return lambda n, k: price(n, k) * len(self.probes) + judging
 
-    def plan(self, price: Callable[[int, int], float], *, share: float, training_seconds: float) -> Plan | str:
+    def plan(
+        self, price: Callable[[int, int], float], *, share: float, training_seconds: float, spent: float = 0.0
+    ) -> Plan | str:
         """Return what fits the budget of a training of known length, or why nothing does."""
         assert self.total_steps is not None
         return planned(
@@ -83,16 +86,19 @@ class Pricing:
             most_players=self.looking.most_players(self.probes[0]),
             most_samples=min(len(p) for p in self.probes),
             fixed_players=self.looking.players is None,
+            spent=spent,
         )
 
     def estimate(self, model: Any, *, share: float | None, step_seconds: float | None) -> Estimate:
         """Return the expected cost; with a budget and a speed of training, that of the plan."""
         lasts = None if step_seconds is None or self.total_steps is None else step_seconds * self.total_steps
+        begun = perf_counter()
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
+        spent = perf_counter() - begun  # as it will be once more in the training
         n, k = self.looking.most_players(self.probes[0]), min(len(p) for p in self.probes)
         looks = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
         if share is not None and lasts is not None:
-            plan = self.plan(price, share=share, training_seconds=lasts)
+            plan = self.plan(price, share=share, training_seconds=lasts, spent=spent)
             if isinstance(plan, str):
                 return Estimate(n, k, price(n, k), 0, None, False, plan)
             looks = looks if plan.looks is None else len(plan.looks)

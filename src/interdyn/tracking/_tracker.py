@@ -243,8 +243,10 @@ class Tracker:
             )
         expected = self.training_seconds / (step - self._first[0]) * self.total_steps
         pricing = self._pricing()
+        begun = perf_counter()
         price = pricing.of(model, allowance=self._share * expected)
-        plan = pricing.plan(price, share=self._share, training_seconds=expected)
+        spent = self.looking_seconds + perf_counter() - begun
+        plan = pricing.plan(price, share=self._share, training_seconds=expected, spent=spent)
         pending, self._pending = self._pending, []
         if isinstance(plan, str):
             self._blind = plan
