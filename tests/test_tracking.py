@@ -117,6 +117,23 @@ def test_rare_calls_take_the_looks_that_fell_due():
     assert tracker.steps == (0, 10)
 
 
+def test_a_schedule_is_asked_once_for_each_step_and_may_fail():
+    asked = []
+
+    def schedule(step):
+        asked.append(step)
+        if step == 7:
+            raise ValueError("no such step")
+        return step in (0, 4, 9)
+
+    tracker = Tracker(probe(), players=columns(), schedule=schedule)
+    with pytest.warns(InterdynWarning, match="no such step"):
+        train(10, tracker=tracker)
+    assert tracker.steps == (0, 4, 9)
+    assert [s for s in asked if s != 7] == [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]
+    assert any("no such step" in problem for problem in tracker.problems)
+
+
 def test_several_groups_and_the_run_on_disk(tmp_path):
     groups = {"test": probe(), "train": data(8)}
     with Tracker(groups, players=columns(), schedule=log_spaced(4), out=tmp_path / "run", strict=True) as tracker:

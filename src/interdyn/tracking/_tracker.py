@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -137,7 +138,7 @@ class Tracker:
         self._readings: dict[int, list[Reading]] = {}
         self._verdicts: dict[int, OnlineVerdict] = {}
         self._blind: str = ""
-        self._last = -1
+        self._last, self._steady = -1, False
         self._left: float | None = None
         self._first: tuple[int, float] | None = None
         self.training_seconds = 0.0
@@ -198,15 +199,32 @@ class Tracker:
         entered = perf_counter()
         if self._left is not None:
             self.training_seconds += entered - self._left
+        is_due = self._asked(step)
+        if is_due is False:
+            self._last, self._left = step, perf_counter()
+            self.looking_seconds += self._left - entered
+            return False
         self._left = None  # until this call ends, whose time is counted as a whole
         losses = {"train_loss": train_loss, "test_loss": test_loss}
         try:
             if not is_first() or step <= self._last:
                 return False
-            return self._guarded(f"step {step}", lambda: self._observe(int(step), model, losses), otherwise=False)
+            act = partial(self._observe, int(step), model, losses, is_due)
+            return self._guarded(f"step {step}", act, otherwise=False)
         finally:
+            self._steady = is_first() and (self._share is None or self.plan is not None or bool(self._blind))
             self._left = perf_counter()
             self.looking_seconds += self._left - entered
+
+    def _asked(self, step: int) -> bool | None:
+        """Return whether a look is due, in the shortest way, as a step may be a moment; None where that takes more."""
+        if not self._steady or step != self._last + 1:
+            return None
+        if self._blind:
+            return False
+        with suppress(Exception):  # it is asked again where that is told
+            return bool(self._schedule(step))
+        return None
 
     def _guarded(self, where: str, act: Callable[[], _T], *, otherwise: _T) -> _T:
         """Return what ``act`` returns; if it fails, report that, unless ``strict``, and return ``otherwise``."""
@@ -218,11 +236,11 @@ class Tracker:
             self._report(f"{where}: {type(error).__name__}: {error}")
             return otherwise
 
-    def _observe(self, step: int, model: Any, given: dict[str, Any]) -> bool:
-        is_due = due(self._schedule, self._last, step) and not self._blind
+    def _observe(self, step: int, model: Any, given: dict[str, Any], is_due: bool | None) -> bool:
+        after, self._last = self._last, step
+        is_due = (due(self._schedule, after, step) if is_due is None else is_due) and not self._blind
         losses = {k: float(v) for k, v in given.items() if v is not None} if is_due else {}  # waits for the device
         self._first = self._first or (step, perf_counter())
-        self._last = step
         if self._share is not None and self.plan is None and not self._blind:
             if is_due and step not in self._strength:
                 self._pending.append((step, copy.deepcopy(bare(model)), losses))
@@ -295,8 +313,6 @@ class Tracker:
         self._strength[step] = _strength(measured[0])
         self._losses[step] = losses
         self._readings[step] = [stored_reading(m) for m in measured]
-
-    # -- what came out -------------------------------------------------------------------------------
 
     @property
     def steps(self) -> tuple[int, ...]:
