@@ -128,7 +128,7 @@ const wait = () => new Promise((done) => setTimeout(done, 150));
   let csv = "";
   URL.createObjectURL = (blob) => { blob.text().then((text) => { csv = text; }); return "blob:none"; };
   document.querySelector('button[value="mean-order"][data-form="csv"]').click();
-  await wait();
+  for (let i = 0; i < 40 && !csv; i++) await wait();
   const out = document.createElement("pre");
   out.id = "seen";
   const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;

@@ -42,9 +42,9 @@ def find_checkpoints(folder: str | Path) -> list[SavedNetwork]:
     """Return the networks in a folder, those without a step last.
 
     Files ``*.safetensors``, ``*.pt``, ``*.pth``, ``*.ckpt`` and ``*.bin`` are networks, and so are folders that hold a
-    ``model.safetensors``, its index, or a ``pytorch_model.bin``; sub-folders are looked into, optimiser states are
-    passed over. The step is the number after ``step``, ``checkpoint`` or ``iter`` in a name, else after ``epoch``, else
-    the last number in it.
+    ``model.safetensors``, its index, or a ``pytorch_model.bin``; sub-folders are looked into, but for runs of this
+    package; optimiser states are passed over. The step is the number after ``step``, ``checkpoint`` or ``iter`` in a
+    name, else after ``epoch``, else the last number in it.
 
     Raises
     ------
@@ -65,7 +65,8 @@ def _networks(folder: Path) -> Iterator[Path]:
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            yield from _networks(path)
+            if not (path / "run.json").is_file():  # what a tracker keeps is no network
+                yield from _networks(path)
         elif path.suffix in _FILES and not path.stem.startswith((".", *_NOT_WEIGHTS)):
             yield path
 
