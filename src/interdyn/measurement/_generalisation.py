@@ -43,7 +43,7 @@ def generalisation(
     -----
     Source: paper, section 4 (generalisation power by order).
     """
-    opened = _opened(run)
+    opened = store.as_run(run)
     cut = _cut(opened)
     if cut["drawn"]:
         raise InputError(
@@ -95,7 +95,7 @@ def agreement(
     IncompleteRunError
         If a step is not measured.
     """
-    first, second = _opened(run), _opened(other)
+    first, second = store.as_run(run), store.as_run(other)
     a, b = _measured(first, step, group), _measured(second, other_step, group)
     if a.sample_ids.tolist() != b.sample_ids.tolist():
         raise InputError(
@@ -109,10 +109,6 @@ def agreement(
             "Give both runs the same players and seed."
         )
     return jaccard_by_order(interactions(a), interactions(b), paired=True, level=level, n_draws=n_draws, seed=seed)
-
-
-def _opened(run: Run | str | Path) -> Run:
-    return run if isinstance(run, Run) else store.open_run(run)
 
 
 def _cut(run: Run) -> dict[str, object]:

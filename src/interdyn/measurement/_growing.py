@@ -11,7 +11,7 @@ from interdyn import store
 from interdyn.dynamics import OnlineVerdict, online_verdict
 from interdyn.errors import IncompleteRunError
 from interdyn.measurement._analysis import group_record, relative_residual, without_nan
-from interdyn.measurement._reading import Reading, stored_reading
+from interdyn.measurement._reading import Reading, reading
 from interdyn.measurement._samples import samples_record
 from interdyn.measurement._stored import interactions
 from interdyn.spectra import order_spectrum
@@ -87,7 +87,7 @@ class Growing:
                     float(relative_residual(split).max()),
                     m.unit,
                     m.sample_ids.tolist(),
-                    stored_reading(m, **options),
+                    reading(split, labels=m.targets, group=m.group, step=m.step, sample_ids=m.sample_ids, **options),
                 )
         return len(self._looks) > known
 
