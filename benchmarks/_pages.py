@@ -14,7 +14,12 @@ from playwright.sync_api import Page
 from interdyn.live import application
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SHOWN = "document.querySelectorAll('figure .main-svg').length > 0 && document.querySelectorAll('#tiles > *').length > 0"
+SHOWN = """(() => {
+  const charts = [...document.querySelectorAll(".chart")];
+  const due = charts.filter((chart) => chart.getBoundingClientRect().top < innerHeight);
+  const drawn = due.every((chart) => chart.querySelector(".main-svg"));
+  return drawn && document.querySelectorAll("#tiles > *").length > 0;
+})()"""
 
 
 @contextmanager
@@ -35,6 +40,6 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def wait_until(page: Page, expression: str = SHOWN) -> None:
-    """Wait until an expression is true on a page; by default, until charts and a sample are drawn."""
+    """Wait until an expression is true on a page; by default, until the charts in its window and a sample are drawn."""
     while not page.evaluate(expression):
         page.wait_for_timeout(20)

@@ -1,7 +1,7 @@
 """How large the page of a long run is, how soon it is written, opened and renewed.
 
 A planted run of 200 checkpoints of 100 test and 100 training samples of 8 players, with coloured pictures; opening is
-measured in Chromium, from the request to the last chart drawn, where one is installed.
+measured in Chromium, from the request until the charts in the window and a sample are drawn.
 
 Run: ./run bench report
 """
@@ -82,7 +82,7 @@ def write_results(run: Run) -> None:
 
 
 def seconds_to_open(browser: Browser, address: str) -> float:
-    """Return the seconds from the request to the last chart drawn; the middle one of three."""
+    """Return the seconds from the request until the window is drawn; the middle one of three."""
     taken = []
     for _ in range(3):
         page = browser.new_page(viewport={"width": 1440, "height": 900})

@@ -1,12 +1,8 @@
 """Pages in headless Chromium: what they complain about, and what a script in them saw."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
 import time
-from html import unescape
 
 import pytest
 
@@ -15,22 +11,22 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Deb
 
 HEAD = """<script>
 window.trouble = [];
+window.until = async (done) => { while (!done()) await new Promise((next) => setTimeout(next, 50)); };
+window.drawn = () => [...document.querySelectorAll(".chart")].every((chart) => chart.querySelector("svg.main-svg"));
 addEventListener("error", (e) => trouble.push(String(e.message)));
 addEventListener("unhandledrejection", (e) => trouble.push(String(e.reason)));
 addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e.blockedURI));
 </script>"""
 
 
-def browser(page, tmp_path, width):
-    """Open a page in headless Chromium and return what its script left in ``<pre id="seen">``."""
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    flags += f"--disable-sync --no-first-run --virtual-time-budget=12000 --window-size={width},1000 --dump-dom"
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
-    match = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert match, done.stderr[-2000:]
-    return json.loads(unescape(match.group(1)))
+def browser(chromium, page, width):
+    """Open a page in a window as high as the page and return what its script left in ``<pre id="seen">``."""
+    opened = chromium.new_page(viewport={"width": width, "height": 8000})
+    opened.goto(page.as_uri())
+    opened.wait_for_selector("#seen", state="attached", timeout=60_000)
+    seen = json.loads(opened.locator("#seen").text_content())
+    opened.close()
+    return seen
 
 
 def watched(opened, **options):
@@ -50,3 +46,12 @@ def until(page, expression, *, seconds=30.0):
     while not page.evaluate(expression):
         assert time.perf_counter() < end, expression
         page.wait_for_timeout(50)
+
+
+def pictured(page, path):
+    """Keep a picture of a page from its top to its end, with every chart drawn, as none is until it is in view."""
+    size = page.viewport_size
+    page.set_viewport_size({**size, "height": 8000})
+    until(page, "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.main-svg'))")
+    page.screenshot(path=path, full_page=True)
+    page.set_viewport_size(size)

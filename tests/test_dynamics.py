@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from interdyn.dynamics import PhaseStatus, find_gap_onset, find_phases, initial_
 from interdyn.dynamics._branch import branch
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
 from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
-from interdyn.dynamics._shape import level_bound, level_stretch
+from interdyn.dynamics._shape import LEVEL_POINTS, level_bound, level_stretch
 from interdyn.dynamics._verdict import PhaseEvidence, Turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
@@ -110,6 +111,22 @@ def test_level_ground_is_told_by_the_quantile_it_claims():
     walls = 30 * (np.abs(x - 9.5) > 5)
     assert level_stretch(x, flat + walls, 9.0) == (5.0, 14.0)
     assert level_stretch(x, 3 * np.abs(x - 9.5), 9.0) == (9.0, 9.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_level_ground_is_what_every_stretch_tried_alone_says(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(5, 30))
+    x = np.sort(rng.choice(100, n, replace=False)).astype(float)
+    y = 50.0 + np.abs(np.arange(n) - n / 2) * rng.uniform(0, 2) + rng.standard_normal(n)
+    place = float(rng.uniform(x[0], x[-1]))
+    ends = [place]
+    for i, j in itertools.product(np.flatnonzero(x <= place), np.flatnonzero(x >= place)):
+        part = y[i : j + 1]
+        if len(part) >= LEVEL_POINTS:
+            explained = len(part) * part.var() - shape_residuals(part[None]).falling_then_rising[0]
+            ends += [x[i], x[j]] if explained <= level_bound(len(part)) else []
+    assert level_stretch(x, y, place) == (min(ends), max(ends))
 
 
 # -- known worlds ----------------------------------------------------------------------------------

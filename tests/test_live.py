@@ -24,7 +24,7 @@ from interdyn.measurement import Growing, analyse_run
 from interdyn.plot import run_view
 from interdyn.report import _words, render
 from interdyn.tracking import Tracker, every
-from pages import needs_browser, until, watched
+from pages import needs_browser, pictured, until, watched
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -319,7 +319,7 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") is (scheme == "light")
-    page.screenshot(path=tmp_path / f"live-{width}-{scheme}.png", full_page=True)
+    pictured(page, tmp_path / f"live-{width}-{scheme}.png")
     assert trouble == []
 
 

@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from interdyn import report
 from interdyn.errors import NotARunError
 from interdyn.plot import run_view
+from interdyn.report._plotly import TRACES, lean, unwrapped
 from pages import HEAD, browser, needs_browser
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
@@ -127,6 +129,14 @@ def test_charts_are_valid_plotly_figures(data):
                 go.Figure(data=[trace]).update_traces(change)
 
 
+def test_plotly_sets_up_what_the_charts_need_and_no_more(data, written):
+    kinds = {trace.get("type", "scatter") for chart in json.loads(page(data).payload)["charts"] for trace in chart["data"]}
+    assert kinds - {"scatter"} == set(TRACES)
+    whole = get_plotlyjs()
+    assert len({whole, unwrapped(whole), lean(unwrapped(whole))}) == 3
+    assert lean(unwrapped(whole)) in written.read_text()
+
+
 def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
     html = written.read_text()
     style = html[html.index("<style>") : html.index("</style>")]
@@ -237,10 +247,11 @@ def test_reading_a_run_needs_no_torch():
 
 
 PROBE_END = """<script>
-const slider = document.getElementById("checkpoint");
-slider.value = "3";
-slider.dispatchEvent(new Event("input"));
-requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
+(async () => {
+  const slider = document.getElementById("checkpoint");
+  slider.value = "3";
+  slider.dispatchEvent(new Event("input"));
+  await until(drawn);
   const seen = {
     trouble,
     bars: Array.from(document.getElementById("chart-orders").data[0].y),
@@ -254,19 +265,19 @@ requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => {
   out.id = "seen";
   out.textContent = JSON.stringify(seen);
   document.body.append(out);
-}, 100)));
+})();
 </script>"""
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
-def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, tmp_path, width):
+def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, chromium, tmp_path, width):
     data["summary"]["recipe"] = "<img src=x onerror='window.alerted = true'>"
     html = report.render(run_view(data["summary"], data["analysis"]))
     html = html.replace("<head>", "<head>" + HEAD, 1).replace("</body>", PROBE_END + "</body>")
     path = tmp_path / "page.html"
     path.write_text(html)
-    seen = browser(path, tmp_path, width)
+    seen = browser(chromium, path, width)
     assert seen["trouble"] == []
     assert seen["bars"] == data["summary"]["order_distribution"][3]
     assert seen["cursor"] == pytest.approx(json.loads(Page(html).payload)["positions"][3])

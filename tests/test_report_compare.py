@@ -98,21 +98,21 @@ def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
 
 @needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
-def test_in_a_browser_it_draws_and_nothing_complains(tmp_path, width):
+def test_in_a_browser_it_draws_and_nothing_complains(chromium, tmp_path, width):
     attack = "<img src=x onerror='window.alerted = true'>"
     folders = [copy(tmp_path / "a", recipe=attack, title=attack), copy(tmp_path / "b", title="b")]
     path = write_comparison(folders, tmp_path / "page.html", seeds=True)
-    end = """<script>setTimeout(() => {
+    end = """<script>until(drawn).then(() => {
       const out = document.createElement("pre");
       out.id = "seen";
       const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
-      const drawn = document.querySelectorAll(".chart svg.main-svg").length;
-      out.textContent = JSON.stringify({ trouble, wide, drawn, alerted: window.alerted === true });
+      const charts = document.querySelectorAll(".chart svg.main-svg").length;
+      out.textContent = JSON.stringify({ trouble, wide, charts, alerted: window.alerted === true });
       document.body.append(out);
-    }, 500)</script>"""
+    })</script>"""
     path.write_text(path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", end + "</body>"))
-    seen = browser(path, tmp_path, width)
+    seen = browser(chromium, path, width)
     assert seen["trouble"] == []
-    assert seen["drawn"] >= 4
+    assert seen["charts"] >= 4
     assert seen["wide"] is False
     assert seen["alerted"] is False

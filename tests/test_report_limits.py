@@ -11,15 +11,13 @@ from interdyn.cli import main
 from interdyn.errors import IncompleteRunError
 from interdyn.report import _uses
 from interdyn.store import Exhibit, Measurement
-from pages import HEAD, browser, needs_browser, until, watched
+from pages import HEAD, browser, needs_browser, pictured, until, watched
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
 END = """<script>
 (async () => {
-  for (let i = 0; i < 60 && !document.querySelector("#tiles").children.length; i++) {
-    await new Promise((done) => setTimeout(done, 150));
-  }
+  await until(() => document.querySelector("#tiles").children.length && drawn());
   const out = document.createElement("pre");
   out.id = "seen";
   const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
@@ -34,11 +32,11 @@ END = """<script>
 </script>"""
 
 
-def browse(path, tmp_path):
+def browse(chromium, path, tmp_path):
     html = path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", END + "</body>")
     page = tmp_path / "page.html"
     page.write_text(html)
-    return browser(page, tmp_path, 500)
+    return browser(chromium, page, 500)
 
 
 class Planted:
@@ -111,35 +109,35 @@ def test_200_checkpoints_of_100_samples_stay_below_8_mb(tmp_path, monkeypatch):
 
 
 @needs_browser
-def test_ten_thousand_samples_are_shown_in_part(tmp_path, monkeypatch):
+def test_ten_thousand_samples_are_shown_in_part(chromium, tmp_path, monkeypatch):
     planted = Planted(tmp_path / "run", monkeypatch, steps=3, samples=10_000, players=4).exhibit(side=8)
     path = report.write_report(planted.run.path)
     html = path.read_text()
     assert path.stat().st_size < 8_000_000
     assert "9800 more: <code>interdyn samples RUN</code>" in html
     assert "and 9988 more, in the table." in html
-    seen = browse(path, tmp_path)
+    seen = browse(chromium, path, tmp_path)
     assert (seen["trouble"], seen["wide"], seen["options"]) == ([], False, 200)
 
 
 @needs_browser
-def test_one_checkpoint_whose_losses_are_not_numbers(tmp_path, monkeypatch):
+def test_one_checkpoint_whose_losses_are_not_numbers(chromium, tmp_path, monkeypatch):
     planted = Planted(tmp_path / "run", monkeypatch, steps=1, samples=5, losses=[None]).exhibit()
     path = report.write_report(planted.run.path)
     html = path.read_text()
     assert "One checkpoint was measured" in html
     assert "at every checkpoint." in html
-    seen = browse(path, tmp_path)
+    seen = browse(chromium, path, tmp_path)
     assert (seen["trouble"], seen["wide"], seen["last"]) == ([], False, None)
     assert seen["charts"] > 0
     assert seen["tiles"] > 1
 
 
 @needs_browser
-def test_a_class_name_of_300_characters_breaks_nothing(tmp_path, monkeypatch):
+def test_a_class_name_of_300_characters_breaks_nothing(chromium, tmp_path, monkeypatch):
     names = tuple(f"{letter * 300}" for letter in "abcdefghij")
     planted = Planted(tmp_path / "run", monkeypatch, steps=4, samples=5).exhibit(classes=names)
-    seen = browse(report.write_report(planted.run.path), tmp_path)
+    seen = browse(chromium, report.write_report(planted.run.path), tmp_path)
     assert (seen["trouble"], seen["wide"]) == ([], False)
     assert seen["first"].startswith("0, class aaaa")
     assert len(seen["first"]) < 80
@@ -198,7 +196,7 @@ def test_the_report_is_read_with_keyboard_and_mouse_and_printed(chromium, tmp_pa
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") is (scheme == "light")
-    page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+    pictured(page, tmp_path / f"report-{width}-{scheme}.png")
     printed = page.pdf(path=tmp_path / f"report-{width}.pdf", format="A4")
     assert len(printed) > 50_000
     assert page.locator("figure .main-svg").count() > 5

@@ -107,9 +107,8 @@ def test_a_run_without_training_samples_says_what_to_record(copy):
 # -- in a browser ------------------------------------------------------------------------------------
 
 END = """<script>
-const wait = () => new Promise((done) => setTimeout(done, 150));
 (async () => {
-  for (let i = 0; i < 40 && !document.querySelector("#tiles").children.length; i++) await wait();
+  await until(() => document.querySelector("#tiles").children.length && drawn());
   const chooser = document.getElementById("sample");
   const read = () => ({
     said: document.getElementById("said").textContent,
@@ -123,12 +122,12 @@ const wait = () => new Promise((done) => setTimeout(done, 150));
   const slider = document.getElementById("checkpoint");
   slider.value = "1";
   slider.dispatchEvent(new Event("input"));
-  await wait();
+  await until(() => document.getElementById("said").textContent !== first.said);
   const last = read();
-  let csv = "";
-  URL.createObjectURL = (blob) => { blob.text().then((text) => { csv = text; }); return "blob:none"; };
+  let saved = null;
+  URL.createObjectURL = (blob) => { saved = blob; return "blob:none"; };
   document.querySelector('button[value="mean-order"][data-form="csv"]').click();
-  for (let i = 0; i < 40 && !csv; i++) await wait();
+  const csv = await saved.text();
   const out = document.createElement("pre");
   out.id = "seen";
   const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
@@ -138,18 +137,18 @@ const wait = () => new Promise((done) => setTimeout(done, 150));
 </script>"""
 
 
-def browse(path, tmp_path, width=1440):
+def browse(chromium, path, tmp_path, width=1440):
     html = path.read_text().replace("<head>", "<head>" + HEAD, 1).replace("</body>", END + "</body>")
     page = tmp_path / "page.html"
     page.write_text(html)
-    return browser(page, tmp_path, width)
+    return browser(chromium, page, width)
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [500, 1440])
-def test_in_a_browser_samples_are_chosen_and_follow_the_slider(run, copy, tmp_path, width):
+def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, copy, tmp_path, width):
     path = report.write_report(copy.path)
-    seen = browse(path, tmp_path, width)
+    seen = browse(chromium, path, tmp_path, width)
     assert seen["trouble"] == []
     assert seen["wide"] is False
     group = payload(path)["uses"]["groups"][1]
@@ -168,14 +167,14 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(run, copy, tmp_pa
 
 
 @needs_browser
-def test_in_a_browser_words_of_any_script_are_text(copy, tmp_path):
+def test_in_a_browser_words_of_any_script_are_text(chromium, copy, tmp_path):
     for group in copy.groups:
         ids = store.read_exhibit(copy, group).sample_ids
         words = ((ATTACK, 0), ("שלום", 1), ("日本語", 2), ("<script>alert(1)</script>", 3), ("w" * 300, 4), ("and", -1))
         with store.writing(copy.path):
             classes = (f"<script>alert({group!r})</script>",) * 10
             store.write_exhibit(copy, store.Exhibit(group, ids, pieces=(words,) * len(ids), classes=classes))
-    seen = browse(report.write_report(copy.path), tmp_path, 500)
+    seen = browse(chromium, report.write_report(copy.path), tmp_path, 500)
     assert seen["trouble"] == []
     assert seen["alerted"] is False
     assert seen["wide"] is False

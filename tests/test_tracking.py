@@ -310,7 +310,18 @@ def test_a_plan_fits_its_budget_and_buys_most_evidence():
         fixed_players=True,
     )
     assert isinstance(fixed, str)
-    assert "Raise it to 0.008 or more" in fixed
+    assert "Raise it to 0.010 or more" in fixed
+    raised = planned(
+        price,
+        log_spaced(8),
+        share=0.010,
+        training_seconds=1000,
+        total_steps=10_000,
+        most_players=10,
+        most_samples=32,
+        fixed_players=True,
+    )
+    assert isinstance(raised, Plan)
 
 
 class Clock:
@@ -343,6 +354,28 @@ def test_a_budget_is_kept(monkeypatch, budget, speed):
     assert len(tracker.steps) >= 10
     assert tracker.steps[0] == 0
     assert tracker.share <= 1.05 * budget
+    assert not tracker.problems
+
+
+def test_a_training_much_faster_than_it_began_is_looked_at_to_its_end_and_too_few_looks_are_said(monkeypatch):
+    clock = Clock(monkeypatch, per_look=0.3, per_cell=1e-5)
+    tracker = Tracker(probe(), players=columns(), budget=0.2, total_steps=4000, schedule=every(250))
+    net = network()
+
+    def train_faster_and_faster():
+        for step in range(4001):
+            tracker.observe(step, net)
+            clock.now += 0.01 if step < 100 else 0.004
+
+    with pytest.warns(
+        InterdynWarning, match="7 looks were within 20.0% of this training, and 10 are the least evidence"
+    ):
+        train_faster_and_faster()
+    assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500)  # what is left reaches to the end
+    assert tracker.share <= 0.2
+    assert len(tracker.problems) == 1
+    needed = float(tracker.problems[0].split("budget of ")[1].split()[0])
+    assert 0.2 < needed < 0.3
 
 
 @pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.1, 3)])
@@ -359,7 +392,7 @@ def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch
     assert trials == tried
     assert (tracker.plan is None) is (tried < 3)
     if tried == 2:
-        assert "or more; the budget is 5.0%" in tracker.problems[0]
+        assert "a reserve included; the budget is 5.0%" in tracker.problems[0]
 
 
 def test_the_price_is_known_before_training(monkeypatch):
@@ -423,7 +456,7 @@ def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():
 
 def test_a_budget_needs_the_length_of_the_training():
     tracker = Tracker(probe(), players=columns(), budget="look", strict=True)
-    with pytest.raises(InputError, match="got no `total_steps`"):
+    with pytest.raises(InputError, match="needs `total_steps`"):
         train(100, tracker=tracker)
 
 

@@ -51,7 +51,9 @@ class _Model(NamedTuple):
     weight: Float[np.ndarray, "kernels ratios kinks"]
     misfit: Float[np.ndarray, "kernels ratios kinks"]
     slope_from_data: Float[np.ndarray, "kernels ratios kinks checkpoints"]
-    curve_from_data: Float[np.ndarray, "kernels ratios points checkpoints"]
+    precision: Float[np.ndarray, "kernels ratios checkpoints checkpoints"]
+    mean_from_data: Float[np.ndarray, "kernels ratios checkpoints"]
+    covariance: Float[np.ndarray, "kernels points checkpoints"]
     kinks: Float[np.ndarray, "kinks points"]
 
 
@@ -99,8 +101,6 @@ def _fit(
     row = inverse.sum(axis=-1)
     mass = row.sum(axis=-1)[..., None]
     precision = inverse - row[..., :, None] * row[..., None, :] / mass[..., None]  # the mean projected out
-    curve = kernels[:, None, :, at] @ precision + (row / mass)[..., None, :]
-
     h = kinks[:, at]
     hp = h @ precision
     stiffness = 1.0 + KINK_SLOPE**2 * (hp * h).sum(axis=-1)
@@ -111,7 +111,7 @@ def _fit(
     log_weight = -0.5 * log_det - 0.5 * (n - 1) * np.log(misfit)
     log_weight[..., 1:] += np.log(KINK_SHARE / (1 - KINK_SHARE) / (len(kinks) - 1))
     weight = np.exp(log_weight - log_weight.max())
-    return _Model(weight / weight.sum(), misfit, slope, curve, kinks)
+    return _Model(weight / weight.sum(), misfit, slope, precision, row / mass, kernels[:, :, at], kinks)
 
 
 def curve_posterior(
@@ -170,5 +170,6 @@ def _predict(
     rest = data - out[:, at]
     for i, j in sorted(set(zip(kernel.tolist(), ratio.tolist(), strict=True))):
         rows = (kernel == i) & (ratio == j)
-        out[rows] += rest[rows] @ model.curve_from_data[i, j].T
+        mean = rest[rows] @ model.mean_from_data[i, j]
+        out[rows] += rest[rows] @ model.precision[i, j] @ model.covariance[i].T + mean[:, None]
     return np.asarray(out)

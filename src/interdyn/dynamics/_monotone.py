@@ -52,28 +52,34 @@ def prefix_residuals(y: Float[np.ndarray, "series points"]) -> Float[np.ndarray,
     """
     y = y - y.mean(axis=1, keepdims=True)  # the sums of squares then lose no digits
     series, points = y.shape
-    total, count = np.zeros((points, series)), np.zeros((points, series))
-    top = np.full(series, -1)
-    explained, out = np.zeros(series), np.zeros((series, points + 1))
+    columns = np.ascontiguousarray(y.T)
+    stack, sizes = np.empty(points * series), np.empty(points * series)  # sums and sizes of the blocks below the last
     everyone = np.arange(series)
+    below = everyone - series  # place on the stack of the block below the last; negative: there is none
+    last, size = np.zeros(series), np.ones(series)
+    explained, out = np.zeros(series), np.zeros((points + 1, series))
     for t in range(points):
-        top += 1
-        total[top, everyone], count[top, everyone] = y[:, t], 1.0
-        explained += y[:, t] ** 2
-        rows = everyone[top > 0]
-        while rows.size:
-            last, before = top[rows], top[rows] - 1
-            s1, n1, s0, n0 = total[last, rows], count[last, rows], total[before, rows], count[before, rows]
-            pool = s0 * n1 < s1 * n0
-            rows, last, before = rows[pool], last[pool], before[pool]
-            s1, n1, s0, n0 = s1[pool], n1[pool], s0[pool], n0[pool]
-            explained[rows] += (s0 + s1) ** 2 / (n0 + n1) - s0**2 / n0 - s1**2 / n1
-            total[before, rows], count[before, rows] = s0 + s1, n0 + n1
-            top[rows] = before
-            rows = rows[before > 0]
-        out[:, t + 1] = explained
-    squares = np.concatenate([np.zeros((series, 1)), np.cumsum(y**2, axis=1)], axis=1)
-    return np.asarray(np.maximum(squares - out, 0.0))
+        s0, n0, last, size = last, size, columns[t].copy(), np.ones(series)
+        explained += last**2
+        if t:
+            below += series
+            stack[below], sizes[below] = s0, n0
+            rows = np.flatnonzero(s0 < last * n0)
+            s0, n0, s1, n1 = s0[rows], n0[rows], last[rows], size[rows]
+            while rows.size:
+                pooled, count = s0 + s1, n0 + n1
+                explained[rows] += pooled**2 / count - s0**2 / n0 - s1**2 / n1
+                last[rows], size[rows] = pooled, count
+                place = below[rows] - series
+                below[rows] = place
+                more = place >= 0
+                rows, s1, n1, place = rows[more], pooled[more], count[more], place[more]
+                s0, n0 = stack[place], sizes[place]
+                pool = s0 * n1 < s1 * n0
+                rows, s0, n0, s1, n1 = rows[pool], s0[pool], n0[pool], s1[pool], n1[pool]
+        out[t + 1] = explained
+    squares = np.concatenate([np.zeros((1, series)), np.cumsum(columns**2, axis=0)])
+    return np.asarray(np.maximum(squares - out, 0.0).T)
 
 
 def shape_residuals(y: Float[np.ndarray, "series points"]) -> ShapeResiduals:

@@ -29,18 +29,29 @@ def turn_test(y: Float[np.ndarray, " checkpoints"], posterior: CurvePosterior, *
 
     Cost: two batches of monotone fits, ``O(checkpoints)`` passes over ``draws`` series.
     """
-    seen = shape_residuals(y[None])
-    error = rng.standard_normal(posterior.sampling.shape) * posterior.noise_std[:, None] + posterior.sampling
-    only_falls = shape_residuals(falling_fit(y) + error)
-    only_rises = shape_residuals(error - falling_fit(-y))
+    error = _errors(posterior, rng)
+    seen, null = shape_residuals(y[None]), shape_residuals(error - falling_fit(-y))
+    fall = _p_value(null.rising - null.falling_then_rising, seen.rising - seen.falling_then_rising)
+    return TurnTest(fall, _rise(y, error))
 
-    def p_value(null: Float[np.ndarray, " draws"], observed: Float[np.ndarray, "1"]) -> float:
-        return float((1 + np.count_nonzero(null >= observed)) / (len(null) + 1))
 
-    return TurnTest(
-        fall=p_value(only_rises.rising - only_rises.falling_then_rising, seen.rising - seen.falling_then_rising),
-        rise=p_value(only_falls.falling - only_falls.falling_then_rising, seen.falling - seen.falling_then_rising),
-    )
+def rise_test(y: Float[np.ndarray, " checkpoints"], posterior: CurvePosterior, *, rng: np.random.Generator) -> float:
+    """Return the p-value of "rises at last" alone, as `turn_test` does."""
+    return _rise(y, _errors(posterior, rng))
+
+
+def _errors(posterior: CurvePosterior, rng: np.random.Generator) -> Float[np.ndarray, "draws checkpoints"]:
+    white = rng.standard_normal(posterior.sampling.shape)
+    return np.asarray(white * posterior.noise_std[:, None] + posterior.sampling)
+
+
+def _rise(y: Float[np.ndarray, " checkpoints"], error: Float[np.ndarray, "draws checkpoints"]) -> float:
+    seen, null = shape_residuals(y[None]), shape_residuals(falling_fit(y) + error)
+    return _p_value(null.falling - null.falling_then_rising, seen.falling - seen.falling_then_rising)
+
+
+def _p_value(null: Float[np.ndarray, " draws"], observed: Float[np.ndarray, "1"]) -> float:
+    return float((1 + np.count_nonzero(null >= observed)) / (len(null) + 1))
 
 
 def level_bound(points: int) -> float:
@@ -72,15 +83,22 @@ def level_stretch(
     (3.0, 8.0)
     """
     n, low, high = len(y), place, place
+    y = y - y.mean()  # the sums of squares then lose no digits
     first = np.arange(n)
     ahead = prefix_residuals(y[np.minimum(first[:, None] + first, n - 1)])  # [i, m]: m points from i on, falling
     back = prefix_residuals(y[np.maximum(first[:, None] - first, 0)])  # [j, m]: m points up to j, rising
+    total, squares = (np.concatenate([[0.0], np.cumsum(column)]) for column in (y, y**2))
+    bound = np.array([level_bound(m) for m in range(1, n + 1)])
     for i in np.flatnonzero(x <= place):
-        for j in np.flatnonzero(x >= place):
-            m = int(j - i) + 1
-            if m < LEVEL_POINTS:
-                continue
-            turning = (ahead[i, : m + 1] + back[j, m::-1]).min()
-            if m * y[i : j + 1].var() - turning <= level_bound(m):
-                low, high = min(low, float(x[i])), max(high, float(x[j]))
+        ends = np.flatnonzero((x >= place) & (first >= i + LEVEL_POINTS - 1))
+        if not ends.size:
+            break  # the later ones have still fewer points
+        m = ends - i + 1
+        rest = m[:, None] - np.arange(m[-1] + 1)  # points of the rising part, for each number of falling ones
+        both = ahead[i, : m[-1] + 1] + back[ends[:, None], np.maximum(rest, 0)]
+        turning = np.where(rest >= 0, both, np.inf).min(axis=1)
+        explained = squares[ends + 1] - squares[i] - (total[ends + 1] - total[i]) ** 2 / m - turning
+        level = ends[explained <= bound[m - 1]]
+        if level.size:
+            low, high = min(low, float(x[i])), max(high, float(x[level[-1]]))
     return low, high

@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise missing_extra("starlette", "live", "the live page") from error
 
-_EVERY = 1.0  # seconds between two looks at the folder
+_EVERY = 0.5  # seconds between two looks at the folder
 _QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
 _COOKIE = "interdyn-token"
 

@@ -1,5 +1,6 @@
 """The runs in a folder, by name, as they are now."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,9 +112,11 @@ class Followed:
             If nothing has been measured yet, or the run cannot be read now.
         """
         self.refresh()
-        if self._finished is not None:
-            summary, analysis = store.read_results(store.open_run(self.path))
-        else:
-            summary, analysis = self._growing.analysis().values()
-        view = run_view(summary, analysis)
-        return render(view, used=uses(self.path), table=samples(analysis), live=True, bare=bare)
+        with ThreadPoolExecutor(1) as beside:  # reading what the network uses takes about as long as the verdict
+            used = beside.submit(uses, self.path)
+            if self._finished is not None:
+                summary, analysis = store.read_results(store.open_run(self.path))
+            else:
+                summary, analysis = self._growing.analysis().values()
+            view = run_view(summary, analysis)
+            return render(view, used=used.result(), table=samples(analysis), live=True, bare=bare)

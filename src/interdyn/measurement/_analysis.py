@@ -1,5 +1,6 @@
 """From interactions over steps to spectra, phases, theory and a verdict in words: the summary of a run."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -277,8 +278,8 @@ def relative_residual(found: Interactions) -> Tensor:
 
 def without_nan(value: Any) -> Any:
     """Return plain data with NaN and infinity as None, which JSON can hold."""
-    if isinstance(value, Mapping):
-        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, float):  # first, as most of the data are
+        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return {key: without_nan(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -179,7 +179,8 @@ def sample_table(
     trained = [n for n in now if (_is_training(n) if training is None else n in training)]
     whole = _whole(kept, now) if history else {step: list(now.values())}
     shares = {at: _learned(readings_then, trained).share for at, readings_then in whole.items()}
-    looks = [at for at in whole if at >= _since(shares, _HALF)]
+    since = _since(shares, _HALF)
+    looks = [at for at in whole if at >= since]
     first = whole[_since(shares, _LEARNED)]
     learned = _learned(first, trained)
     scored = {r.unit for r in now.values()} == {"log-odds"}
@@ -289,7 +290,8 @@ def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, lis
 
 def _since(shares: Mapping[int, float], part: float) -> int:
     """Return the first look at which the network gave that part of the labels that it gives at its best."""
-    return min(step for step, share in shares.items() if share >= part * max(shares.values()))
+    enough = part * max(shares.values())
+    return min(step for step, share in shares.items() if share >= enough)
 
 
 def _against(looked: Sequence[Reading]) -> Estimate:

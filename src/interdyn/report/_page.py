@@ -9,6 +9,7 @@ from interdyn.errors import missing_extra
 from interdyn.plot import RunView, StepAxis, has_numbers, run_view, save_figures
 from interdyn.report import _charts, _words
 from interdyn.report._chart import numbers
+from interdyn.report._plotly import plotly_script
 from interdyn.report._samples import samples
 from interdyn.report._uses import uses
 from interdyn.store import open_run, read_results, write_atomic
@@ -18,10 +19,6 @@ try:
     from markupsafe import Markup
 except ImportError as error:
     raise missing_extra("jinja2", "report", "writing the report") from error
-try:
-    from plotly.offline import get_plotlyjs
-except ImportError as error:
-    raise missing_extra("plotly", "report", "writing the report") from error
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -136,7 +133,7 @@ def filled(template: str, *, bare: bool = False, **content: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    plotly = Markup("" if bare else get_plotlyjs())  # the installed library's own file: no data in it
+    plotly = Markup("" if bare else plotly_script())  # the installed library's own file: no data in it
     return environment.get_template(template).render(plotly=plotly, **content)
 
 

@@ -40,7 +40,7 @@ def packed(array: np.ndarray) -> dict[str, Any]:
     ('int32', [3], [0, 0, 0, 0, 1])
     """
     solid = np.ascontiguousarray(array)
-    data = base64.b64encode(gzip.compress(solid.tobytes(), mtime=0)).decode()
+    data = base64.b64encode(gzip.compress(solid.tobytes(), compresslevel=6, mtime=0)).decode()
     return {"type": solid.dtype.name, "shape": list(solid.shape), "data": data}
 
 

@@ -24,12 +24,12 @@ const page = (() => {
 
   const layout = (chart) => {
     const axis = { gridcolor: "var:line", linecolor: "var:muted", automargin: true, tickfont: { size: 12 } };
-    const place = payload.positions[current];
+    const now = payload.positions[current];
     return {
       ...chart.layout,
       xaxis: { ...axis, ...chart.layout.xaxis },
       yaxis: { ...axis, ...chart.layout.yaxis },
-      shapes: (chart.layout.shapes || []).map((s) => (s.name === "cursor" ? { ...s, x0: place, x1: place } : s)),
+      shapes: (chart.layout.shapes || []).map((s) => (s.name === "cursor" ? { ...s, x0: now, x1: now } : s)),
       font: { color: "var:ink", size: 13, family: getComputedStyle(document.body).fontFamily },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -49,12 +49,28 @@ const page = (() => {
 
   const config = { responsive: true, displayModeBar: false };
 
-  const draw = (charts) => {
+  // Only what is in the window, or soon in it, is drawn; the rest when the reader comes to it, and all for print.
+  const near = new Set();
+  const stale = new Set();
+  const place = (chart) => document.getElementById("chart-" + chart.id);
+  const draw = (charts, whole = false) => {
     for (const chart of charts) {
-      const place = document.getElementById("chart-" + chart.id);
-      Plotly.react(place, themed(traces(chart)), themed(layout(chart)), config);
+      if (whole || near.has(chart.id)) {
+        stale.delete(chart);
+        Plotly.react(place(chart), themed(traces(chart)), themed(layout(chart)), config);
+      } else {
+        stale.add(chart);
+      }
     }
   };
+  const sight = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const id = target.id.slice("chart-".length);
+      if (isIntersecting) near.add(id);
+      else near.delete(id);
+    }
+    draw([...stale].filter((chart) => near.has(chart.id)));
+  }, { rootMargin: "300px 0px" });
 
   const cells = (chart) => {
     const rows = [["series", "x", "y", "low", "high", "z"]];
@@ -86,7 +102,7 @@ const page = (() => {
       URL.revokeObjectURL(link.href);
       return;
     }
-    const size = document.getElementById("chart-" + chart.id).getBoundingClientRect();
+    const size = place(chart).getBoundingClientRect();
     const figure = { data: themed(traces(chart)), layout: themed({ ...layout(chart), paper_bgcolor: "var:paper" }) };
     const [w, h] = [Math.round(size.width), Math.round(size.height)];
     Plotly.downloadImage(figure, { format, filename: chart.id, width: w, height: h, scale: format === "png" ? 2 : 1 });
@@ -145,6 +161,10 @@ const page = (() => {
     for (const button of document.querySelectorAll("button.save")) {
       button.addEventListener("click", () => save(payload.charts.find((c) => c.id === button.value), button.dataset.form));
     }
+    sight.disconnect();
+    near.clear();
+    stale.clear();
+    for (const chart of payload.charts) sight.observe(place(chart));
     for (const part of parts) part(payload, keep);
     go(current);
   };
@@ -154,7 +174,7 @@ const page = (() => {
   window.addEventListener("beforeprint", () => {
     root.dataset.print = "yes";
     width = 640;
-    draw(payload.charts);
+    draw(payload.charts, true);
   });
   window.addEventListener("afterprint", () => {
     delete root.dataset.print;

@@ -9,8 +9,10 @@ page.part(async (payload, keep) => {
   if (option) option.selected = true;
   const kinds = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
   const unpacked = async (pack) => {
-    const bytes = Uint8Array.from(atob(pack.data), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const text = atob(pack.data);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    const stream = new Response(bytes).body.pipeThrough(new DecompressionStream("gzip"));
     const data = new kinds[pack.type](await new Response(stream).arrayBuffer());
     return { shape: pack.shape, data: pack.scale ? Float32Array.from(data, (x) => x * pack.scale) : data };
   };

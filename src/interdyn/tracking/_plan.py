@@ -1,5 +1,6 @@
 """What looking may cost, and what it then consists of: players, samples and time points."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ TIERS = {"glance": 0.01, "look": 0.05, "study": 0.20}
 
 MIN_PLAYERS, MIN_SAMPLES, MIN_LOOKS = 6, 8, 10
 """The least evidence: below it a verdict would rest on too little, and nothing is measured."""
+
+RESERVE = 0.1
+"""Part of a budget that a plan leaves: training may turn out faster, and a look dearer, than in the trials."""
 
 _SAMPLES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 _PLAYERS = (6, 7, 8, 9, 10, 11, 12)
@@ -83,8 +87,8 @@ def planned(
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
-    Of all that fits, the plan with most evidence: 30 looks, 24 samples and 10 players are enough, and what falls
-    short of that counts by its share, for players by the square.
+    Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 looks, 24 samples and 10 players are
+    enough, and what falls short of that counts by its share, for players by the square.
 
     Parameters
     ----------
@@ -99,7 +103,8 @@ def planned(
     spent
         Seconds that finding the price has taken already, which are part of the budget.
     """
-    allowance = share * training_seconds - spent
+    usable = (1 - RESERVE) * training_seconds
+    allowance = share * usable - spent
     steps = [step for step in range(total_steps + 1) if schedule(step)]
     if not steps:
         return f"No look: the schedule has none up to step {total_steps}."
@@ -109,10 +114,11 @@ def planned(
     least = (min(n for n in players), samples[0], min(len(steps), MIN_LOOKS))
     fits = [(n, k, looks) for n in players for k in samples for looks in counts if looks * price(n, k) <= allowance]
     if not fits:
-        needed = (spent + least[2] * price(least[0], least[1])) / training_seconds
+        needed = (spent + least[2] * price(least[0], least[1])) / usable
         return (
             f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take "
-            f"{needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to {needed:.3f} or more."
+            f"{needed:.1%} of the training time or more, a reserve included; the budget is {share:.1%}. Raise it to "
+            f"{math.ceil(1000 * needed) / 1000:.3f} or more."
         )
     n, k, looks = max(fits, key=_evidence)
     chosen = None if looks == len(steps) else _thinned(steps, looks)

@@ -21,6 +21,7 @@ from interdyn.store import Measurement
 from interdyn.tracking._disk import Folder
 from interdyn.tracking._exhibits import Names
 from interdyn.tracking._look import Looking, bare
+from interdyn.tracking._pace import Pace
 from interdyn.tracking._plan import Plan, share_of
 from interdyn.tracking._pricing import Estimate, Pricing
 from interdyn.tracking._probe import checked_probes
@@ -140,6 +141,7 @@ class Tracker:
         self._blind: str = ""
         self._last, self._steady = -1, False
         self._left: float | None = None
+        self._pace: Pace | None = None
         self._first: tuple[int, float] | None = None
         self.training_seconds = 0.0
         """Wall time between the calls of `observe`."""
@@ -256,12 +258,9 @@ class Tracker:
         assert self._first is not None
         assert self._share is not None
         if self.total_steps is None:
-            raise InputError(
-                "a `budget` needs the length of the training; got no `total_steps`. Pass it, or no budget."
-            )
+            raise InputError("a `budget` needs `total_steps`, the length of the training; got none. Pass it.")
         expected = self.training_seconds / (step - self._first[0]) * self.total_steps
-        pricing = self._pricing()
-        begun = perf_counter()
+        pricing, begun = self._pricing(), perf_counter()
         price = pricing.of(model, allowance=self._share * expected)
         spent = self.looking_seconds + perf_counter() - begun
         plan = pricing.plan(price, share=self._share, training_seconds=expected, spent=spent)
@@ -271,9 +270,12 @@ class Tracker:
             self._report(plan)
             return False
         self.plan = plan
+        looks = plan.looks or tuple(s for s in range(self.total_steps + 1) if self._schedule(s))
         if plan.looks is not None:
-            self._schedule = at(*plan.looks)
-        taken = [entry for entry in pending if plan.looks is None or entry[0] in plan.looks]
+            self._schedule = at(*looks)
+        taken = [entry for entry in pending if entry[0] in looks]
+        steps = (self._first[0], self.total_steps)
+        self._pace = Pace(plan, looks, share=self._share, steps=steps, spent=spent, taken=len(taken))
         for then, network, losses in taken:
             self._look(then, network, losses)
         return bool(taken)
@@ -283,11 +285,13 @@ class Tracker:
         return Pricing(self._looking, self._probes, self._schedule, self.total_steps, judged)
 
     def _affordable(self, step: int) -> bool:
-        """Return whether one more look stays within the budget of a training that goes on at its present speed."""
-        if self.plan is None or self._share is None or self.total_steps is None or self._first is None:
+        """Return whether a look that is due is within the budget of a training that goes on at its present speed."""
+        if self._pace is None:
             return True
-        whole = self.training_seconds * self.total_steps / max(step - self._first[0], 1)
-        return self.looking_seconds + self.plan.seconds <= self._share * whole
+        allowed, short = self._pace.allows(step, training=self.training_seconds, looking=self.looking_seconds)
+        if short:
+            self._report(short)
+        return allowed
 
     def _look(self, step: int, model: Any, losses: dict[str, float]) -> None:
         plan = self.plan
@@ -310,7 +314,7 @@ class Tracker:
         logger.log_metrics(scalars_of(self._strength[step], self._verdict(step)), step)
 
     def _keep(self, step: int, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
-        self._strength[step] = _strength(measured[0])
+        self._strength[step] = order_spectrum(interactions(measured[0])).strength
         self._losses[step] = losses
         self._readings[step] = [stored_reading(m) for m in measured]
 
@@ -394,7 +398,3 @@ class Tracker:
         if not self.problems:
             warnings.warn(f"the tracker met a problem; training goes on. {problem}", InterdynWarning, stacklevel=4)
         self.problems.append(problem)
-
-
-def _strength(measurement: Measurement) -> np.ndarray:
-    return order_spectrum(interactions(measurement)).strength
