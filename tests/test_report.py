@@ -130,7 +130,8 @@ def test_charts_are_valid_plotly_figures(data):
 
 
 def test_plotly_sets_up_what_the_charts_need_and_no_more(data, written):
-    kinds = {trace.get("type", "scatter") for chart in json.loads(page(data).payload)["charts"] for trace in chart["data"]}
+    charts = json.loads(page(data).payload)["charts"]
+    kinds = {trace.get("type", "scatter") for chart in charts for trace in chart["data"]}
     assert kinds - {"scatter"} == set(TRACES)
     whole = get_plotlyjs()
     assert len({whole, unwrapped(whole), lean(unwrapped(whole))}) == 3
