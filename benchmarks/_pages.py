@@ -16,7 +16,8 @@ from interdyn.live import application
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOWN = """(() => {
   const charts = [...document.querySelectorAll(".chart")];
-  const due = charts.filter((chart) => chart.getBoundingClientRect().top < innerHeight);
+  const seen = ({ top, bottom }) => top < innerHeight && bottom > 0;
+  const due = charts.filter((chart) => seen(chart.getBoundingClientRect()));
   const drawn = due.every((chart) => chart.querySelector(".main-svg"));
   return drawn && document.querySelectorAll("#tiles > *").length > 0;
 })()"""

@@ -22,6 +22,7 @@ def take(page: Page, address: str, name: str, *, top: str | None = None) -> None
     wait_until(page)
     if top is not None:
         page.locator(top).evaluate("e => e.scrollIntoView()")
+        wait_until(page)
     page.wait_for_timeout(500)
     page.screenshot(path=PICTURES / f"{name}.png")
     print(PICTURES / f"{name}.png")
