@@ -259,6 +259,7 @@ PROBE_END = """<script>
     cursor: document.getElementById("chart-mean-order").layout.shapes.find((s) => s.name === "cursor").x0,
     note: document.getElementById("note").textContent,
     drawn: document.querySelectorAll(".chart svg.main-svg").length,
+    heat: document.querySelectorAll("#chart-heat-0 .heatmaplayer image").length,
     wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     alerted: window.alerted === true,
   };
@@ -284,5 +285,6 @@ def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, ch
     assert seen["cursor"] == pytest.approx(json.loads(Page(html).payload)["positions"][3])
     assert seen["note"].startswith("Step 15, ")
     assert seen["drawn"] >= 7
+    assert seen["heat"] == 1
     assert seen["wide"] is False
     assert seen["alerted"] is False

@@ -14,6 +14,7 @@ from interdyn.cli import main
 from interdyn.errors import IncompleteRunError, InputError, InterdynWarning, ModelError, ShapeError, StorageError
 from interdyn.tracking import Tracker, at, every, log_spaced, summarise
 from interdyn.tracking._look import Looking
+from interdyn.tracking._pace import Pace
 from interdyn.tracking._plan import Plan, planned
 
 
@@ -376,6 +377,12 @@ def test_a_training_much_faster_than_it_began_is_looked_at_to_its_end_and_too_fe
     assert len(tracker.problems) == 1
     needed = float(tracker.problems[0].split("budget of ")[1].split()[0])
     assert 0.2 < needed < 0.3
+
+
+def test_a_look_that_is_not_wholly_paid_for_is_left_out():
+    pace = Pace(Plan(6, 8, None, 1.0, 0.1, ""), (10, 20), share=0.1, steps=(0, 20), spent=0.0, taken=0)
+    assert pace.allows(10, training=7.5, looking=0.0)[0] is False
+    assert pace.allows(20, training=9.0, looking=0.0)[0] is False
 
 
 @pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.1, 3)])

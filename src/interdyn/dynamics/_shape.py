@@ -94,9 +94,8 @@ def level_stretch(
         if not ends.size:
             break  # the later ones have still fewer points
         m = ends - i + 1
-        rest = m[:, None] - np.arange(m[-1] + 1)  # points of the rising part, for each number of falling ones
-        both = ahead[i, : m[-1] + 1] + back[ends[:, None], np.maximum(rest, 0)]
-        turning = np.where(rest >= 0, both, np.inf).min(axis=1)
+        rest = np.maximum(m[:, None] - np.arange(m[-1] + 1), 0)  # rising points, for each number of falling ones
+        turning = (ahead[i, : m[-1] + 1] + back[ends[:, None], rest]).min(axis=1)  # more than m falling are no better
         explained = squares[ends + 1] - squares[i] - (total[ends + 1] - total[i]) ** 2 / m - turning
         level = ends[explained <= bound[m - 1]]
         if level.size:
