@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -300,28 +301,20 @@ def test_a_plan_fits_its_budget_and_buys_most_evidence():
     assert poor.share <= 0.05
     assert poor.n_players < 10
     assert "% of the training time" in poor.sentence
-    fixed = planned(
+    whole = partial(
+        planned,
         price,
         log_spaced(8),
-        share=0.005,
         training_seconds=1000,
         total_steps=10_000,
         most_players=10,
         most_samples=32,
         fixed_players=True,
     )
+    fixed = whole(share=0.005)
     assert isinstance(fixed, str)
     assert "Raise it to 0.010 or more" in fixed
-    raised = planned(
-        price,
-        log_spaced(8),
-        share=0.010,
-        training_seconds=1000,
-        total_steps=10_000,
-        most_players=10,
-        most_samples=32,
-        fixed_players=True,
-    )
+    raised = whole(share=0.010)
     assert isinstance(raised, Plan)
 
 
@@ -399,7 +392,7 @@ def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch
     assert trials == tried
     assert (tracker.plan is None) is (tried < 3)
     if tried == 2:
-        assert "a reserve included; the budget is 5.0%" in tracker.problems[0]
+        assert "or more; the budget is 5.0%" in tracker.problems[0]
 
 
 def test_the_price_is_known_before_training(monkeypatch):
@@ -463,7 +456,7 @@ def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():
 
 def test_a_budget_needs_the_length_of_the_training():
     tracker = Tracker(probe(), players=columns(), budget="look", strict=True)
-    with pytest.raises(InputError, match="needs `total_steps`"):
+    with pytest.raises(InputError, match="got no `total_steps`"):
         train(100, tracker=tracker)
 
 

@@ -116,8 +116,8 @@ def planned(
     if not fits:
         needed = (spent + least[2] * price(least[0], least[1])) / usable
         return (
-            f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take "
-            f"{needed:.1%} of the training time or more, a reserve included; the budget is {share:.1%}. Raise it to "
+            f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take, "
+            f"with a reserve, {needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to "
             f"{math.ceil(1000 * needed) / 1000:.3f} or more."
         )
     n, k, looks = max(fits, key=_evidence)

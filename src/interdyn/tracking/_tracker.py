@@ -258,7 +258,7 @@ class Tracker:
         assert self._first is not None
         assert self._share is not None
         if self.total_steps is None:
-            raise InputError("a `budget` needs `total_steps`, the length of the training; got none. Pass it.")
+            raise InputError("a `budget` needs the length of the training; got no `total_steps`. Pass it.")
         expected = self.training_seconds / (step - self._first[0]) * self.total_steps
         pricing, begun = self._pricing(), perf_counter()
         price = pricing.of(model, allowance=self._share * expected)
