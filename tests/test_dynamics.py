@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from interdyn.dynamics import PhaseStatus, find_gap_onset, find_phases, initial_orders, spindle_law
+from interdyn.dynamics import PhaseStatus, _curve, find_gap_onset, find_phases, initial_orders, spindle_law
 from interdyn.dynamics._branch import branch
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
 from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
@@ -98,6 +98,34 @@ def test_the_posterior_of_a_clean_series_passes_through_it_and_of_a_noisy_one_kn
     assert 0.05 < np.median(unsure.noise_std) < 0.2
     assert np.abs(unsure.draws[:, at].mean(axis=0) - clean).max() < 0.2
     assert np.all(unsure.sampling == 0)
+
+
+def test_curves_are_weighed_and_predicted_as_by_the_whole_covariance():
+    rng = np.random.default_rng(2)
+    at, grid = np.array([0, 2, 3, 7, 8, 11]), np.linspace(0, 1, 12)
+    kernels = np.array([_curve._matern(np.abs(grid[:, None] - grid) / length) for length in (0.3, 1.2)])
+    kinks = np.maximum(grid - np.array([1.0, 0.2, 0.5])[:, None], 0.0)  # the first bends nowhere
+    y = rng.standard_normal(6)
+    model = _curve._fit(kernels, kinks, at, y)
+    shape = (len(kernels), len(_curve.NOISE_RATIOS), len(kinks))
+    evidence, one = np.empty(shape), np.ones(6)
+    for place in np.ndindex(shape):
+        i, j, k = place
+        curve = kernels[i] + _curve.KINK_SLOPE**2 * np.outer(kinks[k], kinks[k])
+        precision = np.linalg.inv(curve[np.ix_(at, at)] + _curve.NOISE_RATIOS[j] * np.eye(6))
+        mass = one @ precision @ one
+        mean = one @ precision @ y / mass
+        rest = precision @ (y - mean)
+        share = 1 - _curve.KINK_SHARE if k == 0 else _curve.KINK_SHARE / 2
+        evidence[place] = share * np.sqrt(np.linalg.det(precision) / mass) * (y @ rest) ** -2.5
+        predicted = _curve._predict(model, np.array(place)[:, None], y[None])
+        np.testing.assert_allclose(predicted[0], mean + curve[:, at] @ rest, rtol=1e-6, atol=1e-6)
+        assert model.misfit[place] == pytest.approx(y @ rest, rel=1e-8)
+    np.testing.assert_allclose(model.weight, evidence / evidence.sum(), rtol=1e-6, atol=1e-12)
+    several = np.array([[0, 1, 0], [3, 2, 3], [1, 2, 0]])
+    together = _curve._predict(model, several, np.stack([y, 2 * y, y**2]))
+    for cell, data, row in zip(several.T, (y, 2 * y, y**2), together, strict=True):
+        np.testing.assert_allclose(row, _curve._predict(model, cell[:, None], data[None])[0], atol=1e-10)
 
 
 def test_level_ground_is_told_by_the_quantile_it_claims():

@@ -46,13 +46,15 @@ class CurvePosterior:
 
 
 class _Model(NamedTuple):
-    """The evidence of each (kernel, noise ratio, kink), and the linear maps that predict."""
+    """Evidence of each (kernel, noise ratio, kink), and what predictions need; data are in the kernel's eigenbasis."""
 
     weight: Float[np.ndarray, "kernels ratios kinks"]
     misfit: Float[np.ndarray, "kernels ratios kinks"]
-    slope_from_data: Float[np.ndarray, "kernels ratios kinks checkpoints"]
-    precision: Float[np.ndarray, "kernels ratios checkpoints checkpoints"]
-    mean_from_data: Float[np.ndarray, "kernels ratios checkpoints"]
+    stiffness: Float[np.ndarray, "kernels ratios kinks"]
+    basis: Float[np.ndarray, "kernels checkpoints checkpoints"]
+    precision: Float[np.ndarray, "kernels ratios checkpoints"]
+    level: Float[np.ndarray, "kernels checkpoints"]
+    bends: Float[np.ndarray, "kernels kinks checkpoints"]
     covariance: Float[np.ndarray, "kernels points checkpoints"]
     kinks: Float[np.ndarray, "kinks points"]
 
@@ -94,24 +96,32 @@ def _fit(
     at: Int[np.ndarray, " checkpoints"],
     y: Float[np.ndarray, " checkpoints"],
 ) -> _Model:
-    """Weigh all models by their marginal likelihood; a kink is an update of rank one of the model without."""
+    """Weigh all models by their marginal likelihood; a kink is an update of rank one of the model without.
+
+    In the eigenbasis of a kernel its sum with any noise is diagonal, so that one decomposition serves all ratios.
+    """
     n = len(at)
-    a = kernels[:, None, at[:, None], at] + NOISE_RATIOS[:, None, None] * np.eye(n)
-    inverse = np.linalg.inv(a)
-    row = inverse.sum(axis=-1)
-    mass = row.sum(axis=-1)[..., None]
-    precision = inverse - row[..., :, None] * row[..., None, :] / mass[..., None]  # the mean projected out
-    h = kinks[:, at]
-    hp = h @ precision
-    stiffness = 1.0 + KINK_SLOPE**2 * (hp * h).sum(axis=-1)
-    slope = KINK_SLOPE**2 * hp / stiffness[..., None]
-    plain = ((precision @ y) @ y)[..., None]
-    misfit = np.maximum(plain - (slope @ y) * (hp @ y), 1e-14 * plain)
-    log_det = (np.linalg.slogdet(a)[1] + np.log(mass[..., 0]))[..., None] + np.log(stiffness)
+    values, basis = np.linalg.eigh(kernels[:, at[:, None], at])
+    variance = np.maximum(values, 0.0)[:, None, :] + NOISE_RATIOS[:, None]
+    precision = 1.0 / variance
+    level, seen, bends = basis.sum(axis=1), y @ basis, kinks[:, at] @ basis
+
+    def product(
+        a: Float[np.ndarray, "kernels #kinks checkpoints"], b: Float[np.ndarray, "kernels #kinks checkpoints"]
+    ) -> Float[np.ndarray, "kernels ratios #kinks"]:
+        return np.asarray(precision @ (a * b).swapaxes(1, 2))
+
+    ones, data = level[:, None], seen[:, None]
+    mass, bent, total = product(ones, ones), product(bends, ones), product(data, ones)  # the mean is projected out
+    stiffness = 1.0 + KINK_SLOPE**2 * (product(bends, bends) - bent**2 / mass)
+    plain = product(data, data) - total**2 / mass
+    misfit = plain - KINK_SLOPE**2 * (product(bends, data) - bent * total / mass) ** 2 / stiffness
+    misfit = np.maximum(misfit, 1e-14 * plain)
+    log_det = np.log(variance).sum(axis=-1, keepdims=True) + np.log(mass) + np.log(stiffness)
     log_weight = -0.5 * log_det - 0.5 * (n - 1) * np.log(misfit)
     log_weight[..., 1:] += np.log(KINK_SHARE / (1 - KINK_SHARE) / (len(kinks) - 1))
     weight = np.exp(log_weight - log_weight.max())
-    return _Model(weight / weight.sum(), misfit, slope, precision, row / mass, kernels[:, :, at], kinks)
+    return _Model(weight / weight.sum(), misfit, stiffness, basis, precision, level, bends, kernels[:, :, at], kinks)
 
 
 def curve_posterior(
@@ -126,7 +136,7 @@ def curve_posterior(
     ``resampled`` holds one series for each draw, from resampled samples; pass copies of ``y`` where there are none.
     ``y`` must not be constant.
 
-    Cost: about 70 inversions of ``checkpoints`` square, a factorisation of the grid for each kernel with weight.
+    Cost: for each of six kernels a decomposition of ``checkpoints`` square, and of the grid where it has weight.
     Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, sections 2.7 (explicit mean) and 4.2
     (Matérn). A draw given data is a prior draw corrected by the prediction of its own error.
     """
@@ -149,27 +159,31 @@ def curve_posterior(
         prior[cell[0] == i] += white[cell[0] == i] @ factor.T
     prior *= scale[:, None]
 
-    sampling = _predict(model, cell, at, resampled - y)[:, at]
+    sampling = _predict(model, cell, resampled - y)[:, at]
     # The rough part of the resampled deviations is noise, drawn already: only what is common to all samples is left.
     drawn = ((resampled - y - sampling) ** 2).mean()
     common = np.sqrt(np.maximum(noise_std**2 - drawn, 0.0))
     seen = prior[:, at] + common[:, None] * rng.standard_normal((count, len(y)))
-    return CurvePosterior(grid, prior + _predict(model, cell, at, resampled - seen), noise_std, sampling)
+    return CurvePosterior(grid, prior + _predict(model, cell, resampled - seen), noise_std, sampling)
 
 
 def _predict(
     model: _Model,
     cell: Int[np.ndarray, "3 draws"],
-    at: Int[np.ndarray, " checkpoints"],
     data: Float[np.ndarray, "draws checkpoints"],
 ) -> Float[np.ndarray, "draws points"]:
     """Return the expected curve given each row of data, each under its own (kernel, noise ratio, kink)."""
-    kernel, ratio, kink = cell
-    beta = (model.slope_from_data[kernel, ratio, kink] * data).sum(axis=1, keepdims=True)
-    out = beta * model.kinks[kink]
-    rest = data - out[:, at]
-    for i, j in sorted(set(zip(kernel.tolist(), ratio.tolist(), strict=True))):
-        rows = (kernel == i) & (ratio == j)
-        mean = rest[rows] @ model.mean_from_data[i, j]
-        out[rows] += rest[rows] @ model.precision[i, j] @ model.covariance[i].T + mean[:, None]
+    out = model.kinks[cell[2]]
+    for i in np.unique(cell[0]):
+        rows = np.flatnonzero(cell[0] == i)
+        ratio, kink = cell[1:, rows]
+        level, bend, precision = model.level[i], model.bends[i, kink], model.precision[i, ratio]
+        pull = precision * level / (precision @ level**2)[:, None]  # of a row, its product with the row is the mean
+        rest = data[rows] @ model.basis[i]
+        mean = (rest * pull).sum(axis=1, keepdims=True)
+        slope = KINK_SLOPE**2 * (bend * precision * (rest - mean * level)).sum(axis=1) / model.stiffness[i, ratio, kink]
+        rest -= slope[:, None] * bend
+        mean = (rest * pull).sum(axis=1, keepdims=True)
+        smooth = (precision * (rest - mean * level)) @ (model.covariance[i] @ model.basis[i]).T
+        out[rows] = slope[:, None] * out[rows] + mean + smooth
     return np.asarray(out)

@@ -115,7 +115,7 @@ def online_verdict(
         seen = f"{usable.sum()} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples"
         why = f"{seen}; {MIN_STEPS} and {MIN_SAMPLES} are needed."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
-    turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed)
+    turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed, hump=False)
     gap = None
     if trajectory.train_loss is not None and trajectory.test_loss is not None:
         gap = find_gap_onset(

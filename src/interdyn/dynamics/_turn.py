@@ -15,8 +15,12 @@ def find_turn(
     level: float,
     n_bootstrap: int,
     seed: int,
+    hump: bool = True,
 ) -> Turn:
-    """Place the lowest point of the mean order, with intervals and tests; something is salient at every step."""
+    """Place the lowest point of the mean order, with intervals and tests; something is salient at every step.
+
+    Whether the course is the mirror image, a hump, is only tested where asked for.
+    """
     rng = np.random.default_rng(seed)
     y, resampled = _mean_orders(strength, n_bootstrap, rng)
     spread, samples = float(np.ptp(y)), strength.shape[1]
@@ -28,7 +32,8 @@ def find_turn(
     x = time_axis(steps)
     posterior = curve_posterior(x, y, resampled, rng=rng)
     tail = (1 - level) / 2
-    test, hump = turn_test(y, posterior, rng=rng), turn_test(-y, posterior, rng=rng)
+    test = turn_test(y, posterior, rng=rng)
+    hump_p = max(turn_test(-y, posterior, rng=rng)) if hump else np.nan
     fall, rise = (spread * np.quantile(a, [tail, 0.5, 1 - tail]) for a in _amplitudes(posterior))
     places = np.quantile(posterior.grid[posterior.draws.argmin(axis=1)], [tail, 0.5, 1 - tail])
     level_from, level_to = level_stretch(x, y / float(np.median(posterior.noise_std)), float(places[1]))
@@ -41,7 +46,7 @@ def find_turn(
         rise=float(rise[1]),
         rise_interval=(float(rise[0]), float(rise[2])),
         rise_p=test.rise,
-        hump_p=max(hump),
+        hump_p=hump_p,
         noise_std=spread * float(np.median(posterior.noise_std)),
         interval_share=float(places[2] - places[0]),
         n_steps=len(steps),

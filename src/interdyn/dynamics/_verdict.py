@@ -40,7 +40,7 @@ class PhaseEvidence:
     fall_p, rise_p
         P-values against the best course that does not fall at first, and that does not rise at last.
     hump_p
-        P-value of the mirror image, a rise and then a fall: the larger one of its two tests.
+        P-value of the mirror image, a rise and then a fall: the larger one of its two tests; NaN where not tested.
     noise_std
         Noise of the mean order of one checkpoint, in orders.
     interval_share

@@ -20,6 +20,10 @@ try:
 except ImportError as error:
     raise missing_extra("jinja2", "report", "writing the report") from error
 
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
 
 def write_report(run_dir: Path | str) -> Path:
     """Write ``report.html`` and the PNG figures of a finished run.
@@ -127,14 +131,8 @@ def render(
 
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:
     """Return a template of this folder with its content, every text of it escaped, and plotly's JavaScript."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     plotly = Markup("" if bare else plotly_script())  # the installed library's own file: no data in it
-    return environment.get_template(template).render(plotly=plotly, **content)
+    return _TEMPLATES.get_template(template).render(plotly=plotly, **content)
 
 
 def _top(view: RunView) -> float:
