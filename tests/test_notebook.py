@@ -77,6 +77,9 @@ def test_bars_have_the_colours_of_the_figures():
     from interdyn.plot import _style
 
     assert (_notebook.AND.lower(), _notebook.OR.lower()) == (_style.AND.lower(), _style.OR.lower())
+    for kind in ("and", "or"):
+        html = _notebook.terms_html([(kind, (0, 1), 1.0)])
+        assert re.findall(r"background:(#\w+)", html) == [getattr(_notebook, kind.upper())]
 
 
 def test_samples_are_a_table(found):
@@ -95,8 +98,13 @@ def test_a_run_is_its_verdict_and_a_picture(tmp_path):
     data = re.search(r"data:image/png;base64,([^\"]+)", html).group(1)
     picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(data)))
     assert picture.shape[:2] == (320, 1000)
-    assert picture.std() > 0.05
+    drawn = picture[:280, :, :3].min(axis=2) < 0.5  # below it are the words of the axes
+    assert min(drawn[:, :500].sum(), drawn[:, 500:].sum()) > 500, "a panel on each side"
     assert store.open_run(tmp_path / "run")._repr_html_() == html
+
+
+def test_a_run_of_one_checkpoint_is_said_to_be_one():
+    assert "1 checkpoint<" in plot.run_view({"steps": [7], "mean_order": [2.5]})._repr_html_()
 
 
 def test_a_run_that_is_not_finished_says_so(tmp_path):
@@ -113,4 +121,6 @@ def test_text_of_a_run_is_shown_as_text():
     html = view._repr_html_()
     assert ATTACK not in html
     assert all(tag != "script" for tag, _ in Cells(html).tags)
+    quoted = plot.run_view({**summary, "recipe": '" onerror="alert(1)'})._repr_html_()
+    assert all(set(found) <= {"alt", "style", "src"} for tag, found in Cells(quoted).tags if tag == "img")
     assert ATTACK not in _notebook.terms_html([("and", (0,), 1.0)], unit=ATTACK, note=ATTACK)

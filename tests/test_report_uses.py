@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from interdyn import report, store
 from interdyn.measurement import samples as sample_table
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report._samples import samples
-from interdyn.report._uses import TOP, packed, uses
+from interdyn.report._uses import TOP, packed, quantised, uses
 from pages import HEAD, browser, needs_browser
 
 ATTACK = "<img src=x onerror='window.alerted = true'>"
@@ -46,6 +47,14 @@ def test_what_is_packed_is_read_back():
         np.testing.assert_array_equal(unpacked(packed(array)), array)
 
 
+def test_what_is_quantised_is_off_by_half_a_step_at_most():
+    array = np.random.default_rng(0).standard_normal((7, 5))
+    step = np.abs(array).max() / 32767
+    off = np.abs(unpacked(quantised(array)) - array)
+    assert 0.4 * step < off.max() < 0.5001 * step
+    assert np.abs(unpacked(quantised(np.zeros(3)))).max() == 0
+
+
 def test_the_strongest_interactions_are_those_of_the_measurements(run):
     found = uses(run.path)["groups"]
     assert [group["name"] for group in found] == ["test samples", "mislabelled training samples"]
@@ -68,6 +77,17 @@ def test_the_strongest_interactions_are_those_of_the_measurements(run):
     np.testing.assert_array_equal(unpacked(test["pictures"]), exhibit.pictures)
     np.testing.assert_array_equal(unpacked(test["of"]), exhibit.players)
     assert test["labels"] == store.read_measurement(run, 0, group="test").targets.tolist()
+
+
+def test_looks_at_other_samples_are_left_out(copy):
+    first = store.read_measurement(copy, copy.steps[0], group="test")
+    rows = {name: getattr(first, name)[:2] for name in ("v", "i_and", "i_or", "objective", "gap", "noise_bound")}
+    fewer = replace(first, **rows, sample_ids=first.sample_ids[:2], targets=first.targets[:2], status=first.status[:2])
+    with store.writing(copy.path):
+        store.write_measurement(copy, fewer)
+    test = uses(copy.path)["groups"][0]
+    assert test["steps"] == list(copy.steps[1:])
+    assert len(test["ids"]) == 4
 
 
 def test_many_large_pictures_are_shown_coarser(copy):

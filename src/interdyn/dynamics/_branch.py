@@ -83,6 +83,6 @@ def branch(
     for i in reversed(range(steps)):
         f, ff, fs, pull, gain_f, gain_s = kept[i]
         back_f = pull + (1 - gain_f) * back_f - gain_s * back_s
-        expected[:, i] = np.where(on[:, i, None], f + ff * back_f + fs * back_s, 0.0)
+        expected[:, i] = f + ff * back_f + fs * back_s  # 0 where the distance is
         back_s = back_s + gaps[:, i, None] * back_f
     return Branch(log_det, products, expected)
