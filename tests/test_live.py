@@ -311,6 +311,16 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
     training.look()
     until(page, "document.getElementById('checkpoint').max === '4'")
     assert page.locator("#note").inner_text().startswith("Step 10, ")  # whoever looks back is left there
+    assert page.evaluate("document.activeElement.id") == "checkpoint"
+    page.locator("#play").click()
+    training.look()
+    until(page, "document.getElementById('checkpoint').max === '5'")
+    assert page.locator("#play").inner_text() == "Pause"  # a film goes on
+    until(page, "document.getElementById('checkpoint').value === '5'")
+    until(page, "document.getElementById('play').textContent === 'Play'")
+    page.locator("#checkpoint").press("Home")
+    page.wait_for_timeout(800)  # longer than a picture of the film
+    assert page.locator("#checkpoint").input_value() == "0"  # and has come to its end
     page.locator("#chart-mean-order").evaluate("e => e.scrollIntoView({ block: 'center' })")
     point = page.locator("#chart-mean-order .points path").first.bounding_box()
     page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)

@@ -89,7 +89,7 @@ def test_sections_come_in_the_order_of_a_newcomers_questions(written):
     html = written.read_text()
     places = [
         html.index(f'<h2 id="{name}"')
-        for name in ("happened", "dynamics", "theory", "uses", "samples", "words", "trust")
+        for name in ("happened", "dynamics", "theory", "uses", "samples", "trust", "words")
     ]
     assert places == sorted(places)
 
@@ -116,6 +116,10 @@ def test_every_chart_holds_the_recorded_numbers(data):
     assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
     assert heat["customdata"][2][5] == [48, 3]
     assert set(charts) == {"orders", "heat-0", "heat-1", "mean-order", "loss-gap", "distance", "noise"}
+    bound = data["analysis"]["theory"]["bound"]
+    grey = [shape for shape in charts["distance"]["layout"]["shapes"] if shape.get("xref") == "paper"]
+    assert [(shape["y0"], shape["y1"]) for shape in grey] == [(bound, bound)]
+    assert f"below the grey line, {bound:g}." in page(data).text
 
 
 def test_charts_are_valid_plotly_figures(data):

@@ -190,10 +190,10 @@ def test_the_memorised_and_the_contradicted_are_flagged_and_say_why():
     contradicted, memorised, *rest = table
     assert contradicted.flagged
     assert contradicted.sentence.startswith(
-        "Looks mislabelled: the network contradicts its label 3 (log-odds -4.0; -3.0 with one player left out, 90%"
+        "Looks mislabelled: the network contradicts its label 3 (log-odds -4.0; -3.00 with one player left out, 90%"
     )
     assert memorised.flagged
-    assert memorised.sentence.startswith("Looks memorised: the network gives its label 1 now (log-odds +4.0; -2.0")
+    assert memorised.sentence.startswith("Looks memorised: the network gives its label 1 now (log-odds +4.0; -2.00")
     assert memorised.sentence.endswith("It rests on players 1, 3, 0.")  # what each costs: 6.1, 6.1, 5.9
     assert not any(row.flagged or row.sentence for row in rest)
     assert (memorised.score, memorised.output) == (pytest.approx(2.0), pytest.approx(4.0))
@@ -284,8 +284,8 @@ def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_lo
     assert by_id[0].score == pytest.approx((3.0 - 4.0 - 4.0) / 3)
     assert [by_id[i].flagged for i in range(3)] == [False, True, False]
     assert by_id[1].sentence.startswith(
-        "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.0 with "
-        "one player left out, 90% interval -3.1 to -2.9)."
+        "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.00 with "
+        "one player left out, 90% interval -3.13 to -2.87)."
     )
     assert "1 of 3 training samples look memorised or mislabelled." in table.sentence
     assert "Of 10 samples that were not trained on, the same rule would flag 10%" in table.sentence

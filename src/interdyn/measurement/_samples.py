@@ -358,7 +358,7 @@ def _plain_row(r: Reading, i: int) -> SampleRow:
 def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:
     """Return why a sample is flagged; ``first`` is the evidence at the first look with its interval, high to low."""
     name = "its label" if row.label is None else f"its label {row.label}"
-    evidence = f"{first[0]:+.1f} with one player left out, {_LEVEL:.0%} interval {first[2]:+.1f} to {first[1]:+.1f}"
+    evidence = f"{first[0]:+.2f} with one player left out, {_LEVEL:.0%} interval {first[2]:+.2f} to {first[1]:+.2f}"
     then = f"; at step {since}, when it had learned, {evidence}" if since < step else f"; {evidence}"
     if row.output <= 0:
         return f"Looks mislabelled: the network contradicts {name} (log-odds {row.output:+.1f}{then})."

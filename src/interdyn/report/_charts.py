@@ -194,14 +194,6 @@ def distance(view: RunView) -> Chart:
     if theory.bound is not None:
         rule = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": theory.bound, "y1": theory.bound}
         layout["shapes"].insert(0, {**rule, "line": {"color": "var:muted", "width": 1}})
-        words = {
-            "xref": "paper",
-            "x": 0,
-            "y": theory.bound,
-            "text": f"describes a checkpoint below {theory.bound:g}",
-        }
-        place = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
-        layout["annotations"].append({**words, **place, "font": {"size": 11, "color": "var:muted"}})
     inside = theory.tv.value[theory.in_phase_2]
     alt = "Total variation distance between the theory's and the measured distribution over orders"
     alt += f"; in phase 2 at most {np.nanmax(inside):.3f}." if has_numbers(inside) else "."
@@ -209,6 +201,8 @@ def distance(view: RunView) -> Chart:
         "0 means that the theory's distribution over orders is the measured one, 1 that they share nothing. "
         "A theory worth having lies below both simpler explanations after the boundary."
     )
+    if theory.bound is not None:
+        caption += f" It describes a checkpoint where it is below the grey line, {theory.bound:g}."
     return Chart(chart_id, title, caption, alt, data=traces, layout=layout)
 
 

@@ -167,6 +167,7 @@ const page = (() => {
     for (const chart of payload.charts) sight.observe(place(chart));
     for (const part of parts) part(payload, keep);
     go(current);
+    if (keep?.playing) start();
   };
   const state = () => ({ index: current, atEnd: current === payload.positions.length - 1, playing: timer !== null });
 
