@@ -13,8 +13,9 @@ import pytest
 from interdyn import report, store
 from interdyn.measurement import samples as sample_table
 from interdyn.recipes import load_recipe, run_recipe
+from interdyn.report import _uses
 from interdyn.report._samples import samples
-from interdyn.report._uses import TOP, packed, quantised, uses
+from interdyn.report._uses import TOP, Uses, packed, quantised
 from pages import HEAD, browser, needs_browser
 
 ATTACK = "<img src=x onerror='window.alerted = true'>"
@@ -56,7 +57,7 @@ def test_what_is_quantised_is_off_by_half_a_step_at_most():
 
 
 def test_the_strongest_interactions_are_those_of_the_measurements(run):
-    found = uses(run.path)["groups"]
+    found = Uses(run.path).record()["groups"]
     assert [group["name"] for group in found] == ["test samples", "mislabelled training samples"]
     test = found[0]
     assert test["steps"] == list(run.steps)
@@ -79,13 +80,32 @@ def test_the_strongest_interactions_are_those_of_the_measurements(run):
     assert test["labels"] == store.read_measurement(run, 0, group="test").targets.tolist()
 
 
+def test_of_a_run_that_grows_only_what_is_new_is_read(copy, monkeypatch):
+    last = copy.path / "measurements" / f"step_{copy.steps[-1]:08d}.test.safetensors"
+    kept = last.read_bytes()
+    last.unlink()
+    growing = Uses(copy.path)
+    assert growing.record()["groups"][0]["steps"] == list(copy.steps[:-1])
+    last.write_bytes(kept)
+    read, whole = [], _uses.read_measurement
+    monkeypatch.setattr(_uses, "read_measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
+    assert growing.record() == Uses(copy.path).record()
+    assert read[0] == copy.steps[-1]
+    assert read[1:] == [*copy.steps, *copy.steps], "all that another one reads"
+    last.unlink()  # the run is being deleted
+    assert growing.record()["groups"][0]["steps"] == list(copy.steps[:-1])
+    plan = json.loads((copy.path / "run.json").read_text())
+    (copy.path / "run.json").write_text(json.dumps({**plan, "config_hash": "of another run"}))
+    assert growing.record() is None
+
+
 def test_looks_at_other_samples_are_left_out(copy):
     first = store.read_measurement(copy, copy.steps[0], group="test")
     rows = {name: getattr(first, name)[:2] for name in ("v", "i_and", "i_or", "objective", "gap", "noise_bound")}
     fewer = replace(first, **rows, sample_ids=first.sample_ids[:2], targets=first.targets[:2], status=first.status[:2])
     with store.writing(copy.path):
         store.write_measurement(copy, fewer)
-    test = uses(copy.path)["groups"][0]
+    test = Uses(copy.path).record()["groups"][0]
     assert test["steps"] == list(copy.steps[1:])
     assert len(test["ids"]) == 4
 
@@ -96,14 +116,14 @@ def test_many_large_pictures_are_shown_coarser(copy):
     with store.writing(copy.path):
         exhibit = store.Exhibit("test", ids, pictures=many, players=np.zeros((4, 600, 600), dtype=np.int16))
         store.write_exhibit(copy, exhibit)
-    shape = uses(copy.path)["groups"][0]["pictures"]["shape"]
+    shape = Uses(copy.path).record()["groups"][0]["pictures"]["shape"]
     assert np.prod(shape) <= 1_000_000
     assert shape[1] == shape[2] >= 200
 
 
 def test_without_exhibits_players_have_numbers(copy):
     shutil.rmtree(copy.path / "exhibits")
-    assert uses(copy.path)["groups"][0]["look"] == "numbers"
+    assert Uses(copy.path).record()["groups"][0]["look"] == "numbers"
     assert report.write_report(copy.path).exists()
 
 

@@ -284,8 +284,8 @@ def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_lo
     assert by_id[0].score == pytest.approx((3.0 - 4.0 - 4.0) / 3)
     assert [by_id[i].flagged for i in range(3)] == [False, True, False]
     assert by_id[1].sentence.startswith(
-        "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.00 with "
-        "one player left out, 90% interval -3.13 to -2.87)."
+        "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.00 "
+        "with one player left out, 90% interval -3.13 to -2.87)."
     )
     assert "1 of 3 training samples look memorised or mislabelled." in table.sentence
     assert "Of 10 samples that were not trained on, the same rule would flag 10%" in table.sentence

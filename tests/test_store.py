@@ -336,3 +336,18 @@ def test_an_open_ended_run_takes_any_step(tmp_path):
     assert again.steps == (0, 3, 17)
     assert [entry["step"] for entry in store.read_history(again)] == [0, 3, 17]
     assert store.begin_run(folder, RECIPE, steps=None, groups=("test",), environment={}).steps == (0, 3, 17)
+
+
+def test_few_entries_are_read_from_the_file_alone(run):
+    written = measurement(5)
+    with store.writing(run.path):
+        store.write_measurement(run, written)
+    i_and, i_or = store.map_interactions(run, 5, group="test")
+    np.testing.assert_array_equal(i_and, written.i_and)
+    np.testing.assert_array_equal(i_or, written.i_or)
+    assert isinstance(i_and, np.memmap)
+    assert store.map_interactions(run, 10, group="test") is None
+    path = run.path / "measurements" / "step_00000005.test.safetensors"
+    for broken in (b"", b"\x08\0\0\0\0\0\0\0{}      ", path.read_bytes()[:-3000], b"\xff" * 20):
+        path.write_bytes(broken)
+        assert store.map_interactions(run, 5, group="test") is None

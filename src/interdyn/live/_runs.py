@@ -8,7 +8,7 @@ from interdyn import store
 from interdyn.errors import InterdynError
 from interdyn.measurement import Growing
 from interdyn.plot import run_view
-from interdyn.report import render, samples, uses
+from interdyn.report import Uses, render, samples
 
 _DEEP = 2  # folders below the given one in which runs are looked for
 
@@ -84,6 +84,7 @@ class Followed:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._growing = Growing(path)
+        self._uses = Uses(path)
         self._finished: float | None = None
         self.version = 0
         """Counts up with everything new."""
@@ -112,8 +113,8 @@ class Followed:
             If nothing has been measured yet, or the run cannot be read now.
         """
         self.refresh()
-        with ThreadPoolExecutor(1) as beside:  # reading what the network uses takes about as long as the verdict
-            used = beside.submit(uses, self.path)
+        with ThreadPoolExecutor(1) as beside:
+            used = beside.submit(self._uses.record)
             if self._finished is not None:
                 summary, analysis = store.read_results(store.open_run(self.path))
             else:

@@ -3,6 +3,6 @@
 from interdyn.report._compare import write_comparison
 from interdyn.report._page import filled, render, write_report
 from interdyn.report._samples import samples
-from interdyn.report._uses import uses
+from interdyn.report._uses import Uses
 
-__all__ = ["filled", "render", "samples", "uses", "write_comparison", "write_report"]
+__all__ = ["Uses", "filled", "render", "samples", "write_comparison", "write_report"]

@@ -11,7 +11,7 @@ from interdyn.report import _charts, _words
 from interdyn.report._chart import numbers
 from interdyn.report._plotly import plotly_script
 from interdyn.report._samples import samples
-from interdyn.report._uses import uses
+from interdyn.report._uses import Uses
 from interdyn.store import open_run, read_results, write_atomic
 
 try:
@@ -58,7 +58,9 @@ def write_report(run_dir: Path | str) -> Path:
     """
     folder = Path(run_dir)
     summary, analysis = read_results(open_run(folder))
-    html = render(run_view(summary, analysis), texts=_texts(folder), used=uses(folder), table=samples(analysis))
+    html = render(
+        run_view(summary, analysis), texts=_texts(folder), used=Uses(folder).record(), table=samples(analysis)
+    )
     save_figures(folder)
     path = folder / "report.html"
     write_atomic(path, html.encode())
@@ -83,7 +85,7 @@ def render(
     texts
         Settings to show as they are, by file name.
     used, table
-        What `uses` and `samples` return.
+        What `Uses.record` and `samples` return.
     live
         Whether the page asks its own host for what is new, as that of `interdyn.live` does.
     bare

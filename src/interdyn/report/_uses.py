@@ -3,31 +3,102 @@
 import base64
 import gzip
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from interdyn.plot import group_name
-from interdyn.store import Exhibit, Measurement, Run, open_run, read_exhibit, read_measurement
+from interdyn.store import Exhibit, Measurement, Run, map_interactions, open_run, read_exhibit, read_measurement
 
 TOP = 5  # interactions shown of each sample
 _MOST = 100  # samples shown of each group
 _BYTES = 1_000_000  # of pictures: larger ones are shown coarser
 
 
-def uses(folder: Path) -> dict[str, Any] | None:
-    """Return samples and their strongest interactions for the page; None where no group has been measured.
+@dataclass(frozen=True)
+class _Look:
+    """What the page needs of one measurement: of its first samples the output and the strongest interactions."""
 
-    Returns
-    -------
-    ``groups``: for each group its name in words, its samples (number, label), their look, and for every step the
-    strongest interactions and the course of those that are strongest at the end; arrays are packed (`packed`).
+    shape: tuple[int, ...]  # of the value tables
+    unit: str
+    ids: list[int]  # of all samples
+    targets: list[int] | None
+    output: Float[np.ndarray, " samples"]
+    place: Int[np.ndarray, "samples top"]
+    value: Float[np.ndarray, "samples top"]
+
+
+class Uses:
+    """What the network of a run uses; ask again while the run grows, and only what is new is read as a whole.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+
+    Examples
+    --------
+    >>> Uses(Path("nowhere")).record()
+    Traceback (most recent call last):
+    interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
-    run = open_run(folder)
-    groups = [found for name in run.groups if (found := _group(run, name)) is not None]
-    return {"groups": groups, "top": TOP} if groups else None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._looks: dict[tuple[str, int], _Look] = {}
+        self._hash = ""
+
+    def record(self) -> dict[str, Any] | None:
+        """Return samples and their strongest interactions for the page; None where no group has been measured.
+
+        Returns
+        -------
+        ``groups``: for each group its name in words, its samples (number, label), their look, and for every step the
+        strongest interactions and the course of those that are strongest at the end; arrays are packed (`packed`).
+
+        Raises
+        ------
+        NotARunError, SchemaError
+            As `interdyn.store.open_run`.
+        """
+        run = open_run(self._folder)
+        if run.config_hash != self._hash:  # another run in the same folder
+            self._looks, self._hash = {}, run.config_hash
+        groups = [found for name in run.groups if (found := self._group(run, name)) is not None]
+        return {"groups": groups, "top": TOP} if groups else None
+
+    def _group(self, run: Run, name: str) -> dict[str, Any] | None:
+        for step in run.steps:
+            if (name, step) not in self._looks and (m := read_measurement(run, step, group=name)) is not None:
+                self._looks[name, step] = _look(m)
+        mapped = {s: both for s in run.steps if (both := map_interactions(run, s, group=name)) is not None}
+        steps = [s for s in mapped if (name, s) in self._looks]
+        if not steps:
+            return None
+        last = self._looks[name, steps[-1]]
+        steps = [s for s in steps if self._looks[name, s].shape == last.shape]
+        looks = [self._looks[name, s] for s in steps]
+        count = len(last.output)
+        exhibit = read_exhibit(run, name)
+        if exhibit is not None and len(exhibit.sample_ids) != len(last.ids):
+            exhibit = None  # of a tracked training that went on with other samples
+        return {
+            "name": group_name(name),
+            "steps": steps,
+            "unit": last.unit,
+            "players": last.shape[1].bit_length() - 1,
+            "ids": last.ids[:count],
+            "labels": None if last.targets is None else last.targets[:count],
+            "classes": [] if exhibit is None else list(exhibit.classes),
+            "output": packed(np.stack([look.output for look in looks])),
+            "subsets": packed(np.stack([look.place for look in looks])),
+            "values": quantised(np.stack([look.value for look in looks])),
+            "courses": quantised(np.stack([_entries(*mapped[s], last.place) for s in steps])),
+            **_shown(exhibit, count),
+        }
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
@@ -57,54 +128,38 @@ def quantised(array: np.ndarray) -> dict[str, Any]:
     return {**packed(np.round(array / scale).astype(np.int16)), "scale": scale}
 
 
-def _group(run: Run, name: str) -> dict[str, Any] | None:
-    looks = [m for step in run.steps if (m := read_measurement(run, step, group=name)) is not None]
-    looks = [m for m in looks if m.v.shape == looks[-1].v.shape] if looks else []
-    if not looks:
-        return None
-    last = looks[-1]
-    count = min(len(last.v), _MOST)
-    found = [_strongest(m, count) for m in looks]
-    subsets, values = (np.stack(part) for part in zip(*found, strict=True))
-    final = found[-1][0]
-    courses = np.stack([_signed(m, count)[np.arange(count)[:, None], final] for m in looks])
-    exhibit = read_exhibit(run, name)
-    if exhibit is not None and len(exhibit.sample_ids) != len(last.sample_ids):
-        exhibit = None  # of a tracked training that went on with other samples
-    return {
-        "name": group_name(name),
-        "steps": [m.step for m in looks],
-        "unit": last.unit,
-        "players": int(last.v.shape[1]).bit_length() - 1,
-        "ids": last.sample_ids[:count].tolist(),
-        "labels": None if last.targets is None else last.targets[:count].tolist(),
-        "classes": [] if exhibit is None else list(exhibit.classes),
-        "output": packed(np.stack([m.v[:count, -1] for m in looks]).astype(np.float32)),
-        "subsets": packed(subsets.astype(np.int32)),
-        "values": quantised(values),
-        "courses": quantised(courses),
-        **_look(exhibit, count),
-    }
-
-
-def _signed(m: Measurement, count: int) -> Float[np.ndarray, "samples both"]:
-    """Return AND, then OR interactions without the constant, in one row for each sample."""
-    i_and, i_or = m.i_and[:count].copy(), m.i_or[:count].copy()
-    i_and[:, 0] = i_or[:, 0] = 0.0
-    return np.concatenate([i_and, i_or], axis=1)
-
-
-def _strongest(m: Measurement, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return place (AND first, OR after) and value of the strongest interactions, strongest first."""
-    both = _signed(m, count)
+def _look(m: Measurement) -> _Look:
+    """Return the part of a measurement that is kept; of the interactions AND first, OR after, without the constant."""
+    count = min(len(m.v), _MOST)
+    both = np.concatenate([m.i_and[:count], m.i_or[:count]], axis=1)
+    both[:, [0, m.v.shape[1]]] = 0.0
     top = min(TOP, both.shape[1])
     place = np.argpartition(-np.abs(both), top - 1, axis=1)[:, :top]
     value = np.take_along_axis(both, place, axis=1)
     order = np.argsort(-np.abs(value), axis=1, kind="stable")
-    return np.take_along_axis(place, order, axis=1), np.take_along_axis(value, order, axis=1)
+    return _Look(
+        m.v.shape,
+        m.unit,
+        m.sample_ids.tolist(),
+        None if m.targets is None else m.targets.tolist(),
+        m.v[:count, -1].astype(np.float32),
+        np.take_along_axis(place, order, axis=1).astype(np.int32),
+        np.take_along_axis(value, order, axis=1),
+    )
 
 
-def _look(exhibit: Exhibit | None, count: int) -> Mapping[str, Any]:
+def _entries(
+    i_and: Float[np.ndarray, "samples subsets"],
+    i_or: Float[np.ndarray, "samples subsets"],
+    place: Int[np.ndarray, "first top"],
+) -> Float[np.ndarray, "first top"]:
+    """Return the interactions in the given places, AND first, OR after; the constant, in place 0 of each, counts 0."""
+    row, subset = np.arange(len(place))[:, None], place % i_and.shape[1]
+    found = np.where(place < i_and.shape[1], i_and[row, subset], i_or[row, subset])
+    return np.where(subset == 0, 0.0, found)
+
+
+def _shown(exhibit: Exhibit | None, count: int) -> Mapping[str, Any]:
     """Return the look of the samples for the page; without one, players have numbers."""
     if exhibit is None:
         return {"look": "numbers"}

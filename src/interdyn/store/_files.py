@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from interdyn.errors import SchemaError
 from interdyn.store._atomic import write_atomic
 
 SCHEMA = 1
+_DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64}  # by their names in the format
 
 Arrays = Mapping[str, np.ndarray]
 Header = dict[str, Any]
@@ -86,6 +87,23 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
             raise
         return None
     return (arrays, header) if header.get("sha256") == content_hash(arrays) else None
+
+
+def map_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...] | None:
+    """Return arrays of a file whose entries are read from disk as they are looked at, or None where there is none.
+
+    The content is not held against its checksum: this is for a file that `read_arrays` has found whole before.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")  # the format: this size, a header in JSON, the arrays
+            header = json.loads(file.read(min(size, path.stat().st_size)))
+        return tuple(
+            np.memmap(path, _DTYPES[at["dtype"]], "r", 8 + size + at["data_offsets"][0], tuple(at["shape"]))
+            for at in (header[name] for name in names)
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _checked(metadata: Mapping[str, str], path: Path) -> Header:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.errors import StorageError
-from interdyn.store._files import read_arrays, read_header, write_arrays
+from interdyn.store._files import map_arrays, read_arrays, read_header, write_arrays
 from interdyn.store._run import STEP_NAME, VERSION, Run, check_inside
 
 _TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
@@ -204,3 +204,14 @@ def read_measurement(run: Run, step: int, *, group: str) -> Measurement | None:
         seconds=header["seconds"],
         **{name: arrays[name] for name in _TABLES},
     )
+
+
+def map_interactions(
+    run: Run, step: int, *, group: str
+) -> tuple[Float[np.ndarray, "samples subsets"], Float[np.ndarray, "samples subsets"]] | None:
+    """Return ``i_and, i_or`` of a measurement that was read before, to look at few of their entries, or None.
+
+    Entries are read from disk as they are looked at, and are not held against the checksum again.
+    """
+    found = map_arrays(_path(run, "measurements", step, group), ("i_and", "i_or"))
+    return None if found is None else (found[0], found[1])
