@@ -205,6 +205,14 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
     assert bare.text.count("Nothing to draw.") == 6
 
 
+def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends(data):
+    found = page(data)
+    assert (
+        "Step 15, mean order 2.71, distance to theory 0.330, loss gap 0.010." in json.loads(found.payload)["notes"][3]
+    )
+    assert "The interval of the boundary holds 3 of the checkpoints" in found.text  # 150, 260 and 450
+
+
 def test_no_boundary_is_said_and_not_drawn(data):
     data["summary"]["phases"] = {"found": False, "boundary_step": None, "interval": None, "status": "no verdict"}
     found = page(data)

@@ -80,6 +80,12 @@ def test_the_strongest_interactions_are_those_of_the_measurements(run):
     assert test["labels"] == store.read_measurement(run, 0, group="test").targets.tolist()
 
 
+def test_the_constant_is_no_interaction():
+    i_and, i_or = np.array([[9.0, 1.0], [9.0, 2.0]]), np.array([[9.0, 3.0], [9.0, 4.0]])
+    found = _uses._entries(i_and, i_or, np.array([[0, 1, 2, 3], [3, 2, 1, 0]]))
+    np.testing.assert_array_equal(found, [[0, 1, 0, 3], [4, 0, 2, 0]])
+
+
 def test_of_a_run_that_grows_only_what_is_new_is_read(copy, monkeypatch):
     last = copy.path / "measurements" / f"step_{copy.steps[-1]:08d}.test.safetensors"
     kept = last.read_bytes()
