@@ -148,7 +148,7 @@ def test_without_a_second_phase_the_theory_is_drawn_and_nothing_is_claimed(data)
     assert len(heads) == 3
     assert f"step {last:,}" not in heads  # its network is the theory's input
     assert "no second phase was found" in ax.get_title(loc="left")
-    assert "in phase 2" not in words(plot.plot_theory_distance(data, ax=axes())).replace("outside phase 2", "")
+    assert "in phase 2" not in words(plot.plot_theory_distance(data, ax=axes()))
 
 
 def test_the_legend_of_the_distance_covers_no_curve(data):
@@ -159,6 +159,21 @@ def test_the_legend_of_the_distance_covers_no_curve(data):
     figure.draw_without_rendering()
     top = max(float(np.nanmax(line.get_ydata())) for line in ax.lines if len(line.get_ydata()) > 2)
     assert ax.get_legend().get_window_extent().y0 > ax.transData.transform((1, top))[1]
+
+
+@pytest.mark.parametrize("width", [5.0, 7.0])
+@pytest.mark.parametrize("draw", [*FUNCTIONS, plot.plot_solver])
+def test_legends_stay_within_their_axes(draw, width, data):
+    figure = Figure(figsize=(width, 3.6), layout="constrained")
+    draw(data, ax=figure.subplots())
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        if (legend := ax.get_legend()) is not None:
+            box, inside = legend.get_window_extent(), ax.bbox
+            assert inside.x0 - 1 <= box.x0
+            assert box.x1 <= inside.x1 + 1
+            assert inside.y0 - 1 <= box.y0
+            assert box.y1 <= inside.y1 + 1
 
 
 @pytest.mark.parametrize("draw", FUNCTIONS)

@@ -52,12 +52,17 @@ class Planted:
             )
             self.results(losses)
         monkeypatch.setattr(_uses, "read_measurement", self.measurement)
+        monkeypatch.setattr(_uses, "map_interactions", self.interactions)
 
     def measurement(self, _run, step, *, group):
         rng = np.random.default_rng(step)
         i_and, i_or, v = rng.standard_normal((3, self.samples, 2**self.players))
         one, ids = np.ones(self.samples), np.arange(self.samples)
         return Measurement(step, group, v, i_and, i_or, one, one, one, ids, unit="log-odds", targets=ids % 10)
+
+    def interactions(self, run, step, *, group):
+        found = self.measurement(run, step, group=group)
+        return found.i_and, found.i_or
 
     def results(self, losses):
         t, n, rng = len(self.steps), self.players, np.random.default_rng(0)

@@ -202,7 +202,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert f"At step {run.steps[1]} " in seen["last"]["said"]
     shown = [tile.replace("\N{MINUS SIGN}", "-") for tile in seen["last"]["tiles"]]
     assert shown[0] == "the sample"
-    assert [float(tile.split()[1]) for tile in shown[1:]] == pytest.approx(values[values != 0], abs=0.005)
+    assert [float(tile.split()[1].strip(",")) for tile in shown[1:]] == pytest.approx(values[values != 0], abs=0.005)
     for k, (_, course) in enumerate(seen["last"]["courses"]):
         assert course == pytest.approx(courses[:, k].tolist())
     assert seen["first"]["said"] != seen["last"]["said"]

@@ -18,7 +18,7 @@ from interdyn.plot._style import (
     empty_panel,
     frame,
     group_name,
-    legend,
+    legend_above,
     mark_boundary_on_colours,
     step_axis,
 )
@@ -185,7 +185,6 @@ def plot_strengths(
             ax.bar(x.ravel() + shift, height, width=0.4, color=colour, alpha=opacity, label=label, linewidth=0)
     ax.axhline(0, color=INK, linewidth=0.8)
     label_blocks(ax, x, view, chosen)
-    ax.set_ylim(top=ax.get_ylim()[1] * 1.2)  # room for the legend
-    legend(ax, ncols=4, loc="upper right")
+    legend_above(ax, ncols=4)
     frame(ax, view, title=title, x=ORDER_LABEL, y=f"mean strength per sample ({measured.unit})", pad=18)
     return ax

@@ -14,6 +14,7 @@ from interdyn.plot._style import (
     frame,
     group_name,
     legend,
+    legend_above,
     step_axis,
 )
 from interdyn.plot._view import Drawable, as_view, has_numbers
@@ -61,11 +62,11 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
         if group.residual is not None:
             right.plot(view.steps, group.residual, color=colour, marker="s", ms=3.5, lw=1.0, ls="--")
     for side in (ax, right):
-        side.set_ylim(0, 1.3 * side.get_ylim()[1] or 1.0)  # room for the legend
+        side.set_ylim(0, side.get_ylim()[1] or 1.0)
     right.set_ylabel(f"largest residual ({unit})", fontsize=9)
     right.tick_params(labelsize=8)
     right.spines["top"].set_visible(False)
-    legend(ax, loc="upper left", ncols=2)
+    legend_above(ax, ncols=2, beside=right)
     frame(ax, view, title=title, x=STEP_LABEL, y="largest certified gap (relative)")
     ax.spines["right"].set_visible(True)
     return ax

@@ -11,6 +11,7 @@ from interdyn.plot._view import Band, RunView
 
 try:
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FixedLocator, NullLocator
 except ImportError as error:
@@ -82,10 +83,26 @@ def stamp(ax: Axes, view: RunView) -> None:
     note.set_gid(_STAMP)
 
 
-def legend(ax: Axes, **place: Any) -> None:
+def legend(ax: Axes, **place: Any) -> Legend:
     """Draw a legend on paper of its own, without an edge: lines and bands behind it do not disturb the words."""
     paper = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "fancybox": False}
-    ax.legend(**{**paper, "fontsize": _SMALL, "loc": "best", **place})
+    return ax.legend(**{**paper, "fontsize": _SMALL, "loc": "best", **place})
+
+
+def legend_above(ax: Axes, *, ncols: int, beside: Axes | None = None) -> None:
+    """Draw a legend along the top, in at most ``ncols`` columns and no more than fit, and make room above all else.
+
+    ``beside`` is the axes of a second scale, which is given the same room.
+    """
+    entries = len(ax.get_legend_handles_labels()[0])
+    for rows in range(-(-entries // ncols), entries + 1):
+        box = legend(ax, ncols=-(-entries // rows), loc="upper center", borderaxespad=0.2).get_window_extent()
+        if box.width <= ax.bbox.width:
+            break
+    room = 1.0 / max(0.4, 1.0 - 1.3 * box.height / ax.bbox.height)
+    for side in (ax,) if beside is None else (ax, beside):
+        low, high = side.get_ylim()
+        side.set_ylim(low, low + (high - low) * room)
 
 
 def empty_panel(ax: Axes, view: RunView, *, title: str, needs: str) -> Axes:

@@ -19,6 +19,7 @@ from interdyn.plot._style import (
     empty_panel,
     frame,
     legend,
+    legend_above,
     line_with_band,
     mark_boundary,
     step_axis,
@@ -145,7 +146,7 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
         ms=3,
         label="null: tilt",
     )
-    label = "theory, outside phase 2" + (" (band: interval)" if has_numbers(theory.tv.low) else "")
+    label = "theory" + (" (band: interval)" if has_numbers(theory.tv.low) else "")
     line_with_band(ax, view.steps, theory.tv, colour=THEORY, label=label, marker="D", alpha=0.4)
     spoken_about = np.full(len(view.steps), np.nan)
     inside = phase_2(view)
@@ -155,8 +156,8 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
     if theory.bound is not None:
         ax.axhline(theory.bound, color=MUTED, lw=0.8, label=f"describes the step below {theory.bound:g}")
     mark_boundary(ax, view)
-    ax.set_ylim(bottom=0, top=1.35 * ax.get_ylim()[1])  # room for the legend above the curves
-    legend(ax, ncols=3, loc="upper center")
+    ax.set_ylim(bottom=0)
+    legend_above(ax, ncols=3)
     frame(ax, view, title=title, x=STEP_LABEL, y="total variation distance (0 to 1)")
     return ax
 

@@ -55,7 +55,7 @@ page.part(async (payload, keep) => {
       const words = group.pieces[sample].filter(([, player]) => members.includes(player)).map(([text]) => text);
       return words.map((text) => (text.length > 24 ? text.slice(0, 23) + "…" : text)).join(", ");
     }
-    return "players " + members.join(", ");
+    return (members.length === 1 ? "player " : "players ") + members.join(", ");
   };
 
   const paint = (group, sample, one) => {
@@ -148,7 +148,7 @@ page.part(async (payload, keep) => {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", one === null ? words : `${words}: ${named(group, sample, one.members)}`);
     const caption = document.createElement("figcaption");
-    caption.textContent = words;
+    caption.textContent = one === null ? words : `${words}, ${named(group, sample, one.members)}`;
     figure.append(canvas, caption);
     return figure;
   };
