@@ -177,6 +177,7 @@ def test_verify_fails_with_1(capsys, finished, monkeypatch):
         (("summary", "nowhere"), "no such folder"),
         (("report", "nowhere"), "no such folder"),
         (("verify", "nowhere"), "no such folder"),
+        (("dashboard", "nowhere"), "got nowhere, which is none"),
     ],
 )
 def test_errors_of_ours_are_one_line_and_exit_2(capsys, tmp_path, monkeypatch, arguments, message):
@@ -195,6 +196,14 @@ def test_a_newer_or_unfinished_run_exits_2(capsys, tmp_path):
         assert code == 2
         assert "0 of 2 checkpoints measured" in err
         assert "Finish it: interdyn run" in err
+    for verb in ("samples", "verdicts", "export"):
+        code, _, err = call(capsys, verb, str(run.path), *(("--to", "csv") if verb == "export" else ()))
+        assert code == 2
+        assert f"interdyn run {run.path / 'recipe.toml'} --out {run.path}" in err
+        assert ".." not in err
+    code, _, err = call(capsys, "summary", str(tmp_path))
+    assert code == 2
+    assert "Take one of the runs in it: run." in err
     identity = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps(identity | {"schema": 7}))
     code, _, err = call(capsys, "summary", str(run.path))

@@ -80,6 +80,10 @@ class TestBaselines:
         with pytest.raises(PlayersError, match=r"type torch\.int64"):
             value_table(must_not_run, torch.tensor([[1, 2], [2, 3]]), players=columns(), baselines=baseline)
 
+    def test_nor_the_mean_of_one_input_which_is_itself(self):
+        with pytest.raises(PlayersError, match="got one, which is its own mean"):
+            value_table(lambda x: x.sum(-1), torch.ones(1, 3), feature_mask=torch.arange(3), baselines="mean")
+
     def test_nor_numbers_that_do_not_fit(self):
         with pytest.raises(PlayersError, match=r"type torch\.uint8 .* got 300"):
             value_table(must_not_run, torch.ones(1, 2, dtype=torch.uint8), players=columns(), baselines=300)

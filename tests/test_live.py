@@ -127,7 +127,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     ("stage", "since", "headline", "fact"),
     [
         ("no verdict", None, "too early for a verdict", "not established"),
-        ("phase 1", None, "getting simpler", "not established"),
+        ("phase 1", None, "a turn is not established", "not established"),
         ("phase 2", 12.0, "more complex interactions", "step 12"),
         ("over-fitting has begun", 12.0, "over-fitting has begun", "step 12"),
     ],
@@ -180,7 +180,7 @@ def test_runs_are_found_by_name_and_nothing_outside(runs, tmp_path):
     (runs / ".hidden").mkdir()
     shutil.copytree(runs / "a", runs / ".hidden" / "c")
     assert list(find_runs(runs)) == ["a", "deep/b"]
-    assert list(find_runs(runs / "a")) == ["."]
+    assert list(find_runs(runs / "a")) == ["a"]
     assert list(find_runs(runs / "gone")) == []
 
 

@@ -252,3 +252,8 @@ def test_a_comparison_of_nothing_is_refused(data):
             plot.plot_comparison(nothing)
     with pytest.raises(InputError, match="`quantity` must be one of"):
         plot.plot_comparison([data], quantity="beauty")
+
+
+def test_a_folder_is_no_table_of_samples(tmp_path):
+    with pytest.raises(InputError, match=r"Pass `interdyn.measurement.samples\(folder\)`"):
+        plot.plot_samples(tmp_path)

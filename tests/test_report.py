@@ -10,8 +10,10 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from interdyn import report
+from interdyn.dynamics._checks import MIN_STEPS
 from interdyn.errors import NotARunError
 from interdyn.plot import run_view
+from interdyn.report import _words
 from interdyn.report._plotly import TRACES, lean, unwrapped
 from pages import HEAD, browser, needs_browser
 
@@ -211,6 +213,16 @@ def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends
         "Step 15, mean order 2.71, distance to theory 0.330, loss gap 0.010." in json.loads(found.payload)["notes"][3]
     )
     assert "The interval of the boundary holds 3 of the checkpoints" in found.text  # 150, 260 and 450
+
+
+def test_why_no_over_fitting_is_dated_is_told(data):
+    data["summary"]["phases"] |= {"gap_onset_step": None, "gap_interval": None}
+    assert "the loss gap does not clearly grow" in page(data).text
+    data["summary"]["test_loss"][5:] = [None] * (len(data["summary"]["steps"]) - 5)
+    assert "5 checkpoints are too few to judge" in page(data).text
+    del data["summary"]["test_loss"]
+    assert "training and test loss were not recorded" in page(data).text
+    assert _words.FEWEST == MIN_STEPS
 
 
 def test_no_boundary_is_said_and_not_drawn(data):

@@ -12,7 +12,15 @@ from torch import nn
 
 from interdyn import columns, patches, store
 from interdyn.cli import main
-from interdyn.errors import IncompleteRunError, InputError, InterdynWarning, ModelError, ShapeError, StorageError
+from interdyn.errors import (
+    IncompleteRunError,
+    InputError,
+    InterdynWarning,
+    ModelError,
+    RecipeError,
+    ShapeError,
+    StorageError,
+)
 from interdyn.tracking import Tracker, at, every, log_spaced, summarise
 from interdyn.tracking._look import Looking
 from interdyn.tracking._pace import Pace
@@ -167,8 +175,25 @@ train(tracker=tracker)
     assert ended.returncode == -9
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert tracker.steps == (0, 5, 10)
-        train(tracker=tracker)
+        with pytest.warns(InterdynWarning, match="looks from step 0 to 10 of a training that began before this one"):
+            train(tracker=tracker)
         assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)
+
+
+@pytest.mark.parametrize("given", [(), ("train_loss",), ("test_loss",)])
+def test_a_training_without_losses_has_a_summary(tmp_path, capsys, given):
+    with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
+        for step in (0, 5):
+            tracker.observe(step, nn.Linear(6, 2), **dict.fromkeys(given, 0.25))
+    with pytest.raises(SystemExit) as ended:
+        main(["summary", str(tmp_path / "run")])
+    assert ended.value.code == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["5"])
+    assert row.split()[2:4] == ["0.250" if name in given else "-" for name in ("train_loss", "test_loss")]
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert "got a tracked training" in capsys.readouterr().err
 
 
 def test_a_training_that_was_killed_has_a_report(tmp_path, capsys):
@@ -195,9 +220,29 @@ def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
     assert store.read_summary(run)["steps"] == [0, 5, 10]
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
-        train(17, tracker=tracker)
+        with pytest.warns(InterdynWarning, match="began before this one"):
+            train(17, tracker=tracker)
         assert not (tmp_path / "run" / "summary.json").is_file()
     assert store.read_summary(run)["steps"] == [0, 5, 10, 15]
+
+
+def test_a_folder_is_not_continued_with_other_samples_and_says_so_to_a_training_from_the_start(tmp_path):
+    x, y = probe()
+    options = {"players": columns(), "schedule": every(5), "strict": True}
+    with Tracker((x, y), out=tmp_path / "run", **options) as first:
+        train(12, tracker=first)
+    for other in ((x + 1e-3, y), (x, (y + 1) % 2)):
+        with pytest.raises(RecipeError):
+            Tracker(other, out=tmp_path / "run", **options)
+    with Tracker((x, y), out=tmp_path / "run", **options) as goes_on:
+        goes_on.observe(15, nn.Linear(x.shape[1], 2))  # from a checkpoint after its last look: as it should be
+        assert goes_on.problems == []
+    with (
+        Tracker((x, y), out=tmp_path / "run", **options) as again,
+        pytest.warns(InterdynWarning, match="another folder"),
+    ):
+        again.observe(0, nn.Linear(x.shape[1], 2))
+    assert len(again.problems) == 1
 
 
 def test_a_summary_of_nothing_is_refused(tmp_path):
@@ -441,7 +486,8 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path):
     x, y = data(12, seed=5)
     with Tracker((x, y), players=columns(), schedule=at(0, 5, 15, 20), out=tmp_path / "run", strict=True) as again:
         again.plan = Plan(5, 12, None, 0.0, 0.0, "")
-        train(20, tracker=again)
+        with pytest.warns(InterdynWarning, match="began before this one"):
+            train(20, tracker=again)
         assert again.steps == (0, 5, 15, 20)
         assert again.trajectory.steps.tolist() == [15, 20]
         assert again.verdict.step == 20

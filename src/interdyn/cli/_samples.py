@@ -24,7 +24,7 @@ def samples(
 ) -> None:
     """Print the samples of a run one by one: orders, cancellation, over-fitting score, who looks memorised.
 
-    Example: [bold]interdyn samples interdyn-demo --step 480[/bold]
+    Example: [bold]interdyn samples interdyn-demo --step 519[/bold]
     """
     from interdyn.measurement import samples as read_samples
     from interdyn.store import json_bytes, open_run

@@ -44,8 +44,9 @@ def _table(content: Mapping[str, Any]) -> Table:
     ):
         table.add_column(name, justify="right")
     theory = {row["step"]: row for row in content.get("theory") or ()}
-    columns = (content[key] for key in ("steps", "mean_order", "train_loss", "test_loss"))
-    for step, order, train, test in zip(*columns, strict=True):
+    steps = content["steps"]
+    columns = (content.get(key) or [None] * len(steps) for key in ("mean_order", "train_loss", "test_loss"))
+    for step, order, train, test in zip(steps, *columns, strict=True):
         row = theory.get(step, {})
         table.add_row(
             f"{step:g}",

@@ -14,11 +14,17 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
 
     Example: [bold]interdyn verify interdyn-demo[/bold]
     """
+    from interdyn.errors import InputError
     from interdyn.recipes import checks, resolve
     from interdyn.store import open_run, read_recipe, read_summary
 
     opened = open_run(run)
+    if opened.open_ended:
+        raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     found = checks(read_summary(opened), resolve(read_recipe(opened)).expected)
+    if not found:
+        typer.echo("The recipe expects nothing, as one that is scaled down does not; nothing to compare.")
+        return
     table = Table("expected", "needed", "got", "holds", title=opened.recipe_name, box=box.SIMPLE_HEAD)
     for check in found:
         table.add_row(check.key, check.needed, _text(check.got), "yes" if check.holds else "NO")
@@ -27,7 +33,7 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     if failed:
         typer.echo(f"{failed} of {len(found)} expectations do not hold.")
         raise typer.Exit(1)
-    typer.echo(f"All {len(found)} expectations hold." if found else "The recipe expects nothing; nothing to compare.")
+    typer.echo(f"All {len(found)} expectations hold.")
 
 
 def _text(got: float | bool | None) -> str:

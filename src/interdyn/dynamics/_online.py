@@ -170,7 +170,8 @@ def _judged(
             stage = Stage.PHASE_2
             sentence = f"{at}phase 2 {begun}: the mean order rises by {rise}; the loss gap does not grow yet."
     elif falls and not rising:
-        stage, sentence = Stage.PHASE_1, f"{at}phase 1: the mean order has fallen by {e.fall:.2f} orders, and no rise."
+        stage, fell = Stage.PHASE_1, f"{at}phase 1: the mean order has fallen by {e.fall:.2f} orders"
+        sentence = f"{fell}; a rise after that is not established (p = {e.rise_p:.2g}, {ALPHA_LOOK:g} is needed)."
         if grows:
             sentence += " The loss gap grows, though."
     else:

@@ -46,7 +46,8 @@ def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list
             folder.rmdir()
         part.rename(folder)
     except OSError as error:
-        raise StorageError(f"the export could not be written to {folder}: {error}. Nothing is left there.") from error
+        why = str(error).rstrip(".")
+        raise StorageError(f"the export could not be written to {folder}: {why}. Nothing is left there.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return [folder / name for name in names]

@@ -58,8 +58,8 @@ def baseline_tensors(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
     Raises
     ------
     PlayersError
-        If a baseline does not broadcast to its input, is not a whole number for an input of whole numbers, or a tuple
-        has another length than the inputs.
+        If a baseline does not broadcast to its input, is not a whole number for an input of whole numbers, a tuple has
+        another length than the inputs, or the mean of a single input is asked for.
     """
     given = baselines if isinstance(baselines, tuple) else (baselines,) * len(inputs)
     if len(given) != len(inputs):
@@ -82,6 +82,11 @@ def _one(baseline: Any, x: Tensor) -> Tensor:
     if isinstance(baseline, str):
         if baseline not in ("mean", "blur"):
             raise PlayersError(f'`baselines` as a word must be "mean", "blur" or "mean-embedding"; got {baseline!r}.')
+        if baseline == "mean" and len(x) == 1:
+            raise PlayersError(
+                '`baselines="mean"` is the mean of the inputs that are passed; got one, which is its own mean, so that '
+                "masking would change nothing. Pass several, or `baselines=mean_baseline(x_train)`."
+            )
         out = mean_baseline(x) if baseline == "mean" else blur_baseline(x)
     else:
         out = torch.as_tensor(0.0 if baseline is None else baseline)

@@ -45,7 +45,7 @@ def find_runs(root: Path) -> dict[str, Path]:
         below: list[Path] = []
         for folder in level:
             if (folder / "run.json").is_file():
-                name = "." if folder == root else folder.relative_to(root).as_posix()
+                name = folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
                 found[name] = folder
             elif depth < _DEEP:
                 below += _folders(folder)

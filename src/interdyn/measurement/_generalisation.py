@@ -135,6 +135,5 @@ def _measured(run: Run, step: int | None, group: str) -> Measurement:
         if found is not None:
             return found
     raise IncompleteRunError(
-        f"group `{group}` must be measured; got no whole file of it in {run.path}. Run the same command again; it "
-        "measures what is missing."
+        f"group `{group}` must be measured; got no whole file of it in {run.path}. {store.to_measure(run)}"
     )

@@ -51,8 +51,8 @@ def trajectory(run: store.Run | str | Path, *, group: str | None = None) -> Traj
             unit = found.unit
     if not steps:
         raise IncompleteRunError(
-            f"verdicts need a measured step; got no whole files of group `{name}` in {opened.path}. Run the same "
-            "command again; it measures what is missing."
+            f"verdicts need a measured step; got no whole files of group `{name}` in {opened.path}. "
+            f"{store.to_measure(opened)}"
         )
     most = strength[-1].shape
     kept = [i for i, s in enumerate(strength) if s.shape == most]  # a tracker whose plan changed looked otherwise

@@ -230,8 +230,7 @@ def samples(
     if not kept or (step is not None and kept[-1].step != step):
         what = "a measured step" if step is None else f"step {step} to be measured"
         raise IncompleteRunError(
-            f"the table of samples needs {what}; got no whole files of it in {opened.path}. "
-            "Run the same command again; it measures what is missing."
+            f"the table of samples needs {what}; got no whole files of it in {opened.path}. {store.to_measure(opened)}"
         )
     return sample_table(kept, history=history, training=training)
 

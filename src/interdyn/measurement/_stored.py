@@ -97,7 +97,7 @@ def _measured(run: store.Run, group: str) -> list[Measurement]:
         if measurement is None:  # removed while the run was going on
             raise IncompleteRunError(
                 f"the analysis needs group `{group}` at step {step}; got no whole file of it in "
-                f"{run.path}. Run the same command again; it measures what is missing."
+                f"{run.path}. {store.to_measure(run)}"
             )
         found.append(measurement)
     return found

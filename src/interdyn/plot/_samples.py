@@ -1,11 +1,13 @@
 """The samples one by one: who is over-fitted on."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from interdyn.errors import InputError
 from interdyn.plot._style import INK, MISLABELLED, MUTED, axes_for, empty_panel, frame, legend
 from interdyn.plot._tables import Tables
 
@@ -38,6 +40,10 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     >>> plot_samples((), ax=Figure().subplots()).texts[0].get_text()[:31]
     'No training sample has a score.'
     """
+    if isinstance(table, str | PathLike):
+        raise InputError(
+            f"a table of samples is needed; got a folder, {table}. Pass `interdyn.measurement.samples(folder)`."
+        )
     ax = axes_for(ax, width=9.0, height=3.4)
     nobody = Tables(np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0), "", "").view()
     rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]

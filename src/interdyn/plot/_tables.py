@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.plot._view import RunView
-from interdyn.store import Run, as_run, read_measurement, read_salience
+from interdyn.store import Run, as_run, read_measurement, read_salience, to_measure
 
 SALIENCE = 0.03  # part of the mean effect below which an interaction does not count (paper, section 4)
 
@@ -98,8 +98,7 @@ def _of_run(run: Run, step: int | None, group: str) -> Tables:
     found = read_measurement(run, at, group=group)
     if found is None:
         raise IncompleteRunError(
-            f"the figure needs group `{group}` at step {at}; got no whole file of it in {run.path}. Run the same "
-            "command again; it measures what is missing."
+            f"the figure needs group `{group}` at step {at}; got no whole file of it in {run.path}. {to_measure(run)}"
         )
     rule = read_salience(run)
     salience = (

@@ -6,8 +6,9 @@ import numpy as np
 
 from interdyn.plot import RunView, step_label
 
+FEWEST = 6  # checkpoints with which growth of the loss gap is judged: `MIN_STEPS` of dynamics
 _GROWING = {
-    "phase 1": "Still in training, and getting simpler: this is phase 1.",
+    "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
     "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
     "over-fitting has begun": "Still in training, and over-fitting has begun.",
     "no verdict": "Still in training: too early for a verdict.",
@@ -74,7 +75,7 @@ def facts(view: RunView) -> list[tuple[str, str, str]]:
         boundary = f"step {step_label(phases.boundary)}" if found and phases.boundary is not None else "none found"
         rows.append(("Phase boundary", boundary, _interval(phases.interval) if found else "no verdict"))
         onset = "no start found" if phases.gap_onset is None else f"step {step_label(phases.gap_onset)}"
-        remark = "the loss gap does not clearly grow" if phases.gap_onset is None else _interval(phases.gap_interval)
+        remark = _why_no_onset(view) if phases.gap_onset is None else _interval(phases.gap_interval)
         rows.append(("Over-fitting since", onset, remark))
     group = view.group("test")
     band = group.mean_order if group is not None else None
@@ -88,6 +89,13 @@ def facts(view: RunView) -> list[tuple[str, str, str]]:
         remark = f"in phase 2; simpler theories {nulls[0]}, {nulls[1]}"
         rows.append(("Distance to theory", number(overall["mean_tv_phase_2"], ".3f"), remark))
     return rows
+
+
+def _why_no_onset(view: RunView) -> str:
+    known = 0 if view.loss_gap is None else int(np.isfinite(view.loss_gap).sum())
+    if not known:
+        return "training and test loss were not recorded"
+    return "the loss gap does not clearly grow" if known >= FEWEST else f"{known} checkpoints are too few to judge"
 
 
 def story(view: RunView) -> list[str]:

@@ -18,7 +18,14 @@ from interdyn.store._records import (
     write_measurement,
     write_trainer,
 )
-from interdyn.store._results import read_analysis, read_results, read_summary, withdraw_results, write_results
+from interdyn.store._results import (
+    read_analysis,
+    read_results,
+    read_summary,
+    to_measure,
+    withdraw_results,
+    write_results,
+)
 from interdyn.store._run import Run, as_run, begin_run, config_hash, open_run, read_recipe, read_salience
 
 __all__ = [
@@ -48,6 +55,7 @@ __all__ = [
     "read_salience",
     "read_summary",
     "read_trainer",
+    "to_measure",
     "trainer_steps",
     "withdraw_results",
     "write_arrays",

@@ -95,6 +95,13 @@ def _way_out(run: Run) -> str:
     return f"Finish it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
 
 
+def to_measure(run: Run) -> str:
+    """Return what to do about a measurement that a run lacks, as the last sentence of an error."""
+    if run.open_ended:
+        return "Its training has not looked there, or the file is damaged: choose what is there, or train on."
+    return f"Measure it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
+
+
 def _progress(run: Run) -> str:
     folder = Path(run.path) / "measurements"
     measured = sum(

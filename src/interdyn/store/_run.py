@@ -172,10 +172,17 @@ def open_run(path: str | Path) -> Run:
             open_ended=identity["steps"] is None,
         )
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
-        what = "no such folder" if not path.exists() else "no readable `run.json` of interdyn in it"
-        raise NotARunError(
-            f"a run directory was needed; got {path}: {what}. Make one: interdyn demo --out {path}"
-        ) from error
+        if not path.exists():
+            what, do = "no such folder", f"Make one: interdyn demo --out {path}"
+        else:
+            what, do = "no readable `run.json` of interdyn in it", _runs_below(path)
+        raise NotARunError(f"a run directory was needed; got {path}: {what}. {do}") from error
+
+
+def _runs_below(path: Path) -> str:
+    """Return which runs a folder holds that is none itself, as the last sentence of an error."""
+    found = sorted(file.parent.name for file in path.glob("*/run.json"))
+    return f"Take one of the runs in it: {', '.join(found[:8])}." if found else "Choose the folder of a run."
 
 
 def read_recipe(run: Run) -> dict[str, Any]:

@@ -14,6 +14,16 @@ from interdyn.tracking._look import Looking
 from interdyn.tracking._probe import Probe
 
 
+def begun_again(path: Path, known: Sequence[int], step: int) -> str:
+    """Return a warning where a training starts at a step that a folder has had before; empty otherwise."""
+    if not known or step > known[0]:
+        return ""
+    return (
+        f"{path} holds looks from step {known[0]} to {known[-1]} of a training that began before this one; at those "
+        "steps nothing is looked at again. If this is another training, begin it in another folder."
+    )
+
+
 class Folder:
     """The folder of a tracker: locked from the first use until it is closed; then it may be opened again.
 
@@ -49,7 +59,7 @@ class Folder:
             If another training is there, or another process writes it.
         """
         if self._run is None:
-            settings = self._looking.settings() | {"samples": [list(probe.sample_ids) for probe in self._probes]}
+            settings = self._looking.settings() | {"samples": [probe.identity() for probe in self._probes]}
             with ExitStack() as stack:  # a run that cannot be begun is not kept locked
                 stack.enter_context(store.writing(self.path))
                 self._run = store.begin_run(

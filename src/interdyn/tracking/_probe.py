@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -33,6 +34,15 @@ class Probe:
 
     def __len__(self) -> int:
         return len(self.inputs[0])
+
+    def identity(self) -> dict[str, Any]:
+        """Return numbers and a hash of the samples, by which another probe is told from this one."""
+        digest = sha256()
+        for part in (*self.inputs, *(() if self.target is None else (self.target,))):
+            solid = part.detach().cpu().contiguous()
+            digest.update(f"{solid.dtype} {tuple(solid.shape)};".encode())
+            digest.update(solid.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return {"ids": list(self.sample_ids), "sha256": digest.hexdigest()}
 
     def first(self, count: int) -> "Probe":
         """Return the first ``count`` samples."""

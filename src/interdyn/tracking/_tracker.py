@@ -18,7 +18,7 @@ from interdyn.game import Players
 from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
 from interdyn.spectra import order_spectrum
 from interdyn.store import Measurement
-from interdyn.tracking._disk import Folder
+from interdyn.tracking._disk import Folder, begun_again
 from interdyn.tracking._exhibits import Names
 from interdyn.tracking._look import Looking, bare
 from interdyn.tracking._pace import Pace
@@ -178,8 +178,6 @@ class Tracker:
         """
         return self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
 
-    # -- in the loop ---------------------------------------------------------------------------------
-
     def observe(
         self, step: int, model: Any, *, train_loss: float | None = None, test_loss: float | None = None
     ) -> bool:
@@ -242,6 +240,8 @@ class Tracker:
         after, self._last = self._last, step
         is_due = (due(self._schedule, after, step) if is_due is None else is_due) and not self._blind
         losses = {k: float(v) for k, v in given.items() if v is not None} if is_due else {}  # waits for the device
+        if self._first is None and self._folder and (told := begun_again(self._folder.path, self.steps, step)):
+            self._report(told)
         self._first = self._first or (step, perf_counter())
         if self._share is not None and self.plan is None and not self._blind:
             if is_due and step not in self._strength:
