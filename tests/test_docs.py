@@ -23,7 +23,7 @@ def _given(page):
     if page.name != "README.md":
         return {}
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
-    return {"model": model, "x": torch.randn(2, 1, 8, 8), "y": torch.tensor([0, 2])}
+    return {"model": model, "x": torch.randn(2, 1, 8, 8), "x_train": torch.randn(9, 1, 8, 8), "y": torch.tensor([0, 2])}
 
 
 @pytest.mark.slow

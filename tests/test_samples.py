@@ -287,7 +287,7 @@ def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_lo
         "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.00 "
         "with one player left out, 90% interval -3.13 to -2.87)."
     )
-    assert "1 of 3 training samples look memorised or mislabelled." in table.sentence
+    assert "1 of 3 training samples look memorised or mislabelled, by their scores at step 10 and not" in table.sentence
     assert "Of 10 samples that were not trained on, the same rule would flag 10%" in table.sentence
 
 

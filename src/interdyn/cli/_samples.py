@@ -44,11 +44,10 @@ def samples(
 
 def _table(found: "SampleTable") -> Table:
     """Return one line for each sample, training samples first, the most suspicious first."""
-    table = Table(
-        title=f"{len(found)} samples at step {found.step}", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
-    )
+    title = f"{len(found)} samples at step {found.step}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)  # narrow enough for 80 columns
     for name in ("group", "sample", "label", "output", "order", "cancels", "score", "rank", "flag"):
-        table.add_column(name, justify="left" if name == "group" else "right")
+        table.add_column(name, justify="left" if name == "group" else "right", no_wrap=True)
     for row in found:
         table.add_row(*_cells(row))
     return table

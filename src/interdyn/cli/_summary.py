@@ -53,7 +53,7 @@ def _table(content: Mapping[str, Any]) -> Table:
             *(_cell(value, ".3f") for value in (order, train, test)),
             _cell(row.get("noise_var"), ".1e"),
             _cell(row.get("tv_distance"), ".3f"),
-            "yes" if row.get("in_phase_2") else "",
+            "yes" if row.get("in_phase_2") else "reference" if step == steps[-1] and theory else "",
         )
     return table
 

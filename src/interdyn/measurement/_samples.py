@@ -389,4 +389,6 @@ def _summary(
         if others
         else " How many right labels are flagged too is not known without samples that were not trained on."
     )
-    return f"Scores from {over}. {count} of {len(of_training)} training samples look memorised or mislabelled.{rate}"
+    flagged = f"{count} of {len(of_training)} training samples look memorised or mislabelled"
+    by = "" if many == 1 else f", by their scores at step {since} and not by the rank"
+    return f"Scores from {over}. {flagged}{by}.{rate}"
