@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import shutil
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -103,6 +104,20 @@ def test_of_a_run_that_grows_only_what_is_new_is_read(copy, monkeypatch):
     plan = json.loads((copy.path / "run.json").read_text())
     (copy.path / "run.json").write_text(json.dumps({**plan, "config_hash": "of another run"}))
     assert growing.record() is None
+
+
+def test_the_files_of_looks_are_not_kept_open(copy, monkeypatch):
+    opened, whole = [], _uses.map_interactions
+
+    def watched(*args, **options):
+        assert all(array() is None for array in opened), "a process may not open a file for each look of a long run"
+        both = whole(*args, **options)
+        opened.extend(weakref.ref(array) for array in both)
+        return both
+
+    monkeypatch.setattr(_uses, "map_interactions", watched)
+    assert [group["steps"] for group in Uses(copy.path).record()["groups"]] == [list(copy.steps)] * 2
+    assert len(opened) >= 4 * len(copy.steps)
 
 
 def test_looks_at_other_samples_are_left_out(copy):

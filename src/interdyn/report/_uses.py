@@ -74,20 +74,22 @@ class Uses:
         for step in run.steps:
             if (name, step) not in self._looks and (m := read_measurement(run, step, group=name)) is not None:
                 self._looks[name, step] = _look(m)
-        mapped = {s: both for s in run.steps if (both := map_interactions(run, s, group=name)) is not None}
-        steps = [s for s in mapped if (name, s) in self._looks]
+        steps = [s for s in run.steps if (name, s) in self._looks]
+        while steps and map_interactions(run, steps[-1], group=name) is None:  # it is being deleted
+            steps.pop()
         if not steps:
             return None
         last = self._looks[name, steps[-1]]
-        steps = [s for s in steps if self._looks[name, s].shape == last.shape]
-        looks = [self._looks[name, s] for s in steps]
+        alike = [s for s in steps if self._looks[name, s].shape == last.shape]
+        courses = {s: row for s in alike if (row := _course(run, s, name, last.place)) is not None}
+        looks = [self._looks[name, s] for s in courses]
         count = len(last.output)
         exhibit = read_exhibit(run, name)
         if exhibit is not None and len(exhibit.sample_ids) != len(last.ids):
             exhibit = None  # of a tracked training that went on with other samples
         return {
             "name": group_name(name),
-            "steps": steps,
+            "steps": list(courses),
             "unit": last.unit,
             "players": last.shape[1].bit_length() - 1,
             "ids": last.ids[:count],
@@ -96,7 +98,7 @@ class Uses:
             "output": packed(np.stack([look.output for look in looks])),
             "subsets": packed(np.stack([look.place for look in looks])),
             "values": quantised(np.stack([look.value for look in looks])),
-            "courses": quantised(np.stack([_entries(*mapped[s], last.place) for s in steps])),
+            "courses": quantised(np.stack(list(courses.values()))),
             **_shown(exhibit, count),
         }
 
@@ -146,6 +148,14 @@ def _look(m: Measurement) -> _Look:
         np.take_along_axis(place, order, axis=1).astype(np.int32),
         np.take_along_axis(value, order, axis=1),
     )
+
+
+def _course(
+    run: Run, step: int, name: str, place: Int[np.ndarray, "first top"]
+) -> Float[np.ndarray, "first top"] | None:
+    """Return the interactions in the given places at one step; its file is closed again."""
+    both = map_interactions(run, step, group=name)
+    return None if both is None else _entries(*both, place)
 
 
 def _entries(

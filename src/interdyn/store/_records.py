@@ -211,7 +211,8 @@ def map_interactions(
 ) -> tuple[Float[np.ndarray, "samples subsets"], Float[np.ndarray, "samples subsets"]] | None:
     """Return ``i_and, i_or`` of a measurement that was read before, to look at few of their entries, or None.
 
-    Entries are read from disk as they are looked at, and are not held against the checksum again.
+    Entries are read from disk as they are looked at, and are not held against the checksum again. The file stays open
+    as long as the arrays are kept, so keep few.
     """
     found = map_arrays(_path(run, "measurements", step, group), ("i_and", "i_or"))
     return None if found is None else (found[0], found[1])
