@@ -248,8 +248,9 @@ def test_an_address_for_others_is_refused_without_a_token(host, alone, runs, cap
             main(["dashboard", str(runs), "--host", host, *options])
         assert (ended.value.code == 0) is served_
         assert bool(ran) is served_
-    if not alone:
-        assert "needs a token" in capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert ("Look at: " in out) is served_
+        assert ("needs a token" in err) is not served_
 
 
 def test_a_folder_that_is_none_is_refused(runs):

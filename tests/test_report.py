@@ -10,10 +10,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from interdyn import report
-from interdyn.dynamics._checks import MIN_STEPS
 from interdyn.errors import NotARunError
 from interdyn.plot import run_view
-from interdyn.report import _words
 from interdyn.report._plotly import TRACES, lean, unwrapped
 from pages import HEAD, browser, needs_browser
 
@@ -222,7 +220,6 @@ def test_why_no_over_fitting_is_dated_is_told(data):
     assert "5 checkpoints are too few to judge" in page(data).text
     del data["summary"]["test_loss"]
     assert "training and test loss were not recorded" in page(data).text
-    assert _words.FEWEST == MIN_STEPS
 
 
 def test_no_boundary_is_said_and_not_drawn(data):

@@ -16,11 +16,10 @@ def dashboard(
 
     Example: [bold]interdyn dashboard runs[/bold]
     """
-    from interdyn.errors import InputError
     from interdyn.live import serve
 
-    if not runs.is_dir():
-        raise InputError(f"the live page needs a folder that holds runs; got {runs}, which is none.")
-    query = f"/?token={token}" if token else "/"
-    typer.echo(f"Look at: http://{host}:{port}{query}  (end with Ctrl-C)")
-    serve(runs, host=host, port=port, token=token)
+    def tell() -> None:
+        query = f"/?token={token}" if token else "/"
+        typer.echo(f"Look at: http://{host}:{port}{query}  (end with Ctrl-C)")
+
+    serve(runs, host=host, port=port, token=token, begins=tell)

@@ -160,7 +160,14 @@ class _Door:
         return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
 
 
-def serve(root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None) -> None:
+def serve(
+    root: Path | str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    begins: Callable[[], None] = lambda: None,
+) -> None:
     """Serve the pages until interrupted.
 
     Parameters
@@ -169,6 +176,8 @@ def serve(root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token:
         As in `application`.
     host, port
         Where; an address that others can reach needs a token.
+    begins
+        Called once nothing is in the way of serving.
 
     Raises
     ------
@@ -183,6 +192,7 @@ def serve(root: Path | str, *, host: str = "127.0.0.1", port: int = 8765, token:
         )
     hosts = ("127.0.0.1", "localhost", "::1", "[::1]", host) if loopback else None
     app = application(root, token=token, hosts=hosts)
+    begins()
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
 
 

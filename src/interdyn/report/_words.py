@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from interdyn.dynamics import MIN_STEPS
 from interdyn.plot import RunView, step_label
 
-FEWEST = 6  # checkpoints with which growth of the loss gap is judged: `MIN_STEPS` of dynamics
 _GROWING = {
     "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
     "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
@@ -95,7 +95,7 @@ def _why_no_onset(view: RunView) -> str:
     known = 0 if view.loss_gap is None else int(np.isfinite(view.loss_gap).sum())
     if not known:
         return "training and test loss were not recorded"
-    return "the loss gap does not clearly grow" if known >= FEWEST else f"{known} checkpoints are too few to judge"
+    return "the loss gap does not clearly grow" if known >= MIN_STEPS else f"{known} checkpoints are too few to judge"
 
 
 def story(view: RunView) -> list[str]:

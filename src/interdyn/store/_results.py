@@ -92,14 +92,18 @@ def _read(run: Run, name: str) -> dict[str, Any]:
 def _way_out(run: Run) -> str:
     if run.open_ended:  # a training of the user's own
         return f"Close its tracker, or call: interdyn report {run.path}. While it grows: interdyn dashboard {run.path}"
-    return f"Finish it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
+    return f"Finish it: {_command(run)}"
 
 
 def to_measure(run: Run) -> str:
     """Return what to do about a measurement that a run lacks, as the last sentence of an error."""
     if run.open_ended:
         return "Its training has not looked there, or the file is damaged: choose what is there, or train on."
-    return f"Measure it: interdyn run {run.path / 'recipe.toml'} --out {run.path}"
+    return f"Measure it: {_command(run)}"
+
+
+def _command(run: Run) -> str:
+    return f"interdyn run {run.path / 'recipe.toml'} --out {run.path}"
 
 
 def _progress(run: Run) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from interdyn.errors import InputError, ShapeError
+from interdyn.store import content_hash
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Probe:
 
     def identity(self) -> dict[str, Any]:
         """Return numbers and a hash of the samples, by which another probe is told from this one."""
-        digest = sha256()
-        for part in (*self.inputs, *(() if self.target is None else (self.target,))):
-            solid = part.detach().cpu().contiguous()
-            digest.update(f"{solid.dtype} {tuple(solid.shape)};".encode())
-            digest.update(solid.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return {"ids": list(self.sample_ids), "sha256": digest.hexdigest()}
+        parts = (*self.inputs, *(() if self.target is None else (self.target,)))
+        content = {  # as bytes: not every type of torch is one of NumPy
+            f"{i} {part.dtype} {tuple(part.shape)}": part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            for i, part in enumerate(parts)
+        }
+        return {"ids": list(self.sample_ids), "sha256": content_hash(content)}
 
     def first(self, count: int) -> "Probe":
         """Return the first ``count`` samples."""
