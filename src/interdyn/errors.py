@@ -22,7 +22,8 @@
 
     InterdynWarning(UserWarning)
     ├── PrecisionWarning                a result is less precise than asked
-    └── BudgetWarning                   work was cut to fit the machine
+    ├── BudgetWarning                   work was cut to fit the machine
+    └── SpeedWarning                    work is done in a slower way than usual
 
 Every message has three clauses: what was needed, what was got, what to do.
 """
@@ -106,6 +107,10 @@ class PrecisionWarning(InterdynWarning):
 
 class BudgetWarning(InterdynWarning):
     """Work was cut to fit the machine."""
+
+
+class SpeedWarning(InterdynWarning):
+    """Work is done in a slower way than usual."""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:

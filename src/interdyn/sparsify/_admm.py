@@ -14,7 +14,8 @@ set (Peaceman-Rachford, the over-relaxed limit of ADMM). Three things make it fa
 
 Every start is the same declared point, the constant ``v({})``; the first threshold is proportional to the size of the
 minimum-norm explanation, so that the whole course scales with the table. A table leaves the batch when its gap is
-certified. ``benchmarks/bench_split.py`` measures what this gains over a fixed step. Sources: docs/references.bib.
+certified. ``benchmarks/bench_split.py`` measures what this gains over a fixed step. This file is the definition, and
+the form for graphics cards; on the CPU `_fused` follows the same course. Sources: docs/references.bib.
 """
 
 import math
@@ -26,10 +27,10 @@ from torch import Tensor
 from interdyn.sparsify._problem import Problem, clip
 
 CHECK_EVERY = 25
-_FIRST_THRESHOLD = 0.3  # times the root mean square of the minimum-norm explanation
-_RANGE = 20.0  # the threshold stays within this factor of the first
-_MEMORY = 0.8  # weight of the measured ratio, in logarithms, at a restart
-_SUFFICIENT, _NECESSARY, _LONG, _SHORTEST = 0.2, 0.8, 0.36, 3  # restart rules
+FIRST_THRESHOLD = 0.3  # times the root mean square of the minimum-norm explanation
+RANGE = 20.0  # the threshold stays within this factor of the first
+MEMORY = 0.8  # weight of the measured ratio, in logarithms, at a restart
+SUFFICIENT, NECESSARY, LONG, SHORTEST = 0.2, 0.8, 0.36, 3  # restart rules
 
 
 @dataclass
@@ -74,26 +75,22 @@ def first_ratio(n: int) -> float:
     return 8.0 * math.sqrt(2.0 ** (n - 10))
 
 
-def _start(problem: Problem, warm: Tensor | None) -> _State:
+def _start(problem: Problem) -> _State:
     v = problem.v
     b = v.shape[0]
     least = torch.stack(problem.operator.adjoint(problem.gram.solve(v, 0.0)))
     least[:, :, 0] = 0.0
     rms = least.square().sum(dim=(0, 2)).div(2 * v.shape[1]).sqrt()[:, None]
-    tau = _FIRST_THRESHOLD * rms
+    tau = FIRST_THRESHOLD * rms
     w = v.new_zeros(3, *v.shape)
-    if warm is None:
-        w[0, :, 0] = v[:, 0]
-    else:
-        w[:2] = warm + tau * warm.sign()
-        w[2] = clip(problem.residual(warm), problem.bound)
+    w[0, :, 0] = v[:, 0]
     infinite = torch.full((b,), torch.inf, dtype=v.dtype, device=v.device)
-    zero = torch.zeros_like(w)
-    point = w.clone()
     rows = torch.arange(b, device=v.device)
     s = torch.full_like(tau, first_ratio(problem.operator.n))
     since = torch.zeros_like(tau)
-    return _State(rows, w, w.clone(), point, zero, tau, s, tau.clone(), since, infinite, infinite.clone())
+    return _State(
+        rows, w, w.clone(), w.clone(), torch.zeros_like(w), tau, s, tau.clone(), since, infinite, infinite.clone()
+    )
 
 
 def _dual_part(problem: Problem, state: _State, ridge: Tensor) -> Tensor:
@@ -113,8 +110,8 @@ def _mixed(primal: Tensor, dual: Tensor, old: Tensor, first: Tensor, restart: Te
     """Return the new step of the restarting tables: the ratio of the distances, mixed with the old, within range."""
     usable = (primal > 0) & (dual > 0)
     ratio = torch.where(usable, primal, 1.0).div(torch.where(usable, dual, 1.0)).sqrt()[:, None]
-    mixed = torch.exp(_MEMORY * ratio.log() + (1 - _MEMORY) * old.log())
-    mixed = torch.maximum(torch.minimum(mixed, first * _RANGE), first / _RANGE)
+    mixed = torch.exp(MEMORY * ratio.log() + (1 - MEMORY) * old.log())
+    mixed = torch.maximum(torch.minimum(mixed, first * RANGE), first / RANGE)
     return torch.where((restart & usable)[:, None], mixed, old)
 
 
@@ -127,7 +124,7 @@ def _restart(problem: Problem, state: _State, u: Tensor, restart: Tensor) -> Ten
     tau = _mixed(primal[0] + primal[1], dual[0] + dual[1], state.tau, state.tau_first, restart)
     residual = _mixed(primal[2], dual[2], state.s * state.tau, first * state.tau_first, restart)
     state.tau = tau
-    state.s = torch.clamp(residual / tau, first / _RANGE, first * _RANGE)
+    state.s = torch.clamp(residual / tau, first / RANGE, first * RANGE)
     rows = restart[None, :, None]
     state.point = torch.where(rows, z, state.point)
     state.slope = torch.where(rows, slope, state.slope)
@@ -144,9 +141,9 @@ def _step(problem: Problem, state: _State, ridge: Tensor, k: int) -> Tensor:
     residual = (squares[0] + squares[1] + squares[2] / state.s[:, 0]).sqrt()
     if k == 1:
         state.first = residual
-    turned = (residual <= _NECESSARY * state.first) & (residual > state.last)
-    restart = (residual <= _SUFFICIENT * state.first) | turned | (state.since[:, 0] >= _LONG * k)
-    restart &= state.since[:, 0] > _SHORTEST
+    turned = (residual <= NECESSARY * state.first) & (residual > state.last)
+    restart = (residual <= SUFFICIENT * state.first) | turned | (state.since[:, 0] >= LONG * k)
+    restart &= state.since[:, 0] > SHORTEST
     new = torch.lerp(state.w + 2 * move, state.anchor, 1 / (state.since + 2))
     state.since += 1
     state.last = residual
@@ -162,42 +159,35 @@ def _step(problem: Problem, state: _State, ridge: Tensor, k: int) -> Tensor:
     return u
 
 
-def solve(problem: Problem, *, tol: float, max_iter: int, ridge: float, warm: Tensor | None = None) -> Outcome:
-    """Solve all tables of ``problem`` until each has a certified relative gap of at most ``tol``.
-
-    Parameters
-    ----------
-    problem
-        The tables, bounds and costs.
-    tol
-        Relative gap at which a table is done.
-    max_iter
-        Steps after which the best point so far is returned; its gap is certified all the same.
-    ridge
-        Weight of the tie-break ``ridge / (2 max|v - v0|) * |x|^2`` that makes the minimiser unique.
-    warm
-        Interactions to start from, shape ``(2, batch, 2**n)``; the declared point otherwise.
-
-    Returns
-    -------
-    Best feasible point, objective and lower bound of each table.
-    """
-    spread = (problem.v - problem.v[:, :1]).abs().amax(-1, keepdim=True)
-    weight = torch.where(spread > 0, ridge / spread, 0.0)
+def first_point(problem: Problem) -> Outcome:
+    """Return the best constant of each table where it is feasible, and the bound that needs no solver."""
     x, feasible = problem.constant_point()
-    primal = torch.where(feasible, problem.objective(x), torch.inf)
+    constant = x[0, :, 0]
+    primal = torch.where(feasible, constant.abs() + problem.cost[0, 0] * constant, torch.inf)
     dual = (problem.v[:, 0].abs() - problem.bound[:, 0]).clamp_min(0.0)
     if bool(problem.cost.any()):
         dual = torch.full_like(dual, -torch.inf)
-    best = Outcome(x, primal, dual, torch.zeros_like(primal, dtype=torch.int64))
-    todo = ~(problem.relative_gap(primal, dual) <= tol)
-    if not bool(todo.any()):
-        return best
-    state = _start(problem, warm).take(todo)
-    part, part_weight = problem.take(state.rows), weight[state.rows]
+    return Outcome(x, primal, dual, torch.zeros_like(primal, dtype=torch.int64))
+
+
+def ridge_weights(problem: Problem, ridge: float) -> Tensor:
+    """Return the weight of the ridge of each table, ``ridge / max|v - v({})|``, shape ``(batch,)``."""
+    spread = (problem.v - problem.v[:, :1]).abs().amax(-1)
+    return torch.where(spread > 0, ridge / spread, 0.0)
+
+
+def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_iter: int, ridge: float) -> None:
+    """Work on the tables ``todo`` until each has a certified relative gap of at most ``tol``; keeps it in ``best``.
+
+    This is the definition of the course: plain tensor operations on a batch, on any device. On the CPU the compiled
+    form in `_fused` does the same.
+    """
+    part, weight = problem.take(todo), ridge_weights(problem, ridge)[todo][:, None]
+    state = _start(part)
+    state.rows = todo
     for k in range(1, max_iter + 1):
         tau, s, w = state.tau, state.s, state.w
-        u = _step(part, state, part_weight, k)
+        u = _step(part, state, weight, k)
         if k % CHECK_EVERY and k < max_iter:
             continue
         _certify(part, state, best, w - u, u / tau, s, k)
@@ -205,9 +195,8 @@ def solve(problem: Problem, *, tol: float, max_iter: int, ridge: float, warm: Te
         if bool(done.any()):
             if bool(done.all()):
                 break
-            state = state.take(~done)
-            part, part_weight = problem.take(state.rows), weight[state.rows]
-    return best
+            state, weight = state.take(~done), weight[~done]
+            part = problem.take(state.rows)
 
 
 def _certify(part: Problem, state: _State, best: Outcome, z: Tensor, slope: Tensor, s: Tensor, k: int) -> None:

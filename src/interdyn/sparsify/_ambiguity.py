@@ -12,15 +12,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interdyn.sparsify._admm import solve
 from interdyn.sparsify._problem import Problem
+from interdyn.sparsify._solve import solve
 
 TILT = 0.01
 """Size of the random cost: the points found have an objective within ``2 * TILT`` (relative) of the least one."""
 
 
 def ambiguity_widths(
-    problem: Problem, x: Float[Tensor, "2 batch subsets"], *, draws: int, tol: float, max_iter: int
+    problem: Problem,
+    x: Float[Tensor, "2 batch subsets"],
+    *,
+    draws: int,
+    tol: float,
+    max_iter: int,
+    threads: int | None = None,
 ) -> Float[Tensor, "2 batch subsets"]:
     """Return the width of the range of each interaction over ``2 * draws`` tilted optima and ``x`` itself.
 
@@ -33,6 +39,6 @@ def ambiguity_widths(
         for side in (TILT, -TILT):
             # a tilted point is only of use when it is solved more finely than the tilt
             tilted = replace(problem, cost=side * signs)
-            found = solve(tilted, tol=min(tol, TILT / 4), max_iter=max_iter, ridge=0.0)
+            found = solve(tilted, tol=min(tol, TILT / 4), max_iter=max_iter, ridge=0.0, threads=threads)
             low, high = torch.minimum(low, found.x), torch.maximum(high, found.x)
     return high - low

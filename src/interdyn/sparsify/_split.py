@@ -11,18 +11,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn._typing import Solver
+from interdyn.compiled import worker_count
 from interdyn.errors import InputError, NonFiniteError, PrecisionWarning, ShapeError
-from interdyn.lattice import members, n_players_from_size, orders
+from interdyn.lattice import members, n_players_from_size
 from interdyn.sparsify._admm import Outcome
-from interdyn.sparsify._admm import solve as solve_admm
 from interdyn.sparsify._ambiguity import ambiguity_widths
+from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
 from interdyn.sparsify._lp import solve_lp
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._sgd_paper import solve_sgd_paper
+from interdyn.sparsify._solve import Watch
+from interdyn.sparsify._solve import solve as solve_admm
+from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, as_tensor
 
-CHUNK = 2**17
-"""Table entries that one batch of the solver holds (128 tables at n = 10): its arrays then stay in the cache."""
+PIECE = 2**20
+"""Table entries in a piece of the work that follows the solver, so that it needs little memory beside the result."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ def split(
     ridge: float | None = None,
     ambiguity: int = 0,
     rates: Sequence[float] = (1e-4, 1e-5, 1e-6),
-    warm_start: Interactions | None = None,
+    threads: int | None = None,
+    allow_large: bool = False,
+    show_progress: bool | None = None,
     unit: str = "",
 ) -> Interactions:
     r"""Explain value tables by the sparsest AND and OR interactions, up to a bounded residual.
@@ -103,9 +109,13 @@ def split(
         the cost of twice as many splits. 0: none.
     rates
         Learning rates of ``"sgd-paper"``; the best of them is kept for each table.
-    warm_start
-        Interactions of the same shape to start ``"admm"`` from. By default every table starts from the declared point,
-        the constant ``v({})``, so that a result depends on its table and the settings alone.
+    threads
+        Worker threads at most; by default ``INTERDYN_THREADS``, else all cores that this process may use. Results do
+        not depend on it.
+    allow_large
+        Accept work that is expected to take more than ten minutes.
+    show_progress
+        Draw a bar with the remaining time on standard error; by default from 13 players on, on a terminal.
     unit
         Unit of ``v``, for labels.
 
@@ -120,7 +130,10 @@ def split(
     Raises
     ------
     ShapeError
-        If the last axis of ``v`` is not a power of two long, or bounds or warm start do not fit.
+        If the last axis of ``v`` is not a power of two long, or bounds do not fit.
+    TooLargeError
+        If there are more than 24 players, the result does not fit in the memory at hand, or the work is expected to
+        take more than ten minutes; before it starts.
     NonFiniteError
         If ``v`` holds NaN or infinity; names the sample and the players present.
     InputError
@@ -133,9 +146,9 @@ def split(
 
     Notes
     -----
-    A step costs two products with the explanation operator and one with its projection, about ``1.5e5``
-    multiplications for each table at n = 10. Oracle: ``solver="lp"``. Source: paper, section 2 and its appendix on the
-    sparsest interactions.
+    A step costs ``O(n 2^n)`` operations for each table, some ten microseconds at n = 10; the number of steps grows by
+    half or more with each player. Beside the result, a thread needs memory for 64 tables. Oracle: ``solver="lp"``.
+    Source: paper, section 2 and its appendix on the sparsest interactions.
 
     Examples
     --------
@@ -162,20 +175,24 @@ def split(
     flat = table.reshape(-1, table.shape[-1])
     _refuse_non_finite(flat)
     bound, described = _absolute_bounds(noise_bound, table)
-    warm = None if warm_start is None else _warm_point(warm_start, table)
     problem = Problem(flat, bound.reshape(-1, 1), flat.new_zeros(2, flat.shape[-1]))
-    outcome, widths = _solve_in_chunks(problem, settings, warm)
+    workers = worker_count(threads)
+    refuse_unfit(problem)
+    if settings.solver == "admm" and not allow_large:
+        refuse_slow(problem, tol=settings.tol, repeats=1 + 2 * settings.ambiguity, workers=workers)
+    with progress_of(problem, tol=settings.tol, show=show_progress) as watch:
+        outcome, widths = _solve(problem, settings, workers, watch)
     gap = problem.relative_gap(outcome.primal, outcome.dual)
     _warn_if_imprecise(gap, settings)
-    x = _place_order_one(outcome.x, n, merge=settings.merge_order_one)
+    x, residual, objective = _finished(problem, outcome.x, n, merge=settings.merge_order_one)
     status = [_sentence(float(g), int(k), settings) for g, k in zip(gap, outcome.steps, strict=True)]
     batch = table.shape[:-1]
     return Interactions(
         x[0].reshape(table.shape),
         x[1].reshape(table.shape),
         unit,
-        residual=problem.residual(x).reshape(table.shape),
-        objective=x.abs().sum(dim=(0, 2)).reshape(batch),
+        residual=residual.reshape(table.shape),
+        objective=objective.reshape(batch),
         gap=gap.reshape(batch),
         status=np.array(status, dtype=object).reshape(batch),
         noise_bound=bound.reshape(batch),
@@ -216,52 +233,44 @@ def _absolute_bounds(noise_bound: float | Tensor | np.ndarray, table: Tensor) ->
     return bound.clone(), described
 
 
-def _warm_point(warm: Interactions, table: Tensor) -> Tensor:
-    if warm.i_and.shape != table.shape:
-        raise ShapeError(
-            f"`warm_start` must hold tables of the shape of `v`, {tuple(table.shape)}; got {tuple(warm.i_and.shape)}. "
-            "Pass the result of a split of as many tables."
-        )
-    point = torch.stack([warm.i_and, warm.i_or]).to(table).reshape(2, -1, table.shape[-1])
-    return _place_order_one(point, n_players_from_size(table.shape[-1]), merge=False)
-
-
-def _solve_in_chunks(problem: Problem, settings: SplitSettings, warm: Tensor | None) -> tuple[Outcome, Tensor | None]:
-    rows = max(1, CHUNK // problem.v.shape[-1])
-    outcomes, widths = [], []
-    for start in range(0, max(len(problem.v), 1), rows):
-        index = torch.arange(start, min(start + rows, len(problem.v)), device=problem.v.device)
-        part = problem.take(index)
-        found = _solve(part, settings, None if warm is None else warm[:, index])
-        outcomes.append(found)
-        if settings.ambiguity:
-            x = found.x
-            widths.append(
-                ambiguity_widths(part, x, draws=settings.ambiguity, tol=settings.tol, max_iter=settings.max_iter)
-            )
-    joined = Outcome(
-        torch.cat([o.x for o in outcomes], dim=1),
-        *(torch.cat([getattr(o, name) for o in outcomes]) for name in ("primal", "dual", "steps")),
-    )
-    return joined, torch.cat(widths, dim=1) if widths else None
-
-
-def _solve(problem: Problem, settings: SplitSettings, warm: Tensor | None) -> Outcome:
+def _solve(
+    problem: Problem, settings: SplitSettings, workers: int, watch: Watch | None
+) -> tuple[Outcome, Tensor | None]:
+    """Return the outcome of the solver, and the widths of ambiguity if they are asked for."""
     if settings.solver == "lp":
-        return solve_lp(problem)
-    if settings.solver == "sgd-paper":
-        return solve_sgd_paper(problem, steps=settings.max_iter, rates=settings.rates)
-    return solve_admm(problem, tol=settings.tol, max_iter=settings.max_iter, ridge=settings.ridge, warm=warm)
+        found = solve_lp(problem)
+    elif settings.solver == "sgd-paper":
+        found = solve_sgd_paper(problem, steps=settings.max_iter, rates=settings.rates)
+    else:
+        found = solve_admm(
+            problem, tol=settings.tol, max_iter=settings.max_iter, ridge=settings.ridge, threads=workers, watch=watch
+        )
+    if not settings.ambiguity:
+        return found, None
+    widths = ambiguity_widths(
+        problem, found.x, draws=settings.ambiguity, tol=settings.tol, max_iter=settings.max_iter, threads=workers
+    )
+    return found, widths
 
 
-def _place_order_one(x: Tensor, n: int, *, merge: bool) -> Tensor:
-    """Return ``x`` with the sum of both kinds of each single player in AND, or half in each."""
-    single = torch.from_numpy(orders(n) == 1).to(x.device)
-    both = x[0, :, single] + x[1, :, single]
-    out = x.clone()
-    out[0, :, single] = both if merge else both / 2
-    out[1, :, single] = 0.0 if merge else both / 2
-    return out
+def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``x`` with its order one placed (in place), the residuals and the objectives; a piece at a time."""
+    residual, objective = torch.empty_like(problem.v), torch.empty_like(problem.v[:, 0])
+    rows = max(1, PIECE // problem.v.shape[-1])
+    for start in range(0, len(problem.v), rows):
+        part = slice(start, start + rows)
+        _place_order_one(x[:, part], n, merge=merge)
+        residual[part] = problem.v[part] - values_from_and(x[0, part]) - values_from_or(x[1, part])
+        objective[part] = x[:, part].abs().sum(dim=(0, 2))
+    return x, residual, objective
+
+
+def _place_order_one(x: Tensor, n: int, *, merge: bool) -> None:
+    """Put the sum of both kinds of each single player in AND, or half in each, in place."""
+    single = 1 << torch.arange(n, device=x.device)
+    both = x[0][:, single] + x[1][:, single]
+    x[0][:, single] = both if merge else both / 2
+    x[1][:, single] = 0.0 if merge else both / 2
 
 
 def _sentence(gap: float, steps: int, settings: SplitSettings) -> str:

@@ -1,0 +1,115 @@
+"""Worker threads for compiled loops, as many as this process may use; and torch kept to one thread for a while."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from interdyn.errors import InputError
+
+_POLL = 0.1  # seconds between two looks at the workers
+
+
+def _quota() -> float:
+    """Return how many cores a container's quota allows; infinite without one."""
+    try:
+        allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return float(allowed) / float(period)  # "max" is no number
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def worker_count(threads: int | None = None) -> int:
+    """Return how many worker threads to use: ``threads``, else ``INTERDYN_THREADS``, else the cores at hand.
+
+    The cores at hand are those that this process may run on, within the quota of its container.
+
+    Raises
+    ------
+    InputError
+        If either is not a whole number from 1.
+
+    Examples
+    --------
+    >>> worker_count(3)
+    3
+    """
+    if threads is not None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InputError(
+                f"`threads` must be a whole number, 1 or more; got {threads!r}. Leave it out for all cores."
+            )
+        return threads
+    given = os.environ.get("INTERDYN_THREADS", "").strip()
+    if given:
+        if not given.isdecimal() or int(given) < 1:
+            raise InputError(
+                f"INTERDYN_THREADS must be a whole number, 1 or more; got {given!r}. Unset it for all cores."
+            )
+        return int(given)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, round(_quota()) if _quota() < usable else usable))
+
+
+def in_workers(
+    work: Callable[[], None], workers: int, *, stop: Callable[[], None], watch: Callable[[], None] | None = None
+) -> None:
+    """Run ``work()`` in each of ``workers`` threads of their own and wait for all of them.
+
+    Parameters
+    ----------
+    work
+        Lets other threads run while it works, and ends soon after ``stop()`` was called.
+    workers
+        How many threads.
+    stop
+        Called when waiting is interrupted, by Ctrl-C for instance, or one of the threads fails.
+    watch
+        Called now and then from the calling thread while the others work.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+            stop()
+
+    threads = [threading.Thread(target=guarded, name="interdyn", daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_POLL)
+                if watch is not None:
+                    watch()
+    except BaseException:
+        stop()
+        for thread in threads:
+            thread.join()
+        raise
+    if failures:
+        raise failures[0]
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread inside the block: for many small products in a row.
+
+    A team of threads that waits for its slowest at every product takes minutes for milliseconds of work when another
+    process holds one of the cores.
+    """
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

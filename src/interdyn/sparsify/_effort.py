@@ -1,0 +1,140 @@
+"""What a split costs, told before it starts: time, memory; and a bar while it runs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from interdyn.compiled import worker_count
+from interdyn.errors import TooLargeError
+from interdyn.lattice import MAX_PLAYERS, n_players_from_size
+from interdyn.sparsify._admm import Outcome
+from interdyn.sparsify._problem import Problem
+from interdyn.sparsify._solve import Watch, solve
+
+LONGEST = 600.0
+"""Seconds that a call may be expected to take without ``allow_large=True``."""
+
+BAR_FROM = 13
+"""Players from which on a bar is drawn on a terminal."""
+
+_STEPS, _GROWTH, _FINENESS = 330.0, 1.6, 0.3  # steps at n = 10 and tol = 1e-3, and how they grow
+_STEP_SECONDS = 1.3e-9  # of one table, over n 2^n, on an ordinary processor
+_SURE = 8.0  # times longer than expected is more than any processor takes
+_TRIAL_STEPS = 4
+_TRIAL_COST = 10.0  # of a trial, in steps: its own, the start, the certificate
+
+
+def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | None = None) -> float:
+    """Return about how long a split of ``tables`` tables of ``n`` players takes on an ordinary processor.
+
+    Tables differ: few take more than three times as long. `split` refuses work by a trial on this machine.
+
+    Examples
+    --------
+    >>> expected_seconds(10, 100, threads=1) < expected_seconds(14, 100, threads=1)
+    True
+    """
+    return _rounds(tables, worker_count(threads)) * _steps(n, tol) * _STEP_SECONDS * n * 2.0**n
+
+
+def _steps(n: int, tol: float) -> float:
+    return float(_STEPS * _GROWTH ** (n - 10) * (1e-3 / tol) ** _FINENESS)
+
+
+def _rounds(tables: int, workers: int) -> float:
+    """Return how many tables one thread works on."""
+    return max(tables / workers, min(tables, 1))
+
+
+def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> None:
+    """Refuse a split that is expected to take longer than `LONGEST`; by a trial, where that is in doubt.
+
+    Raises
+    ------
+    TooLargeError
+        With the expected time.
+    """
+    n, tables = n_players_from_size(problem.v.shape[-1]), len(problem.v)
+    if repeats * expected_seconds(n, tables, tol=tol, threads=workers) * _SURE <= LONGEST:
+        return
+    rows = torch.arange(min(tables, 4), device=problem.v.device)
+    start = perf_counter()
+    solve(problem.take(rows), tol=1e-9, max_iter=_TRIAL_STEPS, ridge=0.0, threads=1)
+    step = (perf_counter() - start) / (_TRIAL_COST * len(rows))
+    seconds = repeats * _rounds(tables, workers) * _steps(n, tol) * step
+    if seconds > LONGEST:
+        raise TooLargeError(
+            f"splitting {tables} tables of {n} players to tol = {tol:.0e} takes about {seconds / 60:,.0f} minutes on "
+            f"{workers} threads of this machine; up to {LONGEST / 60:.0f} go without asking. Use fewer players, fewer "
+            "tables or a coarser `tol`, or pass `allow_large=True`."
+        )
+
+
+def refuse_unfit(problem: Problem) -> None:
+    """Refuse tables of too many players, and a result that does not fit in the memory at hand.
+
+    Raises
+    ------
+    TooLargeError
+        With what is needed and what there is.
+    """
+    n = n_players_from_size(problem.v.shape[-1])
+    if n > MAX_PLAYERS:
+        raise TooLargeError(
+            f"a split takes tables of at most {MAX_PLAYERS} players; got n = {n}. Group features into fewer players."
+        )
+    if problem.v.device.type != "cpu":
+        return
+    needed, free = 3 * problem.v.numel() * 8, _free_bytes()
+    if free is not None and needed > free:
+        raise TooLargeError(
+            f"the interactions of {len(problem.v):,} tables of {n} players need {needed / 2**30:.1f} GiB; there are "
+            f"{free / 2**30:.1f} GiB free. Split fewer tables at a time and keep what you need of each part."
+        )
+
+
+def _free_bytes() -> int | None:
+    """Return the memory that this process can still have, None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, max(limit - used, 0))
+    except (OSError, ValueError):  # no limit is the word "max"
+        pass
+    return free
+
+
+@contextmanager
+def progress_of(problem: Problem, *, tol: float, show: bool | None) -> Iterator[Watch | None]:
+    """Give a function that moves a bar on standard error; None where none is drawn.
+
+    A table counts by how far its gap has come from 1 to ``tol``, in logarithms.
+    """
+    n, tables = n_players_from_size(problem.v.shape[-1]), len(problem.v)
+    if show is None:
+        show = n >= BAR_FROM and sys.stderr.isatty()
+    if not show or not tables:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as drawn:
+        task = drawn.add_task(f"split of {tables} table{'s' * (tables > 1)}", total=float(tables))
+
+        def moved(best: Outcome) -> None:
+            gap = problem.relative_gap(best.primal, best.dual)
+            gap = torch.nan_to_num(gap, nan=1.0).clamp(tol, 1.0)
+            drawn.update(task, completed=float((gap.log() / torch.tensor(tol).log()).sum()))
+
+        yield moved
+        drawn.update(task, completed=float(tables))

@@ -1,0 +1,207 @@
+"""The passes over memory that a step of the compiled solver is made of; importing this file loads Numba.
+
+Each goes once over the arrays of the tables at work: four side by side, or one (`interdyn.compiled._lanes` describes
+both; ``low`` says which). Of a table of ``2**n`` numbers, ``w`` and ``anchor`` hold three, one after the other: the AND
+interactions, the OR interactions, the residual, before the proximal map. The OR side of a projection is kept at
+complements, where it is read backwards. Numbers of a table stand in all lanes that are its own.
+"""
+
+from typing import Any
+
+from numba import njit
+
+from interdyn.compiled import INNER
+from interdyn.compiled._lanes import (
+    across,
+    add,
+    div,
+    each,
+    fma,
+    fms,
+    last,
+    least,
+    load,
+    mirrored,
+    most,
+    mul,
+    splat,
+    store,
+    sub,
+    where,
+)
+from interdyn.transforms._butterfly import finish_subsets, finish_supersets, power, subset_sums, superset_sums
+
+# rows of `lane`: what each of the four tables has for itself
+TAU, S, SHRINK, BOUND, INSIDE, LIVE, WEIGHT, TAU_FIRST, RIDGE, SINCE, FIRST, LAST, RESTART, START = range(14)
+LANE_ROWS = 14
+
+
+@njit(forceinline=True, **INNER)
+def cut(x: Any, low: Any, high: Any, shrink: Any) -> Any:
+    """Return ``x - prox(x)`` of an interaction: what lies between the thresholds, and what the ridge takes."""
+    u = least(most(x, low), high)
+    return fma(shrink, sub(x, u), u)
+
+
+@njit(**INNER)
+def _subset_sums(layout: Any, x: Any) -> None:
+    subset_sums(x, 0, power(len(x)), 2, splat(1.0))
+    if layout.ndim == 2:
+        finish_subsets(x, splat(1.0))
+
+
+@njit(**INNER)
+def _superset_sums(layout: Any, x: Any) -> None:
+    superset_sums(x, power(len(x)), 2)
+    if layout.ndim == 2:
+        finish_supersets(x)
+
+
+@njit(**INNER)
+def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, low: Any, high: Any, lane: Any) -> Any:
+    """Apply the move that waits, and reflect at the proximal map.
+
+    ``by_and``, ``by_or`` and ``y`` hold the projection of the last step on entry (`adjoint`). On return they hold the
+    reflected AND interactions, the OR interactions at their complements, and ``v`` minus the reflected residual; the
+    sum of the OR interactions is returned.
+    """
+    size = len(y)
+    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    live, weight = load(lane, LIVE * 4), load(lane, WEIGHT * 4)
+    two, minus = splat(2.0), splat(-2.0)
+    keep = sub(splat(1.0), weight)
+    minus_bound = mul(splat(-1.0), bound)
+    twice_s = mul(two, s)
+    total = last(low, by_or)
+    sum_or = splat(0.0)
+    for c in range(0, size, 4):
+        lo, hi = mul(tau, each(low, c)), mul(tau, each(high, c))
+        x = load(w, c)
+        moved = fma(two, load(by_and, c), fma(minus, cut(x, lo, hi, shrink), x))
+        x = where(live, fma(weight, load(anchor, c), mul(keep, moved)), x)
+        store(w, c, x)
+        store(by_and, c, fma(minus, cut(x, lo, hi, shrink), x))
+
+        lo, hi = mul(tau, each(low, size + c)), mul(tau, each(high, size + c))
+        x = load(w, size + c)
+        other = size - 4 - c
+        moved = fma(two, sub(total, mirrored(low, load(by_or, other))), fma(minus, cut(x, lo, hi, shrink), x))
+        x = where(live, fma(weight, load(anchor, size + c), mul(keep, moved)), x)
+        store(w, size + c, x)
+        x = fma(minus, cut(x, lo, hi, shrink), x)
+        store(by_or, other, mirrored(low, x))
+        sum_or = add(sum_or, x)
+
+        x = load(w, 2 * size + c)
+        moved = fma(twice_s, load(y, c), fms(two, least(most(x, minus_bound), bound), x))
+        x = where(live, fma(weight, load(anchor, 2 * size + c), mul(keep, moved)), x)
+        store(w, 2 * size + c, x)
+        store(y, c, sub(load(v, c), fms(two, least(most(x, minus_bound), bound), x)))
+    return across(low, sum_or)
+
+
+@njit(**INNER)
+def subtract_explained(layout: Any, y: Any, by_and: Any, by_or: Any, sum_or: Any, sign: float) -> None:
+    """Add ``-sign`` times the table explained by ``by_and`` and ``by_or`` (at complements) to ``y``; spoils both."""
+    _subset_sums(layout, by_and)
+    _superset_sums(layout, by_or)
+    factor = splat(-sign)
+    for c in range(0, len(y), 4):
+        explained = add(sub(load(by_and, c), load(by_or, c)), sum_or)
+        store(y, c, fma(factor, explained, load(y, c)))
+
+
+@njit(**INNER)
+def adjoint(layout: Any, y: Any, by_and: Any, by_or: Any) -> None:
+    """Set ``by_and`` to ``Z^T y`` and ``by_or`` to the sums of ``y`` over subsets.
+
+    ``W^T y`` at ``S`` is the last of these sums, which is over all subsets, minus that at the complement of ``S``; at
+    the empty set it is exactly 0.
+    """
+    for c in range(0, len(y), 4):
+        x = load(y, c)
+        store(by_and, c, x)
+        store(by_or, c, x)
+    _superset_sums(layout, by_and)
+    _subset_sums(layout, by_or)
+
+
+@njit(**INNER)
+def residuals(w: Any, by_and: Any, by_or: Any, y: Any, low: Any, high: Any, lane: Any, out: Any) -> None:
+    """Write the squared length of the move of each table, in the metric of its steps."""
+    size = len(y)
+    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    minus_bound = mul(splat(-1.0), bound)
+    total = last(low, by_or)
+    sum_and = sum_or = sum_d = splat(0.0)
+    for c in range(0, size, 4):
+        x = sub(load(by_and, c), cut(load(w, c), mul(tau, each(low, c)), mul(tau, each(high, c)), shrink))
+        sum_and = fma(x, x, sum_and)
+        x = sub(
+            sub(total, mirrored(low, load(by_or, size - 4 - c))),
+            cut(load(w, size + c), mul(tau, each(low, size + c)), mul(tau, each(high, size + c)), shrink),
+        )
+        sum_or = fma(x, x, sum_or)
+        x = load(w, 2 * size + c)
+        x = fms(s, load(y, c), sub(x, least(most(x, minus_bound), bound)))
+        sum_d = fma(x, x, sum_d)
+    store(out, 0, across(low, add(add(sum_and, sum_or), div(sum_d, s))))
+
+
+@njit(**INNER)
+def travelled(w: Any, anchor: Any, low: Any, high: Any, lane: Any, out: Any) -> None:
+    """Write the squared distances since the last restart: primal and dual, of the interactions and of the residual.
+
+    Where the last restart was, the anchor tells: its own proximal point and dual part are those of the point then.
+    """
+    size = len(w) // 3
+    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    minus_bound = mul(splat(-1.0), bound)
+    primal = dual = primal_d = dual_d = splat(0.0)
+    for c in range(0, 2 * size, 4):
+        x, then = load(w, c), load(anchor, c)
+        lo, hi = mul(tau, each(low, c)), mul(tau, each(high, c))
+        g = sub(cut(x, lo, hi, shrink), cut(then, lo, hi, shrink))
+        z = sub(sub(x, then), g)
+        primal, dual = fma(z, z, primal), fma(g, g, dual)
+    for c in range(2 * size, 3 * size, 4):
+        x, then = load(w, c), load(anchor, c)
+        z = sub(least(most(x, minus_bound), bound), least(most(then, minus_bound), bound))
+        g = sub(sub(x, then), z)
+        primal_d, dual_d = fma(z, z, primal_d), fma(g, g, dual_d)
+    scale = mul(s, tau)
+    store(out, 0, across(low, primal))
+    store(out, 4, across(low, div(dual, mul(tau, tau))))
+    store(out, 8, across(low, primal_d))
+    store(out, 12, across(low, div(dual_d, mul(scale, scale))))
+
+
+@njit(**INNER)
+def rescale(w: Any, anchor: Any, low: Any, high: Any, lane: Any, tau_next: Any, s_next: Any) -> None:
+    """Give the dual part of the tables that restart its new steps, and make this point their anchor."""
+    size = len(w) // 3
+    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    minus_bound = mul(splat(-1.0), bound)
+    restart = load(lane, RESTART * 4)
+    factor = sub(div(load(tau_next, 0), tau), splat(1.0))
+    for c in range(0, 2 * size, 4):
+        x = load(w, c)
+        u = cut(x, mul(tau, each(low, c)), mul(tau, each(high, c)), shrink)
+        x = where(restart, fma(u, factor, x), x)
+        store(w, c, x)
+        store(anchor, c, where(restart, x, load(anchor, c)))
+    factor = sub(div(mul(load(s_next, 0), load(tau_next, 0)), mul(s, tau)), splat(1.0))
+    for c in range(2 * size, 3 * size, 4):
+        x = load(w, c)
+        x = where(restart, fma(sub(x, least(most(x, minus_bound), bound)), factor, x), x)
+        store(w, c, x)
+        store(anchor, c, where(restart, x, load(anchor, c)))
+
+
+@njit(**INNER)
+def objective(x: Any, low: Any, high: Any, out: Any) -> None:
+    """Write the cost of each table's interactions: ``high`` times those above 0, ``low`` times those below."""
+    total = splat(0.0)
+    for c in range(0, len(x), 4):
+        total = add(total, most(mul(each(high, c), load(x, c)), mul(each(low, c), load(x, c))))
+    store(out, 0, across(low, total))
