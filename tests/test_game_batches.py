@@ -90,7 +90,7 @@ def test_the_estimate_follows_the_widest_array_inside_the_model():
     sizes.clear()
     value_table(lambda x: model(x[:, :1])[:, 0], torch.ones(32, 4), players=columns(), output="regression")
     assert max(sizes) == 64  # a quarter as wide
-    assert estimated_rows(0, CPU) == 4096
+    assert estimated_rows(0, CPU) == 2048
 
 
 def test_what_comes_before_a_masked_layer_does_not_count():

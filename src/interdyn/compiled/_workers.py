@@ -11,6 +11,7 @@ import torch
 from interdyn.errors import InputError
 
 _POLL = 0.1  # seconds between two looks at the workers
+_SMALL = 2**22  # entries up to which one thread does as well
 
 
 def _quota() -> float:
@@ -98,14 +99,14 @@ def in_workers(
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keep torch to one thread inside the block: for many small products in a row.
+def one_torch_thread(*, entries: int = 0) -> Iterator[None]:
+    """Keep torch to one thread inside the block, if its arrays have no more than some million ``entries``.
 
-    A team of threads that waits for its slowest at every product takes minutes for milliseconds of work when another
-    process holds one of the cores.
+    For many small products in a row: a team of threads that waits for its slowest member at every product takes minutes
+    for milliseconds of work when another process holds one of the cores.
     """
     before = torch.get_num_threads()
-    if before == 1:
+    if before == 1 or entries > _SMALL:
         yield
         return
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from interdyn.errors import BudgetWarning, InputError
 
-_ROWS_AUTO = 4096  # more gains nothing: kernels are full
+_ROWS_AUTO = 2048  # more gains nothing: kernels are full, and larger arrays are asked of the system each time
 _BYTES_AUTO = 2**29  # on the CPU; of an accelerator, an eighth of its memory
 _CACHE_AUTO = (
     2**23
@@ -86,7 +86,7 @@ def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
     Examples
     --------
     >>> [estimated_rows(size, torch.device("cpu")) for size in (64, 2**14, 2**20, 2**27)]
-    [4096, 512, 16, 1]
+    [2048, 512, 16, 1]
     """
     bytes_per_row = max(1, bytes_per_row)
     if device.type == "cuda":

@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from interdyn.compiled import one_torch_thread
 from interdyn.errors import PlayersError
 from interdyn.game._baselines import broadcasts_to
 from interdyn.game._players import ALWAYS_MASKED, Players
+
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a feature
 
 
 def presence(start: int, stop: int, n: int, device: torch.device) -> Bool[Tensor, "masks players"]:
@@ -65,11 +68,14 @@ class Masking:
             # one gather for the samples that share a mask, else one for each; samples and masks then broadcast, so
             # that nothing is copied but the result
             own = columns if len(columns) == 1 else columns[first:last]
-            keep = present.expand(len(own), -1, -1).gather(2, own[:, None].expand(-1, masks, -1))
+            bits = _BITS[x.element_size()]
+            keep = (-present.to(bits)).expand(len(own), -1, -1).gather(2, own[:, None].expand(-1, masks, -1))
             keep = keep.reshape(len(own), masks, *ids.shape[1:])
             off = baseline if baseline.ndim < x.ndim else baseline[:, None]
             off = off[first:last] if off.ndim > x.ndim and len(off) > 1 else off
-            masked = torch.where(keep, x[first:last, None], off)
+            # a selection by bits, all or none of a feature: exact for any number, and vectors do it
+            absent = off.to(x.dtype).view(bits)
+            masked = (keep & (x[first:last, None].view(bits) ^ absent)).bitwise_xor_(absent).view(x.dtype)
             out.append(masked.reshape(samples * masks, *x.shape[1:]))
         return out
 
@@ -88,11 +94,12 @@ class Masking:
 
     def rows(self, start: int, stop: int) -> tuple[list[Tensor], Tensor]:
         """Return the masked inputs of rows ``start..stop-1`` and the sample of each row."""
-        blocks = [
-            self.block(first, last, presence(low, high, self.n, self.device))
-            for first, last, low, high in self._pieces(start, stop)
-        ]
-        inputs = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+        with one_torch_thread(entries=(stop - start) * sum(x[0].numel() for x in self.inputs)):
+            blocks = [
+                self.block(first, last, presence(low, high, self.n, self.device))
+                for first, last, low, high in self._pieces(start, stop)
+            ]
+            inputs = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
         return inputs, torch.arange(start, stop, device=self.device) // self.size
 
     def bytes_per_row(self) -> int:

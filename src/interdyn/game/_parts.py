@@ -62,9 +62,8 @@ def choose_parts(
         if not available:
             raise PlayersError(f"each sample needs at least one part; got none in sample {sample}. Leave it out.")
         chosen = available if n is None else drawn(available, min(n, len(available)), seed=seed, sample=sample)
-        new = {int(c): i for i, c in enumerate(chosen)}
-        rows.append(renumbered(row, available, new, other))
-    return torch.stack(rows)
+        rows.append(renumbered(row, available, [chosen], other))
+    return torch.cat(rows)
 
 
 def n_parts(parts: Int[Tensor, "samples ..."] | np.ndarray) -> Int[np.ndarray, " samples"]:

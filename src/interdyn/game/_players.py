@@ -134,17 +134,14 @@ class Players:
         if not available:
             raise PlayersError(f"there must be at least one player; got none in a sample of shape {tuple(shape)}.")
         if self.n is None:
-            return renumbered(cells, available, {c: i for i, c in enumerate(available)}, BACKGROUND)[None]
+            return renumbered(cells, available, [available], BACKGROUND)
         if self.n > len(available):
             raise PlayersError(
                 f"{self.n} players were to be drawn of {len(available)}; choose at most {len(available)}, or cut finer."
             )
         other = BACKGROUND if self.others == "keep" else ALWAYS_MASKED
-        rows = []
-        for sample in sample_ids:
-            chosen = drawn(available, self.n, seed=self.seed, sample=sample)
-            rows.append(renumbered(cells, available, {c: i for i, c in enumerate(chosen)}, other))
-        return torch.stack(rows)
+        chosen = [drawn(available, self.n, seed=self.seed, sample=sample) for sample in sample_ids]
+        return renumbered(cells, available, chosen, other)
 
     def _patch_cells(self, shape: tuple[int, ...]) -> Tensor:
         rows, cols = self.grid
@@ -194,13 +191,15 @@ def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[i
     return sorted(int(c) for c in np.random.default_rng([seed, int(sample)]).permutation(available)[:n])
 
 
-def renumbered(cells: Tensor, available: list[int], new: dict[int, int], other: int) -> Tensor:
-    """Return the ids of ``new`` for the cells named there, ``other`` for the rest of the available, -1 elsewhere."""
-    table = torch.full((max(available) + 2,), BACKGROUND)
-    table[torch.tensor(available)] = other
-    for cell, player in new.items():
-        table[cell] = player
-    return table[torch.where(cells >= 0, cells, len(table) - 1)]
+def renumbered(cells: Tensor, available: list[int], chosen: Sequence[Sequence[int]], other: int) -> Tensor:
+    """Return the cells of each sample with its ``chosen`` called 0, 1, ..; ``other`` for the rest of the available.
+
+    Shape ``(samples, *cells.shape)``; cells that are not available are -1.
+    """
+    table = np.full((len(chosen), max(available) + 2), BACKGROUND)
+    table[:, available] = other
+    np.put_along_axis(table, np.array(chosen), np.arange(len(chosen[0]))[None], axis=1)
+    return torch.from_numpy(table)[:, torch.where(cells >= 0, cells, table.shape[1] - 1)]
 
 
 def patches(rows: int, cols: int) -> Players:

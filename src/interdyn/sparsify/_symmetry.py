@@ -15,8 +15,8 @@ taken in, parts each row in a lower half (absent) and an upper half (present), a
 They are kept one after the other in the place of their parent, which is made again by
 ``upper_{k-1} = (k/d) l_k - s_{k-1}`` and ``lower_k = l_k - upper_{k-1}``. Row ``k`` of a path of ``d`` rows is longer
 than its unit vector by the square root of ``C(d-1, k)``, times a number that all rows of the path share; the blocks
-absorb it. That takes half the operations of plane rotations, ``(c, s) = (sqrt((d-k)/d), sqrt(k/d))``, the same change of
-basis with unit vectors.
+absorb it. That takes half the operations of plane rotations, ``(c, s) = (sqrt((d-k)/d), sqrt(k/d))``, the same change
+of basis with unit vectors.
 
 **Blocks.** After ``n`` players there are ``C(n, j) - C(n, j-1)`` paths of ``d = n + 1 - 2 j`` rows, and all paths of
 one length share a block: ``K`` on them is a ``d x 2d`` matrix, taken apart once into singular values and vectors; not

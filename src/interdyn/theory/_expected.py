@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn.compiled import one_torch_thread
 from interdyn.errors import InputError
 from interdyn.lattice import orders
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, is_salient, salience_threshold, sum_by_order
@@ -106,7 +107,8 @@ def strength_by_level(
            [1.926, 0.668]])
     """
     both = torch.stack([w_star.i_and, w_star.i_or], dim=-2)
-    blocks = [_salient_strength(weights, salience) for weights in weights_in_blocks(both, noise_var)]
+    with one_torch_thread(entries=both.numel()):
+        blocks = [_salient_strength(weights, salience) for weights in weights_in_blocks(both, noise_var)]
     return np.concatenate(blocks) if blocks else np.empty((0, *w_star.batch_shape, w_star.n_players))
 
 
