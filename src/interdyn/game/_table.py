@@ -1,7 +1,7 @@
 """The table of a network's outputs on all masked inputs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,9 @@ from interdyn.game._players import Players
 from interdyn.game._progress import Progress, reporting
 from interdyn.lattice import MAX_PLAYERS, members
 from interdyn.values import ValueTable
+
+Further = Callable[[int, int], tuple[float, float]]
+"""Called as ``further(players, samples)``: seconds of what follows the passes, and how many are allowed."""
 
 MAX_PASSES = 20_000_000
 """Masked inputs above which `value_table` asks for ``allow_large=True``."""
@@ -54,6 +57,7 @@ def value_table(
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Progress | None = None,
+    further: Further | None = None,
 ) -> ValueTable:
     r"""Run a model on all ``2^n`` masked versions of each sample.
 
@@ -101,6 +105,9 @@ def value_table(
         Draw a bar with the remaining time on standard error.
     progress
         Called as ``progress(rows_done, rows_in_all)`` after each forward pass.
+    further
+        What is to be done with the table, for the refusal of what takes too long: ``further(players, samples)`` returns
+        the seconds it takes, and how many may go without ``allow_large``.
 
     Returns
     -------
@@ -160,7 +167,7 @@ def value_table(
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
         if not allow_large:
-            _refuse_large(masking.n, forward, tensors, min(64, batches.rows))
+            _refuse_large(masking.n, forward, tensors, min(64, batches.rows), further)
         if layer is None:
             values = _sweep(forward, masking, batches, report)
         else:
@@ -193,17 +200,20 @@ def _refuse_impossible(n: int) -> None:
         )
 
 
-def _refuse_large(n: int, forward: Forward, inputs: tuple[Tensor, ...], trial: int) -> None:
+def _refuse_large(n: int, forward: Forward, inputs: tuple[Tensor, ...], trial: int, further: Further | None) -> None:
     passes = estimate_passes(n, forward.samples)
-    if passes <= MAX_PASSES:
+    after, longest = (0.0, 0.0) if further is None else further(n, forward.samples)
+    if passes <= MAX_PASSES and after <= longest:
         return
     rows = torch.zeros(trial, dtype=torch.long, device=inputs[0].device)
     start = time.perf_counter()
     forward([x[rows] for x in inputs], rows).cpu()  # to the CPU, so that an accelerator has finished
-    hours = passes * (time.perf_counter() - start) / len(rows) / 3600
+    hours = (passes * (time.perf_counter() - start) / len(rows) + after) / 3600
+    split = "" if further is None else f", {after / 60:,.0f} minutes of it for the split"
+    allowed = f"{MAX_PASSES:,} passes" + ("" if further is None else f" and {longest / 60:.0f} minutes of split")
     raise TooLargeError(
         f"{forward.samples} samples of {n} players take {passes:,} forward passes, about {hours:.1f} h at this model's "
-        f"speed; up to {MAX_PASSES:,} go without asking. Use fewer players or samples, or pass `allow_large=True`."
+        f"speed{split}; up to {allowed} go without asking. Use fewer players or samples, or pass `allow_large=True`."
     )
 
 

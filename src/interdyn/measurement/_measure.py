@@ -10,12 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from interdyn._typing import Model
+from interdyn.compiled import worker_count
 from interdyn.errors import InputError
 from interdyn.game import Output, Players, value_table
-from interdyn.sparsify import split
+from interdyn.sparsify import BAR_FROM, LONGEST, expected_seconds, split
 from interdyn.values import Interactions
 
-_SPLIT_OPTIONS = frozenset(inspect.signature(split).parameters) - {"v", "unit"}
+_SPLIT_OPTIONS = frozenset(inspect.signature(split).parameters) - {"v", "unit", "allow_large", "show_progress"}
 
 
 def measure(
@@ -34,7 +35,7 @@ def measure(
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
     allow_large: bool = False,
-    show_progress: bool = False,
+    show_progress: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
     **split_options: Any,
 ) -> Interactions:
@@ -43,11 +44,15 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_fewer, allow_large, \
-show_progress, progress
+additional_forward_args, sample_ids, allow_fewer, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
+    allow_large
+        Accept more than 20 million masked inputs, and a split that is expected to take more than ten minutes.
+    show_progress
+        Draw a bar for the masked inputs and, from 13 players on, one for the split, on standard error; by default only
+        the second, on a terminal.
     **split_options
-        Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``ambiguity``, ...
+        Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``threads``, ...
 
     Returns
     -------
@@ -80,6 +85,13 @@ show_progress, progress
             raise InputError(
                 f"`measure` has no option {option!r}; did you mean {near[0]!r}? See `split` for all of them."
             )
+    tol, threads = split_options.get("tol", 1e-3), worker_count(split_options.get("threads"))
+    repeats = 1 + 2 * split_options.get("ambiguity", 0)
+
+    def split_seconds(n: int, samples: int) -> tuple[float, float]:
+        certified = split_options.get("solver", "admm") == "admm"
+        return repeats * expected_seconds(n, samples, tol=tol, threads=threads) * certified, LONGEST
+
     table = value_table(
         model,
         inputs,
@@ -95,11 +107,13 @@ show_progress, progress
         sample_ids=sample_ids,
         allow_fewer=allow_fewer,
         allow_large=allow_large,
-        show_progress=show_progress,
+        show_progress=bool(show_progress),
         progress=progress,
+        further=split_seconds,
     )
+    bar = table.values.shape[-1] >= 2**BAR_FROM if show_progress else show_progress
     start = time.perf_counter()
-    found = split(table.values, unit=table.unit, **split_options)
+    found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **split_options)
     return replace(
         found,
         forward_passes=table.forward_passes,

@@ -12,12 +12,11 @@ from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._analysis import without_nan
 from interdyn.measurement._reading import Reading, stored_reading
-from interdyn.spectra import Estimate, mean_over_players, ranks
+from interdyn.spectra import Estimate, costliest, mean_over_players, ranks
 from interdyn.values import table_html
 
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
-_TIE = 1e-9  # share of the greatest loss below which a difference is rounding
 _HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: since when scores count, when flags
 _WRONG = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
 
@@ -349,23 +348,10 @@ def _plain_row(r: Reading, i: int) -> SampleRow:
         rank=None,
         rank_low=None,
         rank_high=None,
-        carriers=_carriers(loss),
+        carriers=costliest(loss, _CARRIERS),
         flagged=False,
         sentence="",
     )
-
-
-def _carriers(loss: np.ndarray) -> tuple[int, ...]:
-    """Return the players that cost most when left out, greatest loss first; the lower player where losses agree.
-
-    Losses that differ by less than ``_TIE`` of the greatest agree: which is above would be decided by rounding, and
-    differ from processor to processor.
-    """
-    greatest = loss.max(initial=0.0)
-    if greatest <= 0:
-        return ()
-    order = np.lexsort((np.arange(len(loss)), -np.round(loss / (_TIE * greatest))))
-    return tuple(int(p) for p in order[:_CARRIERS] if loss[p] > _TIE * greatest)
 
 
 def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:

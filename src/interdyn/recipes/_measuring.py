@@ -256,6 +256,8 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         max_iter=section.max_iter,
         merge_order_one=section.merge_order_one,
         unit=table.unit,
+        allow_large=True,
+        show_progress=False,
     )
     seconds = {"forward": table.seconds, "split": perf_counter() - begun}
     return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds, targets=group.target)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 
@@ -29,29 +30,34 @@ _TRIAL_COST = 10.0  # of a trial, in steps: its own, the start, the certificate
 
 
 def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | None = None) -> float:
-    """Return about how long a split of ``tables`` tables of ``n`` players takes on an ordinary processor.
+    """Return about how long a split of ``tables`` tables of ``n`` players takes.
 
-    Tables differ: few take more than three times as long. `split` refuses work by a trial on this machine.
+    Where that may be more than ten minutes, a trial of some steps tells how fast this machine is. Tables differ: few
+    take more than three times as long.
 
     Examples
     --------
     >>> expected_seconds(10, 100, threads=1) < expected_seconds(14, 100, threads=1)
     True
     """
-    return _rounds(tables, worker_count(threads)) * _steps(n, tol) * _STEP_SECONDS * n * 2.0**n
+    rounds = max(tables / worker_count(threads), min(tables, 1))  # tables for one thread
+    steps = float(rounds * _STEPS * _GROWTH ** (n - 10) * (1e-3 / tol) ** _FINENESS)
+    step = _STEP_SECONDS * n * 2.0**n
+    return steps * (_step_seconds(n) if _SURE * steps * step > LONGEST else step)
 
 
-def _steps(n: int, tol: float) -> float:
-    return float(_STEPS * _GROWTH ** (n - 10) * (1e-3 / tol) ** _FINENESS)
-
-
-def _rounds(tables: int, workers: int) -> float:
-    """Return how many tables one thread works on."""
-    return max(tables / workers, min(tables, 1))
+@lru_cache(maxsize=8)
+def _step_seconds(n: int) -> float:
+    """Return the time of a step of one table on this machine, by a trial."""
+    v = torch.randn(1, 2**n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    trial = Problem(v, torch.zeros(1, 1, dtype=torch.float64), v.new_zeros(2, 2**n))
+    start = perf_counter()
+    solve(trial, tol=1e-9, max_iter=_TRIAL_STEPS, ridge=0.0, threads=1)
+    return (perf_counter() - start) / _TRIAL_COST
 
 
 def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> None:
-    """Refuse a split that is expected to take longer than `LONGEST`; by a trial, where that is in doubt.
+    """Refuse a split that is expected to take longer than `LONGEST`.
 
     Raises
     ------
@@ -59,17 +65,11 @@ def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> 
         With the expected time.
     """
     n, tables = n_players_from_size(problem.v.shape[-1]), len(problem.v)
-    if repeats * expected_seconds(n, tables, tol=tol, threads=workers) * _SURE <= LONGEST:
-        return
-    rows = torch.arange(min(tables, 4), device=problem.v.device)
-    start = perf_counter()
-    solve(problem.take(rows), tol=1e-9, max_iter=_TRIAL_STEPS, ridge=0.0, threads=1)
-    step = (perf_counter() - start) / (_TRIAL_COST * len(rows))
-    seconds = repeats * _rounds(tables, workers) * _steps(n, tol) * step
+    seconds = repeats * expected_seconds(n, tables, tol=tol, threads=workers)
     if seconds > LONGEST:
         raise TooLargeError(
-            f"splitting {tables} tables of {n} players to tol = {tol:.0e} takes about {seconds / 60:,.0f} minutes on "
-            f"{workers} threads of this machine; up to {LONGEST / 60:.0f} go without asking. Use fewer players, fewer "
+            f"splitting {tables:,} tables of {n} players to tol = {tol:.0e} takes about {seconds / 60:,.0f} minutes in "
+            f"{workers} threads on this machine; up to {LONGEST / 60:.0f} go without asking. Use fewer players, fewer "
             "tables or a coarser `tol`, or pass `allow_large=True`."
         )
 

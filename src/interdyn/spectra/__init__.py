@@ -6,7 +6,7 @@ from interdyn.spectra._order_spectrum import order_spectrum
 from interdyn.spectra._profile import OrderProfile, order_profile
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
 from interdyn.spectra._sums import sum_by_order
-from interdyn.spectra._survival import Estimate, Ranks, mean_over_players, output_without, ranks
+from interdyn.spectra._survival import Estimate, Ranks, costliest, mean_over_players, output_without, ranks
 
 __all__ = [
     "DEFAULT_SALIENCE",
@@ -17,6 +17,7 @@ __all__ = [
     "Ranks",
     "SalienceRule",
     "bootstrap_distribution",
+    "costliest",
     "is_salient",
     "jaccard_by_order",
     "mean_over_players",

@@ -10,6 +10,8 @@ from interdyn.lattice import subset_masks
 from interdyn.spectra._bootstrap import student_quantile
 from interdyn.values import Interactions
 
+_TIE = 1e-9  # share of the greatest loss below which a difference is rounding
+
 
 class Estimate(NamedTuple):
     """A number for each sample, with its interval; arrays of one shape."""
@@ -63,6 +65,24 @@ def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch play
     lost = i_and @ subset_masks(n).astype(np.float64) + i_or[..., alone]
     whole = i_and.sum(axis=-1) + i_or.sum(axis=-1)
     return np.asarray(whole[..., None] - lost + residual[..., (2**n - 1) ^ alone])
+
+
+def costliest(loss: Float[np.ndarray, " players"], count: int) -> tuple[int, ...]:
+    """Return the players that cost most when left out, at most ``count``, greatest loss first.
+
+    Losses that differ by less than a billionth of the greatest agree, and the lower player comes first: otherwise
+    rounding would decide, and decide differently on another processor. A loss of -infinity is none.
+
+    Examples
+    --------
+    >>> costliest(np.array([5.9, 6.1, -1.0, 6.1 + 1e-12]), 3)
+    (1, 3, 0)
+    """
+    grain = _TIE * loss.max(initial=0.0)
+    if grain <= 0:
+        return ()
+    order = np.lexsort((np.arange(len(loss)), -np.round(loss / grain)))
+    return tuple(int(p) for p in order[:count] if loss[p] > grain)
 
 
 def mean_over_players(values: Float[np.ndarray, "*batch players"], *, level: float = 0.9) -> Estimate:

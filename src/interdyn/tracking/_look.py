@@ -14,11 +14,14 @@ from torch import nn
 from interdyn.errors import InputError
 from interdyn.game import Players, value_table
 from interdyn.measurement import as_record
-from interdyn.sparsify import split
+from interdyn.sparsify import expected_seconds, split
 from interdyn.store import Measurement
 from interdyn.tracking._plan import MIN_LOOKS, MIN_PLAYERS
 from interdyn.tracking._probe import Probe
 from interdyn.tracking._ranks import world_size
+
+TOL = 3e-3
+"""Certified gap of the split of a look."""
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
 _WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
@@ -63,7 +66,9 @@ class Looking:
                 layer=self.layer,
             )
         begun = perf_counter()
-        found = split(table.values, noise_bound=self.noise_bound, tol=3e-3, unit=table.unit)
+        found = split(
+            table.values, noise_bound=self.noise_bound, tol=TOL, unit=table.unit, allow_large=True, show_progress=False
+        )
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
         return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds, targets=probe.target)
@@ -125,7 +130,15 @@ class Looking:
         four, more_cells = seconds(n, 4)
         slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
         constant = max(one - slope * cells, 0.0)
-        return lambda players, samples: constant + slope * 2**players * samples
+        tried = (cells - 1).bit_length()
+
+        def expected(players: int, samples: int) -> float:
+            # a table with more players takes more steps, too
+            split, counted = (expected_seconds(k, 1, tol=TOL, threads=1) for k in (players, tried))
+            more = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
+            return constant + samples * (slope * 2.0**players + more)
+
+        return expected
 
 
 def bare(model: Any) -> Any:
