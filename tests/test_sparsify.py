@@ -36,7 +36,7 @@ def test_operator_is_the_dense_matrix(n, generator):
 
 
 @pytest.mark.parametrize("n", range(8))
-def test_projection_in_blocks_is_the_dense_inverse(n, generator):
+def test_projection_by_two_halves_is_the_dense_inverse(n, generator):
     k = torch.from_numpy(oracles.explanation_matrix(n))
     y = torch.randn(2, 2**n, generator=generator, dtype=torch.float64)
     for s in (0.5, 20.0):

@@ -11,6 +11,7 @@ import oracles
 from interdyn.errors import InputError, ShapeError
 from interdyn.lattice import orders
 from interdyn.transforms import and_from_values, or_from_values, values_from_and, values_from_or
+from interdyn.transforms._mobius import butterfly_, sums
 
 whole = st.integers(-1000, 1000).map(float)
 tables = st.integers(0, 6).flatmap(lambda n: hnp.arrays(np.float64, (2**n,), elements=whole))
@@ -103,3 +104,27 @@ def test_complex_and_text_are_refused():
         and_from_values(np.zeros(4, dtype=complex))
     with pytest.raises(InputError, match="real"):
         or_from_values(torch.zeros(4, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1,), (2,), (8,), (3, 2, 64), (0, 16), (2, 2**15), (1, 2**16)])
+def test_compiled_transforms_equal_the_twin_to_the_last_bit(shape, dtype, generator):
+    x = torch.randn(shape, generator=generator).to(dtype)
+    for sign in (1, -1):
+        for backwards in (False, True):
+            for negated in (False, True):
+                slow = butterfly_((x.flip(-1) if backwards else x).clone(), sign)
+                slow = slow.neg() if negated else slow
+                found = sums(x, sign, backwards=backwards, negated=negated)
+                assert found.dtype == dtype
+                assert torch.equal(found, slow)
+
+
+@pytest.mark.parametrize("transform", [and_from_values, values_from_and, or_from_values, values_from_or])
+def test_strided_and_read_only_tables(transform, rng):
+    wide = rng.standard_normal((4, 32))
+    strided, frozen = wide[::2, ::-1], wide.copy()
+    frozen.setflags(write=False)
+    np.testing.assert_array_equal(transform(strided), transform(np.ascontiguousarray(strided)))
+    np.testing.assert_array_equal(transform(frozen), transform(wide))
+    np.testing.assert_array_equal(wide, frozen)  # nothing is changed in place

@@ -13,7 +13,6 @@ from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
 
 _TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
-_ALONE = 2**15  # entries up to which no thread is worth its start
 WITHIN = 11  # players from which on a table has a thread to itself: four side by side would leave the cache
 
 Watch = Callable[[Outcome], None]
@@ -118,9 +117,6 @@ def _compiled(
     def end() -> None:
         stop[0] = 1
 
-    if v.shape[-1] * len(todo) <= _ALONE and watch is None:
-        work()
-        return
     in_workers(
         work,
         min(workers, len(todo) if alone else ceil(len(todo) / 4)),
