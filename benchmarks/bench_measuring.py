@@ -1,4 +1,4 @@
-"""What measuring costs: forward passes against all else, feature maps against pictures, ours against a plain loop.
+"""What measuring costs: all of it over the bare forward passes, feature maps over pictures, ours over a plain loop.
 
 Data by INTERDYN_DATA. Networks are trained for some steps first, since an untrained one has other interactions.
 
@@ -7,15 +7,17 @@ Run: ./run bench measuring
 
 import argparse
 from functools import partial
-from time import perf_counter
 
+import numpy as np
 import torch
 from torch import nn
 
 from _record import Record, seconds
 from interdyn.game import value_table
+from interdyn.game._batches import estimated_rows
+from interdyn.measurement import measure
 from interdyn.recipes import Recipe, load_recipe, load_samples
-from interdyn.recipes._measuring import Group, choose_groups, measure_group
+from interdyn.recipes._measuring import Group, choose_groups
 from interdyn.recipes._training import Trainer, build_model, load_weights
 
 
@@ -30,18 +32,81 @@ def trained(recipe: Recipe, steps: int) -> tuple[nn.Module, Group]:
     return network.eval(), choose_groups(recipe, samples)[0]
 
 
-def share_of_forward(record: Record, title: str, recipe: Recipe, steps: int) -> tuple[nn.Module, Group]:
-    """Record how much of the measuring time of one checkpoint is not spent in forward passes."""
+def whole_over_bare(record: Record, title: str, recipe: Recipe, steps: int, repeats: int) -> tuple[nn.Module, Group]:
+    """Record `measure` of a group of samples over the bare forward passes of the same masked inputs.
+
+    The bare passes run what the network was given, in the same batches, and nothing else. Where a map inside the
+    network is masked, they are those of the part behind it.
+    """
     network, group = trained(recipe, steps)
-    begun = perf_counter()
-    measured = measure_group(network, group, step=steps, section=recipe.measure)
-    total, batch = perf_counter() - begun, len(group.inputs)
-    forward = measured.seconds["forward"]
-    record.add(f"{title} forward passes of a checkpoint", forward, "s", n=10, batch=batch)
-    record.add(f"{title} all else", total - forward, "s", n=10, batch=batch)
-    record.add(f"{title} share of all else in the whole", (total - forward) / total, "", n=10, batch=batch)
-    record.add(f"{title} largest certified gap", float(measured.gap.max()), "", n=10, batch=batch)
+    section, calls = recipe.measure, []
+    behind = network if section.layer is None else network.get_submodule(section.layer)
+    arguments = {
+        "target": group.target,
+        "players": group.players,
+        "feature_mask": group.feature_mask,
+        "sample_ids": group.sample_ids.tolist(),
+        "baselines": group.baseline,
+        "layer": section.layer,
+        "output": section.output,
+    }
+    if section.layer is None:
+        handle = behind.register_forward_pre_hook(lambda _module, given: calls.append(given[0].clone()))
+        table = value_table(network, group.inputs, **arguments)
+        handle.remove()
+        run = network
+    else:  # the masked maps are what the layer gives, once our hook has put them in its place
+        table, run = value_table(network, group.inputs, **arguments), Behind(network, section.layer)
+        with torch.inference_mode():
+            shape = Behind.map_of(network, section.layer, group.inputs[:1]).shape[1:]
+        rows = estimated_rows(4 * int(np.prod(shape)), torch.device("cpu"))
+        calls = [torch.randn(min(rows, 1024), *shape)] * int(np.ceil(table.values.numel() / min(rows, 1024)))
+    calls = [call for call in calls if len(call) > 2]  # trials before the work starts are no part of it
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for call in calls:
+                run(call)
+
+    whole = seconds(lambda: measure(network, group.inputs, tol=section.tol, threads=1, **arguments), repeats=repeats)
+    passes, values = seconds(bare, repeats=repeats), seconds(
+        lambda: value_table(network, group.inputs, **arguments), repeats=repeats
+    )  # fmt: skip
+    n, batch = table.values.shape[1].bit_length() - 1, len(group.inputs)
+    record.add(f"{title}: bare forward passes", passes * 1e3, "ms", n=n, batch=batch, dtype="float32")
+    record.add(f"{title}: ratio value table / bare passes", values / passes, "times", n=n, batch=batch)
+    record.add(f"{title}: ratio whole measure / bare passes", whole / passes, "times", n=n, batch=batch)
     return network, group
+
+
+class Behind:
+    """The part of a sequential network behind one of its layers, run on maps of that layer."""
+
+    def __init__(self, network: nn.Module, layer: str) -> None:
+        self._network, self._layer = network, network.get_submodule(layer)
+        first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+        self._input = torch.zeros(1, first.in_channels, 32, 32)
+        self._before = [m for m in network.modules() if not list(m.children())]
+        self._before = self._before[: self._before.index(self._layer)]
+
+    def __call__(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of maps, with nothing done before the layer."""
+        handles = [m.register_forward_pre_hook(lambda _m, given: (given[0][:0],)) for m in self._before]
+        handles.append(self._layer.register_forward_hook(lambda _m, _given, _out: maps))
+        try:
+            return self._network(self._input)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @staticmethod
+    def map_of(network: nn.Module, layer: str, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the map that the layer makes of inputs."""
+        seen: list[torch.Tensor] = []
+        handle = network.get_submodule(layer).register_forward_hook(lambda _m, _given, out: seen.append(out))
+        network(inputs)
+        handle.remove()
+        return seen[0]
 
 
 def loop_table(
@@ -69,10 +134,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100, help="steps of training")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     record = Record("measuring")
-    vgg = load_recipe("vgg11-cifar10", overrides=["model.options.width=1.0", "measure.test_samples=12"])
     title = "VGG-11/CIFAR-10"
-    network, group = share_of_forward(record, title, vgg, options.steps)
+    for name, recipe, steps, repeats in (
+        ("MLP/digits", load_recipe("digits-mlp", overrides=["measure.test_samples=16"]), 2 * options.steps, 7),
+        ("CNN/digits", load_recipe("digits-cnn", overrides=["measure.test_samples=16"]), 2 * options.steps, 5),
+        ("LeNet/MNIST", load_recipe("lenet-mnist", overrides=["measure.test_samples=16"]), options.steps, 5),
+        (
+            "encoder-tiny/SST-2",
+            load_recipe("encoder-tiny-sst2", overrides=["measure.test_samples=8"]),
+            options.steps,
+            3,
+        ),
+        (
+            "BERT-Medium/SST-2",
+            load_recipe("bert-medium-sst2", overrides=["players.n=10", "measure.test_samples=1"]),
+            options.steps // 10,
+            1,
+        ),
+        (
+            title,
+            load_recipe("vgg11-cifar10", overrides=["model.options.width=1.0", "measure.test_samples=4"]),
+            options.steps // 2,
+            1,
+        ),
+    ):
+        network, group = whole_over_bare(record, name, recipe, steps, repeats)
     assert group.target is not None
     assert group.players is not None
 
@@ -101,8 +189,6 @@ def main() -> None:
     record.add(f"{title} ratio loop / ours", loop / ours, "times", n=10, dtype="float32")
     record.add(f"{title} largest difference of the two tables", float(difference), "", n=10, dtype="float32")
 
-    bert = load_recipe("bert-medium-sst2", overrides=["players.n=10", "measure.test_samples=4"])
-    share_of_forward(record, "BERT-Medium/SST-2", bert, options.steps // 10)
     record.write()
 
 

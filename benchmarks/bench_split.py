@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--laboratory-tables", type=int, default=8, help="how many tables to run the dense recipe on")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of the laboratory's recipe")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     n = 10
     v = real_tables(n, 16)
     batch = len(v)
@@ -146,7 +147,7 @@ def main() -> None:
     record = Record("split")
 
     ix.sparsify.split(v[:2], max_iter=10_000)  # builds the shared factors, not counted: once for all tables
-    ours, taken = timed(lambda: ix.sparsify.split(v))
+    ours, taken = timed(lambda: ix.sparsify.split(v, threads=1))
     each = taken / batch
     record.add("certified solver, per table", each * 1e3, "ms", n=n, batch=batch)
     record.add("certified gap, mean over tables", float(ours.gap.mean()), "", n=n, batch=batch)
@@ -155,7 +156,7 @@ def main() -> None:
     record.add(
         "largest excess of a residual over its bound", float(residual.clamp_min(0)), "log-odds", n=n, batch=batch
     )
-    one, alone = timed(lambda: [ix.sparsify.split(row) for row in v[::16]])
+    one, alone = timed(lambda: [ix.sparsify.split(row, threads=1) for row in v[::16]])
     record.add("certified solver, one table at a time, per table", alone / len(one) * 1e3, "ms", n=n)
     for steps in (300, 1000, 2000):
         gap = fixed_step(problem, steps, 3e-3)
@@ -208,20 +209,7 @@ def main() -> None:
     record.add("dense and batched recipe, best of 3 rates: largest relative difference", worst, "", **dense)
     record.add("dense recipe: tables with a lower objective by ours", lower, f"of {len(rows)}", **dense)
 
-    record_large(record)
     record.write()
-
-
-def record_large(record: Record) -> None:
-    """Measure n = 12: time and peak memory of the whole process so far."""
-    import resource
-
-    v = real_tables(12, 2)
-    found, taken = timed(lambda: ix.sparsify.split(v))
-    record.add("n=12, certified solver with its factor, per table", taken / len(v) * 1e3, "ms", n=12, batch=len(v))
-    record.add("n=12, certified gap, largest", float(found.gap.max()), "", n=12, batch=len(v))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    record.add("peak memory of this process", peak, "GiB", n=12, batch=len(v))
 
 
 if __name__ == "__main__":

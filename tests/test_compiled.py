@@ -65,7 +65,8 @@ def test_the_step_limit_falls_where_it_is_set(max_iter, generator):
 
 
 @pytest.mark.parametrize("n", [7, 11])
-def test_results_depend_neither_on_threads_nor_on_neighbours(n, generator):
+def test_results_depend_neither_on_threads_nor_on_neighbours(n, generator, monkeypatch):
+    monkeypatch.setattr(_solve, "_BRIEF", 0)
     v = networklike(9, n, generator)
     one, three = split(v, threads=1), split(v, threads=3)
     assert torch.equal(one.i_and, three.i_and)
@@ -205,6 +206,7 @@ def test_too_many_players_are_refused():
 
 def test_a_result_that_does_not_fit_is_refused(monkeypatch, generator):
     monkeypatch.setattr(_effort, "_free_bytes", lambda: 1000)
+    monkeypatch.setattr(_effort, "_LITTLE", 0)
     with pytest.raises(TooLargeError, match=r"GiB free\. Split fewer tables"):
         split(networklike(2, 6, generator))
 

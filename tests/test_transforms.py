@@ -118,6 +118,8 @@ def test_compiled_transforms_equal_the_twin_to_the_last_bit(shape, dtype, genera
                 found = sums(x, sign, backwards=backwards, negated=negated)
                 assert found.dtype == dtype
                 assert torch.equal(found, slow)
+    inside = butterfly_(x.clone(), 1)
+    assert torch.equal(sums(x, 1, met=True), (inside[..., -1:] + x[..., :1]) - inside.flip(-1))
 
 
 @pytest.mark.parametrize("transform", [and_from_values, values_from_and, or_from_values, values_from_or])

@@ -24,6 +24,7 @@ BAR_FROM = 13
 
 _STEPS, _GROWTH, _FINENESS = 330.0, 1.6, 0.3  # steps at n = 10 and tol = 1e-3, and how they grow
 _STEP_SECONDS = 1.3e-9  # of one table, over n 2^n, on an ordinary processor
+_LITTLE = 2**28  # bytes that are always there
 _SURE = 8.0  # times longer than expected is more than any processor takes
 _TRIAL_STEPS = 4
 _TRIAL_COST = 10.0  # of a trial, in steps: its own, the start, the certificate
@@ -89,7 +90,10 @@ def refuse_unfit(problem: Problem) -> None:
         )
     if problem.v.device.type != "cpu":
         return
-    needed, free = 3 * problem.v.numel() * 8, _free_bytes()
+    needed = 3 * problem.v.numel() * 8
+    if needed < _LITTLE:
+        return
+    free = _free_bytes()
     if free is not None and needed > free:
         raise TooLargeError(
             f"the interactions of {len(problem.v):,} tables of {n} players need {needed / 2**30:.1f} GiB; there are "

@@ -216,7 +216,20 @@ def _times_two(matrix: Any, at: int, d: int, x: Any, start: int, start2: int, ou
         store(out, to2 + 4 * j + 4, u1)
         store(out, to2 + 4 * j + 8, u2)
         j += 3
-    while j < d:
+    if j + 2 == d:
+        t0 = t1 = u0 = u1 = splat(0.0)
+        e = at + j
+        for i in range(d):
+            xi, yi = load(x, start + 4 * i), load(x, start2 + 4 * i)
+            m0, m1 = spread(matrix, e), spread(matrix, e + 1)
+            t0, t1 = fma(m0, xi, t0), fma(m1, xi, t1)
+            u0, u1 = fma(m0, yi, u0), fma(m1, yi, u1)
+            e += d
+        store(out, to + 4 * j, t0)
+        store(out, to + 4 * j + 4, t1)
+        store(out, to2 + 4 * j, u0)
+        store(out, to2 + 4 * j + 4, u1)
+    elif j < d:
         t0 = u0 = splat(0.0)
         for i in range(d):
             m0 = spread(matrix, at + i * d + j)
@@ -224,7 +237,6 @@ def _times_two(matrix: Any, at: int, d: int, x: Any, start: int, start2: int, ou
             u0 = fma(m0, load(x, start2 + 4 * i), u0)
         store(out, to + 4 * j, t0)
         store(out, to2 + 4 * j, u0)
-        j += 1
 
 
 @njit(**INNER)
@@ -236,7 +248,10 @@ def _blocks(x: Any, s: Any, lengths: Any, bases: Any, first: int, last: int, int
     while p < last:
         d = lengths[p]
         start, at = bases[p] * 4, offsets[d]
-        if p + 1 < last and lengths[p + 1] == d:
+        if d == 1:
+            store(x, start, div(load(x, start), add(spread(values, ROWS), s)))
+            p += 1
+        elif p + 1 < last and lengths[p + 1] == d:
             start2 = bases[p + 1] * 4
             _times_two(into, at, d, x, start, start2, path, 0, other)
             for k in range(d):

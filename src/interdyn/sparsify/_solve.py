@@ -13,6 +13,7 @@ from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
 
 _TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
+_BRIEF = 2**28  # entries times steps at most, up to which a split ends before an interruption would be missed
 WITHIN = 11  # players from which on a table has a thread to itself: four side by side would leave the cache
 
 Watch = Callable[[Outcome], None]
@@ -117,6 +118,9 @@ def _compiled(
     def end() -> None:
         stop[0] = 1
 
+    if watch is None and v.shape[-1] * len(todo) * max_iter <= _BRIEF:
+        work()  # a thread would cost more than it gains
+        return
     in_workers(
         work,
         min(workers, len(todo) if alone else ceil(len(todo) / 4)),

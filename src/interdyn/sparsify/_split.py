@@ -267,10 +267,14 @@ def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tens
 
 def _place_order_one(x: Tensor, n: int, *, merge: bool) -> None:
     """Put the sum of both kinds of each single player in AND, or half in each, in place."""
-    single = 1 << torch.arange(n, device=x.device)
-    both = x[0][:, single] + x[1][:, single]
-    x[0][:, single] = both if merge else both / 2
-    x[1][:, single] = 0.0 if merge else both / 2
+    for player in range(n):
+        i_and, i_or = x[0, :, 1 << player], x[1, :, 1 << player]
+        i_and += i_or
+        if merge:
+            i_or.zero_()
+        else:
+            i_and /= 2
+            i_or.copy_(i_and)
 
 
 def _sentence(gap: float, steps: int, settings: SplitSettings) -> str:

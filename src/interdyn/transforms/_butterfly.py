@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from interdyn.compiled import INNER, compiled, source_stamp
-from interdyn.compiled._lanes import add, fma, load, reverse, splat, store, with_0, with_1, without_0, without_1
+from interdyn.compiled._lanes import add, fma, load, reverse, splat, store, sub, with_0, with_1, without_0, without_1
 
 _BLOCK = 14  # players of a block: 128 KiB of float64
 _BUFFER = 15  # a strip of columns for the players above: twice that
@@ -155,13 +155,25 @@ def _strips(x: Any, out: Any, n: int, sign: Any, backwards: bool, buffer: Any) -
                 store(out, row * length + column + c, load(buffer, row * width + c))
 
 
+@njit(**INNER)
+def _mirror(x: Any, low: int, high: int, length: int, whole: Any) -> None:
+    """Swap the block at ``low`` with that at ``high`` read backwards, each number becoming ``whole`` minus it."""
+    for c in range(0, length if low != high else length // 2, 4):
+        there = high + length - 4 - c
+        a, b = load(x, low + c), load(x, there)
+        store(x, low + c, sub(whole, reverse(b)))
+        store(x, there, sub(whole, reverse(a)))
+
+
 def _transform(stamp: str) -> Any:
-    def transform(x: Any, out: Any, sign: Any, backwards: bool, out_sign: Any) -> None:
+    def transform(x: Any, out: Any, sign: Any, backwards: bool, out_sign: Any, met: bool) -> None:
         stamp  # noqa: B018  # closed over, so that the cache knows all that is called
         size = x.shape[1]
         n = power(size)
         signs, out_signs = splat(sign), splat(out_sign)
         buffer = np.empty(1 << _BUFFER if n > _BLOCK else 0, x.dtype)
+        block = min(n, _BLOCK)
+        length = 1 << block
         for row in range(len(x)):
             table, result = x[row], out[row]
             if n > _BLOCK:
@@ -172,19 +184,27 @@ def _transform(stamp: str) -> Any:
             else:
                 for c in range(0, size, 4):
                     store(result, c, load(table, c))
-            block = min(n, _BLOCK)
-            for start in range(0, size, 1 << block):
+            whole = table[0]
+            for start in range(0, size >> 1 if met and n > _BLOCK else size, length):
                 _block(result, start, block, signs, out_signs, sign - sign)
+                if met:
+                    other = size - start - length
+                    if other != start:
+                        _block(result, other, block, signs, out_signs, sign - sign)
+                    if start == 0:  # the sum over all subsets is known; the constant is in it
+                        whole += result[size - 1]
+                    _mirror(result, start, other, length, splat(whole))
 
     return transform
 
 
 @lru_cache(maxsize=2)
 def transform(kind: str) -> Callable[..., None]:
-    """Return ``transform(x, out, sign, backwards, out_sign)`` for tables of ``kind``, float64 or float32.
+    """Return ``transform(x, out, sign, backwards, out_sign, met)`` for tables of ``kind``, float64 or float32.
 
     It takes tables of 4 numbers or more, ``(rows, 2**n)``, to ``out``: ``sign`` 1 sums over subsets, -1 undoes it;
-    ``backwards`` reads every table from its end; the result is multiplied by ``out_sign``.
+    ``backwards`` reads every table from its end; the result is multiplied by ``out_sign``. ``met`` turns sums over
+    subsets into those over the subsets that are met: what is not inside the complement, and the constant once.
     """
     stamp = source_stamp(Path(__file__).parent)
-    return compiled(_transform(stamp), f"void({kind}[:,::1], {kind}[:,::1], {kind}, boolean, {kind})")
+    return compiled(_transform(stamp), f"void({kind}[:,::1], {kind}[:,::1], {kind}, boolean, {kind}, boolean)")
