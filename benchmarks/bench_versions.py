@@ -50,6 +50,21 @@ def demo_seconds(path: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def compile_seconds() -> tuple[float, float]:
+    """Return the time of the first split of a process, with nothing compiled before and with all of it cached."""
+    code = (
+        "import time, torch, interdyn as ix; v = torch.rand(1, 64); start = time.perf_counter(); ix.sparsify.split(v);"
+        " print(time.perf_counter() - start)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        there = {**environment(ROOT / "src"), "NUMBA_CACHE_DIR": folder}
+        cold, warm = (
+            subprocess.run([sys.executable, "-c", code], env=there, check=True, capture_output=True, text=True).stdout
+            for _ in range(2)
+        )
+    return float(cold), float(warm)
+
+
 def record_versions(record: Record, new: Version, old: Version) -> None:
     """Record both versions on tables that users have."""
     cases = [
@@ -92,6 +107,9 @@ def main() -> None:
     torch.set_num_threads(1)
     record = Record("versions")
     record_large(record)
+    cold, warm = compile_seconds()
+    record.add("first split of a process, nothing compiled before", cold, "s", n=6)
+    record.add("first split of a process, all compiled before", warm, "s", n=6)
     start = time.perf_counter()
     v = real_tables(8, 1)
     ix.sparsify.split(v, solver="lp")
