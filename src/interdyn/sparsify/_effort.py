@@ -8,6 +8,8 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from interdyn.compiled import worker_count
 from interdyn.errors import TooLargeError
@@ -75,7 +77,7 @@ def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> 
         )
 
 
-def refuse_unfit(problem: Problem) -> None:
+def refuse_unfit(v: Float[Tensor, "batch subsets"]) -> None:
     """Refuse tables of too many players, and a result that does not fit in the memory at hand.
 
     Raises
@@ -83,20 +85,20 @@ def refuse_unfit(problem: Problem) -> None:
     TooLargeError
         With what is needed and what there is.
     """
-    n = n_players_from_size(problem.v.shape[-1])
+    n = n_players_from_size(v.shape[-1])
     if n > MAX_PLAYERS:
         raise TooLargeError(
             f"a split takes tables of at most {MAX_PLAYERS} players; got n = {n}. Group features into fewer players."
         )
-    if problem.v.device.type != "cpu":
+    if v.device.type != "cpu":
         return
-    needed = 3 * problem.v.numel() * 8
+    needed = 3 * v.numel() * 8
     if needed < _LITTLE:
         return
     free = _free_bytes()
     if free is not None and needed > free:
         raise TooLargeError(
-            f"the interactions of {len(problem.v):,} tables of {n} players need {needed / 2**30:.1f} GiB; there are "
+            f"the interactions of {len(v):,} tables of {n} players need {needed / 2**30:.1f} GiB; there are "
             f"{free / 2**30:.1f} GiB free. Split fewer tables at a time and keep what you need of each part."
         )
 

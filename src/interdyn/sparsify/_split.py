@@ -173,12 +173,12 @@ def split(
         raise ShapeError("`v` must have shape (*batch, 2**n); got a single number. Pass the whole table.")
     n = n_players_from_size(table.shape[-1])
     flat = table.reshape(-1, table.shape[-1])
+    refuse_unfit(flat)
     _refuse_non_finite(flat)
     bound, described = _absolute_bounds(noise_bound, table)
     problem = Problem(flat, bound.reshape(-1, 1), flat.new_zeros(2, flat.shape[-1]))
     workers = worker_count(threads)
-    refuse_unfit(problem)
-    if settings.solver == "admm" and not allow_large:
+    if settings.solver == "admm" and not allow_large and flat.device.type == "cpu":
         refuse_slow(problem, tol=settings.tol, repeats=1 + 2 * settings.ambiguity, workers=workers)
     with progress_of(problem, tol=settings.tol, show=show_progress) as watch:
         outcome, widths = _solve(problem, settings, workers, watch)

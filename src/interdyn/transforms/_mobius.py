@@ -67,9 +67,9 @@ def sums(
     """Return the zeta (``sign = 1``) or Möbius transform (-1) of contiguous tables, in a tensor of its own.
 
     ``backwards`` takes every table from its end, so that a subset stands for its complement; ``negated`` gives minus
-    the result; ``met`` gives, in place of the sum over the subsets of ``T``, the constant and the sum over all that meet
-    ``T``: less those inside its complement. Tables of float64 and float32 on the CPU go through compiled loops, all others through `butterfly_`; the
-    results are equal to the last bit.
+    the result; ``met`` gives, in place of the sum over the subsets of ``T``, the constant and the sum over all that
+    meet ``T``: less those inside its complement. Tables of float64 and float32 on the CPU go through compiled loops,
+    all others through `butterfly_`; the results are equal to the last bit.
     """
     kind = _compiled_kind(x)
     if kind:
