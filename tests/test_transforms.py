@@ -6,12 +6,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numba import njit
 
 import oracles
+from interdyn.compiled._lanes import splat
 from interdyn.errors import InputError, ShapeError
 from interdyn.lattice import orders
 from interdyn.transforms import and_from_values, or_from_values, values_from_and, values_from_or
+from interdyn.transforms._butterfly import _strips
 from interdyn.transforms._mobius import butterfly_, sums
+
+
+@njit
+def _take_in_strips(x, out, buffer):
+    _strips(x, out, 16, splat(1.0), False, buffer)
+
 
 whole = st.integers(-1000, 1000).map(float)
 tables = st.integers(0, 6).flatmap(lambda n: hnp.arrays(np.float64, (2**n,), elements=whole))
@@ -130,3 +139,12 @@ def test_strided_and_read_only_tables(transform, rng):
     np.testing.assert_array_equal(transform(strided), transform(np.ascontiguousarray(strided)))
     np.testing.assert_array_equal(transform(frozen), transform(wide))
     np.testing.assert_array_equal(wide, frozen)  # nothing is changed in place
+
+
+@pytest.mark.parametrize("columns", [3, 6, 14])
+def test_strips_of_any_width_take_in_the_highest_players(columns, generator):
+    x = torch.randn(4, 2**14, generator=generator, dtype=torch.float64)
+    out = np.empty(2**16)
+    _take_in_strips(x.reshape(-1).numpy(), out, np.empty(2 ** (2 + columns)))
+    expected = butterfly_(x.T.contiguous(), 1).T
+    np.testing.assert_array_equal(out.reshape(4, -1), expected.numpy())

@@ -32,7 +32,7 @@ class Lanes(types.Type):
 
     def __init__(self, element: types.Type) -> None:
         super().__init__(f"{element}x{WIDTH}")
-        self.element = element
+        self.element: Any = element
 
 
 def _vector(kind: Lanes) -> ir.VectorType:
@@ -47,6 +47,12 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]  # Numba is not looke
 
 def _data(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
     return builder.gep(context.make_array(kind)(context, builder, array).data, [i])
+
+
+def _load(builder: Any, kind: Lanes, data: Any) -> Any:
+    out = builder.load(builder.bitcast(data, _vector(kind).as_pointer()))
+    out.align = kind.element.bitwidth // 8
+    return out
 
 
 def _spread(builder: Any, kind: Lanes, x: Any) -> Any:
@@ -113,11 +119,7 @@ def load(_: Any, array: Any, i: Any) -> Any:
     kind = Lanes(array.dtype)
 
     def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        out = builder.load(
-            builder.bitcast(_data(context, builder, signature.args[0], *given), _vector(kind).as_pointer())
-        )
-        out.align = array.dtype.bitwidth // 8
-        return out
+        return _load(builder, kind, _data(context, builder, signature.args[0], *given))
 
     return kind(array, types.intp), build
 
@@ -177,9 +179,7 @@ def each(_: Any, layout: Any, c: Any) -> Any:
         data = _data(context, builder, signature.args[0], given[0], place)
         if layout.ndim == 1:
             return _spread(builder, kind, builder.load(data))
-        out = builder.load(builder.bitcast(data, _vector(kind).as_pointer()))
-        out.align = layout.dtype.bitwidth // 8
-        return out
+        return _load(builder, kind, data)
 
     return kind(layout, types.intp), build
 

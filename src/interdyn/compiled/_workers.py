@@ -52,7 +52,7 @@ def worker_count(threads: int | None = None) -> int:
             )
         return int(given)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, round(_quota()) if _quota() < usable else usable))
+    return max(1, round(min(usable, _quota())))
 
 
 def in_workers(

@@ -18,6 +18,7 @@ from interdyn.compiled._lanes import add, fma, load, reverse, splat, store, sub,
 
 _BLOCK = 14  # players of a block: 128 KiB of float64
 _BUFFER = 15  # a strip of columns for the players above: twice that
+_LINE = 3  # powers of two, as the others
 
 
 @njit(**INNER)
@@ -108,13 +109,18 @@ def superset_sums(x: Any, top: int, bottom: int) -> None:
                 store(x, c, add(load(x, c), load(x, c + h)))
 
 
+@njit(forceinline=True, **INNER)
+def _within(v: Any, sign: Any) -> Any:
+    """Return a vector with the two players inside it taken in."""
+    v = fma(sign, without_1(v), v)
+    return fma(sign, without_0(v), v)
+
+
 @njit(**INNER)
 def finish_subsets(x: Any, sign: Any) -> None:
     """Take in the two players within each vector, after `subset_sums` has taken the others."""
     for c in range(0, len(x), 4):
-        v = load(x, c)
-        v = fma(sign, without_1(v), v)
-        store(x, c, fma(sign, without_0(v), v))
+        store(x, c, _within(load(x, c), sign))
 
 
 @njit(**INNER)
@@ -131,17 +137,14 @@ def _block(x: Any, start: int, n: int, sign: Any, out_sign: Any, zero: Any) -> N
     """Take in the players of one block, the lowest two within each vector, and multiply by ``out_sign``."""
     subset_sums(x, start, n, 2, sign)
     for c in range(start, start + (1 << n), 4):
-        v = load(x, c)
-        v = fma(sign, without_1(v), v)
-        v = fma(sign, without_0(v), v)
-        store(x, c, fma(out_sign, v, splat(zero)))  # the sum with 0 leaves no minus zero
+        store(x, c, fma(out_sign, _within(load(x, c), sign), splat(zero)))  # the sum with 0 leaves no minus zero
 
 
 @njit(**INNER)
 def _strips(x: Any, out: Any, n: int, sign: Any, backwards: bool, buffer: Any) -> None:
     """Take in the players above a block, from ``x`` (or ``x`` read backwards) to ``out``."""
     rows, length, size = 1 << (n - _BLOCK), 1 << _BLOCK, 1 << n
-    bits = min(_BLOCK, _BUFFER - (n - _BLOCK))
+    bits = power(len(buffer)) - (n - _BLOCK)
     width = 1 << bits
     for column in range(0, length, width):
         for row in range(rows):
@@ -171,7 +174,9 @@ def _transform(stamp: str) -> Any:
         size = x.shape[1]
         n = power(size)
         signs, out_signs = splat(sign), splat(out_sign)
-        buffer = np.empty(1 << _BUFFER if n > _BLOCK else 0, x.dtype)
+        above = n - _BLOCK  # players; a strip has at least a line of the cache of columns
+        columns = max(min(_BLOCK, _BUFFER - above), _LINE)
+        buffer = np.empty(1 << (above + columns) if above > 0 else 0, x.dtype)
         block = min(n, _BLOCK)
         length = 1 << block
         for row in range(len(x)):
