@@ -19,25 +19,27 @@ from interdyn.errors import InputError, SpeedWarning, TooLargeError
 from interdyn.sparsify import _effort, _solve, expected_seconds, split
 from interdyn.sparsify._admm import first_point, improve
 from interdyn.sparsify._problem import Problem
+from interdyn.sparsify._units import Units
 from interdyn.transforms import _mobius, and_from_values
 from test_sparsify import networklike
 
 
-def problem_of(v):
-    return Problem(v, 0.02 * (v[:, -1] - v[:, 0]).abs()[:, None], v.new_zeros(2, v.shape[1]))
+def problem_of(v, order_weight=0.02):
+    table = Units.of(v).table
+    return Problem.weighted(table, 0.02 * table[:, -1:].abs(), order_weight)
 
 
-def by_tensors(problem, *, tol, max_iter=20_000, ridge):
+def by_tensors(problem, *, tol, max_iter=20_000, settle=1.0):
     best = first_point(problem)
-    improve(problem, best, torch.arange(len(problem.v)), tol=tol, max_iter=max_iter, ridge=ridge)
+    improve(problem, best, torch.arange(len(problem.v)), tol=tol, max_iter=max_iter, settle=settle)
     return best
 
 
 @pytest.mark.parametrize(("n", "tables"), [(1, 4), (2, 4), (3, 5), (6, 64), (8, 64), (10, 64), (11, 4)])
 def test_the_compiled_course_is_that_of_the_twin(n, tables, generator):
     problem = problem_of(networklike(tables, n, generator))
-    fast = _solve.solve(problem, tol=1e-3, max_iter=20_000, ridge=1e-5)
-    slow = by_tensors(problem, tol=1e-3, ridge=1e-5)
+    fast = _solve.solve(problem, tol=1e-3, max_iter=20_000, settle=0.2)
+    slow = by_tensors(problem, tol=1e-3, settle=0.2)
     assert torch.equal(fast.steps, slow.steps)
     torch.testing.assert_close(fast.primal, slow.primal, rtol=1e-9, atol=0)
     torch.testing.assert_close(fast.dual, slow.dual, rtol=1e-9, atol=0)
@@ -45,21 +47,26 @@ def test_the_compiled_course_is_that_of_the_twin(n, tables, generator):
 
 
 @pytest.mark.parametrize("n", [5, 11])
-def test_the_twin_of_a_tilted_problem_without_ridge(n, generator):
+def test_the_twin_of_tilted_problems_within_a_budget(n, generator):
     problem = problem_of(networklike(3, n, generator))
-    cost = 0.01 * (torch.randint(0, 2, (2, 2**n), generator=generator).double() * 2 - 1)
-    problem = Problem(problem.v, problem.bound, cost)
-    fast = _solve.solve(problem, tol=2e-3, max_iter=20_000, ridge=0.0)
-    slow = by_tensors(problem, tol=2e-3, ridge=0.0)
+    signs = torch.randint(0, 2, (3, 2, 2**n), generator=generator).double() * 2 - 1
+    signs[2, 0, :-1] = signs[2, 1] = 0.0
+    price = torch.tensor([0.01, 0.3, 1.2], dtype=torch.float64)[:, None, None]  # the last makes a slope of a wrong sign
+    low, high = problem.low - price * signs, problem.high - price * signs
+    low[:, 0, 0], high[:, 0, 0] = problem.low[0, 0, 0], problem.high[0, 0, 0]
+    least = _solve.solve(problem_of(problem.v, 0.0), tol=1e-3, max_iter=20_000).primal
+    problem = Problem(problem.v, problem.bound, low, high, torch.arange(3), 1.01 * least)
+    fast = _solve.solve(problem, tol=2e-3, max_iter=20_000)
+    slow = by_tensors(problem, tol=2e-3)
     assert torch.equal(fast.steps, slow.steps)
-    torch.testing.assert_close(fast.primal, slow.primal, rtol=1e-9, atol=0)
+    torch.testing.assert_close(fast.primal, slow.primal, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("max_iter", [1, 7, 25, 30])
 def test_the_step_limit_falls_where_it_is_set(max_iter, generator):
     problem = problem_of(networklike(7, 5, generator))
-    fast = _solve.solve(problem, tol=1e-9, max_iter=max_iter, ridge=0.0)
-    slow = by_tensors(problem, tol=1e-9, max_iter=max_iter, ridge=0.0)
+    fast = _solve.solve(problem, tol=1e-9, max_iter=max_iter)
+    slow = by_tensors(problem, tol=1e-9, max_iter=max_iter)
     assert torch.equal(fast.steps, slow.steps)
     torch.testing.assert_close(fast.primal, slow.primal, rtol=1e-9, atol=0)
 
@@ -119,7 +126,7 @@ def test_an_interrupted_split_ends_at_once(generator):
 
     start = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
-        _solve.solve(problem, tol=1e-15, max_iter=10**9, ridge=0.0, watch=interrupted)
+        _solve.solve(problem, tol=1e-15, max_iter=10**9, watch=interrupted)
     assert time.perf_counter() - start < 60
     assert not [t for t in threading.enumerate() if t.name == "interdyn"]
 
@@ -249,7 +256,7 @@ def test_a_bar_is_drawn_from_thirteen_players_on_a_terminal(monkeypatch):
 
 def test_the_bar_moves_while_tables_are_solved(generator):
     problem, seen = problem_of(networklike(4, 11, generator)), []
-    _solve.solve(problem, tol=1e-5, max_iter=20_000, ridge=0.0, watch=lambda best: seen.append(float(best.dual.sum())))
+    _solve.solve(problem, tol=1e-5, max_iter=20_000, watch=lambda best: seen.append(float(best.dual.sum())))
     assert len(set(seen)) > 1
 
 

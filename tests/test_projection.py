@@ -12,7 +12,7 @@ from interdyn.compiled import INNER
 from interdyn.compiled._lanes import load
 from interdyn.sparsify._operator import GramSolver
 from interdyn.sparsify._projection import PATH, project
-from interdyn.sparsify._symmetry import change_of_basis, explanation_block, plan, spectrum_of_block, stages
+from interdyn.sparsify._symmetry import change_of_basis, explanation_block, metric, plan, spectrum_of_block, stages
 
 CPU = torch.device("cpu")
 
@@ -65,7 +65,7 @@ def test_as_many_paths_of_each_length_as_the_theory_says(n):
 def test_the_gram_matrix_falls_into_the_blocks(n):
     basis, k = change_of_basis(n), oracles.explanation_matrix(n)
     np.testing.assert_allclose(basis @ basis.T, np.eye(2**n), atol=1e-13)
-    gram, expected = basis @ k @ k.T @ basis.T, np.zeros((2**n, 2**n))
+    gram, expected = basis @ (k * np.tile(metric(n), 2)) @ k.T @ basis.T, np.zeros((2**n, 2**n))
     for d, start in zip(*stages(n)[n], strict=True):
         part = slice(start, start + d)
         block = explanation_block((n, (n + 1 - d) // 2))
@@ -76,8 +76,8 @@ def test_the_gram_matrix_falls_into_the_blocks(n):
 
 def test_small_eigenvalues_are_not_lost_in_rounding():
     value, _ = spectrum_of_block((16, 0))
-    assert value.max() / value.min() > 4e14  # in K K^T its last digits are rounding
-    assert value.min() == pytest.approx(9.8357928e-6, rel=1e-7)  # in 60 digits
+    assert value.max() / value.min() > 1e17  # in K D K^T it would be nothing but rounding
+    assert value.min() == pytest.approx(7.34272268e-8, rel=1e-7)  # in 60 digits
 
 
 @njit(**INNER)
@@ -109,7 +109,8 @@ def compiled_projection(y, s, n, *, within):
 def test_the_compiled_projection_is_the_dense_inverse(n, within, rng):
     y, s = rng.standard_normal((4, 2**n)), np.array([0.5, 8.0, 200.0, 1.0])
     k = oracles.explanation_matrix(n)
-    dense = np.stack([np.linalg.solve(k @ k.T + each * np.eye(2**n), row) for row, each in zip(y, s, strict=True)])
+    gram = (k * np.tile(metric(n), 2)) @ k.T
+    dense = np.stack([np.linalg.solve(gram + each * np.eye(2**n), row) for row, each in zip(y, s, strict=True)])
     np.testing.assert_allclose(compiled_projection(y, s, n, within=within), dense, atol=1e-10)
 
 

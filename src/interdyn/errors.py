@@ -9,6 +9,7 @@
     │   ├── TargetError                 the target does not name an output of the model
     │   └── NonFiniteError              NaN or infinity in a value table
     ├── TooLargeError(ValueError)       more work than allowed; says how much
+    ├── CertificateError(RuntimeError)  a certificate contradicts itself: a fault of this package
     ├── ModelError(RuntimeError)        the user's model failed or returned something unusable
     ├── RecipeError(ValueError)         a recipe cannot be read or run
     ├── DataError(FileNotFoundError)    a data set is missing or not as expected
@@ -55,6 +56,10 @@ class NonFiniteError(InputError):
 
 class TooLargeError(InterdynError, ValueError):
     """More work than allowed."""
+
+
+class CertificateError(InterdynError, RuntimeError):
+    """A certificate contradicts itself: a fault of this package, to be reported."""
 
 
 class ModelError(InterdynError, RuntimeError):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interdyn.dynamics import Phases, find_phases
 from interdyn.errors import InputError
+from interdyn.measurement._rule import split_record
 from interdyn.measurement._verdict import verdict
 from interdyn.spectra import bootstrap_distribution, order_spectrum
 from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
@@ -107,6 +108,7 @@ def analyse(
         "theory": _theory(fit, at, in_phase_2),
         "theory_summary": theory_summary,
         "solver": _solver(courses.values()),
+        "split": split_record(found.settings for course in courses.values() for found in course.interactions),
         "verdict": verdict(phases, theory_summary, {k: c.strength for k, c in courses.items()}, at),
     }
     analysis = {

@@ -1,5 +1,6 @@
 """The analysis of a run that still grows: each measurement is read once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from interdyn.dynamics import OnlineVerdict, online_verdict
 from interdyn.errors import IncompleteRunError
 from interdyn.measurement._analysis import group_record, relative_residual, without_nan
 from interdyn.measurement._reading import Reading, reading
+from interdyn.measurement._rule import split_record
 from interdyn.measurement._samples import samples_record
 from interdyn.measurement._stored import interactions
 from interdyn.spectra import order_spectrum
@@ -28,6 +30,7 @@ class _Look:
     residual: float
     relative_residual: float  # to max|v| of its table
     unit: str
+    settings: Mapping[str, Any]
     sample_ids: list[int]
     reading: Reading
 
@@ -86,6 +89,7 @@ class Growing:
                     float(split.residual.abs().max()),
                     float(relative_residual(split).max()),
                     m.unit,
+                    m.settings,
                     m.sample_ids.tolist(),
                     reading(split, labels=m.targets, group=m.group, step=m.step, sample_ids=m.sample_ids, **options),
                 )
@@ -145,6 +149,7 @@ class Growing:
                 "max_gap": max(look.gap for look in self._looks.values()),
                 "max_residual": max(look.relative_residual for look in self._looks.values()),
             },
+            "split": split_record(look.settings for look in self._looks.values()),
             "verdict": [verdict.sentence],
         }
         samples = samples_record([self._looks[s, name].reading for s in steps for name in run.groups])

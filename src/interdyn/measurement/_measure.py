@@ -13,8 +13,9 @@ from interdyn._typing import Model
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
 from interdyn.game import Output, Players, value_table
-from interdyn.sparsify import BAR_FROM, LONGEST, expected_seconds, split
-from interdyn.values import Interactions
+from interdyn.sparsify import BAR_FROM, LONGEST, ORDER_WEIGHT, expected_seconds, first_tolerance, split
+from interdyn.sparsify import identified as identified_ranges
+from interdyn.values import Identified, Interactions
 
 _SPLIT_OPTIONS = frozenset(inspect.signature(split).parameters) - {"v", "unit", "allow_large", "show_progress"}
 
@@ -37,6 +38,7 @@ def measure(
     allow_large: bool = False,
     show_progress: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
+    identified: bool = False,
     **split_options: Any,
 ) -> Interactions:
     """Explain a model's output on each sample by the sparsest AND and OR interactions of its players.
@@ -51,6 +53,10 @@ additional_forward_args, sample_ids, allow_fewer, progress
     show_progress
         Draw a bar for the masked inputs and, from 13 players on, one for the split, on standard error; by default only
         the second, on a terminal.
+    identified
+        Fill ``.identified``: what sparsity alone leaves open of mean order, orders and the strongest interactions, at
+        the cost of some hundred splits of each sample (`interdyn.sparsify.identified`); samples that a constant
+        explains get NaN.
     **split_options
         Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``threads``, ...
 
@@ -85,12 +91,13 @@ additional_forward_args, sample_ids, allow_fewer, progress
             raise InputError(
                 f"`measure` has no option {option!r}; did you mean {near[0]!r}? See `split` for all of them."
             )
-    tol, threads = split_options.get("tol", 1e-3), worker_count(split_options.get("threads"))
-    repeats = 1 + 2 * split_options.get("ambiguity", 0)
+    tol, weight = split_options.get("tol", 1e-3), split_options.get("order_weight", ORDER_WEIGHT)
+    threads = worker_count(split_options.get("threads"))
 
     def split_seconds(n: int, samples: int) -> tuple[float, float]:
         certified = split_options.get("solver", "admm") == "admm"
-        return repeats * expected_seconds(n, samples, tol=tol, threads=threads) * certified, LONGEST
+        finest = first_tolerance(tol, weight, n)
+        return expected_seconds(n, samples, tol=finest, threads=threads) * certified, LONGEST
 
     table = value_table(
         model,
@@ -114,9 +121,24 @@ additional_forward_args, sample_ids, allow_fewer, progress
     bar = table.values.shape[-1] >= 2**BAR_FROM if show_progress else show_progress
     start = time.perf_counter()
     found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **split_options)
+    ranges = _identified(found, threads=threads, allow_large=allow_large) if identified else None
     return replace(
         found,
+        identified=ranges,
         forward_passes=table.forward_passes,
         seconds={"forward": table.seconds, "split": time.perf_counter() - start},
         settings={**found.settings, **table.provenance},
     )
+
+
+def _identified(found: Interactions, *, threads: int, allow_large: bool) -> Identified:
+    """Return the ranges of all samples; NaN for those that a constant explains, of which nothing can be said."""
+    rows = (found.objective > 0).nonzero()[:, 0]
+    if len(rows) == len(found):
+        return identified_ranges(found, threads=threads, allow_large=allow_large)
+    if not len(rows):
+        raise InputError(
+            "`identified` needs samples that vary with their players by more than twice the noise bound; got none. "
+            "Leave it out."
+        )
+    return identified_ranges(found.sample(rows), threads=threads, allow_large=allow_large).spread(rows, len(found))

@@ -6,6 +6,7 @@ from typing import Any
 from interdyn import store
 from interdyn.measurement._analysis import analyse
 from interdyn.measurement._reading import stored_reading
+from interdyn.measurement._rule import identified_record
 from interdyn.measurement._samples import samples_record
 from interdyn.measurement._stored import interactions, read_looks
 from interdyn.store import Measurement
@@ -14,9 +15,8 @@ from interdyn.store import Measurement
 def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the analysis of everything a run has measured at all its steps, from the disk alone.
 
-    Returns
-    -------
-    As `analyse`; ``summary`` also holds accuracies where they were recorded, forward passes and seconds.
+    Returns ------- As `analyse`; ``summary`` also holds accuracies where they were recorded, what sparsity leaves
+    open at the last step, forward passes and seconds.
 
     Raises
     ------
@@ -34,6 +34,8 @@ def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> 
         name: column for name in ("train_accuracy", "test_accuracy") if (column := _column(history, name)) is not None
     }
     everything = [measurement for rows in stored.values() for measurement in rows]
+    main = next(iter(groups.values()))["interactions"][-1]
+    extra["identified"] = identified_record(main, step=history[-1]["step"])
     extra["forward_passes"] = sum(measurement.forward_passes for measurement in everything)
     extra["seconds"] = _seconds(history, everything)
     rule = {key: options[key] for key in ("salience", "salience_rule") if options and key in options}

@@ -1,7 +1,7 @@
 """A run as figures see it: frozen arrays made from the plain JSON of a run, every block optional."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,9 @@ class RunView:
         ``None`` when not computed.
     solver, seconds
         Numbers about the quality and the cost of the measurement, as recorded.
+    split, identified
+        By which rule tables were split (empty: that of version 0.1), and what sparsity alone leaves open at the last
+        step, as recorded.
     verdict
         Short plain sentences.
     stage
@@ -131,6 +134,8 @@ class RunView:
     seconds: Mapping[str, Any]
     forward_passes: int | None
     verdict: tuple[str, ...]
+    split: Mapping[str, Any] = field(default_factory=dict)
+    identified: Mapping[str, Any] = field(default_factory=dict)
     row_norms: RowNorms | None = None
     stage: str | None = None
 
@@ -331,6 +336,8 @@ def run_view(summary: Mapping[str, Any], analysis: Mapping[str, Any] | None = No
             n=n,
         ),
         solver=summary.get("solver") or {},
+        split=summary.get("split") or {},
+        identified=summary.get("identified") or {},
         seconds=summary.get("seconds") or {},
         forward_passes=summary.get("forward_passes"),
         verdict=tuple(str(s) for s in summary.get("verdict") or ()),

@@ -185,7 +185,7 @@ def _smoke(recipe: Recipe) -> Recipe:
                     "test_samples": min(measure.test_samples, 4),
                     "mislabelled_samples": min(measure.mislabelled_samples, 2, wrong),
                     "train_samples": measure.train_samples and min(measure.train_samples, 4),
-                    "tol": max(measure.tol, 1e-2),
+                    "tol": "auto" if measure.order_weight else 1e-2,
                 }
             ),
             "analysis": recipe.analysis.model_copy(update={"bootstrap": min(recipe.analysis.bootstrap, 100)}),

@@ -252,6 +252,7 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
         table.values,
         noise_bound=section.noise_bound,
         solver=section.solver,
+        order_weight=section.order_weight,
         tol=section.tol,
         max_iter=section.max_iter,
         merge_order_one=section.merge_order_one,

@@ -13,6 +13,7 @@ _ALWAYS = {
     "measure.mislabelled_samples": 0,
     "measure.output": "log-odds",
     "measure.noise_bound": 0.02,
+    "measure.order_weight": 0.0,
     "analysis.salience": 0.03,
     "analysis.salience_rule": "mean-effect",
 }
@@ -30,11 +31,11 @@ _BY_KIND: Mapping[str, Mapping[str, Any]] = {
 def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dotted keys that the paper's protocol sets in a recipe.
 
-    Ten players of each of 50 test samples; the bound of the residual 0.02 of ``|v(N) - v({})|``; salience 0.03 of its
-    mean. Of pictures 8x8 cells of the feature map after the second ReLU of a VGG, the first of an AlexNet, the named
-    layer of another network; the central 6x6 can be players, masked to 0. Of sentences the words, masked by [MASK]; of
-    point clouds 30 clusters, moved to their centres. The theory's threshold is the sample's own, and orders up to one
-    are merged, in every protocol.
+    Ten players of each of 50 test samples; the bound of the residual 0.02 of ``|v(N) - v({})|``, no weight for
+    orders; salience 0.03 of its mean. Of pictures 8x8 cells of the feature map after the second ReLU of a VGG, the
+    first of an AlexNet, the named layer of another network; the central 6x6 can be players, masked to 0. Of sentences
+    the words, masked by [MASK]; of point clouds 30 clusters, moved to their centres. The theory's threshold is the
+    sample's own, and orders up to one are merged, in every protocol.
 
     Raises
     ------

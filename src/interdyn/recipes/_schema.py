@@ -110,10 +110,17 @@ class MeasureSection(Section):
     output: Literal["log-odds", "logit", "log-probability", "loss", "regression"] = "log-odds"
     noise_bound: NonNegative = 0.02
     solver: Solver = "admm"
-    tol: Positive = 1e-3
+    order_weight: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
+    tol: Positive | Literal["auto"] = "auto"
     max_iter: Count | None = None
     merge_order_one: bool = True
     batch_size: Count | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _fits_order_weight(self) -> "MeasureSection":
+        if isinstance(self.tol, float) and self.solver == "admm" and 0 < self.order_weight < self.tol:
+            raise ValueError('`tol` must be at most `order_weight`, or ties are not broken at all; leave it "auto"')
+        return self
 
     @model_validator(mode="after")
     def _fits_layer(self) -> "MeasureSection":

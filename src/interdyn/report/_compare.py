@@ -76,6 +76,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         names=names,
         charts=charts,
         rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
+        rules=_rules(names, views),
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
         payload=payload,
@@ -92,6 +93,12 @@ def _names(folders: Sequence[Path], views: Sequence[RunView]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{view.recipe} {i + 1}" for i, view in enumerate(views)]
+
+
+def _rules(names: Sequence[str], views: Sequence[RunView]) -> list[str]:
+    """Return by which rule each run was split, where they are not all split by the same."""
+    rules = [_words.split_rule(view.split) for view in views]
+    return [f"{name}: {rule}" for name, rule in zip(names, rules, strict=True)] if len(set(rules)) > 1 else []
 
 
 def _row(view: RunView) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The sentences of the report: what happened, how sure, and a note for every checkpoint."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,40 @@ def percent(value: Any) -> str:
     '0.09 %'
     """
     return number(value) if value is None or not np.isfinite(value) else f"{100 * value:.2g} %"
+
+
+def split_rule(split: Mapping[str, Any]) -> str:
+    """Return by which rule a run was split, in words.
+
+    Examples
+    --------
+    >>> split_rule({"order_weight": 0.02})
+    'ties go to the lower order (order weight 0.02)'
+    >>> split_rule({})
+    'split of version 0.1: ties are shared, which shows higher orders'
+    """
+    weight = split.get("order_weight")
+    if isinstance(weight, list):
+        return f"a mixture of order weights: {', '.join('none (version 0.1)' if w is None else str(w) for w in weight)}"
+    if weight is None:
+        return "split of version 0.1: ties are shared, which shows higher orders"
+    if split.get("solver") == "sgd-paper":
+        return "the laboratory's recipe"
+    if weight == 0:
+        return "the paper's problem: ties are left open (order weight 0)"
+    return f"ties go to the lower order (order weight {weight})"
+
+
+def left_open(identified: Mapping[str, Any]) -> str:
+    """Return what sparsity alone leaves open of the mean order at the last step, in words.
+
+    Examples
+    --------
+    >>> left_open({"mean_order": [1.31, 1.74], "reported_mean_order": 1.4, "factor": 1.001, "n_samples": 8})
+    'mean order 1.40, could be 1.31 to 1.74'
+    """
+    low, high = identified["mean_order"]
+    return f"mean order {identified['reported_mean_order']:.2f}, could be {low:.2f} to {high:.2f}"
 
 
 def _interval(pair: tuple[float, float] | None) -> str:
@@ -168,6 +203,12 @@ def trust(view: RunView) -> list[tuple[str, str, str]]:
             f"mean {percent(solver.get('mean_gap'))}, max {percent(solver.get('max_gap'))}",
             split,
         ),
+        ("Ties between orders", split_rule(view.split), "which of the equally sparse explanations is reported"),
+        (
+            "Left open by sparsity",
+            left_open(view.identified) if view.identified else "not recorded",
+            _open_remark(view.identified),
+        ),
         ("Residual", f"max {percent(solver.get('max_residual'))}", rest),
         (
             "Samples",
@@ -178,6 +219,15 @@ def trust(view: RunView) -> list[tuple[str, str, str]]:
         ("Forward passes", number(view.forward_passes, ",d"), "runs of the network on masked inputs"),
         ("Time", cost or "not recorded", "on the machine that made the run"),
     ]
+
+
+def _open_remark(identified: Mapping[str, Any]) -> str:
+    if not identified:
+        return "how far the order is fixed by sparsity alone: `interdyn.sparsify.identified`"
+    return (
+        f"all interactions of {identified['n_samples']} samples at the last checkpoint, over all explanations within "
+        f"{percent(identified['factor'] - 1)} of the sparsest (certified)"
+    )
 
 
 def table(view: RunView) -> tuple[list[str], list[list[str]]]:

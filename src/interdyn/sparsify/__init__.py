@@ -1,6 +1,17 @@
 """Value tables to the sparsest AND and OR interactions, with a certificate of how sparse."""
 
 from interdyn.sparsify._effort import BAR_FROM, LONGEST, expected_seconds
-from interdyn.sparsify._split import SplitSettings, split
+from interdyn.sparsify._identified import identified
+from interdyn.sparsify._split import ORDER_WEIGHT, SplitSettings, split
+from interdyn.sparsify._tolerance import first_tolerance
 
-__all__ = ["BAR_FROM", "LONGEST", "SplitSettings", "expected_seconds", "split"]
+__all__ = [
+    "BAR_FROM",
+    "LONGEST",
+    "ORDER_WEIGHT",
+    "SplitSettings",
+    "expected_seconds",
+    "first_tolerance",
+    "identified",
+    "split",
+]

@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from interdyn.errors import TooLargeError, missing_extra
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._problem import Problem
 
 MAX_PLAYERS_LP = 11
+_TOLERANCES = dict.fromkeys(("primal_feasibility_tolerance", "dual_feasibility_tolerance"), 1e-10)
 
 
 def solve_lp(problem: Problem) -> Outcome:
@@ -42,23 +42,18 @@ def solve_lp(problem: Problem) -> Outcome:
     matrix_or = operator.explain(zero, eye).T.numpy()[:, 1:]  # no OR interaction of the empty set
     k = np.concatenate([matrix_and, matrix_or], axis=1)
     equal = np.concatenate([k, -k, np.eye(size)], axis=1)
-    tilt = np.concatenate([problem.cost[0].cpu().numpy(), problem.cost[1].cpu().numpy()[1:]])
-    cost = np.concatenate([1 + tilt, 1 - tilt, np.zeros(size)])
     x = problem.v.new_zeros(2, *problem.v.shape)
     y = torch.zeros_like(problem.v)
     steps = torch.zeros(len(problem.v), dtype=torch.int64)
     for row, (v, bound) in enumerate(zip(problem.v.cpu().numpy(), problem.bound[:, 0].tolist(), strict=True)):
-        scale = max(float(np.abs(v).max()), np.finfo(float).tiny)  # HiGHS has absolute tolerances
-        limits = [(0, None)] * (2 * k.shape[1]) + [(-bound / scale, bound / scale)] * size
-        found = linprog(cost, A_eq=equal, b_eq=v / scale, bounds=limits, method="highs")
-        parts = found.x * scale
-        flat = torch.from_numpy(parts[: k.shape[1]] - parts[k.shape[1] : 2 * k.shape[1]])
+        low, high = (side[problem.which[row]].cpu().numpy() for side in (problem.low, problem.high))
+        cost = np.concatenate([high[0], high[1, 1:], -low[0], -low[1, 1:], np.zeros(size)])
+        limits = [(0, None)] * (2 * k.shape[1]) + [(-bound, bound)] * size
+        found = linprog(cost, A_eq=equal, b_eq=v, bounds=limits, method="highs", options=_TOLERANCES)
+        flat = torch.from_numpy(found.x[: k.shape[1]] - found.x[k.shape[1] : 2 * k.shape[1]])
         x[0, row], x[1, row, 1:] = flat[:size].to(x), flat[size:].to(x)
         y[row] = torch.from_numpy(np.asarray(found.eqlin.marginals)).to(y)
         steps[row] = int(found.nit)
     x = problem.repaired(x)
-    return Outcome(x, problem.objective(x), _lower_bound(problem, y), steps)
-
-
-def _lower_bound(problem: Problem, y: Tensor) -> Tensor:
-    return torch.maximum(problem.lower_bound(y), (problem.v[:, 0].abs() - problem.bound[:, 0]).clamp_min(0.0))
+    objective = problem.objective(x)
+    return Outcome(x, objective, problem.lower_bound(y).clamp_min(0.0), steps, objective)

@@ -6,8 +6,8 @@
 **Products.** ``Z`` is a Kronecker power of a 2x2 matrix, and ``W o = sum(o) - (Z o)`` at the complement, so a batch of
 products is two small matrix products, over the upper and the lower players.
 
-**Projection.** ``(K K^T + s I)^{-1}`` does not factor over players, but it falls into small blocks in the symmetry of
-swapping them: `_symmetry`.
+**Projection.** ``(K D K^T + s I)^{-1}``, with a metric ``D`` of orders, does not factor over players, but it falls into
+small blocks in the symmetry of swapping them: `_symmetry`.
 """
 
 from functools import lru_cache
@@ -72,10 +72,10 @@ def operator(n: int, device: torch.device) -> Operator:
 
 
 class GramSolver:
-    """Exact products with ``(K K^T + s I)^{-1}`` for any ``s``, in plain tensor operations on any device.
+    """Exact products with ``(K D K^T + s I)^{-1}`` for any ``s``, in plain tensor operations on any device.
 
     The players are taken in two halves. Each half is brought to paths by a dense matrix of at most ``2^((n+1)/2)`` rows
-    (`change_of_basis`), and ``K K^T`` then falls into blocks, one for each pair of paths; those of equal lengths are
+    (`change_of_basis`), and ``K D K^T`` then falls into blocks, one for each pair of paths; those of equal lengths are
     equal, and none has more than ``((n+1)/2 + 1)^2`` rows. Each different block is diagonalised once, so that every
     table of a batch may have its own ``s``. The compiled form is in `_projection`.
     """
@@ -108,7 +108,7 @@ class GramSolver:
     def solve(
         self, y: Float[Tensor, "batch subsets"], s: float | Float[Tensor, "batch 1"]
     ) -> Float[Tensor, "batch subsets"]:
-        """Return ``(K K^T + s I)^{-1} y`` for each row, ``s`` a number or one for each row."""
+        """Return ``(K D K^T + s I)^{-1} y`` for each row, ``s`` a number or one for each row."""
         x = ((self._left @ y.reshape(-1, *self._shape)) @ self._right_t).reshape(y.shape)
         x = self._blockwise(x.index_select(-1, self._forward), transposed=False)
         x /= self._values + s

@@ -3,7 +3,8 @@
 Each goes once over the arrays of the tables at work: four side by side, or one (`interdyn.compiled._lanes` describes
 both; ``low`` says which). Of a table of ``2**n`` numbers, ``w`` and ``anchor`` hold three, one after the other: the AND
 interactions, the OR interactions, the residual, before the proximal map. The OR side of a projection is kept at
-complements, where it is read backwards. Numbers of a table stand in all lanes that are its own.
+complements, where it is read backwards. Numbers of a table stand in all lanes that are its own. ``cost`` is what an
+interaction costs: its slopes below and above 0 times the metric, the metric, and one over it.
 """
 
 from typing import Any
@@ -32,15 +33,14 @@ from interdyn.compiled._lanes import (
 from interdyn.transforms._butterfly import finish_subsets, finish_supersets, power, subset_sums, superset_sums
 
 # rows of `lane`: what each of the four tables has for itself
-TAU, S, SHRINK, BOUND, INSIDE, LIVE, WEIGHT, TAU_FIRST, RIDGE, SINCE, FIRST, LAST, RESTART, START = range(14)
-LANE_ROWS = 14
+TAU, S, BOUND, INSIDE, BUDGET, LIVE, WEIGHT, TAU_FIRST, SINCE, FIRST, LAST, RESTART, CERTIFIED = range(13)
+LANE_ROWS = 13
 
 
 @njit(forceinline=True, **INNER)
-def cut(x: Any, low: Any, high: Any, shrink: Any) -> Any:
-    """Return ``x - prox(x)`` of an interaction: what lies between the thresholds, and what the ridge takes."""
-    u = least(most(x, low), high)
-    return fma(shrink, sub(x, u), u)
+def cut(x: Any, low: Any, high: Any) -> Any:
+    """Return ``x - prox(x)`` of an interaction: what lies between the thresholds."""
+    return least(most(x, low), high)
 
 
 @njit(**INNER)
@@ -58,7 +58,7 @@ def _superset_sums(layout: Any, x: Any) -> None:
 
 
 @njit(**INNER)
-def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, low: Any, high: Any, lane: Any) -> Any:
+def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, cost: Any, lane: Any) -> Any:
     """Apply the move that waits, and reflect at the proximal map.
 
     ``by_and``, ``by_or`` and ``y`` hold the projection of the last step on entry (`adjoint`). On return they hold the
@@ -66,7 +66,8 @@ def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, low: A
     sum of the OR interactions is returned.
     """
     size = len(y)
-    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    low, high, metric, _ = cost
+    tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
     live, weight = load(lane, LIVE * 4), load(lane, WEIGHT * 4)
     two, minus = splat(2.0), splat(-2.0)
     keep = sub(splat(1.0), weight)
@@ -76,19 +77,20 @@ def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, low: A
     sum_or = splat(0.0)
     for c in range(0, size, 4):
         lo, hi = mul(tau, each(low, c)), mul(tau, each(high, c))
+        double = mul(two, each(metric, c))
         x = load(w, c)
-        moved = fma(two, load(by_and, c), fma(minus, cut(x, lo, hi, shrink), x))
+        moved = fma(double, load(by_and, c), fma(minus, cut(x, lo, hi), x))
         x = where(live, fma(weight, load(anchor, c), mul(keep, moved)), x)
         store(w, c, x)
-        store(by_and, c, fma(minus, cut(x, lo, hi, shrink), x))
+        store(by_and, c, fma(minus, cut(x, lo, hi), x))
 
         lo, hi = mul(tau, each(low, size + c)), mul(tau, each(high, size + c))
         x = load(w, size + c)
         other = size - 4 - c
-        moved = fma(two, sub(total, mirrored(low, load(by_or, other))), fma(minus, cut(x, lo, hi, shrink), x))
+        moved = fma(double, sub(total, mirrored(low, load(by_or, other))), fma(minus, cut(x, lo, hi), x))
         x = where(live, fma(weight, load(anchor, size + c), mul(keep, moved)), x)
         store(w, size + c, x)
-        x = fma(minus, cut(x, lo, hi, shrink), x)
+        x = fma(minus, cut(x, lo, hi), x)
         store(by_or, other, mirrored(low, x))
         sum_or = add(sum_or, x)
 
@@ -127,21 +129,22 @@ def adjoint(layout: Any, y: Any, by_and: Any, by_or: Any) -> None:
 
 
 @njit(**INNER)
-def residuals(w: Any, by_and: Any, by_or: Any, y: Any, low: Any, high: Any, lane: Any, out: Any) -> None:
+def residuals(w: Any, by_and: Any, by_or: Any, y: Any, cost: Any, lane: Any, out: Any) -> None:
     """Write the squared length of the move of each table, in the metric of its steps."""
     size = len(y)
-    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    low, high, metric, inverse = cost
+    tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
     minus_bound = mul(splat(-1.0), bound)
     total = last(low, by_or)
     sum_and = sum_or = sum_d = splat(0.0)
     for c in range(0, size, 4):
-        x = sub(load(by_and, c), cut(load(w, c), mul(tau, each(low, c)), mul(tau, each(high, c)), shrink))
-        sum_and = fma(x, x, sum_and)
-        x = sub(
-            sub(total, mirrored(low, load(by_or, size - 4 - c))),
-            cut(load(w, size + c), mul(tau, each(low, size + c)), mul(tau, each(high, size + c)), shrink),
-        )
-        sum_or = fma(x, x, sum_or)
+        step, over = each(metric, c), each(inverse, c)
+        u = cut(load(w, c), mul(tau, each(low, c)), mul(tau, each(high, c)))
+        x = fms(step, load(by_and, c), u)
+        sum_and = fma(mul(x, x), over, sum_and)
+        u = cut(load(w, size + c), mul(tau, each(low, size + c)), mul(tau, each(high, size + c)))
+        x = fms(step, sub(total, mirrored(low, load(by_or, size - 4 - c))), u)
+        sum_or = fma(mul(x, x), over, sum_or)
         x = load(w, 2 * size + c)
         x = fms(s, load(y, c), sub(x, least(most(x, minus_bound), bound)))
         sum_d = fma(x, x, sum_d)
@@ -149,21 +152,24 @@ def residuals(w: Any, by_and: Any, by_or: Any, y: Any, low: Any, high: Any, lane
 
 
 @njit(**INNER)
-def travelled(w: Any, anchor: Any, low: Any, high: Any, lane: Any, out: Any) -> None:
+def travelled(w: Any, anchor: Any, cost: Any, lane: Any, out: Any) -> None:
     """Write the squared distances since the last restart: primal and dual, of the interactions and of the residual.
 
     Where the last restart was, the anchor tells: its own proximal point and dual part are those of the point then.
     """
     size = len(w) // 3
-    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    low, high, _, inverse = cost
+    tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
     minus_bound = mul(splat(-1.0), bound)
     primal = dual = primal_d = dual_d = splat(0.0)
-    for c in range(0, 2 * size, 4):
-        x, then = load(w, c), load(anchor, c)
-        lo, hi = mul(tau, each(low, c)), mul(tau, each(high, c))
-        g = sub(cut(x, lo, hi, shrink), cut(then, lo, hi, shrink))
-        z = sub(sub(x, then), g)
-        primal, dual = fma(z, z, primal), fma(g, g, dual)
+    for kind in range(2):
+        for c in range(0, size, 4):
+            at = kind * size + c
+            x, then, over = load(w, at), load(anchor, at), each(inverse, c)
+            lo, hi = mul(tau, each(low, at)), mul(tau, each(high, at))
+            g = sub(cut(x, lo, hi), cut(then, lo, hi))
+            z = sub(sub(x, then), g)
+            primal, dual = fma(mul(z, z), over, primal), fma(mul(g, g), over, dual)
     for c in range(2 * size, 3 * size, 4):
         x, then = load(w, c), load(anchor, c)
         z = sub(least(most(x, minus_bound), bound), least(most(then, minus_bound), bound))
@@ -177,16 +183,17 @@ def travelled(w: Any, anchor: Any, low: Any, high: Any, lane: Any, out: Any) -> 
 
 
 @njit(**INNER)
-def rescale(w: Any, anchor: Any, low: Any, high: Any, lane: Any, tau_next: Any, s_next: Any) -> None:
+def rescale(w: Any, anchor: Any, cost: Any, lane: Any, tau_next: Any, s_next: Any) -> None:
     """Give the dual part of the tables that restart its new steps, and make this point their anchor."""
     size = len(w) // 3
-    tau, s, shrink, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, SHRINK * 4), load(lane, BOUND * 4)
+    low, high, _, _ = cost
+    tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
     minus_bound = mul(splat(-1.0), bound)
     restart = load(lane, RESTART * 4)
     factor = sub(div(load(tau_next, 0), tau), splat(1.0))
     for c in range(0, 2 * size, 4):
         x = load(w, c)
-        u = cut(x, mul(tau, each(low, c)), mul(tau, each(high, c)), shrink)
+        u = cut(x, mul(tau, each(low, c)), mul(tau, each(high, c)))
         x = where(restart, fma(u, factor, x), x)
         store(w, c, x)
         store(anchor, c, where(restart, x, load(anchor, c)))
@@ -199,9 +206,14 @@ def rescale(w: Any, anchor: Any, low: Any, high: Any, lane: Any, tau_next: Any, 
 
 
 @njit(**INNER)
-def objective(x: Any, low: Any, high: Any, out: Any) -> None:
-    """Write the cost of each table's interactions: ``high`` times those above 0, ``low`` times those below."""
+def objective(x: Any, cost: Any, out: Any) -> None:
+    """Write the cost of each table's interactions."""
+    low, high, _, inverse = cost
+    size = len(x) // 2
     total = splat(0.0)
-    for c in range(0, len(x), 4):
-        total = add(total, most(mul(each(high, c), load(x, c)), mul(each(low, c), load(x, c))))
+    for kind in range(2):
+        for c in range(0, size, 4):
+            at = kind * size + c
+            priced = most(mul(each(high, at), load(x, at)), mul(each(low, at), load(x, at)))
+            total = fma(priced, each(inverse, c), total)
     store(out, 0, across(low, total))

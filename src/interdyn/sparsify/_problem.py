@@ -1,26 +1,51 @@
 """The linear program behind the split, and what proves how good a point is.
 
-    minimise    |a|_1 + |o|_1 + cost . (a, o)
-    subject to  |Z a + W o - v| <= bound   (one row for each masked input)
+    minimise    sum_S  high(S) max(x(S), 0) + low(S) min(x(S), 0)        x = (a, o), the constant costs nothing
+    subject to  |Z a + W o - v| <= bound                                 (one row for each masked input)
 
-The dual is ``max v.y - bound.|y|`` subject to ``|K^T y - cost| <= 1``, so every ``y`` scaled to feasibility proves a
-lower bound, and every repaired point an upper bound. ``cost`` is zero but for the study of ambiguity.
-Source: paper.md of the project, section 2; the program is the paper's eq. (3) with its box on the noise.
+The cost of an interaction has slope ``low < 0`` below 0 and ``high`` above. Weights of orders are ``high = -low =
+w``; a linear cost on top shifts both. The dual is ``max v.y - bound.|y|`` subject to ``low <= K^T y <= high``, where
+the free constant asks that ``y`` sums to 0. The multiplier of the empty set occurs in no other constraint and sees to
+that, so every ``y`` scaled to feasibility proves a lower bound, and every repaired point an upper bound. Source:
+paper.md of the project, section 2, and split.md, sections 1 and 3; the program is the paper's eq. (3) with its box on
+the noise.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from interdyn.lattice import n_players_from_size
+from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._operator import GramSolver, Operator, gram_solver, operator
+from interdyn.sparsify._symmetry import metric
+
+FREE = 1e-200
+"""Slope of the cost of the constant: nothing, but something to divide by."""
+
+LEAST = 1e-12
+"""Least denominator of a relative gap, in units of the table's range."""
+
+
+APPROACH = 10
+"""Steps towards an explanation before a point is repaired."""
+
+EASE, SOFT = 5, 0.1
+"""Steps towards feasible multipliers before they are scaled, and their step relative to that of the residual."""
 
 
 def clip(x: Tensor, bound: Tensor) -> Tensor:
     """Return ``x`` limited to ``[-bound, bound]``."""
     return torch.maximum(torch.minimum(x, bound), -bound)
+
+
+def order_weights(n: int, order_weight: float) -> Float[Tensor, "2 subsets"]:
+    """Return ``1 + order_weight (|S| - 1)`` for the AND and the OR interactions, nothing for the constant."""
+    one = 1 + order_weight * (torch.tensor(orders(n).tolist(), dtype=torch.float64) - 1)
+    weights = torch.stack([one, one])
+    weights[0, 0], weights[1, 0] = FREE, 1.0
+    return weights
 
 
 @dataclass(frozen=True)
@@ -30,16 +55,32 @@ class Problem:
     Attributes
     ----------
     v
-        Value tables, shape ``(batch, 2**n)``, float64.
+        Value tables in units of their range, shape ``(batch, 2**n)``, float64, with ``v({}) = 0``.
     bound
         Largest allowed absolute residual, shape ``(batch, 1)``.
-    cost
-        Linear cost of each interaction, shape ``(2, 2**n)``, of absolute value below 1.
+    low, high
+        Slopes of the cost of each interaction below and above 0, shape ``(costs, 2, 2**n)``.
+    which
+        Which of the costs is that of each table, shape ``(batch,)``.
+    budget
+        Largest plain L1 norm of the explanations of interest, shape ``(batch,)``: lower bounds need to hold for these
+        alone, and gaps are relative to it. 0: for all explanations, and gaps are relative to the cost.
     """
 
     v: Float[Tensor, "batch subsets"]
     bound: Float[Tensor, "batch 1"]
-    cost: Float[Tensor, "2 subsets"]
+    low: Float[Tensor, "costs 2 subsets"]
+    high: Float[Tensor, "costs 2 subsets"]
+    which: Int[Tensor, " batch"]
+    budget: Float[Tensor, " batch"]
+
+    @classmethod
+    def weighted(
+        cls, v: Float[Tensor, "batch subsets"], bound: Float[Tensor, "batch 1"], order_weight: float
+    ) -> "Problem":
+        """Return the problem whose cost is the order-weighted L1 norm, the same for all tables."""
+        weights = order_weights(n_players_from_size(v.shape[-1]), order_weight)[None].to(v.device)
+        return cls(v, bound, -weights, weights, torch.zeros(len(v), dtype=torch.int64), v.new_zeros(len(v)))
 
     @property
     def operator(self) -> Operator:
@@ -51,23 +92,70 @@ class Problem:
         """Products with ``(K K^T + s I)^{-1}``."""
         return gram_solver(n_players_from_size(self.v.shape[-1]), self.v.device)
 
+    @property
+    def metric(self) -> Float[Tensor, " subsets"]:
+        """How far each interaction steps, relative to others: ``D``."""
+        return torch.from_numpy(metric(n_players_from_size(self.v.shape[-1]))).to(self.v.device)
+
+    @property
+    def slopes(self) -> tuple[Float[Tensor, "2 rows subsets"], Float[Tensor, "2 rows subsets"]]:
+        """The slopes for each table, or one row where all have the same."""
+        if len(self.low) == 1:
+            return self.low.movedim(0, 1), self.high.movedim(0, 1)
+        return self.low[self.which].movedim(0, 1), self.high[self.which].movedim(0, 1)
+
+    @property
+    def thresholds(self) -> tuple[Float[Tensor, "2 rows subsets"], Float[Tensor, "2 rows subsets"]]:
+        """The slopes in the metric: what the solver cuts off, over its step."""
+        low, high = self.slopes
+        return low * self.metric, high * self.metric
+
+    @property
+    def least(self) -> Float[Tensor, " batch"]:
+        """Least denominator of the relative gap of each table."""
+        return torch.where(self.budget > 0, self.budget, LEAST)
+
     def take(self, rows: Tensor) -> "Problem":
         """Return the problem of some of the tables."""
-        return Problem(self.v[rows], self.bound[rows], self.cost)
+        kept = (self.v[rows], self.bound[rows], self.low, self.high, self.which[rows.cpu()], self.budget[rows])
+        return Problem(*kept)
 
     def objective(self, x: Float[Tensor, "2 batch subsets"]) -> Float[Tensor, " batch"]:
-        """Return ``|a|_1 + |o|_1 + cost . (a, o)``."""
-        return (x.abs() + self.cost[:, None] * x).sum(dim=(0, 2))
+        """Return the cost of the interactions."""
+        low, high = self.slopes
+        return torch.maximum(low * x, high * x).sum(dim=(0, 2))
 
     def residual(self, x: Float[Tensor, "2 batch subsets"]) -> Float[Tensor, "batch subsets"]:
         """Return ``v - Z a - W o``."""
         return self.v - self.operator.explain(x[0], x[1])
 
-    def repaired(self, x: Float[Tensor, "2 batch subsets"]) -> Float[Tensor, "2 batch subsets"]:
-        """Return ``x`` moved by the least Euclidean step that brings every residual within the bound.
+    def step(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, "2 batch subsets"]:
+        """Return ``D K^T y``, by how much the interactions move for the multipliers ``y``."""
+        return torch.stack(self.operator.adjoint(y)) * self.metric
 
-        The step is ``K^T (K K^T)^{-1} e`` with ``e`` what exceeds the bound; it is refined twice, because the matrix
-        has a condition number of about ``2.618^n``.
+    def approached(
+        self, x: Float[Tensor, "2 batch subsets"], s: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "2 batch subsets"]:
+        """Return ``x`` moved towards the nearest explanation, in the metric, by `APPROACH` steps of ADMM.
+
+        What a point lacks is little, but spread over many masks, and to represent it exactly costs much; residuals that
+        have room within their bound make way for a smoother, cheaper correction. ``s`` weighs both against each other.
+        """
+        inside = self.bound * (1 - 1e-9)
+        before = self.residual(x)
+        d, shift = clip(before, inside), torch.zeros_like(before)
+        for _ in range(APPROACH):
+            y = self.gram.solve(before - d - shift, s)
+            r = d + shift + s * y
+            d = clip(r - shift, inside)
+            shift = shift + d - r
+        return x + self.step(y)
+
+    def repaired(self, x: Float[Tensor, "2 batch subsets"]) -> Float[Tensor, "2 batch subsets"]:
+        """Return ``x`` moved by the least step, in the metric, that brings every residual within the bound.
+
+        The step is ``D K^T (K D K^T)^{-1} e`` with ``e`` what exceeds the bound; it is refined twice, because the
+        condition number of the matrix grows threefold with each player.
         """
         inside = self.bound * (1 - 1e-9)
         for _ in range(3):
@@ -75,19 +163,44 @@ class Problem:
             excess = r - clip(r, inside)
             if not bool(excess.any()):
                 break
-            x = x + torch.stack(self.operator.adjoint(self.gram.solve(excess, 0.0)))
+            x = x + self.step(self.gram.solve(excess, 0.0))
         return x
 
+    def eased(self, y: Float[Tensor, "batch subsets"], s: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch subsets"]:
+        """Return ``y`` moved towards the nearest feasible multipliers, by `EASE` steps of ADMM.
+
+        Scaling pays for the worst of all constraints with the whole of the bound; this moves what breaks them alone.
+        """
+        (low, high), s = self.slopes, SOFT * s
+        first, z = y, torch.stack(self.operator.adjoint(y))
+        shift = torch.zeros_like(z)
+        for _ in range(EASE):
+            moved = z + shift
+            inside = torch.maximum(torch.minimum(moved, high), low)
+            shift = moved - inside
+            target = self.metric * (inside - shift)
+            y = self.gram.solve(s * first + self.operator.explain(target[0], target[1]), s)
+            z = torch.stack(self.operator.adjoint(y))
+        return y
+
     def lower_bound(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, " batch"]:
-        """Return the dual value of ``y`` scaled to feasibility."""
+        """Return a lower bound of the cost, from any ``y``.
+
+        Without a budget it is the dual value of ``y`` scaled to feasibility. Within a budget ``B`` slopes that are
+        wider by what ``y`` lacks raise the cost of an explanation by at most ``B`` times as much, which holds for
+        slopes of any sign.
+        """
+        y = torch.cat([-y[:, 1:].sum(-1, keepdim=True), y[:, 1:]], dim=-1)
         z = torch.stack(self.operator.adjoint(y))
-        room = 1 + self.cost[:, None] * z.sign()
-        worst = (z.abs() / room).amax(dim=(0, 2)).clamp_min(torch.finfo(z.dtype).tiny)
+        z[0, :, 0] = 0.0
+        low, high = self.slopes
         value = (self.v * y).sum(-1) - (self.bound * y.abs()).sum(-1)
-        return value / worst
+        worst = torch.maximum(z / high, z / low).amax(dim=(0, 2)).clamp_min(torch.finfo(z.dtype).tiny)
+        lacking = torch.maximum(z - high, low - z).amax(dim=(0, 2)).clamp_min(0.0)
+        return torch.where(self.budget > 0, value - lacking * self.budget, value / worst)
 
     def constant_point(self) -> tuple[Tensor, Tensor]:
-        """Return the best constant explanation, shape ``(2, batch, 2**n)``, and where it is feasible.
+        """Return the constant explanation nearest to ``v({})``, shape ``(2, batch, 2**n)``, and where it is feasible.
 
         It is the whole answer where the table varies by no more than twice the bound.
         """
@@ -98,6 +211,5 @@ class Problem:
         return x, low <= high
 
     def relative_gap(self, primal: Tensor, dual: Tensor) -> Tensor:
-        """Return ``(primal - dual) / max(primal, 1e-12 max|v|)``, at least 0."""
-        scale = torch.maximum(primal, 1e-12 * self.v.abs().amax(-1))
-        return torch.where(scale > 0, (primal - dual).clamp_min(0) / scale, 0.0)
+        """Return ``(primal - dual) / max(primal, least)``; negative where the bound does not hold for the point."""
+        return (primal - dual) / torch.maximum(primal, self.least)

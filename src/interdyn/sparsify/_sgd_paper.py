@@ -16,6 +16,7 @@ from torch import Tensor
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._problem import Problem, clip
 from interdyn.sparsify._solve import solve as certified
+from interdyn.sparsify._units import Units
 from interdyn.transforms import and_from_values, or_from_values
 from interdyn.transforms._mobius import butterfly_
 
@@ -59,16 +60,20 @@ def descend(
     return _interactions(v, g, d)
 
 
-def solve_sgd_paper(problem: Problem, *, steps: int, rates: Sequence[float]) -> Outcome:
-    """Run the recipe at each rate and keep the lowest objective of each table.
+def solve_sgd_paper(problem: Problem, units: Units, *, steps: int, rates: Sequence[float]) -> Outcome:
+    """Run the recipe at each rate, on the tables as they are, and keep the lowest objective of each.
 
     The lower bound that certifies the gap is not part of the recipe; it comes from the certified solver.
     """
-    best = certified(problem, tol=_BOUND_TOLERANCE, max_iter=2000, ridge=0.0)
-    out = Outcome(torch.zeros_like(best.x), torch.full_like(best.primal, torch.inf), best.dual, best.steps)
+    best = certified(problem, tol=_BOUND_TOLERANCE, max_iter=2000)
+    out = Outcome(torch.zeros_like(best.x), torch.full_like(best.primal, torch.inf), best.dual, best.steps, best.cost)
     out.steps = torch.full_like(best.steps, steps)
+    v = units.absolute_(units.table.clone()) + units.base[:, None]
+    bound = units.absolute_(problem.bound[:, 0].clone())[:, None]
     for rate in rates:
-        x = torch.stack(descend(problem.v, problem.bound, rate, steps))
+        x = torch.stack(descend(v, bound, rate, steps))
+        x[0, :, 0] -= units.base
+        x = units.relative(x)
         objective = problem.objective(x)
         better = objective < out.primal
         out.x[:, better] = x[:, better]

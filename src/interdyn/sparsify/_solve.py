@@ -8,12 +8,13 @@ import torch
 
 from interdyn.compiled import available, in_workers, one_torch_thread, worker_count
 from interdyn.lattice import n_players_from_size
-from interdyn.sparsify._admm import Outcome, first_point, first_ratio, improve, ridge_weights
+from interdyn.sparsify._admm import Outcome, first_point, first_ratio, improve
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
 
 _TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
 _BRIEF = 2**28  # entries times steps at most, up to which a split ends before an interruption would be missed
+_VECTOR = 3  # players from which on a table fills vectors of its own
 WITHIN = 11  # players from which on a table has a thread to itself: four side by side would leave the cache
 
 Watch = Callable[[Outcome], None]
@@ -25,7 +26,7 @@ def solve(
     *,
     tol: float,
     max_iter: int,
-    ridge: float,
+    settle: float = 1.0,
     threads: int | None = None,
     watch: Watch | None = None,
 ) -> Outcome:
@@ -39,8 +40,8 @@ def solve(
         Relative gap at which a table is done.
     max_iter
         Steps after which the best point so far is returned; its gap is certified all the same.
-    ridge
-        Weight of the tie-break ``ridge / (2 max|v - v0|) * |x|^2`` that makes the minimiser unique.
+    settle
+        Share of ``tol`` within which a table is done at once; one above it goes on to the next certificate.
     threads
         Worker threads at most; see `interdyn.compiled.worker_count`. The result does not depend on their number.
     watch
@@ -56,16 +57,17 @@ def solve(
     if not len(todo):
         return best
     on_cpu = problem.v.device.type == "cpu"
-    if on_cpu and available():
-        _compiled(problem, best, todo, tol, max_iter, ridge, workers, watch)
+    n, several = n_players_from_size(problem.v.shape[-1]), len(problem.low) > 1
+    if on_cpu and available() and not (several and n < _VECTOR):
+        _compiled(problem, best, todo, (tol, settle), max_iter, workers, watch)
         return best
     rows = max(1, _TENSOR_ENTRIES // problem.v.shape[-1])
     for part in torch.split(todo, rows):
         if on_cpu:
             with one_torch_thread():
-                improve(problem, best, part, tol=tol, max_iter=max_iter, ridge=ridge)
+                improve(problem, best, part, tol=tol, max_iter=max_iter, settle=settle)
         else:
-            improve(problem, best, part, tol=tol, max_iter=max_iter, ridge=ridge)
+            improve(problem, best, part, tol=tol, max_iter=max_iter, settle=settle)
         if watch is not None:
             watch(best)
     return best
@@ -75,9 +77,8 @@ def _compiled(
     problem: Problem,
     best: Outcome,
     todo: torch.Tensor,
-    tol: float,
+    tol: tuple[float, float],
     max_iter: int,
-    ridge: float,
     workers: int,
     watch: Watch | None,
 ) -> None:
@@ -85,31 +86,33 @@ def _compiled(
     from interdyn.sparsify._fused import loop
 
     n = n_players_from_size(problem.v.shape[-1])
-    alone = n >= WITHIN
+    alone = n >= WITHIN or len(problem.low) > 1
     run = loop("within" if alone else "side by side")
     p = plan(n)
     v = problem.v.contiguous()
-    bound, weight, floor = (
-        x.contiguous().numpy()
-        for x in (problem.bound[:, 0], ridge_weights(problem, ridge), 1e-12 * problem.v.abs().amax(-1))
+    bound, budget, least = (x.contiguous().numpy() for x in (problem.bound[:, 0], problem.budget, problem.least))
+    metric = problem.metric
+    scale = torch.stack([metric, 1 / metric])
+    low, high, scales = (
+        x.contiguous().reshape(len(x), *((-1, 4) if alone else (-1,))).numpy()
+        for x in (problem.low * metric, problem.high * metric, scale)
     )
-    shape = (-1, 4) if alone else (-1,)
-    low, high = (np.ascontiguousarray((problem.cost + side).reshape(shape).numpy()) for side in (-1.0, 1.0))
     counter, stop = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
 
     def work() -> None:
         run(
             v.numpy(),
-            (bound, weight, floor),
-            (low, high),
+            (bound, budget, least),
+            (low, high, scales),
+            problem.which.numpy(),
             todo.numpy(),
             counter,
             stop,
-            tol,
+            *tol,
             max_iter,
             first_ratio(n),
             best.x.numpy(),
-            (best.primal.numpy(), best.dual.numpy()),
+            (best.primal.numpy(), best.dual.numpy(), best.cost.numpy()),
             best.steps.numpy(),
             (p.share, p.into, p.back, p.values),
             (p.lengths, p.bases, p.first, p.offsets),

@@ -1,6 +1,6 @@
 """The projection of the split in the symmetry of swapping players: paths, and one small block for each length.
 
-``(K K^T + s I)^{-1}`` does not factor over players, but it commutes with every permutation of them. So an orthogonal
+``(K D K^T + s I)^{-1}`` does not factor over players, but it commutes with every permutation of them. So an orthogonal
 change of basis brings it to blocks of at most ``n + 1`` rows (Schur, Clebsch and Gordan), and that change is a cascade
 that takes the players in one at a time, ``O(n 2^n)`` in all.
 
@@ -19,8 +19,8 @@ absorb it. That takes half the operations of plane rotations, ``(c, s) = (sqrt((
 of basis with unit vectors.
 
 **Blocks.** After ``n`` players there are ``C(n, j) - C(n, j-1)`` paths of ``d = n + 1 - 2 j`` rows, and all paths of
-one length share a block: ``K`` on them is a ``d x 2d`` matrix, taken apart once into singular values and vectors; not
-``K K^T``, whose smallest eigenvalues drown in rounding from n = 14 on.
+one length share a block: ``K D^(1/2)`` on them is a ``d x 2d`` matrix, taken apart once into singular values and
+vectors; not ``K D K^T``, whose smallest eigenvalues drown in rounding from n = 14 on. ``D`` is `metric`.
 Source: split.md of the project, section 2; paper, section 2 for ``K = [Z W]``.
 """
 
@@ -30,8 +30,21 @@ from math import comb
 
 import numpy as np
 
+from interdyn.lattice import orders
+
+FALL = 0.5
+"""How much less an interaction steps for each player more."""
+
 MAX_ROWS = 32
 """Rows of a path at most, and the stride of tables indexed by the length of a path and a row of it."""
+
+
+def metric(n: int) -> np.ndarray:
+    """Return ``D``, the metric in which the solver steps: ``FALL^(|S| - n/2)`` for each interaction, shape ``(2**n,)``.
+
+    Interactions of high order are many, and most of them end at 0; the smaller step brings them there without swinging.
+    """
+    return np.asarray(FALL ** (orders(n) - n / 2))
 
 
 def stages(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -58,7 +71,7 @@ def scales(d: int) -> np.ndarray:
 
 
 def explanation_block(*parts: tuple[int, int]) -> np.ndarray:
-    """Return ``K`` on one path, in unit vectors, shape ``(d, 2 d)``; on a product of paths if there are several parts.
+    """Return ``K D^(1/2)`` on one path, in unit vectors, shape ``(d, 2 d)``; on a product of paths for several parts.
 
     A part is some players and how many pairs of them are antisymmetric (01 - 10). On the other ``r`` players of the
     part a vector is a function ``f`` of the size, so ``Z f (i) = sum_j C(i, j) f(j)`` and ``d = r + 1``; ``Z`` keeps
@@ -66,21 +79,22 @@ def explanation_block(*parts: tuple[int, int]) -> np.ndarray:
     over all subsets, which is 0 if there is a pair.
     """
     z: np.ndarray = np.ones((1, 1))
-    reversed_z, length = z, z[0]
+    reversed_z, length, root = z, z[0], z[0]
     for players, pairs in parts:
         r = players - 2 * pairs
         part = np.array([[float(comb(i, j)) for j in range(r + 1)] for i in range(r + 1)])
         z, reversed_z = np.kron(z, part), np.kron(reversed_z, (-1.0) ** pairs * part[::-1])
         length = np.kron(length, scales(r + 1))
+        root = np.kron(root, FALL ** ((pairs + np.arange(r + 1) - players / 2) / 2))
     w = -reversed_z
     if not any(pairs for _, pairs in parts):
         w = w + z[-1]  # all subsets, less those inside the complement
         w[:, 0] = 0.0  # no OR interaction of the empty set
-    return np.concatenate([length[:, None] * z / length, length[:, None] * w / length], axis=1)
+    return np.concatenate([length[:, None] * z / length * root, length[:, None] * w / length * root], axis=1)
 
 
 def spectrum_of_block(*parts: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues ``(d,)`` and eigenvectors ``(d, d)`` of ``K K^T`` on the paths of `explanation_block`."""
+    """Return eigenvalues ``(d,)`` and eigenvectors ``(d, d)`` of ``K D K^T`` on the paths of `explanation_block`."""
     vectors, singular, _ = np.linalg.svd(explanation_block(*parts), full_matrices=False)
     return singular**2, vectors
 

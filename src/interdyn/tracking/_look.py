@@ -14,14 +14,11 @@ from torch import nn
 from interdyn.errors import InputError
 from interdyn.game import Players, value_table
 from interdyn.measurement import as_record
-from interdyn.sparsify import expected_seconds, split
+from interdyn.sparsify import expected_seconds, first_tolerance, split
 from interdyn.store import Measurement
 from interdyn.tracking._plan import MIN_LOOKS, MIN_PLAYERS
 from interdyn.tracking._probe import Probe
 from interdyn.tracking._ranks import world_size
-
-TOL = 3e-3
-"""Certified gap of the split of a look."""
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
 _WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
@@ -37,7 +34,7 @@ class Looking:
     ----------
     players, feature_mask, baselines, layer, output, batch_size
         As in `interdyn.value_table`.
-    noise_bound
+    noise_bound, order_weight
         As in `interdyn.sparsify.split`.
     """
 
@@ -48,6 +45,7 @@ class Looking:
     output: Any
     batch_size: int | str
     noise_bound: float
+    order_weight: float
 
     def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
         """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
@@ -67,7 +65,13 @@ class Looking:
             )
         begun = perf_counter()
         found = split(
-            table.values, noise_bound=self.noise_bound, tol=TOL, unit=table.unit, allow_large=True, show_progress=False
+            table.values,
+            noise_bound=self.noise_bound,
+            order_weight=self.order_weight,
+            tol="auto",
+            unit=table.unit,
+            allow_large=True,
+            show_progress=False,
         )
         seconds = {"forward": table.seconds, "split": perf_counter() - begun}
         ids = np.array(probe.sample_ids)
@@ -88,6 +92,7 @@ class Looking:
             "layer": self.layer or "",
             "output": named,
             "noise_bound": self.noise_bound,
+            "order_weight": self.order_weight,
         }
 
     def most_players(self, probe: Probe) -> int:
@@ -134,7 +139,10 @@ class Looking:
 
         def expected(players: int, samples: int) -> float:
             # a table with more players takes more steps, too
-            split, counted = (expected_seconds(k, 1, tol=TOL, threads=1) for k in (players, tried))
+            split, counted = (
+                expected_seconds(k, 1, tol=first_tolerance("auto", self.order_weight, k), threads=1)
+                for k in (players, tried)
+            )
             more = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
             return constant + samples * (slope * 2.0**players + more)
 

@@ -16,6 +16,7 @@ from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
 from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
+from interdyn.sparsify import ORDER_WEIGHT
 from interdyn.spectra import order_spectrum
 from interdyn.store import Measurement
 from interdyn.tracking._disk import Folder, begun_again
@@ -55,7 +56,7 @@ class Tracker:
         Length of the training in steps; a budget needs it.
     out
         Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
-    noise_bound
+    noise_bound, order_weight
         As in `interdyn.sparsify.split`.
     sample_ids
         A number for each sample, which with the seed of ``players`` fixes the draw of its players.
@@ -108,6 +109,7 @@ class Tracker:
         total_steps: int | None = None,
         out: str | Path | None = None,
         noise_bound: float = 0.02,
+        order_weight: float = ORDER_WEIGHT,
         sample_ids: Sequence[int] | None = None,
         names: Names | None = None,
         stop_when: Literal["over-fitting"] | None = None,
@@ -123,7 +125,7 @@ class Tracker:
             )
         if stop_when not in (None, "over-fitting"):
             raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}.')
-        self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound)
+        self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound, order_weight)
         self._schedule = log_spaced() if schedule is None else schedule
         self._share, self.total_steps = share_of(budget), total_steps
         self.stop_when, self._strict = stop_when, strict

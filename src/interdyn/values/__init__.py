@@ -12,12 +12,15 @@ from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
     from interdyn.values._convert import as_tensor, like
+    from interdyn.values._identified import Identified, Range
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
 __all__ = [
+    "Identified",
     "Interactions",
     "OrderSpectrum",
     "Pair",
+    "Range",
     "Selection",
     "Term",
     "Terms",
@@ -32,6 +35,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in {"as_tensor", "like"}:
         return getattr(import_module("interdyn.values._convert"), name)
+    if name in {"Identified", "Range"}:
+        return getattr(import_module("interdyn.values._identified"), name)
     if name in __all__:
         return getattr(import_module("interdyn.values._tables"), name)
     raise AttributeError(f"module 'interdyn.values' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interdyn.errors import InputError
 from interdyn.lattice import members, n_players_from_size, orders, subset_from_members
+from interdyn.values._identified import Identified
 from interdyn.values._notebook import table_html, terms_html
 
 _SHOWN = 8  # interactions of a sample, or samples, in a notebook
@@ -220,16 +221,15 @@ class Interactions(Selection):
     residual
         ``v`` minus the explanation, shape ``(*batch, 2**n)``; at most ``noise_bound`` in absolute value.
     objective
-        Sum of ``|i_and| + |i_or|``, shape ``(*batch,)``.
+        Sum of ``|i_and| + |i_or|`` without the constant, each weighted by its order, shape ``(*batch,)``.
     gap
         Certified relative distance from the least possible objective, shape ``(*batch,)``; see `sparsify.split`.
     status
         One sentence for each table, a NumPy array of strings of shape ``(*batch,)``.
     noise_bound
         The absolute bound on the residual, shape ``(*batch,)``.
-    ambiguity
-        Width of the range of each interaction over near-optimal explanations, shape ``(*batch, 2 kinds, 2**n)``;
-        only when asked for.
+    identified
+        What sparsity alone leaves open; only when asked for, see `measure`.
     settings
         The options that made this result; plain data.
     forward_passes, seconds
@@ -241,7 +241,7 @@ class Interactions(Selection):
     gap: Float[Tensor, "*batch"]
     status: np.ndarray | str
     noise_bound: Float[Tensor, "*batch"]
-    ambiguity: Float[Tensor, "*batch kinds subsets"] | None = None
+    identified: Identified | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     forward_passes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -260,7 +260,7 @@ class Interactions(Selection):
             raise TypeError("a single table has no length; it has no sample axis")
         return self.batch_shape[0]
 
-    def sample(self, key: int | slice) -> "Interactions":
+    def sample(self, key: int | slice | Tensor) -> "Interactions":
         """Return the sample(s) ``key`` of the first batch axis.
 
         Raises
@@ -274,7 +274,9 @@ class Interactions(Selection):
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
         parts: dict[str, Any] = {
-            f.name: value[key] for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor | np.ndarray)
+            f.name: value[key]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | np.ndarray | Identified)
         }
         return replace(self, **parts)
 
