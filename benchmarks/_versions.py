@@ -27,7 +27,9 @@ for line in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
     found = split(v, **job["options"])
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(json.dumps({"wall": wall, "cpu": cpu, "objective": found.objective.tolist()}), flush=True)
+    norm = found.i_and[:, 1:].abs().sum(-1) + found.i_or[:, 1:].abs().sum(-1)
+    steps = [int(said.split(" after ")[1].split()[0]) for said in found.status]
+    print(json.dumps({"wall": wall, "cpu": cpu, "norm": norm.tolist(), "steps": steps}), flush=True)
 """
 
 
@@ -62,7 +64,7 @@ class Version:
         )
 
     def split(self, tables: Path, **options: Any) -> dict[str, Any]:
-        """Split the tables of a file once; return wall and CPU seconds, and the objectives."""
+        """Split the tables of a file once; return seconds, plain norms without the constant, steps."""
         assert self._run.stdin is not None
         assert self._run.stdout is not None
         self._run.stdin.write(json.dumps({"tables": str(tables), "options": options}) + "\n")
@@ -76,7 +78,7 @@ class Version:
 
 
 def compared(new: Version, old: Version, v: torch.Tensor, *, repeats: int, **options: Any) -> dict[str, float]:
-    """Split ``v`` by both versions in turn; return medians of CPU seconds, their ratio, and how objectives differ."""
+    """Split ``v`` by both versions in turn; return CPU seconds, and ratios of them, of norms and of steps."""
     with tempfile.TemporaryDirectory() as folder:
         tables = Path(folder) / "tables.pt"
         torch.save(v, tables)
@@ -85,5 +87,5 @@ def compared(new: Version, old: Version, v: torch.Tensor, *, repeats: int, **opt
         pairs = [(new.split(tables, **options), old.split(tables, **options)) for _ in range(repeats)]
     ours, theirs = (sorted(pair[i]["cpu"] for pair in pairs)[repeats // 2] for i in (0, 1))
     ratio = sorted(b["cpu"] / a["cpu"] for a, b in pairs)[repeats // 2]
-    a, b = (torch.tensor(pairs[0][i]["objective"], dtype=torch.float64) for i in (0, 1))
-    return {"ours": ours, "theirs": theirs, "ratio": ratio, "objectives": float(((a - b).abs() / b.abs()).max())}
+    norms, steps = (sum(pairs[0][0][key]) / sum(pairs[0][1][key]) for key in ("norm", "steps"))
+    return {"ours": ours, "theirs": theirs, "ratio": ratio, "norms": norms, "steps": steps}

@@ -80,7 +80,17 @@ def record_versions(record: Record, new: Version, old: Version) -> None:
         record.add(f"{title}: ours, a table", found["ours"] / batch * 1e3, "ms", n=n, batch=batch)
         record.add(f"{title}: version 0.1, a table", found["theirs"] / batch * 1e3, "ms", n=n, batch=batch)
         record.add(f"{title}: ratio version 0.1 / ours", found["ratio"], "times", n=n, batch=batch)
-        record.add(f"{title}: largest relative difference of objectives", found["objectives"], "", n=n, batch=batch)
+        record.add(f"{title}: plain norm, ours / version 0.1", found["norms"], "", n=n, batch=batch)
+        record.add(f"{title}: steps, ours / version 0.1", found["steps"], "", n=n, batch=batch)
+        bare = ix.sparsify.split(v, tol=tol, order_weight=0.0, threads=1)
+        with_weight = ix.sparsify.split(v, tol=tol, threads=1)
+        record.add(
+            f"{title}: steps, with / without order weight", _steps(with_weight) / _steps(bare), "", n=n, batch=batch
+        )
+
+
+def _steps(found: ix.values.Interactions) -> int:
+    return sum(int(said.split(" after ")[1].split()[0]) for said in found.status)
 
 
 def record_large(record: Record) -> None:

@@ -25,7 +25,7 @@ from interdyn import store
 from interdyn.measurement import analyse, interactions
 from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights
 from interdyn.recipes._measuring import choose_groups, measure_group
-from interdyn.sparsify import split
+from interdyn.sparsify import ORDER_WEIGHT, split
 from interdyn.values import Interactions
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "fidelity.md"
@@ -58,7 +58,8 @@ def variants(run: store.Run, recipe: Recipe, *, sgd_steps: int, background: bool
     """Yield the choices that are made otherwise than in the recipe."""
     measured, own = recipe.measure, recipe.analysis.model_dump()
     options: dict[str, Any] = {
-        key: getattr(measured, key) for key in ("noise_bound", "solver", "tol", "max_iter", "merge_order_one")
+        key: getattr(measured, key)
+        for key in ("noise_bound", "solver", "order_weight", "tol", "max_iter", "merge_order_one")
     }
 
     def by(**changes: Any) -> Callable[[int, torch.Tensor], Interactions]:
@@ -67,6 +68,8 @@ def variants(run: store.Run, recipe: Recipe, *, sgd_steps: int, background: bool
     for bound in BOUNDS:
         if bound != measured.noise_bound:
             yield Variant(f"bound {bound}", by(noise_bound=bound), own)
+    weight = 0.0 if measured.order_weight else ORDER_WEIGHT
+    yield Variant(f"order weight {weight:g}", by(order_weight=weight), own)
     merged = measured.merge_order_one
     yield Variant(f"order one {'not ' if merged else ''}merged", by(merge_order_one=not merged), own)
     yield Variant("AND only", lambda _, v: and_alone(v), own)

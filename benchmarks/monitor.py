@@ -170,7 +170,8 @@ def keep(folder: Path) -> None:
 HEAD = """# Is the monitor worth trusting?
 
 Written by `./run monitor RUN ...` from finished runs of the recipes in `benchmarks/monitor`, trainings whose truth is
-known. Our verdicts are those that `interdyn verdicts RUN` prints: at each look from the looks up to it.
+known. Our verdicts are those that `interdyn verdicts RUN` prints: at each look from the looks up to it. All of these
+runs have the split of version 0.1, in which mean orders are higher; they have not been run again since.
 
 - **test loss**: the step at which it is least, of all steps, and how far it ends above that; of half of the test
   samples, as the median of five evaluations. It *rises* where it ends a tenth above its minimum.

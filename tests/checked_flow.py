@@ -20,7 +20,8 @@ for there, back in (
 ):
     assert torch.allclose(back(there(v)), v)
     assert np.allclose(back(there(v.numpy())), v.numpy())
-found = ix.sparsify.split(v, ambiguity=1)
+found = ix.sparsify.split(v)
+assert ix.sparsify.identified(found[0], strongest=2).strength.low.shape == (3, 4)
 assert found[0, 1].i_and.shape == (2, 3)
 assert ix.sparsify.split(v[0, 0], solver="lp").top(2)
 ix.sparsify.split(v[0], solver="sgd-paper", max_iter=5, noise_bound=torch.ones(3, dtype=torch.float64))

@@ -228,7 +228,7 @@ def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
 
 def test_a_look_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
-    looking = Looking(columns(), None, None, None, "log-odds", "auto", 0.02)
+    looking = Looking(columns(), None, None, None, "log-odds", "auto", 0.02, 0.02)
     probes = checked_probes((x, torch.arange(6) % 2))
     folder = Folder(tmp_path / "run", looking, probes, None)
     for count, n in ((6, 4), (3, 2)):

@@ -38,6 +38,7 @@ def test_every_choice_is_there_and_changes_something(runs, found):
     assert list(found) == [
         "bound 0.04",
         "bound 0.05",
+        "order weight 0",
         "order one not merged",
         "AND only",
         "solver sgd-paper",

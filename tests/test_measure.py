@@ -17,18 +17,19 @@ def test_a_planted_network_is_explained():
     assert float(found[(1, 2)].i_or[1]) == pytest.approx(3, abs=1e-4)
     assert float(found[()].i_and[0]) == pytest.approx(-1, abs=1e-4)
     assert [t.players for t in found[0].top(2)] == [(1, 2), (0, 3)]
-    assert float(found.objective[0]) == pytest.approx(6, abs=1e-4)
+    assert float(found.objective[0]) == pytest.approx(5 * 1.02, abs=1e-4)  # without the constant
 
 
 def test_cost_and_settings_come_with_the_result(generator):
     model = torch.nn.Linear(4, 3)
     x = torch.randn(2, 4, generator=generator)
-    found = interdyn.measure(model, x, target=[0, 2], players=interdyn.columns(), noise_bound=0.05, ambiguity=1)
+    found = interdyn.measure(model, x, target=[0, 2], players=interdyn.columns(), noise_bound=0.05, identified=True)
     assert found.forward_passes == 2 * 16
     assert set(found.seconds) == {"forward", "split"}
     assert found.settings["noise_bound"] == 0.05
     assert found.settings["n_players"] == 4
-    assert found.ambiguity.shape == (2, 2, 16)
+    assert found.identified.strength.low.shape == (2, 4)
+    assert found[0].identified.mean_order.low.shape == ()
     assert found.unit == "log-odds"
     assert (found.gap <= 1e-3).all()
 

@@ -21,8 +21,12 @@ def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
     for tree in (now, then):
         tree.pop("expected", None)
         tree.pop("description")
-    assert now == then
     summary = json.loads((folder / "summary.json").read_text())
+    if "split" not in summary:  # of version 0.1, until it is run again
+        for tree in (now, then):
+            tree["measure"].pop("tol")
+        now["measure"].pop("order_weight")
+    assert now == then
     failed = [check for check in checks(summary, recipe.expected) if not check.holds]
     assert not failed
     if summary["theory_summary"]["mean_tv_phase_2"] is not None:  # more than a solver that works is expected

@@ -111,6 +111,11 @@ def analyse(
         "split": split_record(found.settings for course in courses.values() for found in course.interactions),
         "verdict": verdict(phases, theory_summary, {k: c.strength for k, c in courses.items()}, at),
     }
+    if isinstance(summary["split"]["order_weight"], list):
+        summary["verdict"].append(
+            "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
+            "measure them again."
+        )
     analysis = {
         "groups": {name: _group(course, chosen) for name, course in courses.items()},
         "theory": {

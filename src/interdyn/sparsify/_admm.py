@@ -10,8 +10,8 @@ set (Peaceman-Rachford, the over-relaxed limit of ADMM). Four things make it fas
    of all steps went by [lu2024].
 3. *A metric*: an interaction steps the less, the higher its order (`_symmetry.metric`).
 4. *Adaptive steps*: at a restart the step of the interactions, and apart from it that of the residual, becomes the
-   ratio of the distances that its primal and its dual part travelled since the last one, in log scale, mixed with the
-   old. The projection takes any ratio of the two, because its blocks are diagonalised.
+   ratio of the distances that its primal and its dual part travelled since the last one. The projection takes any
+   ratio of the two, because its blocks are diagonalised.
 
 Every start is the same declared point, the constant ``v({})`` (which is 0 in the units of the problem); the first
 threshold is proportional to the size of the minimum-norm explanation, so that the whole course scales with the table.
@@ -29,9 +29,9 @@ from torch import Tensor
 from interdyn.sparsify._problem import Problem, clip
 
 CHECK_EVERY, SELDOM_FROM, SELDOM = 25, 250, 50  # steps from one certificate to the next; at first, and later
-FIRST_THRESHOLD = 0.6  # times the root mean square of the minimum-norm explanation
+FIRST_THRESHOLD = 0.5  # times the root mean square of the minimum-norm explanation
 RANGE = 50.0  # the threshold stays within this factor of the first
-MEMORY = 1.0  # weight of the measured ratio, in logarithms, at a restart
+PATIENCE = 1.2  # times the steps to the tolerance: the most that ties may take
 NEAR = 3.0  # times the tolerance: how near the bound is to the cost when multipliers are eased
 STILL = 1e-20  # squared distance, in units of the table, below which rounding is all there is
 SUFFICIENT, NECESSARY, LONG, SHORTEST = 0.2, 0.9, 0.14, 3  # restart rules
@@ -63,7 +63,7 @@ class _State:
     since: Tensor  # (b, 1): steps since the last restart
     first: Tensor  # (b,): residual right after the last restart
     last: Tensor  # (b,): residual of the step before
-    certified: Tensor  # (b,) bool: whether the gap was within the tolerance at the certificate before
+    certified: Tensor  # (b,) int: the step at which the gap came within the tolerance, 0 before
 
     def take(self, keep: Tensor) -> "_State":
         return _State(
@@ -77,8 +77,8 @@ class _State:
 
 
 def first_ratio(n: int) -> float:
-    """Return the ratio of the steps of the residual and of the interactions at the start: 8 at ``n = 10``."""
-    return 8.0 * math.sqrt(2.0 ** (n - 10))
+    """Return the ratio of the steps of the residual and of the interactions at the start: 6 at ``n = 10``."""
+    return 6.0 * math.sqrt(2.0 ** (n - 10))
 
 
 def _start(problem: Problem) -> _State:
@@ -93,7 +93,7 @@ def _start(problem: Problem) -> _State:
     rows = torch.arange(b, device=v.device)
     s = torch.full_like(tau, first_ratio(problem.operator.n))
     since = torch.zeros_like(tau)
-    certified = torch.zeros(b, dtype=torch.bool, device=v.device)
+    certified = torch.zeros(b, dtype=torch.int64, device=v.device)
     zero = torch.zeros_like(w)
     return _State(
         rows, w, w.clone(), w.clone(), zero, tau, s, tau.clone(), since, infinite, infinite.clone(), certified
@@ -110,13 +110,12 @@ def _dual_part(problem: Problem, state: _State) -> Tensor:
     return u
 
 
-def _mixed(primal: Tensor, dual: Tensor, old: Tensor, first: Tensor, restart: Tensor) -> Tensor:
-    """Return the new step of the restarting tables: the ratio of the distances, mixed with the old, within range."""
+def _adapted(primal: Tensor, dual: Tensor, old: Tensor, first: Tensor, restart: Tensor) -> Tensor:
+    """Return the new step of the restarting tables: the ratio of the distances, within range of the first."""
     usable = (primal > STILL) & (dual > STILL)
     ratio = torch.where(usable, primal, 1.0).div(torch.where(usable, dual, 1.0)).sqrt()[:, None]
-    mixed = torch.exp(MEMORY * ratio.log() + (1 - MEMORY) * old.log())
-    mixed = torch.maximum(torch.minimum(mixed, first * RANGE), first / RANGE)
-    return torch.where((restart & usable)[:, None], mixed, old)
+    new = torch.maximum(torch.minimum(ratio, first * RANGE), first / RANGE)
+    return torch.where((restart & usable)[:, None], new, old)
 
 
 def _restart(problem: Problem, state: _State, u: Tensor, restart: Tensor) -> Tensor:
@@ -127,8 +126,8 @@ def _restart(problem: Problem, state: _State, u: Tensor, restart: Tensor) -> Ten
     weight[:2] /= problem.metric
     primal, dual = (((now - then).square() * weight).sum(-1) for now, then in ((z, state.point), (slope, state.slope)))
     first = first_ratio(problem.operator.n)
-    tau = _mixed(primal[0] + primal[1], dual[0] + dual[1], state.tau, state.tau_first, restart)
-    residual = _mixed(primal[2], dual[2], state.s * state.tau, first * state.tau_first, restart)
+    tau = _adapted(primal[0] + primal[1], dual[0] + dual[1], state.tau, state.tau_first, restart)
+    residual = _adapted(primal[2], dual[2], state.s * state.tau, first * state.tau_first, restart)
     state.tau = tau
     state.s = torch.clamp(residual / tau, first / RANGE, first * RANGE)
     rows = restart[None, :, None]
@@ -181,8 +180,8 @@ def first_point(problem: Problem) -> Outcome:
 def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_iter: int, settle: float = 1.0) -> None:
     """Work on the tables ``todo`` until each has a certified relative gap of at most ``tol``; keeps it in ``best``.
 
-    One that is not within ``settle * tol`` by then goes on to the next certificate: ties weigh little in the gap, and
-    close to the end a little more work settles them.
+    One that is not within ``settle * tol`` by then goes on, for a fifth as many steps again at most: ties weigh
+    little in the gap, and close to the end a little more work settles them.
 
     This is the definition of the course: plain tensor operations on a batch, on any device. On the CPU the compiled
     form in `_fused` does the same.
@@ -197,8 +196,10 @@ def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_it
             continue
         _certify(part, state, best, w - u, u / tau, s, k, tol=tol, last=k == max_iter)
         gap = part.relative_gap(best.primal[state.rows], best.dual[state.rows])
-        done = (gap <= settle * tol) | ((gap <= tol) & state.certified)
-        state.certified = gap <= tol
+        state.certified = torch.where((gap <= tol) & (state.certified == 0), k, state.certified)
+        done = gap <= settle * tol
+        if settle < 1:
+            done |= (state.certified > 0) & (PATIENCE * state.certified <= k)
         if bool(done.any()):
             if bool(done.all()):
                 break

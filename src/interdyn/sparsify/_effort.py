@@ -16,7 +16,7 @@ from interdyn.errors import TooLargeError
 from interdyn.lattice import MAX_PLAYERS, n_players_from_size
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._problem import Problem
-from interdyn.sparsify._solve import Watch, solve
+from interdyn.sparsify._solve import WITHIN, Watch, solve
 
 LONGEST = 600.0
 """Seconds that a call may be expected to take without ``allow_large=True``."""
@@ -24,12 +24,12 @@ LONGEST = 600.0
 BAR_FROM = 13
 """Players from which on a bar is drawn on a terminal."""
 
-_STEPS, _GROWTH, _FINENESS = 330.0, 1.6, 0.3  # steps at n = 10 and tol = 1e-3, and how they grow
-_STEP_SECONDS = 1.3e-9  # of one table, over n 2^n, on an ordinary processor
+_STEPS, _GROWTH, _FINENESS = 600.0, 1.25, 0.3  # steps at n = 10 and tol = 1e-3, and how they grow
+_STEP_SECONDS = 2e-9  # of one table, over n 2^n, on an ordinary processor
 _LITTLE = 2**28  # bytes that are always there
 _SURE = 8.0  # times longer than expected is more than any processor takes
 _TRIAL_STEPS = 4
-_TRIAL_COST = 10.0  # of a trial, in steps: its own, the start, the certificate
+_TRIAL_COST = 20.0  # of a trial, in steps: its own, the start, the certificate
 
 
 def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | None = None) -> float:
@@ -52,11 +52,14 @@ def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | N
 @lru_cache(maxsize=8)
 def _step_seconds(n: int) -> float:
     """Return the time of a step of one table on this machine, by a trial."""
-    v = torch.randn(1, 2**n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    trial = Problem.weighted(v - v[:, :1], torch.zeros(1, 1, dtype=torch.float64), 0.0)
+    tables = 1 if n >= WITHIN else 4  # as many as go side by side
+    v = torch.randn(tables, 2**n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    trial = Problem.weighted(v - v[:, :1], torch.zeros(tables, 1, dtype=torch.float64), 0.0)
+    if n < WITHIN:
+        solve(trial, tol=1e-9, max_iter=1, threads=1)  # loads what is compiled
     start = perf_counter()
     solve(trial, tol=1e-9, max_iter=_TRIAL_STEPS, threads=1)
-    return (perf_counter() - start) / _TRIAL_COST
+    return (perf_counter() - start) / (tables * _TRIAL_COST)
 
 
 def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> None:

@@ -166,8 +166,9 @@ def split(
 
     Notes
     -----
-    A step costs ``O(n 2^n)`` operations for each table, some ten microseconds at n = 10; the number of steps grows by
-    half or more with each player. Beside the result, a thread needs memory for 64 tables. Oracle: ``solver="lp"``.
+    A step costs ``O(n 2^n)`` operations for each table, some twenty microseconds at n = 10; the number of steps grows
+    by a quarter or more with each player. Beside the result, a thread needs memory for 64 tables. Oracle:
+    ``solver="lp"``.
     Source: paper, section 2 and its appendix on the sparsest interactions.
 
     Examples
@@ -264,8 +265,9 @@ def _solve(problem: Problem, units: Units, settings: SplitSettings, workers: int
     if settings.solver == "sgd-paper":
         return solve_sgd_paper(problem, units, steps=settings.max_iter, rates=settings.rates)
     settle = _SETTLE if settings.order_weight else 1.0
-    limits = {"tol": settings.tol, "max_iter": settings.max_iter, "settle": settle}
-    return solve_admm(problem, **limits, threads=workers, watch=watch)
+    return solve_admm(
+        problem, tol=settings.tol, max_iter=settings.max_iter, settle=settle, threads=workers, watch=watch
+    )
 
 
 def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -120,9 +120,7 @@ class Tracker:
         if output is None:
             output = "regression" if self._probes[0].target is None else "log-odds"
         if (players is None) == (feature_mask is None):
-            raise InputError(
-                "a tracker needs `players` or a `feature_mask`; got both or neither. For example: columns()."
-            )
+            raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
         if stop_when not in (None, "over-fitting"):
             raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}.')
         self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound, order_weight)
