@@ -43,8 +43,10 @@ def identified_record(found: Interactions, *, step: float) -> dict[str, Any] | N
 
     As many samples as take some forty seconds in one thread, at most eight; None where that is less than one.
 
-    Returns ------- ``step``, ``n_samples``, ``factor``, ``mean_order`` (low and high, means over the samples), and of
-    each order the share of the strength, ``share_low`` and ``share_high``.
+    Returns
+    -------
+    ``step``, ``n_samples``, ``factor``, ``mean_order`` (low and high, means over the samples), and of each order the
+    share of the strength, ``share_low`` and ``share_high``.
     """
     rows = (found.objective > 0).nonzero()[:, 0]
     n = found.n_players

@@ -15,8 +15,10 @@ from interdyn.store import Measurement
 def analyse_run(run: store.Run, *, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the analysis of everything a run has measured at all its steps, from the disk alone.
 
-    Returns ------- As `analyse`; ``summary`` also holds accuracies where they were recorded, what sparsity leaves
-    open at the last step, forward passes and seconds.
+    Returns
+    -------
+    As `analyse`; ``summary`` also holds accuracies where they were recorded, what sparsity leaves open at the last
+    step, forward passes and seconds.
 
     Raises
     ------

@@ -6,8 +6,8 @@ set (Peaceman-Rachford, the over-relaxed limit of ADMM). Four things make it fas
 
 1. *Halpern anchoring*: step ``k`` since the last restart is averaged with the anchor with weight ``1/(k+2)``, which
    gives the reflected (non-averaged) map a convergence rate of its own [lieder2021, chen2024].
-2. *Restarts*, each table for itself, when the fixed-point residual has fallen to a fifth, or has turned, or a third
-   of all steps went by [lu2024].
+2. *Restarts*, each table for itself, when the fixed-point residual has fallen to a fifth, or has turned, or a
+   seventh of all steps went by [lu2024].
 3. *A metric*: an interaction steps the less, the higher its order (`_symmetry.metric`).
 4. *Adaptive steps*: at a restart the step of the interactions, and apart from it that of the residual, becomes the
    ratio of the distances that its primal and its dual part travelled since the last one. The projection takes any

@@ -123,7 +123,7 @@ def _repair(work: Any, lane: Any, metric: Any, plan: Any) -> None:
 
 @njit(**INNER)
 def _multipliers(work: Any, lane: Any, cost: Any, plan: Any) -> None:
-    """Set ``y`` to the multipliers that fit ``w`` best, and ``other`` to those of the residual alone."""
+    """Set ``y`` to the multipliers that fit ``w`` best, and ``before`` to those of the residual alone."""
     w, _, _, _, by_and, by_or, y, other, path, before, _, _ = work
     low, high, _, _ = cost
     size = len(y)

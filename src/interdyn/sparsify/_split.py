@@ -200,10 +200,10 @@ def split(
     bound, described = _bounds(noise_bound, table, units)
     problem = Problem.weighted(units.table, bound[:, None], settings.order_weight)
     workers = worker_count(threads)
-    if tol == "auto" and not settings.order_weight and settings.solver == "admm":
-        settings = replace(settings, tol=settled_tolerance(problem, max_iter=settings.max_iter, threads=workers))
     if settings.solver == "admm" and not allow_large and flat.device.type == "cpu":
         refuse_slow(problem, tol=settings.tol, repeats=1, workers=workers)
+    if tol == "auto" and not settings.order_weight and settings.solver == "admm":
+        settings = replace(settings, tol=settled_tolerance(problem, max_iter=settings.max_iter, threads=workers))
     with progress_of(problem, tol=settings.tol, show=show_progress) as watch:
         outcome = _solve(problem, units, settings, workers, watch)
     residual, over, objective = _finished(problem, outcome.x, n, merge=settings.merge_order_one)
