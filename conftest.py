@@ -1,6 +1,7 @@
-"""For tests and docstring examples alike: Keras reads its backend when it is imported, and nothing calls home."""
+"""For tests and docstring examples alike: compiled once, Keras reads its backend when imported, nothing calls home."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -9,6 +10,17 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 for name, value in {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "true"}.items():
     os.environ[name] = value
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what the split is made of before workers start, or each of them would."""
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        return
+    code = "import sys; from interdyn.sparsify._fused import loop; loop(sys.argv[1])"
+    layouts = ("side by side", "within")
+    started = [subprocess.Popen([sys.executable, "-c", code, layout], stderr=subprocess.DEVNULL) for layout in layouts]
+    for each in started:  # whatever goes wrong, a test will tell
+        each.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -88,4 +88,4 @@ def test_it_stops_when_over_fitting_begins():
             optimiser.zero_grad()
             if watched.should_stop:
                 break
-    assert watched.step == watch.steps[-1] == int(net.age.detach()) == 20
+    assert watched.step == watch.steps[-1] == int(net.age.detach()) == 18

@@ -100,7 +100,7 @@ class TurningLayer(keras.layers.Layer):
         return (shape[0], 2)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("over-fitting", 20), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("over-fitting", 18), (None, 40)])
 def test_it_stops_when_over_fitting_begins(stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     model = keras.Sequential([TurningLayer()])

@@ -79,7 +79,8 @@ additional_forward_args, sample_ids, allow_fewer, progress
     --------
     >>> import torch
     >>> model = lambda x: 3 * x[:, 0] * x[:, 1] + x[:, 2]
-    >>> found = measure(model, torch.ones(1, 3), feature_mask=torch.arange(3), output="regression", noise_bound=0.0)
+    >>> options = {"output": "regression", "noise_bound": 0.0, "tol": 1e-5}
+    >>> found = measure(model, torch.ones(1, 3), feature_mask=torch.arange(3), **options)
     >>> found[0].top(2)
          value  kind  players
             +3  AND   0 1

@@ -13,6 +13,9 @@ set (Peaceman-Rachford, the over-relaxed limit of ADMM). Four things make it fas
    ratio of the distances that its primal and its dual part travelled since the last one. The projection takes any
    ratio of the two, because its blocks are diagonalised.
 
+A certificate is not of the iteration's own point, but of where some steps lead from it with a much shorter threshold (a
+point that is nearly feasible) and with a much longer one (multipliers that are). Both halve the steps.
+
 Every start is the same declared point, the constant ``v({})`` (which is 0 in the units of the problem); the first
 threshold is proportional to the size of the minimum-norm explanation, so that the whole course scales with the table.
 A table leaves the batch when its gap is certified. ``benchmarks/bench_split.py`` measures what this gains over a
@@ -28,11 +31,11 @@ from torch import Tensor
 
 from interdyn.sparsify._problem import Problem, clip
 
-CHECK_EVERY, SELDOM_FROM, SELDOM = 25, 250, 50  # steps from one certificate to the next; at first, and later
+CHECK_EVERY, SELDOM_FROM, SELDOM = 15, 250, 30  # steps from one certificate to the next; at first, and later
 FIRST_THRESHOLD = 0.5  # times the root mean square of the minimum-norm explanation
 RANGE = 50.0  # the threshold stays within this factor of the first
-PATIENCE = 1.2  # times the steps to the tolerance: the most that ties may take
-NEAR = 3.0  # times the tolerance: how near the bound is to the cost when multipliers are eased
+NEAR = 3.0  # times the tolerance: how near the bound is to the cost when a better one is sought
+AHEAD, LONGER, SOFTER = 20, 300.0, 3.0  # steps of a look ahead, and how much its own steps differ
 STILL = 1e-20  # squared distance, in units of the table, below which rounding is all there is
 SUFFICIENT, NECESSARY, LONG, SHORTEST = 0.2, 0.9, 0.14, 3  # restart rules
 
@@ -63,7 +66,6 @@ class _State:
     since: Tensor  # (b, 1): steps since the last restart
     first: Tensor  # (b,): residual right after the last restart
     last: Tensor  # (b,): residual of the step before
-    certified: Tensor  # (b,) int: the step at which the gap came within the tolerance, 0 before
 
     def take(self, keep: Tensor) -> "_State":
         return _State(
@@ -72,7 +74,7 @@ class _State:
             self.anchor[:, keep],
             self.point[:, keep],
             self.slope[:, keep],
-            *(x[keep] for x in (self.tau, self.s, self.tau_first, self.since, self.first, self.last, self.certified)),
+            *(x[keep] for x in (self.tau, self.s, self.tau_first, self.since, self.first, self.last)),
         )
 
 
@@ -93,21 +95,25 @@ def _start(problem: Problem) -> _State:
     rows = torch.arange(b, device=v.device)
     s = torch.full_like(tau, first_ratio(problem.operator.n))
     since = torch.zeros_like(tau)
-    certified = torch.zeros(b, dtype=torch.int64, device=v.device)
     zero = torch.zeros_like(w)
-    return _State(
-        rows, w, w.clone(), w.clone(), zero, tau, s, tau.clone(), since, infinite, infinite.clone(), certified
-    )
+    return _State(rows, w, w.clone(), w.clone(), zero, tau, s, tau.clone(), since, infinite, infinite.clone())
 
 
-def _dual_part(problem: Problem, state: _State) -> Tensor:
+def _dual_part(problem: Problem, w: Tensor, tau: Tensor) -> Tensor:
     """Return ``w - prox(w)``: the threshold part of ``(a, o)``, what the box cut off ``d``."""
-    u = torch.empty_like(state.w)
+    u = torch.empty_like(w)
     low, high = problem.thresholds
-    u[:2] = torch.minimum(torch.maximum(state.w[:2], state.tau * low), state.tau * high)
-    u[1, :, 0] = state.w[1, :, 0]  # no OR interaction of the empty set
-    u[2] = state.w[2] - clip(state.w[2], problem.bound)
+    u[:2] = torch.minimum(torch.maximum(w[:2], tau * low), tau * high)
+    u[1, :, 0] = w[1, :, 0]  # no OR interaction of the empty set
+    u[2] = w[2] - clip(w[2], problem.bound)
     return u
+
+
+def _half_move(problem: Problem, w: Tensor, u: Tensor, s: Tensor) -> Tensor:
+    """Return half of what reflecting at the proximal map, with dual part ``u``, and at the affine set changes."""
+    p = w - 2 * u
+    y = problem.gram.solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2], s)
+    return torch.cat([problem.step(y), (s * y)[None]]).sub_(u)
 
 
 def _adapted(primal: Tensor, dual: Tensor, old: Tensor, first: Tensor, restart: Tensor) -> Tensor:
@@ -138,10 +144,8 @@ def _restart(problem: Problem, state: _State, u: Tensor, restart: Tensor) -> Ten
 
 def _step(problem: Problem, state: _State, k: int) -> Tensor:
     """Do one anchored step in place; return ``w - prox(w)`` before it."""
-    u = _dual_part(problem, state)
-    p = state.w - 2 * u
-    y = problem.gram.solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2], state.s)
-    move = torch.cat([problem.step(y), (state.s * y)[None]]).sub_(u)
+    u = _dual_part(problem, state.w, state.tau)
+    move = _half_move(problem, state.w, u, state.s)
     residual = (move[:2].square().div(problem.metric).sum(dim=(0, 2)) + move[2].square().sum(-1) / state.s[:, 0]).sqrt()
     if k == 1:
         state.first = residual
@@ -177,11 +181,8 @@ def first_point(problem: Problem) -> Outcome:
     )
 
 
-def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_iter: int, settle: float = 1.0) -> None:
+def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_iter: int) -> None:
     """Work on the tables ``todo`` until each has a certified relative gap of at most ``tol``; keeps it in ``best``.
-
-    One that is not within ``settle * tol`` by then goes on, for a fifth as many steps again at most: ties weigh
-    little in the gap, and close to the end a little more work settles them.
 
     This is the definition of the course: plain tensor operations on a batch, on any device. On the CPU the compiled
     form in `_fused` does the same.
@@ -194,12 +195,9 @@ def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_it
         u = _step(part, state, k)
         if k % (CHECK_EVERY if k < SELDOM_FROM else SELDOM) and k < max_iter:
             continue
-        _certify(part, state, best, w - u, u / tau, s, k, tol=tol, last=k == max_iter)
-        gap = part.relative_gap(best.primal[state.rows], best.dual[state.rows])
-        state.certified = torch.where((gap <= tol) & (state.certified == 0), k, state.certified)
-        done = gap <= settle * tol
-        if settle < 1:
-            done |= (state.certified > 0) & (PATIENCE * state.certified <= k)
+        best.steps[state.rows] = k
+        _certify(part, state.rows, best, w, u, tau, s, tol=tol, last=k == max_iter)
+        done = part.relative_gap(best.primal[state.rows], best.dual[state.rows]) <= tol
         if bool(done.any()):
             if bool(done.all()):
                 break
@@ -207,30 +205,51 @@ def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_it
             part = problem.take(state.rows)
 
 
+def _ahead(problem: Problem, w: Tensor, u: Tensor, tau: Tensor, s: Tensor, *, longer: float, softer: float) -> Tensor:
+    """Return ``w`` after `AHEAD` anchored steps from the same point with steps ``longer * tau`` and ``s / softer``.
+
+    A short threshold makes points nearly feasible at little cost, because what is 0 stays so; a long one does the same
+    for multipliers. Neither would get far in the long run.
+    """
+    tau, s = longer * tau, s / softer
+    anchor = w = w + (w.new_tensor([longer, longer, longer / softer]) - 1)[:, None, None] * u
+    for k in range(AHEAD):
+        move = _half_move(problem, w, _dual_part(problem, w, tau), s)
+        w = torch.lerp(w + 2 * move, anchor, 1 / (k + 2))
+    return w
+
+
+def _multipliers(problem: Problem, u: Tensor, tau: Tensor, s: Tensor) -> Tensor:
+    """Return the multipliers that fit the dual part best."""
+    slope = u / tau
+    return problem.gram.solve(problem.operator.explain(slope[0], slope[1]) + slope[2], s)
+
+
 def _certify(
-    part: Problem, state: _State, best: Outcome, z: Tensor, slope: Tensor, s: Tensor, k: int, *, tol: float, last: bool
+    part: Problem, rows: Tensor, best: Outcome, w: Tensor, u: Tensor, tau: Tensor, s: Tensor, *, tol: float, last: bool
 ) -> None:
     """Keep the repaired point and the lower bound of each table where they are better than before.
 
     The residual has multipliers of its own, and those that fit it and the interactions best; both prove a bound. Where
-    that is not far from the cost, multipliers are eased, and a point is repaired once its own cost would do: to be
-    feasible costs more, hardly ever less.
+    that is not far from the cost, a better bound is sought by a look ahead, and a point once its own cost would do: to
+    be feasible costs more, hardly ever less.
     """
-    rows = state.rows
-    y = part.gram.solve(part.operator.explain(slope[0], slope[1]) + slope[2], s)
-    bound = torch.maximum(part.lower_bound(y), part.lower_bound(slope[2] / s))
+    bound = torch.maximum(part.lower_bound(_multipliers(part, u, tau, s)), part.lower_bound(u[2] / (s * tau)))
     best.dual[rows] = torch.maximum(bound, best.dual[rows])
-    best.cost[rows] = part.objective(z[:2])
-    best.steps[rows] = k
+    best.cost[rows] = part.objective((w - u)[:2])
     near = (part.relative_gap(best.cost[rows], best.dual[rows]) <= NEAR * tol) | last
     if not bool(near.any()):
         return
-    eased = torch.maximum(part.lower_bound(part.eased(y, s)), best.dual[rows])
-    best.dual[rows] = torch.where(near, eased, best.dual[rows])
+    there = _ahead(part, w, u, tau, s, longer=LONGER, softer=SOFTER)
+    long, soft = LONGER * tau, s / SOFTER
+    bound = part.lower_bound(_multipliers(part, _dual_part(part, there, long), long, soft))
+    best.dual[rows] = torch.where(near, torch.maximum(bound, best.dual[rows]), best.dual[rows])
     near &= (part.relative_gap(best.cost[rows], best.dual[rows]) <= tol) | last
     if not bool(near.any()):
         return
-    x = part.repaired(part.approached(z[:2], s))
+    there = _ahead(part, w, u, tau, s, longer=1 / LONGER, softer=1 / SOFTER)
+    z = there - _dual_part(part, there, tau / LONGER)
+    x = part.repaired(part.approached(z[:2], s * SOFTER))
     objective = part.objective(x)
     better = near & (objective < best.primal[rows])
     best.x[:, rows[better]] = x[:, better]

@@ -46,7 +46,6 @@ from interdyn.sparsify._fused_certificate import certify, free_done
 from interdyn.sparsify._passes import (
     BOUND,
     BUDGET,
-    CERTIFIED,
     FIRST,
     INSIDE,
     LANE_ROWS,
@@ -87,7 +86,7 @@ def _set(lane: Any, row: int, i: int, wide: int, value: float) -> None:
 @njit(**INNER)
 def _first_threshold(work: Any, metric: Any, plan: Any, out: Any) -> None:
     """Write the first threshold of each table, in proportion to its least-norm explanation without the constant."""
-    _, _, _, v, by_and, by_or, y, other, path, _, _, _ = work
+    _, _, _, v, by_and, by_or, y, other, path, _, _ = work
     size = len(y)
     for c in range(0, size, 4):
         store(y, c, load(v, c))
@@ -121,8 +120,6 @@ def _fill(i: int, wide: int, r: int, problem: Any, work: Any, lane: Any, thresho
     _set(lane, SINCE, i, wide, 0.0)
     _set(lane, FIRST, i, wide, np.inf)
     _set(lane, LAST, i, wide, np.inf)
-    _set(lane, CERTIFIED, i, wide, 0.0)
-    _set(lane, CERTIFIED, i, wide, 0.0)
 
 
 @njit(**INNER)
@@ -176,8 +173,8 @@ def _restart(rows: Any, work: Any, lane: Any, cost: Any, ratio: float) -> None:
 
 def _solver(stamp: str) -> Any:
     def solve(
-        v: Any, problem: Any, costs: Any, which: Any, todo: Any, counter: Any, stop: Any, tol: float, settle: float,
-        max_iter: int, ratio: float, x_best: Any, bounds: Any, steps_taken: Any, tables: Any, indices: Any,
+        v: Any, problem: Any, costs: Any, which: Any, todo: Any, counter: Any, stop: Any, tol: float, max_iter: int,
+        ratio: float, x_best: Any, bounds: Any, steps_taken: Any, tables: Any, indices: Any,
     ) -> None:  # fmt: skip
         stamp  # noqa: B018  # closed over, so that the cache knows all that is called
         lengths, bases, first_path, offsets = indices
@@ -191,8 +188,7 @@ def _solver(stamp: str) -> Any:
         size = many * v.shape[1]
         w, anchor, x, table = np.zeros(3 * size), np.zeros(3 * size), np.zeros(2 * size), np.zeros(size)
         by_and, by_or, y, other = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size)
-        before, d, shift = np.zeros(size), np.zeros(size), np.zeros(size)
-        work = (w, anchor, x, table, by_and, by_or, y, other, np.zeros(PATH), before, d, shift)
+        work = (w, anchor, x, table, by_and, by_or, y, other, np.zeros(PATH), np.zeros(3 * size), np.zeros(3 * size))
         lane, squares = np.ones(LANE_ROWS * 4), np.zeros(4)
         rows, steps = np.full(many, -1), np.zeros(many, np.int64)
         check, fresh = np.zeros(many, np.bool_), np.zeros(many, np.bool_)
@@ -208,7 +204,7 @@ def _solver(stamp: str) -> Any:
             if check.any():
                 turn = check.copy()
                 certify(rows, check, steps, problem, work, lane, cost, plan, best, tol, max_iter)
-                free_done(rows, turn, steps, problem[2], lane, best, tol, settle, max_iter)
+                free_done(rows, turn, steps, problem[2], best, tol, max_iter)
             for i in range(many):
                 fresh[i] = False
                 if rows[i] < 0 and counter[0] < len(todo):
@@ -245,7 +241,7 @@ _COST = {"side by side": "float64[:,::1]", "within": "float64[:,:,::1]"}
 def loop(layout: str) -> Callable[..., None]:
     """Return the loop for tables ``"side by side"`` or ``"within"`` (`interdyn.compiled._lanes`).
 
-    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, settle, max_iter, ratio, x,
+    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, x,
     (primal, dual, cost), steps, (share, into, back, values), (lengths, bases, first, offsets))`` works on tables
     ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``, ``primal``, ``dual``, ``cost`` and ``steps`` are
     those of `Outcome`, and begin with a first point; what comes before ``todo`` is that of `Problem`, slopes times
@@ -257,6 +253,6 @@ def loop(layout: str) -> Callable[..., None]:
         _solver(source_stamp(Path(__file__).parent, Path(butterfly_file).parent)),
         f"void(float64[:,::1], UniTuple({_LINE}, 3), UniTuple({_COST[layout]}, 3), {_WHOLE}, {_WHOLE}, {_WHOLE}, "
         f"{_WHOLE}, "
-        f"float64, float64, int64, float64, float64[:,:,::1], UniTuple({_LINE}, 3), {_WHOLE}, UniTuple({_LINE}, 4), "
+        f"float64, int64, float64, float64[:,:,::1], UniTuple({_LINE}, 3), {_WHOLE}, UniTuple({_LINE}, 4), "
         f"UniTuple({_WHOLE}, 4))",
     )

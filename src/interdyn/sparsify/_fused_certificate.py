@@ -27,20 +27,24 @@ from interdyn.compiled._lanes import (
     sub,
     where,
 )
-from interdyn.sparsify._admm import NEAR, PATIENCE
+from interdyn.sparsify._admm import AHEAD, LONGER, NEAR, SOFTER
 from interdyn.sparsify._passes import (
     BOUND,
     BUDGET,
-    CERTIFIED,
     INSIDE,
+    LIVE,
+    RESTART,
     TAU,
+    WEIGHT,
     S,
     adjoint,
+    advance,
     cut,
     objective,
+    rescale,
     subtract_explained,
 )
-from interdyn.sparsify._problem import APPROACH, EASE, SOFT
+from interdyn.sparsify._problem import APPROACH
 from interdyn.sparsify._projection import project
 
 
@@ -74,7 +78,9 @@ def _move(layout: Any, x: Any, metric: Any, by_and: Any, by_or: Any, y: Any) -> 
 @njit(**INNER)
 def _approach(work: Any, lane: Any, metric: Any, plan: Any) -> None:
     """Move ``x`` towards the nearest explanation; see `Problem.approached`."""
-    _, _, x, v, by_and, by_or, y, other, path, before, d, shift = work
+    _, _, x, v, by_and, by_or, y, other, path, spare, _ = work
+    size = len(y)
+    before, d, shift = spare[:size], spare[size : 2 * size], spare[2 * size :]
     s, inside = load(lane, S * 4), load(lane, INSIDE * 4)
     minus = mul(splat(-1.0), inside)
     _residual(metric, x, v, by_and, by_or, before)
@@ -102,7 +108,7 @@ def _approach(work: Any, lane: Any, metric: Any, plan: Any) -> None:
 @njit(**INNER)
 def _repair(work: Any, lane: Any, metric: Any, plan: Any) -> None:
     """Move ``x`` by the least step that brings every residual within the bound; refined twice."""
-    _, _, x, v, by_and, by_or, y, other, path, _, _, _ = work
+    _, _, x, v, by_and, by_or, y, other, path, _, _ = work
     inside = load(lane, INSIDE * 4)
     minus = mul(splat(-1.0), inside)
     worst = np.empty(4)
@@ -122,9 +128,9 @@ def _repair(work: Any, lane: Any, metric: Any, plan: Any) -> None:
 
 
 @njit(**INNER)
-def _multipliers(work: Any, lane: Any, cost: Any, plan: Any) -> None:
-    """Set ``y`` to the multipliers that fit ``w`` best, and ``before`` to those of the residual alone."""
-    w, _, _, _, by_and, by_or, y, other, path, before, _, _ = work
+def _multipliers(w: Any, alone: Any, work: Any, lane: Any, cost: Any, plan: Any) -> None:
+    """Set ``y`` to the multipliers that fit ``w`` best, and ``alone`` to those of the residual alone."""
+    _, _, _, _, by_and, by_or, y, other, path, _, _ = work
     low, high, _, _ = cost
     size = len(y)
     tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
@@ -140,42 +146,42 @@ def _multipliers(work: Any, lane: Any, cost: Any, plan: Any) -> None:
         x = load(w, 2 * size + c)
         x = div(sub(x, least(most(x, minus_bound), bound)), tau)
         store(y, c, x)
-        store(before, c, div(x, s))
+        store(alone, c, div(x, s))
     subtract_explained(low, y, by_and, by_or, across(low, total), -1.0)
     project(low, y, other, s, plan, path)
 
 
 @njit(**INNER)
-def _ease(work: Any, lane: Any, cost: Any, plan: Any) -> None:
-    """Move ``y`` towards the nearest feasible multipliers; see `Problem.eased`. Spoils ``x``."""
-    _, _, x, _, by_and, by_or, y, other, path, first, _, _ = work
-    low, high, metric, inverse = cost
-    size = len(y)
-    s = mul(splat(SOFT), load(lane, S * 4))
-    for c in range(0, size, 4):
-        store(first, c, load(y, c))
-        store(x, c, splat(0.0))
-        store(x, size + c, splat(0.0))
-    for _ in range(EASE):
-        adjoint(low, y, by_and, by_or)
-        total, sum_or = last(low, by_or), splat(0.0)
-        for c in range(0, size, 4):
-            step, over = each(metric, c), each(inverse, c)
-            moved = add(load(by_and, c), load(x, c))
-            inside = most(least(moved, mul(over, each(high, c))), mul(over, each(low, c)))
-            shift = sub(moved, inside)
-            store(x, c, shift)
-            store(by_and, c, mul(step, sub(inside, shift)))
-            moved = add(sub(total, mirrored(low, load(by_or, size - 4 - c))), load(x, size + c))
-            inside = most(least(moved, mul(over, each(high, size + c))), mul(over, each(low, size + c)))
-            shift = sub(moved, inside)
-            store(x, size + c, shift)
-            target = mul(step, sub(inside, shift))
-            store(by_or, size - 4 - c, mirrored(low, target))
-            sum_or = add(sum_or, target)
-            store(y, c, mul(s, load(first, c)))
-        subtract_explained(low, y, by_and, by_or, across(low, sum_or), -1.0)
-        project(low, y, other, s, plan, path)
+def _look_ahead(work: Any, lane: Any, cost: Any, plan: Any, longer: float, softer: float) -> None:
+    """Set ``ahead`` to where `AHEAD` steps with other steps lead; those stay in ``lane``. See `_admm._ahead`."""
+    w, _, _, v, by_and, by_or, y, other, path, ahead, start = work
+    tau_next, s_next = np.empty(4), np.empty(4)
+    for i in range(4):
+        tau_next[i], s_next[i] = longer * lane[TAU * 4 + i], lane[S * 4 + i] / softer
+        lane[RESTART * 4 + i], lane[LIVE * 4 + i] = 1.0, 0.0
+    for c in range(0, len(w), 4):
+        store(ahead, c, load(w, c))
+    rescale(ahead, start, cost, lane, tau_next, s_next)
+    for i in range(4):
+        lane[TAU * 4 + i], lane[S * 4 + i] = tau_next[i], s_next[i]
+    for k in range(AHEAD + 1):
+        sum_or = advance(ahead, start, by_and, by_or, y, v, cost, lane)
+        if k == AHEAD:
+            break
+        subtract_explained(cost[0], y, by_and, by_or, sum_or, 1.0)
+        project(cost[0], y, other, load(lane, S * 4), plan, path)
+        adjoint(cost[0], y, by_and, by_or)
+        for i in range(4):
+            lane[LIVE * 4 + i], lane[WEIGHT * 4 + i] = 1.0, 1 / (k + 2)
+    for i in range(4):
+        lane[LIVE * 4 + i] = 0.0
+
+
+@njit(**INNER)
+def _return(lane: Any, steps: Any) -> None:
+    """Put back the steps of before the look ahead."""
+    for i in range(4):
+        lane[TAU * 4 + i], lane[S * 4 + i] = steps[i], steps[4 + i]
 
 
 @njit(**INNER)
@@ -221,9 +227,8 @@ def _lower_bound(work: Any, y: Any, lane: Any, cost: Any, out: Any) -> None:
 
 
 @njit(**INNER)
-def _own_point(work: Any, lane: Any, cost: Any) -> None:
+def _own_point(w: Any, x: Any, lane: Any, cost: Any) -> None:
     """Set ``x`` to the interactions of ``w`` after the proximal map."""
-    w, x = work[0], work[2]
     tau = load(lane, TAU * 4)
     for c in range(0, len(x), 4):
         z = load(w, c)
@@ -237,26 +242,31 @@ def certify(rows: Any, check: Any, steps: Any, problem: Any, work: Any, lane: An
 
     The course is that of `_admm._certify`.
     """
-    x, y, residual_alone = work[2], work[6], work[9]
+    w, _, x, _, _, _, y, _, _, ahead, alone = work
+    alone = alone[: len(y)]
     x_best, primal, dual, own, steps_taken = best
     floor = problem[2]
-    upper, lower, alone = np.empty(4), np.empty(4), np.empty(4)
-    _own_point(work, lane, cost)
+    upper, lower, other, before = np.empty(4), np.empty(4), np.empty(4), np.empty(8)
+    for i in range(4):
+        before[i], before[4 + i] = lane[TAU * 4 + i], lane[S * 4 + i]
+    _own_point(w, x, lane, cost)
     objective(x, cost, upper)
-    _multipliers(work, lane, cost, plan)
-    _lower_bound(work, residual_alone, lane, cost, alone)
+    _multipliers(w, alone, work, lane, cost, plan)
+    _lower_bound(work, alone, lane, cost, other)
     _lower_bound(work, y, lane, cost, lower)
     near = False
     for i in range(len(rows)):
         if check[i]:
             r = rows[i]
-            dual[r], own[r], steps_taken[r] = max(dual[r], lower[i], alone[i]), upper[i], steps[i] + 1
+            dual[r], own[r], steps_taken[r] = max(dual[r], lower[i], other[i]), upper[i], steps[i] + 1
             check[i] = upper[i] - dual[r] <= NEAR * tol * max(upper[i], floor[r]) or steps[i] + 1 >= max_iter
             near = near or check[i]
     if not near:
         return
-    _ease(work, lane, cost, plan)
+    _look_ahead(work, lane, cost, plan, LONGER, SOFTER)
+    _multipliers(ahead, alone, work, lane, cost, plan)
     _lower_bound(work, y, lane, cost, lower)
+    _return(lane, before)
     near = False
     for i in range(len(rows)):
         if check[i]:
@@ -266,8 +276,10 @@ def certify(rows: Any, check: Any, steps: Any, problem: Any, work: Any, lane: An
             near = near or check[i]
     if not near:
         return
-    _own_point(work, lane, cost)
+    _look_ahead(work, lane, cost, plan, 1 / LONGER, 1 / SOFTER)
+    _own_point(ahead, x, lane, cost)
     _approach(work, lane, cost[2], plan)
+    _return(lane, before)
     _repair(work, lane, cost[2], plan)
     objective(x, cost, upper)
     stride, size = len(rows), x_best.shape[2]
@@ -283,17 +295,11 @@ def certify(rows: Any, check: Any, steps: Any, problem: Any, work: Any, lane: An
 
 
 @njit(**INNER)
-def free_done(rows: Any, turn: Any, steps: Any, floor: Any, lane: Any, best: Any, tol: float, settle: float,
-          max_iter: int) -> None:  # fmt: skip
+def free_done(rows: Any, turn: Any, steps: Any, floor: Any, best: Any, tol: float, max_iter: int) -> None:
     """Free the lanes of the tables that are done."""
     _, primal, dual, _, _ = best
     for i in range(len(rows)):
         if turn[i]:
             r = rows[i]
-            gap = (primal[r] - dual[r]) / max(primal[r], floor[r])
-            k = steps[i] + 1
-            if gap <= tol and lane[CERTIFIED * 4 + i] == 0:
-                lane[CERTIFIED * 4 + i] = k
-            since = lane[CERTIFIED * 4 + i]
-            if gap <= settle * tol or (settle < 1 and 0 < PATIENCE * since <= k) or k >= max_iter:
+            if (primal[r] - dual[r]) / max(primal[r], floor[r]) <= tol or steps[i] + 1 >= max_iter:
                 rows[i] = -1

@@ -33,8 +33,8 @@ from interdyn.compiled._lanes import (
 from interdyn.transforms._butterfly import finish_subsets, finish_supersets, power, subset_sums, superset_sums
 
 # rows of `lane`: what each of the four tables has for itself
-TAU, S, BOUND, INSIDE, BUDGET, LIVE, WEIGHT, TAU_FIRST, SINCE, FIRST, LAST, RESTART, CERTIFIED = range(13)
-LANE_ROWS = 13
+TAU, S, BOUND, INSIDE, BUDGET, LIVE, WEIGHT, TAU_FIRST, SINCE, FIRST, LAST, RESTART = range(12)
+LANE_ROWS = 12
 
 
 @njit(forceinline=True, **INNER)

@@ -31,9 +31,6 @@ LEAST = 1e-12
 APPROACH = 10
 """Steps towards an explanation before a point is repaired."""
 
-EASE, SOFT = 5, 0.1
-"""Steps towards feasible multipliers before they are scaled, and their step relative to that of the residual."""
-
 
 def clip(x: Tensor, bound: Tensor) -> Tensor:
     """Return ``x`` limited to ``[-bound, bound]``."""
@@ -165,23 +162,6 @@ class Problem:
                 break
             x = x + self.step(self.gram.solve(excess, 0.0))
         return x
-
-    def eased(self, y: Float[Tensor, "batch subsets"], s: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch subsets"]:
-        """Return ``y`` moved towards the nearest feasible multipliers, by `EASE` steps of ADMM.
-
-        Scaling pays for the worst of all constraints with the whole of the bound; this moves what breaks them alone.
-        """
-        (low, high), s = self.slopes, SOFT * s
-        first, z = y, torch.stack(self.operator.adjoint(y))
-        shift = torch.zeros_like(z)
-        for _ in range(EASE):
-            moved = z + shift
-            inside = torch.maximum(torch.minimum(moved, high), low)
-            shift = moved - inside
-            target = self.metric * (inside - shift)
-            y = self.gram.solve(s * first + self.operator.explain(target[0], target[1]), s)
-            z = torch.stack(self.operator.adjoint(y))
-        return y
 
     def lower_bound(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, " batch"]:
         """Return a lower bound of the cost, from any ``y``.

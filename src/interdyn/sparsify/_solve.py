@@ -26,7 +26,6 @@ def solve(
     *,
     tol: float,
     max_iter: int,
-    settle: float = 1.0,
     threads: int | None = None,
     watch: Watch | None = None,
 ) -> Outcome:
@@ -40,8 +39,6 @@ def solve(
         Relative gap at which a table is done.
     max_iter
         Steps after which the best point so far is returned; its gap is certified all the same.
-    settle
-        Share of ``tol`` within which a table is done at once; one above it goes on to the next certificate.
     threads
         Worker threads at most; see `interdyn.compiled.worker_count`. The result does not depend on their number.
     watch
@@ -59,15 +56,15 @@ def solve(
     on_cpu = problem.v.device.type == "cpu"
     n, several = n_players_from_size(problem.v.shape[-1]), len(problem.low) > 1
     if on_cpu and available() and not (several and n < _VECTOR):
-        _compiled(problem, best, todo, (tol, settle), max_iter, workers, watch)
+        _compiled(problem, best, todo, tol, max_iter, workers, watch)
         return best
     rows = max(1, _TENSOR_ENTRIES // problem.v.shape[-1])
     for part in torch.split(todo, rows):
         if on_cpu:
             with one_torch_thread():
-                improve(problem, best, part, tol=tol, max_iter=max_iter, settle=settle)
+                improve(problem, best, part, tol=tol, max_iter=max_iter)
         else:
-            improve(problem, best, part, tol=tol, max_iter=max_iter, settle=settle)
+            improve(problem, best, part, tol=tol, max_iter=max_iter)
         if watch is not None:
             watch(best)
     return best
@@ -77,7 +74,7 @@ def _compiled(
     problem: Problem,
     best: Outcome,
     todo: torch.Tensor,
-    tol: tuple[float, float],
+    tol: float,
     max_iter: int,
     workers: int,
     watch: Watch | None,
@@ -108,7 +105,7 @@ def _compiled(
             todo.numpy(),
             counter,
             stop,
-            *tol,
+            tol,
             max_iter,
             first_ratio(n),
             best.x.numpy(),

@@ -28,7 +28,7 @@ from interdyn.values import Interactions, as_tensor
 ORDER_WEIGHT = 0.02
 """How much more an interaction costs for each player more."""
 
-_SETTLE = 0.2  # of the tolerance: a table above it goes on to the next certificate, so that ties are settled
+_TIES = 0.7  # of the tolerance, to which a table is solved where ties go to low orders: they weigh little in the gap
 _SLACK = 1e-9  # of the range, by which rounding may exceed a bound
 _ROUNDING = 1e-7  # relative gap below 0 that rounding can explain
 
@@ -264,10 +264,8 @@ def _solve(problem: Problem, units: Units, settings: SplitSettings, workers: int
         return solve_lp(problem)
     if settings.solver == "sgd-paper":
         return solve_sgd_paper(problem, units, steps=settings.max_iter, rates=settings.rates)
-    settle = _SETTLE if settings.order_weight else 1.0
-    return solve_admm(
-        problem, tol=settings.tol, max_iter=settings.max_iter, settle=settle, threads=workers, watch=watch
-    )
+    tol = _TIES * settings.tol if settings.order_weight else settings.tol
+    return solve_admm(problem, tol=tol, max_iter=settings.max_iter, threads=workers, watch=watch)
 
 
 def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tensor, Tensor, Tensor]:
