@@ -16,7 +16,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile what the split is made of before workers start, or each of them would."""
     if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
         return
-    code = "import sys; from interdyn.sparsify._fused import loop; loop(sys.argv[1])"
+    code = (
+        "import sys, torch; from interdyn import transforms as t; from interdyn.sparsify._fused import loop;"
+        "v = torch.zeros(1, 64, dtype=torch.float64); t.and_from_values(v), t.values_from_and(v), t.or_from_values(v),"
+        "t.values_from_or(v); loop(sys.argv[1])"
+    )
     layouts = ("side by side", "within")
     started = [subprocess.Popen([sys.executable, "-c", code, layout], stderr=subprocess.DEVNULL) for layout in layouts]
     for each in started:  # whatever goes wrong, a test will tell

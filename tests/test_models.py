@@ -75,7 +75,9 @@ def test_a_small_rule_is_learned(name):
         loss = torch.nn.functional.cross_entropy(network(x), labels)
         loss.backward()
         optimiser.step()
-    assert loss.item() < 0.4
+        if loss.item() < 0.4:
+            return
+    pytest.fail(f"loss {loss.item():.2f} after 200 steps")
 
 
 @pytest.mark.parametrize(

@@ -90,40 +90,33 @@ def _projected(layout, y, other, s, arrays, path):
     _one(layout, y, other, s, arrays, path)
 
 
-def compiled_projection(y, s, n, *, within):
-    """Run the compiled projection on tables ``(4, 2**n)``, side by side or one after the other."""
+def compiled_projection(y, s, n):
+    """Run the compiled projection on tables ``(4, 2**n)`` side by side; within vectors, the solver's twins try it."""
     p = plan(n)
     arrays = (p.lengths, p.bases, p.first, p.share, p.into, p.back, p.offsets, p.values)
-    if within:
-        out = y.copy()
-        for row, each in zip(out, s, strict=True):
-            _projected(np.zeros((1, 4)), row, np.zeros_like(row), np.full(4, each), arrays, np.zeros(PATH))
-        return out
     flat = y.T.ravel().copy()
     _projected(np.zeros(1), flat, np.zeros_like(flat), s, arrays, np.zeros(PATH))
     return flat.reshape(-1, 4).T
 
 
-@pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("n", range(2, 10))
-def test_the_compiled_projection_is_the_dense_inverse(n, within, rng):
+def test_the_compiled_projection_is_the_dense_inverse(n, rng):
     y, s = rng.standard_normal((4, 2**n)), np.array([0.5, 8.0, 200.0, 1.0])
     k = oracles.explanation_matrix(n)
     gram = (k * np.tile(metric(n), 2)) @ k.T
     dense = np.stack([np.linalg.solve(gram + each * np.eye(2**n), row) for row, each in zip(y, s, strict=True)])
-    np.testing.assert_allclose(compiled_projection(y, s, n, within=within), dense, atol=1e-10)
+    np.testing.assert_allclose(compiled_projection(y, s, n), dense, atol=1e-10)
 
 
-@pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("n", [11, 12])
-def test_the_compiled_projection_is_that_by_two_halves(n, within, rng):
+def test_the_compiled_projection_is_that_by_two_halves(n, rng):
     y, s = rng.standard_normal((4, 2**n)), np.array([0.5, 8.0, 200.0, 1.0])
     slow = GramSolver(n, CPU).solve(torch.from_numpy(y), torch.from_numpy(s)[:, None]).numpy()
-    np.testing.assert_allclose(compiled_projection(y, s, n, within=within), slow, atol=1e-9)
+    np.testing.assert_allclose(compiled_projection(y, s, n), slow, atol=1e-9)
 
 
 def test_lanes_do_not_mix(rng):
     y, s = rng.standard_normal((4, 64)), np.array([0.5, 8.0, 200.0, 1.0])
-    once = compiled_projection(y, s, 6, within=False)
+    once = compiled_projection(y, s, 6)
     y[1:] *= 1e9
-    np.testing.assert_array_equal(compiled_projection(y, s, 6, within=False)[0], once[0])
+    np.testing.assert_array_equal(compiled_projection(y, s, 6)[0], once[0])
