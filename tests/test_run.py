@@ -233,7 +233,7 @@ print(kills)
 
 def test_a_run_killed_again_and_again_ends_with_the_same_numbers(tmp_path):
     """SIGKILL after a random number of files and a random pause; no moment may be a bad one."""
-    tree = {**TINY, "checkpoints": {"count": 12}}
+    tree = {**TINY, "checkpoints": {"count": 8}}
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(tomli_w.dumps(resolve(tree).plain()))
     done = subprocess.run(
