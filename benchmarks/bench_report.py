@@ -18,7 +18,7 @@ from _pages import CHROMIUM, served, wait_until
 from _record import Record
 from interdyn import store
 from interdyn.lattice import orders
-from interdyn.measurement import analyse_run
+from interdyn.measurement import History
 from interdyn.report import write_report
 from interdyn.store import Checkpoint, Exhibit, Measurement, Run
 from interdyn.transforms import values_from_and, values_from_or
@@ -76,9 +76,7 @@ class PlantedRun:
 
 def write_results(run: Run) -> None:
     """Analyse the run, and write what came out."""
-    result = analyse_run(store.open_run(run.path))
-    identity = {"schema": store.SCHEMA, "recipe": run.recipe_name, "config_hash": run.config_hash}
-    store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
+    store.write_results(run, **History.read(run.path).result())
 
 
 def seconds_to_open(browser: Browser, address: str) -> float:

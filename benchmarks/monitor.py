@@ -29,7 +29,7 @@ from _record import RESULTS
 from _tables import course, lines, number, span
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage, find_gap_onset, online_verdicts
-from interdyn.measurement import trajectory
+from interdyn.measurement import History
 from interdyn.recipes import Recipe, Trainer, build_model, load_recipe, load_samples, load_weights
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "monitor.md"
@@ -146,7 +146,7 @@ def keep(folder: Path) -> None:
     """Measure one run and write its figures."""
     run = store.open_run(folder)
     recipe = load_recipe(folder / "recipe.toml")
-    seen = trajectory(run)
+    seen = History.read(run).trajectory()
     fine = losses(recipe)
     content = {
         "name": recipe.name,

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from interdyn import measure, plot, store
-from interdyn.measurement import interactions, samples
+from interdyn.measurement import History, interactions
 from interdyn.recipes import load_recipe, load_samples
 from interdyn.recipes._measuring import choose_groups
 
@@ -45,7 +45,7 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
         "row_norms": (plain, lambda ax: plot.plot_row_norms(folder, ax=ax)),
         "sparsity": (plain, lambda ax: plot.plot_sparsity(folder, ax=ax)),
         "solver": (plain, lambda ax: plot.plot_solver(folder, ax=ax)),
-        "samples": (wide, lambda ax: plot.plot_samples(samples(folder), ax=ax)),
+        "samples": (wide, lambda ax: plot.plot_samples(History.read(folder).samples(), ax=ax)),
         "comparison": (plain, lambda ax: plot.plot_comparison({"the demo": folder}, quantity="loss_gap", ax=ax)),
         "sample_picture": (
             (9.0, 2.2),

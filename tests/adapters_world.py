@@ -3,12 +3,12 @@
 import math
 
 import torch
+from interdyn.tracking._verdicts import verdict_after
 from torch import nn
 
 from interdyn import columns
 from interdyn.tracking import Tracker, every
 from interdyn.tracking._scalars import scalars_of
-from interdyn.tracking._verdicts import verdict_after
 
 
 def data(samples=64, features=6, seed=0):

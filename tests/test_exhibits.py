@@ -9,6 +9,7 @@ from torch import nn
 
 from interdyn import clusters, columns, every, patches, steps, store
 from interdyn.errors import InputError
+from interdyn.measurement import MeasurementConfig
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import choose_groups
@@ -228,7 +229,7 @@ def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
 
 def test_a_look_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
-    looking = Looking(columns(), None, None, None, "log-odds", "auto", 0.02, 0.02)
+    looking = Looking(MeasurementConfig(players=columns()))
     probes = checked_probes((x, torch.arange(6) % 2))
     folder = Folder(tmp_path / "run", looking, probes, None)
     for count, n in ((6, 4), (3, 2)):

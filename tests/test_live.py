@@ -20,7 +20,7 @@ from interdyn.errors import InputError
 from interdyn.live import application
 from interdyn.live._app import is_loopback
 from interdyn.live._runs import Followed, find_runs, listed
-from interdyn.measurement import Growing, analyse_run
+from interdyn.measurement import History
 from interdyn.plot import run_view
 from interdyn.report import _words, render
 from interdyn.tracking import Tracker, every
@@ -100,8 +100,7 @@ def get(address, *, method="GET", **headers):
 
 def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs, monkeypatch):
     training = Training(runs / "a").look(3)
-    growing = Growing(runs / "a")
-    assert growing.update()
+    growing = History.read(runs / "a")
     assert growing.steps == (0, 5, 10)
     assert not growing.update()
     read = []
@@ -111,7 +110,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     assert growing.update()
     assert set(read) == {15, 20, 25, 30, 35, 40}
     monkeypatch.undo()
-    now, end = growing.analysis(), analyse_run(store.open_run(runs / "a"))
+    now, end = growing.result_so_far(), History.read(runs / "a").result()
     for name in ("steps", "order_distribution", "mean_order", "train_loss", "test_loss", "n_players", "n_samples"):
         np.testing.assert_allclose(now["summary"][name], end["summary"][name], err_msg=name)
     assert now["summary"]["solver"] == pytest.approx(end["summary"]["solver"])
@@ -134,9 +133,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
 )
 def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
     Training(runs / "a").look(3)
-    growing = Growing(runs / "a")
-    growing.update()
-    now = growing.analysis()
+    now = History.read(runs / "a").result_so_far()
     interval = None if since is None else [8.0, 20.0]
     now["summary"] |= {"stage": stage}
     now["summary"]["phases"] |= {"found": since is not None, "boundary_step": since, "interval": interval}
@@ -154,12 +151,9 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
 
 def test_half_a_checkpoint_waits_and_another_run_in_the_folder_is_read_anew(runs):
     Training(runs / "a").look(3)
-    growing = Growing(runs / "a")
-    growing.update()
+    growing = History.read(runs / "a")
     (runs / "a" / "measurements" / "step_00000010.train.safetensors").write_bytes(b"half")
-    again = Growing(runs / "a")
-    again.update()
-    assert again.steps == (0, 5)
+    assert History.read(runs / "a").steps == (0, 5)
     shutil.rmtree(runs / "a")
     with Tracker(
         (torch.zeros(8, 3), torch.arange(8) % 2), players=columns(), schedule=every(2), out=runs / "a", strict=True

@@ -34,9 +34,9 @@ def test_cost_and_settings_come_with_the_result(generator):
     assert (found.gap <= 1e-3).all()
 
 
-def test_an_unknown_option_is_refused_before_any_work():
+def test_threads_that_cannot_be_are_refused_before_any_work():
     def must_not_run(*_):
         raise AssertionError
 
-    with pytest.raises(InputError, match="did you mean 'noise_bound'"):
-        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), noise_bounds=0.1)
+    with pytest.raises(InputError, match="`threads` must be a whole number"):
+        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), threads=0)

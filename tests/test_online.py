@@ -8,7 +8,7 @@ from torch import nn
 from interdyn import columns, store
 from interdyn.dynamics import Stage, online_verdict, online_verdicts
 from interdyn.errors import IncompleteRunError, InputError
-from interdyn.measurement import trajectory, verdicts
+from interdyn.measurement import History
 from interdyn.tracking import Tracker, at
 from interdyn.values import Trajectory
 from planted_trajectories import two_phases, without_two_phases
@@ -101,9 +101,9 @@ def tracked(folder, **options):
 
 def test_a_run_says_again_what_the_tracker_said(tmp_path):
     said, tracker = tracked(tmp_path / "run")
-    again = {int(v.step): v for v in verdicts(tmp_path / "run")}
+    again = {int(v.step): v for v in History.read(tmp_path / "run").verdicts()}
     assert again == said
-    read = trajectory(store.open_run(tmp_path / "run"))
+    read = History.read(store.open_run(tmp_path / "run")).trajectory()
     for name in ("steps", "strength", "train_loss", "test_loss"):
         np.testing.assert_array_equal(getattr(read, name), getattr(tracker.trajectory, name))
     assert read.strength.shape == (9, 12, 5)
@@ -116,7 +116,7 @@ def test_looks_at_other_samples_than_the_last_do_not_count(tmp_path):
     first = store.read_measurement(run, 0, group="test")
     with store.writing(run.path):
         store.write_measurement(run, first.__class__(**{**vars(first), **{k: getattr(first, k)[:4] for k in ROWS}}))
-    assert trajectory(run).steps[0] == 1
+    assert History.read(run).trajectory().steps[0] == 1
 
 
 ROWS = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids", "targets", "status")
@@ -125,8 +125,8 @@ ROWS = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids", "
 def test_a_run_without_that_group_or_any_look_is_refused(tmp_path):
     tracked(tmp_path / "run")
     with pytest.raises(InputError, match="`group` must be one of"):
-        trajectory(tmp_path / "run", group="nonsense")
+        History.read(tmp_path / "run").trajectory(group="nonsense")
     for file in (tmp_path / "run" / "measurements").rglob("*.safetensors"):
         file.unlink()
     with pytest.raises(IncompleteRunError, match="verdicts need a measured step"):
-        verdicts(tmp_path / "run")
+        History.read(tmp_path / "run").verdicts()

@@ -255,5 +255,5 @@ def test_a_comparison_of_nothing_is_refused(data):
 
 
 def test_a_folder_is_no_table_of_samples(tmp_path):
-    with pytest.raises(InputError, match=r"Pass `interdyn.measurement.samples\(folder\)`"):
+    with pytest.raises(InputError, match=r"Pass `interdyn.measurement.History.read\(folder\).samples\(\)`"):
         plot.plot_samples(tmp_path)

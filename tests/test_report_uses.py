@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from interdyn import report, store
-from interdyn.measurement import samples as sample_table
+from interdyn.measurement import History
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import _uses
 from interdyn.report._samples import samples
@@ -150,7 +150,7 @@ def test_without_exhibits_players_have_numbers(copy):
 
 def test_the_table_of_samples_is_that_of_the_command(run):
     found = samples(store.read_analysis(run))
-    expected = sample_table(run)
+    expected = History.read(run).samples()
     assert found["sentence"] == expected.sentence
     assert [row[1] for row in found["rows"]] == [str(row.sample_id) for row in expected]
     assert found["left_out"] == 0

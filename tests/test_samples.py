@@ -17,7 +17,7 @@ from torch import nn
 import interdyn as ix
 from interdyn import columns, patches, store
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
-from interdyn.measurement import agreement, generalisation, reading, sample_table, samples
+from interdyn.measurement import History, agreement, generalisation, reading, sample_table
 from interdyn.spectra import (
     Estimate,
     jaccard_by_order,
@@ -381,8 +381,8 @@ def test_the_tracker_the_disk_and_the_network_say_the_same(tmp_path):
     assert table.step == 60
     assert len(table) == 24
     same(table, followed()[0].samples())
-    same(table, samples(tmp_path / "run"))
-    same(tracker.samples(20, history=False), samples(store.open_run(tmp_path / "run"), step=20, history=False))
+    same(table, History.read(tmp_path / "run").samples())
+    same(tracker.samples(20, history=False), History.read(tmp_path / "run").samples(20, history=False))
     x, y = groups()["train"]
     found = ix.measure(net, x, target=y, players=columns(), tol=3e-3)
     direct = sample_table([reading(found, labels=y, step=60)], history=False)
@@ -409,25 +409,25 @@ def test_a_tracker_that_goes_on_remembers_every_group(tmp_path):
 def test_steps_that_are_not_there_are_refused(tmp_path):
     tracker, _ = followed(tmp_path / "run")
     tracker.close()
-    with pytest.raises(InputError, match=r"`step` must be one of the looks up to now, \[0, 20, 60\]; got 30"):
+    with pytest.raises(InputError, match=r"`step` must be one of the measured steps, \[0, 20, 60\]; got 30"):
         tracker.samples(30)
-    with pytest.raises(InputError, match=r"`step` must be one of the looks up to now, \[\]"):
+    with pytest.raises(IncompleteRunError, match="needs a measured step"):
         Tracker(groups(), players=columns()).samples()
-    with pytest.raises(InputError, match=r"`step` must be one of the run's steps, \[0, 20, 60\]; got 30"):
-        samples(tmp_path / "run", step=30)
+    with pytest.raises(InputError, match=r"`step` must be one of the measured steps, \[0, 20, 60\]; got 30"):
+        History.read(tmp_path / "run").samples(30)
     (tmp_path / "run" / "measurements" / "step_00000060.train.safetensors").unlink()
-    assert samples(tmp_path / "run").step == 20
-    with pytest.raises(IncompleteRunError, match="step 60 to be measured"):
-        samples(tmp_path / "run", step=60)
+    assert History.read(tmp_path / "run").samples().step == 20
+    with pytest.raises(InputError, match=r"the measured steps, \[0, 20\]; got 60"):
+        History.read(tmp_path / "run").samples(60)
     shutil.rmtree(tmp_path / "run" / "measurements")
     with pytest.raises(IncompleteRunError, match="needs a measured step"):
-        samples(tmp_path / "run")
+        History.read(tmp_path / "run").samples()
 
 
 def test_runs_written_before_labels_were_kept_still_read():
     run = store.open_run(DATA / "run_without_targets")
     assert store.read_measurement(run, 0, group="train").targets is None
-    table = samples(run)
+    table = History.read(run).samples()
     assert [row.label for row in table] == [None] * 3
     assert all(math.isfinite(row.score) for row in table)
 
@@ -525,7 +525,7 @@ def test_a_recipe_may_measure_training_samples(tmp_path):
     run = run_recipe(recipe, tmp_path / "run")
     found = store.read_measurement(run, run.steps[-1], group="train")
     assert found.targets.dtype == np.int64
-    table = samples(run)
+    table = History.read(run).samples()
     assert {row.group for row in table} == set(recipe.groups)
     data = load_samples(recipe.data)
     for row in table:

@@ -10,7 +10,7 @@ import interdyn as ix
 from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import RecipeError
-from interdyn.measurement import analyse_run
+from interdyn.measurement import History
 from interdyn.measurement._rule import split_record
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import split_rule, write_comparison
@@ -116,7 +116,7 @@ def test_mixed_weights_within_a_run_are_named(finished, tmp_path):
     measured = store.read_measurement(opened, 0, group="test")
     settings = {k: v for k, v in measured.settings.items() if k != "order_weight"}
     store.write_measurement(opened, type(measured)(**{**vars(measured), "settings": settings}))
-    analysed = analyse_run(opened)["summary"]
+    analysed = History.read(opened).result()["summary"]
     record = analysed["split"]
     assert record["order_weight"] == [None, 0.02]
     assert split_rule(record) == "a mixture of order weights: none (version 0.1), 0.02"

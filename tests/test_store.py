@@ -248,6 +248,33 @@ def test_one_writer_at_a_time(tmp_path):
         pass
 
 
+WITHOUT_FCNTL = """
+import sys, warnings
+sys.modules["fcntl"] = None
+warnings.simplefilter("ignore")
+from pathlib import Path
+from interdyn import store
+from interdyn.errors import StorageError
+folder = Path(sys.argv[1])
+with store.writing(folder):
+    store.begin_run(folder, {"name": "a"}, steps=(0,), groups=("test",), environment={})
+    try:
+        with store.writing(folder):
+            print("two writers")
+    except StorageError as error:
+        print(str(error)[:36])
+with store.writing(folder):
+    print(store.open_run(folder).recipe_name)
+"""
+
+
+def test_without_locks_of_the_system_there_is_one_writer_all_the_same(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FCNTL, str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["one process at a time writes to a ru", "a"], done.stderr
+
+
 def test_a_writer_removes_what_a_killed_one_left(run):
     (run.path / "checkpoints").mkdir()
     leftover = run.path / "checkpoints" / ".tmp-1-step_00000005.safetensors"

@@ -8,7 +8,23 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interdyn import dynamics, errors, exports, game, plot, sparsify, spectra, theory, tracking, transforms
+    from interdyn import (
+        dynamics,
+        errors,
+        exports,
+        game,
+        measurement,
+        plot,
+        recipes,
+        report,
+        sparsify,
+        spectra,
+        store,
+        theory,
+        tracking,
+        transforms,
+        values,
+    )
     from interdyn.game import (
         choose_parts,
         clusters,
@@ -26,7 +42,23 @@ if TYPE_CHECKING:
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
 _ROOMS = frozenset(
-    {"dynamics", "errors", "exports", "game", "plot", "sparsify", "spectra", "theory", "tracking", "transforms"}
+    [
+        "dynamics",
+        "errors",
+        "exports",
+        "game",
+        "measurement",
+        "plot",
+        "recipes",
+        "report",
+        "sparsify",
+        "spectra",
+        "store",
+        "theory",
+        "tracking",
+        "transforms",
+        "values",
+    ]
 )
 _NAMES = {
     "Interactions": "interdyn.values",

@@ -26,10 +26,10 @@ def samples(
 
     Example: [bold]interdyn samples interdyn-demo --step 519[/bold]
     """
-    from interdyn.measurement import samples as read_samples
-    from interdyn.store import json_bytes, open_run
+    from interdyn.measurement import History
+    from interdyn.store import json_bytes
 
-    found = read_samples(open_run(run), step=step, history=not one_look)
+    found = History.read(run).samples(step, history=not one_look)
     if json_:
         content = {"step": found.step, "looks": list(found.looks), "learned_at": found.learned_at}
         content["sentence"] = found.sentence

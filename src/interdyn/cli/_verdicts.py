@@ -15,10 +15,10 @@ def verdicts(
 
     Example: [bold]interdyn verdicts interdyn-demo[/bold]
     """
-    from interdyn.measurement import verdicts as read_verdicts
+    from interdyn.measurement import History
     from interdyn.store import json_bytes
 
-    found = read_verdicts(run)
+    found = History.read(run).verdicts()
     if json_:
         typer.echo(json_bytes({"verdicts": [asdict(verdict) for verdict in found]}).decode(), nl=False)
         return

@@ -8,7 +8,7 @@ import numpy as np
 from interdyn import store
 from interdyn.errors import InputError, missing_extra
 from interdyn.lattice import members, orders
-from interdyn.measurement import interactions, read_looks
+from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
 from interdyn.values import Interactions, Selection
 
@@ -70,7 +70,7 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
     """
     xarray = _xarray()
     opened = store.as_run(run)
-    history, groups = read_looks(opened)
+    history, groups = measurements(opened)
     options = store.read_salience(opened)
     losses = {
         key: ("step", np.array([entry.get(key, np.nan) for entry in history], dtype=float))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from interdyn import store
 from interdyn.errors import InterdynError
-from interdyn.measurement import Growing
+from interdyn.measurement import History
 from interdyn.plot import run_view
 from interdyn.report import Uses, render, samples
 
@@ -83,7 +83,7 @@ class Followed:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._growing = Growing(path)
+        self._history: History | None = None
         self._uses = Uses(path)
         self._finished: float | None = None
         self.version = 0
@@ -99,10 +99,16 @@ class Followed:
         """
         summary = self.path / "summary.json"
         finished = summary.stat().st_mtime if summary.is_file() else None
-        if finished != self._finished or (finished is None and self._growing.update()) or not self.version:
+        if finished != self._finished or (finished is None and self._news()) or not self.version:
             self._finished = finished
             self.version += 1
         return self.version
+
+    def _news(self) -> bool:
+        if self._history is not None:
+            return self._history.update()
+        self._history = History.read(self.path)
+        return bool(self._history.steps)
 
     def page(self, *, bare: bool) -> str:
         """Return the page as it is now.
@@ -118,6 +124,8 @@ class Followed:
             if self._finished is not None:
                 summary, analysis = store.read_results(store.open_run(self.path))
             else:
-                summary, analysis = self._growing.analysis().values()
+                if self._history is None:
+                    self._history = History.read(self.path)
+                summary, analysis = self._history.result_so_far().values()
             view = run_view(summary, analysis)
             return render(view, used=used.result(), table=samples(analysis), live=True, bare=bare)

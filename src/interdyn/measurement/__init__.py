@@ -1,36 +1,31 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._analysis import analyse
+from interdyn.measurement._composition import MeasurementConfig, recorded
 from interdyn.measurement._exhibits import steps_of, with_pictures, with_points, words_of
 from interdyn.measurement._generalisation import agreement, generalisation
-from interdyn.measurement._growing import Growing
-from interdyn.measurement._looks import trajectory, verdicts
+from interdyn.measurement._history import History
 from interdyn.measurement._measure import measure
-from interdyn.measurement._reading import Reading, reading, stored_reading
-from interdyn.measurement._runs import analyse_run
-from interdyn.measurement._samples import SampleRow, SampleTable, sample_table, samples
-from interdyn.measurement._stored import as_record, interactions, read_looks
+from interdyn.measurement._reading import Reading, reading
+from interdyn.measurement._samples import SampleRow, SampleTable, sample_table
+from interdyn.measurement._stored import interactions, measurements
 
 __all__ = [
-    "Growing",
+    "History",
+    "MeasurementConfig",
     "Reading",
     "SampleRow",
     "SampleTable",
     "agreement",
     "analyse",
-    "analyse_run",
-    "as_record",
     "generalisation",
     "interactions",
     "measure",
-    "read_looks",
+    "measurements",
     "reading",
+    "recorded",
     "sample_table",
-    "samples",
     "steps_of",
-    "stored_reading",
-    "trajectory",
-    "verdicts",
     "with_pictures",
     "with_points",
     "words_of",

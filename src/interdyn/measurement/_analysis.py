@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from interdyn.dynamics import Phases, find_phases
 from interdyn.errors import InputError
 from interdyn.measurement._rule import split_record
+from interdyn.measurement._seen import Seen
 from interdyn.measurement._verdict import verdict
-from interdyn.spectra import bootstrap_distribution, order_spectrum
+from interdyn.spectra import bootstrap_distribution
 from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
-from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Interactions, OrderSpectrum, Trajectory
+from interdyn.values import Interactions, Trajectory
 
 _RATIO_NOISE = np.logspace(-10, 2, 49)
 _THEORY_NUMBERS = (
@@ -26,17 +24,16 @@ _THEORY_NUMBERS = (
 
 
 @dataclass(frozen=True)
-class _Course:
+class Course:
     """One group of samples over all steps."""
 
-    interactions: Sequence[Interactions]
+    seen: Sequence[Seen]
     sample_ids: Sequence[int]
-    spectra: Sequence[OrderSpectrum]
 
     @property
     def strength(self) -> np.ndarray:
         """Salient strength, shape ``(steps, samples, orders)``."""
-        return np.stack([spectrum.strength for spectrum in self.spectra])
+        return np.stack([one.spectrum.strength for one in self.seen])
 
 
 def analyse(
@@ -71,18 +68,35 @@ def analyse(
     InputError
         If there is no group, or a group does not have one result for each step.
     """
-    chosen = {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
+    chosen = chosen_options(options)
     courses = {name: _course(name, group, len(steps), chosen) for name, group in groups.items()}
     if not courses:
         raise InputError("`groups` must name at least one group of samples; got none. Pass {'test': {...}}.")
-    main = next(iter(courses.values()))
+    last = next(iter(groups.values()))["interactions"][-1]
+    return analysed(steps, courses, last, losses=(train_loss, test_loss), options=chosen)
+
+
+def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the options of an analysis with their defaults."""
+    return {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
+
+
+def analysed(
+    steps: Sequence[float],
+    courses: Mapping[str, Course],
+    last: Interactions,
+    *,
+    losses: tuple[Sequence[float] | np.ndarray | None, Sequence[float] | np.ndarray | None],
+    options: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Do what `analyse` does with what is kept of the interactions, and those of the first group at the last step."""
+    chosen, main = options, next(iter(courses.values()))
     at = np.asarray(steps, dtype=float)
-    losses = [None if loss is None else np.asarray(loss, dtype=float) for loss in (train_loss, test_loss)]
-    unit = main.interactions[0].unit
-    trajectory = Trajectory(at, main.strength, losses[0], losses[1], unit)
+    train, test = (None if loss is None else np.asarray(loss, dtype=float) for loss in losses)
+    trajectory = Trajectory(at, main.strength, train, test, main.seen[0].unit)
     phases = find_phases(trajectory, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"])
     fit = fit_noise(
-        main.interactions[-1],
+        last,
         main.strength,
         steps=at,
         boundary_step=phases.boundary_step,
@@ -94,7 +108,7 @@ def analyse(
     in_phase_2 = phases.in_phase_2.copy()
     in_phase_2[-1] = False  # its network supplies w*
     theory_summary = _theory_summary(fit, in_phase_2)
-    n = main.interactions[0].n_players
+    n = last.n_players
     summary: dict[str, Any] = {
         "steps": at.tolist(),
         "n_players": n,
@@ -102,13 +116,13 @@ def analyse(
         "orders": list(range(1, n + 1)),
         "order_distribution": trajectory.distribution.tolist(),
         "mean_order": trajectory.mean_order.tolist(),
-        "train_loss": None if losses[0] is None else losses[0].tolist(),
-        "test_loss": None if losses[1] is None else losses[1].tolist(),
+        "train_loss": None if train is None else train.tolist(),
+        "test_loss": None if test is None else test.tolist(),
         "phases": _phases(phases),
         "theory": _theory(fit, at, in_phase_2),
         "theory_summary": theory_summary,
-        "solver": _solver(courses.values()),
-        "split": split_record(found.settings for course in courses.values() for found in course.interactions),
+        "solver": solver_record(one for course in courses.values() for one in course.seen),
+        "split": split_record(one.settings for course in courses.values() for one in course.seen),
         "verdict": verdict(phases, theory_summary, {k: c.strength for k, c in courses.items()}, at),
     }
     if isinstance(summary["split"]["order_weight"], list):
@@ -116,8 +130,9 @@ def analyse(
             "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
             "measure them again."
         )
+    resampling = {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
     analysis = {
-        "groups": {name: _group(course, chosen) for name, course in courses.items()},
+        "groups": {name: group_record(course, **resampling) for name, course in courses.items()},
         "theory": {
             "order_distribution": fit.distribution.tolist(),
             "bound": fit.tv_bound,
@@ -129,7 +144,7 @@ def analyse(
     return {"summary": without_nan(summary), "analysis": without_nan(analysis)}
 
 
-def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[str, Any]) -> _Course:
+def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[str, Any]) -> Course:
     found: Sequence[Interactions] = group["interactions"]
     if len(found) != steps or not steps:
         raise InputError(
@@ -137,34 +152,13 @@ def _course(name: str, group: Mapping[str, Any], steps: int, options: Mapping[st
             "Measure the missing steps first."
         )
     rule = {"salience": options["salience"], "salience_rule": options["salience_rule"]}
-    spectra = [order_spectrum(interactions, **rule) for interactions in found]
-    return _Course(found, list(group["sample_ids"]), spectra)
+    return Course([Seen.of(interactions, **rule) for interactions in found], list(group["sample_ids"]))
 
 
-def _group(course: _Course, options: Mapping[str, Any]) -> dict[str, Any]:
-    return group_record(
-        course.spectra,
-        sample_ids=course.sample_ids,
-        unit=course.interactions[0].unit,
-        residual=[float(x.residual.abs().max()) for x in course.interactions],
-        gap=[float(x.gap.max()) for x in course.interactions],
-        n_bootstrap=options["bootstrap"],
-        seed=options["seed"],
-    )
-
-
-def group_record(
-    spectra: Sequence[OrderSpectrum],
-    *,
-    sample_ids: Sequence[int],
-    unit: str,
-    residual: Sequence[float],
-    gap: Sequence[float],
-    n_bootstrap: int,
-    seed: int,
-) -> dict[str, Any]:
+def group_record(course: Course, *, n_bootstrap: int, seed: int) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of a group: its spectrum over the steps, residuals and gaps."""
-    strength = np.stack([spectrum.strength for spectrum in spectra])
+    spectra = [one.spectrum for one in course.seen]
+    strength = course.strength
     bands = bootstrap_distribution(strength, n_bootstrap=n_bootstrap, seed=seed)
     total = strength.sum(-1)
     orders = np.arange(1, strength.shape[-1] + 1)
@@ -176,7 +170,7 @@ def group_record(
     }
     return {
         "n_samples": strength.shape[1],
-        "sample_ids": list(sample_ids),
+        "sample_ids": list(course.sample_ids),
         "order_distribution": np.nan_to_num(bands.distribution).tolist(),
         "order_distribution_low": bands.distribution_low.tolist(),
         "order_distribution_high": bands.distribution_high.tolist(),
@@ -185,12 +179,12 @@ def group_record(
         "mean_order_high": bands.mean_order_high.tolist(),
         "level": bands.level,
         "strength": signed,
-        "unit": unit,
+        "unit": course.seen[0].unit,
         "n_salient": [float(s.n_salient.sum(axis=(-2, -1)).mean()) for s in spectra],
         "salience": [float(np.mean(s.salience)) for s in spectra],
         "per_sample_mean_order": mean_of_each.tolist(),
-        "residual": list(residual),
-        "gap": list(gap),
+        "residual": [one.residual for one in course.seen],
+        "gap": [float(one.gap.max()) for one in course.seen],
     }
 
 
@@ -266,21 +260,11 @@ def _theory_summary(fit: NoiseFit, in_phase_2: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _solver(courses: Iterable[_Course]) -> dict[str, float]:
+def solver_record(seen: Iterable[Seen]) -> dict[str, float]:
     """Return mean and largest certified gap, and the largest residual relative to ``max|v|`` of its table."""
-    gaps, residuals = [], []
-    for course in courses:
-        for found in course.interactions:
-            gaps.append(found.gap)
-            residuals.append(relative_residual(found))
-    gap, residual = torch.cat(gaps), torch.cat(residuals)
+    every = list(seen)
+    gap, residual = (np.concatenate(parts) for parts in ([s.gap for s in every], [s.relative_residual for s in every]))
     return {"mean_gap": float(gap.mean()), "max_gap": float(gap.max()), "max_residual": float(residual.max())}
-
-
-def relative_residual(found: Interactions) -> Tensor:
-    """Return the largest residual of each table relative to ``max|v|`` of the table."""
-    v = values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
-    return found.residual.abs().amax(-1) / v.abs().amax(-1).clamp_min(torch.finfo(v.dtype).tiny)
 
 
 def without_nan(value: Any) -> Any:

@@ -1,23 +1,20 @@
 """From a model and samples to their interactions."""
 
-import difflib
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor
 
-from interdyn._typing import Model
-from interdyn.compiled import worker_count
+from interdyn._typing import Model, Solver
 from interdyn.errors import InputError
-from interdyn.game import Output, Players, value_table
-from interdyn.sparsify import BAR_FROM, LONGEST, ORDER_WEIGHT, expected_seconds, first_tolerance, split
+from interdyn.game import Output, Players
+from interdyn.measurement._composition import MeasurementConfig, measured
+from interdyn.sparsify import ORDER_WEIGHT
 from interdyn.sparsify import identified as identified_ranges
 from interdyn.values import Identified, Interactions
-
-_SPLIT_OPTIONS = frozenset(inspect.signature(split).parameters) - {"v", "unit", "allow_large", "show_progress"}
 
 
 def measure(
@@ -35,11 +32,18 @@ def measure(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
+    noise_bound: float | Tensor | np.ndarray = 0.02,
+    solver: Solver = "admm",
+    tol: float | Literal["auto"] = 1e-3,
+    max_iter: int | None = None,
+    merge_order_one: bool = True,
+    order_weight: float = ORDER_WEIGHT,
+    rates: Sequence[float] = (1e-4, 1e-5, 1e-6),
+    threads: int | None = None,
+    identified: bool = False,
     allow_large: bool = False,
     show_progress: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
-    identified: bool = False,
-    **split_options: Any,
 ) -> Interactions:
     """Explain a model's output on each sample by the sparsest AND and OR interactions of its players.
 
@@ -48,6 +52,8 @@ def measure(
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
 additional_forward_args, sample_ids, allow_fewer, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
+    noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
+        As in `interdyn.sparsify.split`.
     allow_large
         Accept more than 20 million masked inputs, and a split that is expected to take more than ten minutes.
     show_progress
@@ -57,8 +63,6 @@ additional_forward_args, sample_ids, allow_fewer, progress
         Fill ``.identified``: what sparsity alone leaves open of mean order, orders and the strongest interactions, at
         the cost of some hundred splits of each sample (`interdyn.sparsify.identified`); samples that a constant
         explains get NaN.
-    **split_options
-        Every option of `interdyn.sparsify.split`: ``noise_bound``, ``solver``, ``tol``, ``threads``, ...
 
     Returns
     -------
@@ -68,8 +72,8 @@ additional_forward_args, sample_ids, allow_fewer, progress
 
     Raises
     ------
-    InputError
-        If an option is unknown, before any forward pass; and all that `value_table` and `split` raise.
+    InterdynError
+        All that `value_table` and `split` raise, before any forward pass where that can be.
 
     Notes
     -----
@@ -86,53 +90,46 @@ additional_forward_args, sample_ids, allow_fewer, progress
             +3  AND   0 1
             +1  AND   2
     """
-    for option in split_options:
-        if option not in _SPLIT_OPTIONS:
-            near = difflib.get_close_matches(option, _SPLIT_OPTIONS, n=1, cutoff=0.0)
-            raise InputError(
-                f"`measure` has no option {option!r}; did you mean {near[0]!r}? See `split` for all of them."
-            )
-    tol, weight = split_options.get("tol", 1e-3), split_options.get("order_weight", ORDER_WEIGHT)
-    threads = worker_count(split_options.get("threads"))
-
-    def split_seconds(n: int, samples: int) -> tuple[float, float]:
-        certified = split_options.get("solver", "admm") == "admm"
-        finest = first_tolerance(tol, weight, n)
-        return expected_seconds(n, samples, tol=finest, threads=threads) * certified, LONGEST
-
-    table = value_table(
-        model,
-        inputs,
-        target=target,
+    config = MeasurementConfig(
         players=players,
         feature_mask=feature_mask,
         baselines=baselines,
-        batch_size=batch_size,
-        perturbations_per_eval=perturbations_per_eval,
-        output=output,
         layer=layer,
-        additional_forward_args=additional_forward_args,
-        sample_ids=sample_ids,
+        output=output,
+        batch_size=batch_size,
         allow_fewer=allow_fewer,
+        noise_bound=noise_bound,
+        solver=solver,
+        tol=tol,
+        max_iter=max_iter,
+        merge_order_one=merge_order_one,
+        order_weight=order_weight,
+        rates=rates,
+        threads=threads,
+    )
+    table, found = measured(
+        model,
+        inputs,
+        config,
+        target=target,
+        sample_ids=sample_ids,
+        additional_forward_args=additional_forward_args,
+        perturbations_per_eval=perturbations_per_eval,
         allow_large=allow_large,
-        show_progress=bool(show_progress),
+        allow_long_split=allow_large,
+        show_progress=show_progress,
         progress=progress,
-        further=split_seconds,
     )
-    bar = table.values.shape[-1] >= 2**BAR_FROM if show_progress else show_progress
+    found = replace(found, settings={**found.settings, **table.provenance})
+    if not identified:
+        return found
     start = time.perf_counter()
-    found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **split_options)
-    ranges = _identified(found, threads=threads, allow_large=allow_large) if identified else None
-    return replace(
-        found,
-        identified=ranges,
-        forward_passes=table.forward_passes,
-        seconds={"forward": table.seconds, "split": time.perf_counter() - start},
-        settings={**found.settings, **table.provenance},
-    )
+    ranges = _identified(found, threads=threads, allow_large=allow_large)
+    seconds = {**found.seconds, "split": found.seconds["split"] + time.perf_counter() - start}
+    return replace(found, identified=ranges, seconds=seconds)
 
 
-def _identified(found: Interactions, *, threads: int, allow_large: bool) -> Identified:
+def _identified(found: Interactions, *, threads: int | None, allow_large: bool) -> Identified:
     """Return the ranges of all samples; NaN for those that a constant explains, of which nothing can be said."""
     rows = (found.objective > 0).nonzero()[:, 0]
     if len(rows) == len(found):

@@ -1,17 +1,15 @@
 """What a look tells of each sample: small enough to keep for every look of a training."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.errors import ShapeError
-from interdyn.measurement._stored import interactions
 from interdyn.spectra import OrderProfile, SalienceRule, order_profile, order_spectrum, output_without
-from interdyn.store import Measurement
 from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Interactions
+from interdyn.values import Interactions, OrderSpectrum
 
 _SAME = 1e-5  # of the range of a table: a player that changes less, in single precision, changes nothing
 
@@ -46,10 +44,10 @@ class Reading:
     profile: OrderProfile
     unit: str
 
-    def goes_with(self, other: "Reading") -> bool:
-        """Return whether both are of the same group, the same samples and as many players."""
-        same = self.group == other.group and self.without.shape == other.without.shape
-        return same and bool((self.sample_ids == other.sample_ids).all())
+    @property
+    def mark(self) -> Hashable:
+        """By what readings of a group belong together: the same samples, and as many players."""
+        return self.group, self.sample_ids.tobytes(), self.without.shape[-1]
 
 
 def reading(
@@ -61,6 +59,7 @@ def reading(
     sample_ids: Sequence[int] | Int[np.ndarray, " samples"] | None = None,
     salience: float | None = None,
     salience_rule: SalienceRule = "mean-effect",
+    spectrum: OrderSpectrum | None = None,
 ) -> Reading:
     """Return what interactions tell of each sample; for `sample_table`.
 
@@ -78,6 +77,8 @@ def reading(
         A number for each sample; by default 0, 1, 2 ...
     salience, salience_rule
         As in `interdyn.spectra.order_spectrum`.
+    spectrum
+        That of the interactions, where it is known.
 
     Raises
     ------
@@ -106,23 +107,9 @@ def reading(
             raise ShapeError(f"`{name}` must have one number for each of {samples} samples; got shape {given.shape}.")
     v = (values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual).detach().cpu().numpy()
     without = np.where(_changes_something(v), output_without(found), np.nan)
-    profile = order_profile(order_spectrum(found, salience=salience, salience_rule=salience_rule))
-    return Reading(step, group, ids, classes, v[:, -1].copy(), without, profile, found.unit)
-
-
-def stored_reading(
-    measurement: Measurement, *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
-) -> Reading:
-    """Return what a stored measurement tells of each sample."""
-    return reading(
-        interactions(measurement),
-        labels=measurement.targets,
-        group=measurement.group,
-        step=measurement.step,
-        sample_ids=measurement.sample_ids,
-        salience=salience,
-        salience_rule=salience_rule,
-    )
+    if spectrum is None:
+        spectrum = order_spectrum(found, salience=salience, salience_rule=salience_rule)
+    return Reading(step, group, ids, classes, v[:, -1].copy(), without, order_profile(spectrum), found.unit)
 
 
 def _changes_something(v: Float[np.ndarray, "samples subsets"]) -> np.ndarray:

@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from interdyn import store
-from interdyn.errors import IncompleteRunError, InputError
+from interdyn.errors import InputError
 from interdyn.measurement._analysis import without_nan
-from interdyn.measurement._reading import Reading, stored_reading
+from interdyn.measurement._reading import Reading
 from interdyn.spectra import Estimate, costliest, mean_over_players, ranks
 from interdyn.values import table_html
 
@@ -195,46 +193,6 @@ def sample_table(
     return table
 
 
-def samples(
-    run: store.Run | str | Path, *, step: int | None = None, history: bool = True, training: Sequence[str] | None = None
-) -> SampleTable:
-    """Return the table of all samples of a run at one step, from its directory alone; see `sample_table`.
-
-    Parameters
-    ----------
-    run
-        A run, finished or not, or its folder.
-    step
-        One of its steps; by default the last that is measured.
-    history, training
-        As in `sample_table`; looks after ``step`` never count.
-
-    Raises
-    ------
-    InputError
-        If the run has no such step.
-    IncompleteRunError
-        If nothing is measured yet, or not that step.
-    NotARunError, SchemaError
-        As in `interdyn.store.open_run`.
-    """
-    opened = store.as_run(run)
-    if step is not None and step not in opened.steps:
-        raise InputError(f"`step` must be one of the run's steps, {list(opened.steps)}; got {step}. Choose one.")
-    options = store.read_salience(opened)
-    kept: list[Reading] = []
-    for at in opened.steps if step is None else [s for s in opened.steps if s <= step]:
-        found = [store.read_measurement(opened, at, group=group) for group in opened.groups]
-        if all(m is not None for m in found):
-            kept += [stored_reading(m, **options) for m in found if m is not None]
-    if not kept or (step is not None and kept[-1].step != step):
-        what = "a measured step" if step is None else f"step {step} to be measured"
-        raise IncompleteRunError(
-            f"the table of samples needs {what}; got no whole files of it in {opened.path}. {store.to_measure(opened)}"
-        )
-    return sample_table(kept, history=history, training=training)
-
-
 def samples_record(readings: Sequence[Reading]) -> dict[str, Any]:
     """Return the table of samples at the last step as plain data, as ``analysis.json`` keeps it."""
     table = sample_table(readings)
@@ -282,7 +240,7 @@ def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, lis
     """Return the looks at the same samples and players as the last, by ascending step."""
     by_step: dict[int, list[Reading]] = {}
     for r in kept:
-        if r.group in now and r.goes_with(now[r.group]):
+        if r.group in now and r.mark == now[r.group].mark:
             by_step.setdefault(r.step, []).append(r)
     return {step: rs for step, rs in sorted(by_step.items()) if len(rs) == len(now)}
 

@@ -1,6 +1,6 @@
 """Between memory and disk: the record of a measurement, and all that a run holds."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,36 +71,56 @@ def interactions(measurement: Measurement) -> Interactions:
     )
 
 
-def read_looks(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
-    """Return losses and seconds of every step, and each group's measurements, of the steps that can be compared.
+def belonging(steps: Mapping[int, Hashable]) -> tuple[int, ...]:
+    """Return the steps whose measurements belong together, ascending: those whose mark is that of the last.
 
-    Those are all, unless a tracked training was interrupted and went on with another plan: then the steps whose samples
-    and players are as many as those of the last.
+    Examples
+    --------
+    >>> belonging({0: "six players", 8: "five players", 16: "five players"})
+    (8, 16)
+    """
+    ordered = sorted(steps)
+    return tuple(step for step in ordered if steps[step] == steps[ordered[-1]])
+
+
+def mark(measured: Iterable[Measurement]) -> Hashable:
+    """Return by what measurements of all groups at a step belong to those at another: samples and number of players."""
+    return tuple((m.group, m.sample_ids.tobytes(), m.v.shape[-1]) for m in measured)
+
+
+def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
+    """Return losses and seconds of every step, and each group's measurements, of the steps that belong together.
 
     Raises
     ------
     IncompleteRunError
         If a group has not been measured at every step.
     """
-    history = store.read_history(run)
-    stored = {group: _measured(run, group) for group in run.groups}
-    alike = [all(rows[i].v.shape == rows[-1].v.shape for rows in stored.values()) for i in range(len(history))]
-    kept = {name: [m for m, same in zip(rows, alike, strict=True) if same] for name, rows in stored.items()}
-    return [entry for entry, same in zip(history, alike, strict=True) if same], kept
+    history = {entry["step"]: entry for entry in store.read_history(run)}
+    found = {step: _measured(run, step) for step in run.steps}
+    kept = belonging({step: mark(rows) for step, rows in found.items()})
+    return [history[step] for step in kept], {
+        group: [found[step][i] for step in kept] for i, group in enumerate(run.groups)
+    }
 
 
-def _measured(run: store.Run, group: str) -> list[Measurement]:
-    """Return the measurements of a group at all steps, as they are on disk."""
+def _measured(run: store.Run, step: int) -> list[Measurement]:
+    """Return the measurements of all groups at a step, as they are on disk."""
     found = []
-    for step in run.steps:
+    for group in run.groups:
         measurement = store.read_measurement(run, step, group=group)
         if measurement is None:  # removed while the run was going on
-            raise IncompleteRunError(
-                f"the analysis needs group `{group}` at step {step}; got no whole file of it in "
-                f"{run.path}. {store.to_measure(run)}"
-            )
+            raise not_measured(run, step, group)
         found.append(measurement)
     return found
+
+
+def not_measured(run: store.Run, step: int, group: str) -> IncompleteRunError:
+    """Return the error for a measurement that an analysis of the whole run lacks."""
+    return IncompleteRunError(
+        f"the analysis needs group `{group}` at step {step}; got no whole file of it in {run.path}. "
+        f"{store.to_measure(run)}"
+    )
 
 
 def _array(tensor: Tensor) -> np.ndarray:

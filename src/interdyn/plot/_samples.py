@@ -20,7 +20,7 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     Parameters
     ----------
     table
-        What `interdyn.measurement.samples` or ``tracker.samples()`` returns.
+        What ``History.samples()`` or ``tracker.samples()`` returns.
     most
         How many training samples at most; the others are counted in the title.
     ax
@@ -42,7 +42,8 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     """
     if isinstance(table, str | PathLike):
         raise InputError(
-            f"a table of samples is needed; got a folder, {table}. Pass `interdyn.measurement.samples(folder)`."
+            f"a table of samples is needed; got a folder, {table}. Pass "
+            "`interdyn.measurement.History.read(folder).samples()`."
         )
     ax = axes_for(ax, width=9.0, height=3.4)
     nobody = Tables(np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0), "", "").view()

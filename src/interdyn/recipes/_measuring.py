@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,10 @@ from interdyn.game import (
     part_means,
     patches,
     steps,
-    value_table,
 )
-from interdyn.measurement import as_record
+from interdyn.measurement import MeasurementConfig, recorded
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._schema import MeasureSection, PlayersSection, Recipe
-from interdyn.sparsify import split
 from interdyn.store import Measurement
 
 
@@ -234,31 +231,25 @@ def measure_group(network: nn.Module, group: Group, *, step: int, section: Measu
     ModelError, NonFiniteError
         If the network returns something unusable.
     """
-    table = value_table(
+    return recorded(
         network,
         group.inputs,
+        _config(group, section),
+        step=step,
+        group=group.name,
         target=group.target,
+        sample_ids=group.sample_ids.tolist(),
+    )
+
+
+def _config(group: Group, section: MeasureSection) -> MeasurementConfig:
+    """Return how a group is measured."""
+    named = ("layer", "output", "batch_size", "noise_bound", "solver", "order_weight", "tol", "max_iter")
+    return MeasurementConfig(
         players=group.players,
         feature_mask=group.feature_mask,
-        sample_ids=group.sample_ids.tolist(),
         baselines=group.baseline,
-        batch_size=section.batch_size,
-        output=section.output,
-        layer=section.layer,
         allow_fewer=group.allow_fewer,
-    )
-    begun = perf_counter()
-    found = split(
-        table.values,
-        noise_bound=section.noise_bound,
-        solver=section.solver,
-        order_weight=section.order_weight,
-        tol=section.tol,
-        max_iter=section.max_iter,
         merge_order_one=section.merge_order_one,
-        unit=table.unit,
-        allow_large=True,
-        show_progress=False,
+        **{name: getattr(section, name) for name in named},
     )
-    seconds = {"forward": table.seconds, "split": perf_counter() - begun}
-    return as_record(step, group.name, table, found, sample_ids=group.sample_ids, seconds=seconds, targets=group.target)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from interdyn import store
-from interdyn.measurement import analyse_run, interactions
+from interdyn.measurement import History
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import Group, choose_groups, measure_group, numbers_of_players
@@ -173,28 +173,15 @@ class _Engine:
         """Read everything back, analyse it, and write the results."""
         self._progress("analysing", 0, 1)
         begun = perf_counter()
-        result = analyse_run(self._run, options=self._recipe.analysis.model_dump())
-        summary = result["summary"] | self._identity()
+        history = History.read(self._run)
+        result = history.result(options=self._recipe.analysis.model_dump())
+        summary = result["summary"]
         players = self._recipe.players
         if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
-            final = store.read_measurement(self._run, self._run.steps[-1], group="test")
-            assert final is not None
-            summary["planted"] = planted_error(interactions(final), self._samples.planted)
+            summary["planted"] = planted_error(history.last, self._samples.planted)
         told, sentences = numbers_of_players(self._groups, players.n)
         summary |= told
         summary["verdict"] += sentences
         summary["seconds"]["everything_else"] += perf_counter() - begun
-        store.write_results(
-            self._run,
-            summary=summary,
-            analysis={**result["analysis"], **self._identity()},
-        )
+        store.write_results(self._run, **result)
         self._progress("analysing", 1, 1)
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "schema": store.SCHEMA,
-            "recipe": self._run.recipe_name,
-            "config_hash": self._run.config_hash,
-            "version": version("interdyn"),
-        }

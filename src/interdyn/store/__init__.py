@@ -19,6 +19,7 @@ from interdyn.store._records import (
     write_trainer,
 )
 from interdyn.store._results import (
+    identity,
     read_analysis,
     read_results,
     read_summary,
@@ -40,6 +41,7 @@ __all__ = [
     "config_hash",
     "content_hash",
     "drop_trainers",
+    "identity",
     "json_bytes",
     "map_interactions",
     "open_run",

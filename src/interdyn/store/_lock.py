@@ -1,10 +1,10 @@
 """One writer at a time for each run."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from interdyn.errors import NotARunError, StorageError
 from interdyn.store._atomic import TEMP_PREFIX
@@ -18,8 +18,8 @@ _BEFORE_RUN_JSON = {"recipe.toml", "env.json", LOCK_NAME}
 def writing(folder: Path) -> Iterator[None]:
     """Hold the right to write to the run in ``folder``.
 
-    The system takes the right back when the process ends, however it ends. Temporary files that a killed
-    writer left behind are removed on entry.
+    The system takes the right back when the process ends, however it ends, where it has locks of files. Temporary files
+    that a killed writer left behind are removed on entry.
 
     Raises
     ------
@@ -29,22 +29,27 @@ def writing(folder: Path) -> Iterator[None]:
         If another process is writing to this run, or the folder cannot be written to.
     """
     _refuse_foreign(folder)
+    lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(
+            f"one process at a time writes to a run; got a second one for {folder}. "
+            "Wait for the first to end, or choose another folder with --out."
+        ) from error
     except OSError as error:
         raise StorageError(
             f"a run needs a folder that can be written to; got {folder}: {error.strerror}. "
             "Choose another folder with --out."
         ) from error
     try:
-        _take(descriptor, folder)
         for name in _FOLDERS:
             for leftover in (folder / name).glob(f"{TEMP_PREFIX}*"):
                 leftover.unlink(missing_ok=True)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -58,13 +63,3 @@ def _refuse_foreign(folder: Path) -> None:
             f"a new run needs an empty folder; got {folder}, which holds `{foreign[0]}` and is not a run. "
             "Choose another folder with --out."
         )
-
-
-def _take(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StorageError(
-            f"one process at a time writes to a run; got a second one for {folder}. "
-            "Wait for the first to end, or choose another folder with --out."
-        ) from error

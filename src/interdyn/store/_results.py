@@ -7,8 +7,8 @@ from typing import Any
 
 from interdyn.errors import IncompleteRunError, StorageError
 from interdyn.store._atomic import write_json
-from interdyn.store._files import check_schema, read_header
-from interdyn.store._run import Run
+from interdyn.store._files import SCHEMA, check_schema, read_header
+from interdyn.store._run import VERSION, Run
 
 
 def write_results(run: Run, *, summary: Mapping[str, Any], analysis: Mapping[str, Any]) -> None:
@@ -93,6 +93,11 @@ def _way_out(run: Run) -> str:
     if run.open_ended:  # a training of the user's own
         return f"Close its tracker, or call: interdyn report {run.path}. While it grows: interdyn dashboard {run.path}"
     return f"Finish it: {_command(run)}"
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """Return what every result says of its run: schema, recipe, hash of its settings, version of this package."""
+    return {"schema": SCHEMA, "recipe": run.recipe_name, "config_hash": run.config_hash, "version": VERSION}
 
 
 def to_measure(run: Run) -> str:

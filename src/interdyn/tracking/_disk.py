@@ -7,7 +7,7 @@ from pathlib import Path
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError
-from interdyn.measurement import analyse_run
+from interdyn.measurement import History
 from interdyn.store import Checkpoint, Measurement
 from interdyn.tracking._exhibits import Names, check_names, exhibit_of
 from interdyn.tracking._look import Looking
@@ -75,15 +75,15 @@ class Folder:
                 self._stack = stack.pop_all()
         return self._run
 
-    def looks(self) -> Iterator[tuple[int, list[Measurement], dict[str, float]]]:
-        """Yield step, measurements and losses of each look that the run has whole."""
+    def looks(self) -> Iterator[tuple[list[Measurement], dict[str, float]]]:
+        """Yield measurements and losses of each look that the run has whole."""
         run = self.open()
         history = {entry["step"]: entry for entry in store.read_history(run)}
         for step in run.steps:
             found = [store.read_measurement(run, step, group=group) for group in run.groups]
             whole = [m for m in found if m is not None]
             if step in history and len(whole) == len(found):
-                yield step, whole, {k: v for k, v in history[step].items() if k in ("train_loss", "test_loss")}
+                yield whole, {k: v for k, v in history[step].items() if k in ("train_loss", "test_loss")}
 
     def write(self, measured: Sequence[Measurement], losses: Mapping[str, float], *, training_seconds: float) -> None:
         """Write one look.
@@ -150,11 +150,4 @@ def summarise(folder: Path | str) -> None:
 
 def _write_summary(folder: Path) -> None:
     run = store.open_run(folder)
-    result = analyse_run(run)
-    identity = {
-        "schema": store.SCHEMA,
-        "recipe": run.recipe_name,
-        "config_hash": run.config_hash,
-        "version": version("interdyn"),
-    }
-    store.write_results(run, summary={**result["summary"], **identity}, analysis={**result["analysis"], **identity})
+    store.write_results(run, **History.read(run).result())

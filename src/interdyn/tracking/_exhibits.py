@@ -32,9 +32,9 @@ def exhibit_of(looking: Looking, probe: Probe, *, n_players: int | None, names: 
         return None
     if shown.ndim == 4 and mask.ndim == 4:
         return with_pictures(bare, shown, mask)
-    if looking.layer is not None or mask.shape != shown.shape:
+    if looking.config.layer is not None or mask.shape != shown.shape:
         return None
-    if shown.ndim == 3 and looking.feature_mask is not None and shown.shape[2] in (2, 3):
+    if shown.ndim == 3 and looking.config.feature_mask is not None and shown.shape[2] in (2, 3):
         return with_points(bare, shown, mask)
     if shown.ndim == 3:
         return replace(bare, pieces=tuple(steps_of(of) for of in mask))
@@ -46,13 +46,13 @@ def exhibit_of(looking: Looking, probe: Probe, *, n_players: int | None, names: 
 def _mask_of(looking: Looking, probe: Probe, n_players: int | None) -> Int[np.ndarray, "samples ..."] | None:
     """Return the player of each feature of each sample, or of each cell of a feature map; None where it is unknown."""
     shape = tuple(probe.inputs[0].shape)
-    if looking.feature_mask is not None:
-        mask = np.asarray(looking.feature_mask)[: len(probe)]
-        map_of_pictures = looking.layer is not None and mask.ndim == len(shape) == 4
+    if looking.config.feature_mask is not None:
+        mask = np.asarray(looking.config.feature_mask)[: len(probe)]
+        map_of_pictures = looking.config.layer is not None and mask.ndim == len(shape) == 4
         return np.broadcast_to(mask, (len(probe), *mask.shape[1:]) if map_of_pictures else shape)
     players = looking.drawn(n_players)
     assert players is not None
-    if looking.layer is None:
+    if looking.config.layer is None:
         return np.broadcast_to(players.feature_mask(shape[1:], list(probe.sample_ids)).numpy(), shape)
     if players.kind != "patches" or len(shape) != 4:
         return None

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from interdyn.errors import InputError
-from interdyn.game import Players, value_table
-from interdyn.measurement import as_record
-from interdyn.sparsify import expected_seconds, first_tolerance, split
+from interdyn.game import Players
+from interdyn.measurement import MeasurementConfig, recorded
 from interdyn.store import Measurement
 from interdyn.tracking._plan import MIN_LOOKS, MIN_PLAYERS
 from interdyn.tracking._probe import Probe
@@ -28,81 +27,51 @@ _TRIAL_SHARE = 0.1  # of all that looking may take
 
 @dataclass(frozen=True)
 class Looking:
-    """How to look: everything but the network and the samples.
+    """A measurement of a network in training."""
 
-    Attributes
-    ----------
-    players, feature_mask, baselines, layer, output, batch_size
-        As in `interdyn.value_table`.
-    noise_bound, order_weight
-        As in `interdyn.sparsify.split`.
-    """
-
-    players: Players | None
-    feature_mask: Any
-    baselines: Any
-    layer: str | None
-    output: Any
-    batch_size: int | str
-    noise_bound: float
-    order_weight: float
+    config: MeasurementConfig
 
     def at(self, model: Any, probe: Probe, *, step: int, n_players: int | None = None) -> Measurement:
         """Return tables and interactions of a group; ``n_players`` draws so many of the players."""
-        network = bare(model)
-        with torch.autocast(_device(network).type, enabled=False), _uncompiled():
-            table = value_table(
-                network,
-                probe.inputs if len(probe.inputs) > 1 else probe.inputs[0],
-                target=probe.target,
-                players=self.drawn(n_players),
-                feature_mask=None if self.feature_mask is None else self.feature_mask[: len(probe)],
-                sample_ids=probe.sample_ids,
-                baselines=self.baselines,
-                batch_size=self.batch_size,
-                output=self.output,
-                layer=self.layer,
-            )
-        begun = perf_counter()
-        found = split(
-            table.values,
-            noise_bound=self.noise_bound,
-            order_weight=self.order_weight,
-            tol="auto",
-            unit=table.unit,
-            allow_large=True,
-            show_progress=False,
+        network, mask = bare(model), self.config.feature_mask
+        config = replace(
+            self.config,
+            players=self.drawn(n_players),
+            feature_mask=None if mask is None else mask[: len(probe)],
         )
-        seconds = {"forward": table.seconds, "split": perf_counter() - begun}
-        ids = np.array(probe.sample_ids)
-        return as_record(step, probe.name, table, found, sample_ids=ids, seconds=seconds, targets=probe.target)
+        inputs = probe.inputs if len(probe.inputs) > 1 else probe.inputs[0]
+        with torch.autocast(_device(network).type, enabled=False), _uncompiled():
+            return recorded(
+                network, inputs, config, step=step, group=probe.name, target=probe.target, sample_ids=probe.sample_ids
+            )
 
     def drawn(self, n_players: int | None) -> Players | None:
         """Return the players with so many of them drawn; None: as they are."""
-        players = self.players
+        players = self.config.players
         if players is None or n_players is None or n_players == players.n:
             return players
         return players.choose(n_players, seed=players.seed, others=players.others)
 
     def settings(self) -> dict[str, Any]:
         """Return what a run directory keeps of this, as plain data."""
-        named = self.output if isinstance(self.output, str) else getattr(self.output, "__name__", "output")
+        config = self.config
+        named = config.output if isinstance(config.output, str) else getattr(config.output, "__name__", "output")
         return {
-            "players": "feature_mask" if self.players is None else repr(self.players),
-            "layer": self.layer or "",
+            "players": "feature_mask" if config.players is None else repr(config.players),
+            "layer": config.layer or "",
             "output": named,
-            "noise_bound": self.noise_bound,
-            "order_weight": self.order_weight,
+            "noise_bound": config.noise_bound,
+            "order_weight": config.order_weight,
         }
 
     def most_players(self, probe: Probe) -> int:
         """Return how many players there are: as many as are to be drawn, or as a map of features holds."""
-        if self.players is None:
-            return int(np.asarray(self.feature_mask).max()) + 1
-        if self.players.n is not None:
-            return self.players.n
-        shape = probe.inputs[0].shape[1:]
-        return int(self.players.feature_mask(shape, [0]).max()) + 1
+        players = self.config.players
+        if players is None:
+            return int(np.asarray(self.config.feature_mask).max()) + 1
+        if players.n is not None:
+            return players.n
+        return int(players.feature_mask(probe.inputs[0].shape[1:], [0]).max()) + 1
 
     def price(
         self, model: Any, probe: Probe, *, most_players: int, allowance: float | None = None
@@ -119,7 +88,7 @@ class Looking:
             tried = self.at(model, probe.first(samples), step=0, n_players=n)
             return perf_counter() - begun, tried.v.size
 
-        drawn = self.players is not None
+        drawn = self.config.players is not None
         n = min(most_players, MIN_PLAYERS) if drawn else None
         cold, _ = seconds(n, 1)
         if allowance is not None and MIN_LOOKS * cold > _WARMING * allowance:
@@ -135,14 +104,11 @@ class Looking:
         four, more_cells = seconds(n, 4)
         slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
         constant = max(one - slope * cells, 0.0)
-        tried = (cells - 1).bit_length()
+        tried, alone = (cells - 1).bit_length(), replace(self.config, threads=1)
 
         def expected(players: int, samples: int) -> float:
             # a table with more players takes more steps, too
-            split, counted = (
-                expected_seconds(k, 1, tol=first_tolerance("auto", self.order_weight, k), threads=1)
-                for k in (players, tried)
-            )
+            split, counted = (alone.split_seconds(k, 1) for k in (players, tried))
             more = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
             return constant + samples * (slope * 2.0**players + more)
 

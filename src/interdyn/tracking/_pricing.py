@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
+from interdyn.dynamics import latest_verdict
 from interdyn.tracking._look import Looking
 from interdyn.tracking._plan import Plan, planned
 from interdyn.tracking._probe import Probe
 from interdyn.tracking._schedules import Schedule
-from interdyn.tracking._verdicts import verdict_seconds
+from interdyn.values import Trajectory
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Pricing:
         first, most = self.probes[0], self.looking.most_players(self.probes[0])
         part = None if allowance is None else allowance / len(self.probes)
         price = self.looking.price(model, first, most_players=most, allowance=part)
-        judging = verdict_seconds(len(first), most) if self.judged else 0.0
+        judging = _verdict_seconds(len(first), most) if self.judged else 0.0
         return lambda n, k: price(n, k) * len(self.probes) + judging
 
     def plan(
@@ -85,7 +88,7 @@ class Pricing:
             total_steps=self.total_steps,
             most_players=self.looking.most_players(self.probes[0]),
             most_samples=min(len(p) for p in self.probes),
-            fixed_players=self.looking.players is None,
+            fixed_players=self.looking.config.players is None,
             spent=spent,
         )
 
@@ -115,3 +118,11 @@ class Pricing:
         return Estimate(
             n, k, seconds, looks, part, None, ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
         )
+
+
+def _verdict_seconds(samples: int, orders: int) -> float:
+    """Return how long a verdict takes, by a trial on ten measurements of nothing in particular."""
+    strength = np.random.default_rng(0).random((10, samples, orders))
+    begun = perf_counter()
+    latest_verdict(Trajectory(np.arange(10.0), strength, None, None, ""))
+    return perf_counter() - begun

@@ -10,15 +10,11 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
-from interdyn.measurement import Reading, SampleTable, interactions, sample_table, stored_reading
+from interdyn.measurement import History, MeasurementConfig, SampleTable
 from interdyn.sparsify import ORDER_WEIGHT
-from interdyn.spectra import order_spectrum
-from interdyn.store import Measurement
 from interdyn.tracking._disk import Folder, begun_again
 from interdyn.tracking._exhibits import Names
 from interdyn.tracking._look import Looking, bare
@@ -29,7 +25,6 @@ from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._ranks import is_first
 from interdyn.tracking._scalars import Logger, scalars_of
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
-from interdyn.tracking._verdicts import verdict_after
 from interdyn.values import Trajectory
 
 _T = TypeVar("_T")
@@ -123,7 +118,18 @@ class Tracker:
             raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
         if stop_when not in (None, "over-fitting"):
             raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}.')
-        self._looking = Looking(players, feature_mask, baselines, layer, output, batch_size, noise_bound, order_weight)
+        self._looking = Looking(
+            MeasurementConfig(
+                players=players,
+                feature_mask=feature_mask,
+                baselines=baselines,
+                layer=layer,
+                output=output,
+                batch_size=batch_size,
+                noise_bound=noise_bound,
+                order_weight=order_weight,
+            )
+        )
         self._schedule = log_spaced() if schedule is None else schedule
         self._share, self.total_steps = share_of(budget), total_steps
         self.stop_when, self._strict = stop_when, strict
@@ -134,10 +140,8 @@ class Tracker:
         self.problems: list[str] = []
         """What went wrong while looking, in words."""
         self._pending: list[tuple[int, Any, dict[str, float]]] = []
-        self._strength: dict[int, np.ndarray] = {}
-        self._losses: dict[int, dict[str, float]] = {}
-        self._readings: dict[int, list[Reading]] = {}
-        self._verdicts: dict[int, OnlineVerdict] = {}
+        self.history = History([probe.name for probe in self._probes])
+        """What was measured up to now."""
         self._blind: str = ""
         self._last, self._steady = -1, False
         self._left: float | None = None
@@ -149,8 +153,8 @@ class Tracker:
         """Wall time inside `observe` and for verdicts."""
         self._folder = None if out is None else Folder(Path(out), self._looking, self._probes, names)
         if self._folder is not None and is_first():
-            for step, measured, losses in self._folder.looks():
-                self._keep(step, measured, losses)
+            for measured, losses in self._folder.looks():
+                self.history.add(measured, losses)
 
     def estimate(self, model: Any, *, step_seconds: float | None = None) -> Estimate:
         """Return what looking is expected to cost, before training starts, by a trial of a few masked samples.
@@ -244,11 +248,11 @@ class Tracker:
             self._report(told)
         self._first = self._first or (step, perf_counter())
         if self._share is not None and self.plan is None and not self._blind:
-            if is_due and step not in self._strength:
+            if is_due and step not in self.history.steps:
                 self._pending.append((step, copy.deepcopy(bare(model)), losses))
             settled = self.training_seconds >= _SETTLED or len(self._pending) >= _PENDING
             return self._settle(step, model) if settled and step > self._first[0] else False
-        if not is_due or step in self._strength or not self._affordable(step):
+        if not is_due or step in self.history.steps or not self._affordable(step):
             return False
         self._look(step, model, losses)
         return True
@@ -296,13 +300,13 @@ class Tracker:
     def _look(self, step: int, model: Any, losses: dict[str, float]) -> None:
         plan = self.plan
         probes = [p if plan is None else p.first(plan.n_samples) for p in self._probes]
-        n = None if plan is None or self._looking.players is None else plan.n_players
+        n = None if plan is None or self._looking.config.players is None else plan.n_players
         try:
             measured = [self._looking.at(model, probe, step=step, n_players=n) for probe in probes]
         except NonFiniteError as error:
             self._report(f"step {step}: the network's outputs are not finite any more: {error}")
             return
-        self._keep(step, measured, losses)
+        self.history.add(measured, losses)
         if (folder := self._folder) is not None:
             write = partial(folder.write, measured, losses, training_seconds=self.training_seconds)
             self._guarded(f"step {step}, run", write, otherwise=None)
@@ -311,31 +315,18 @@ class Tracker:
             self._guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
 
     def _log(self, logger: Logger, step: int) -> None:
-        logger.log_metrics(scalars_of(self._strength[step], self._verdict(step)), step)
-
-    def _keep(self, step: int, measured: Sequence[Measurement], losses: dict[str, float]) -> None:
-        self._strength[step] = order_spectrum(interactions(measured[0])).strength
-        self._losses[step] = losses
-        self._readings[step] = [stored_reading(m) for m in measured]
+        strength = self.history.seen(step, self._probes[0].name).spectrum.strength
+        logger.log_metrics(scalars_of(strength, self._verdict(step)), step)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The steps looked at."""
-        return tuple(sorted(self._strength))
+        return self.history.steps
 
     @property
     def trajectory(self) -> Trajectory:
-        """Strength per order of the first group, with the losses that were passed, at all looks like the last one.
-
-        A training that was interrupted may go on with another plan; its samples and players are other ones.
-        """
-        steps = [s for s in self.steps if self._strength[s].shape == self._strength[self.steps[-1]].shape]
-        columns = {
-            name: np.array([self._losses[s].get(name, np.nan) for s in steps]) for name in ("train_loss", "test_loss")
-        }
-        known = {name: None if np.isnan(column).all() else column for name, column in columns.items()}
-        strength = np.stack([self._strength[s] for s in steps]) if steps else np.zeros((0, 0, 0))
-        return Trajectory(np.array(steps, dtype=float), strength, known["train_loss"], known["test_loss"], "output")
+        """Strength per order of the first group at the steps that belong together, with the losses that were passed."""
+        return self.history.trajectory()
 
     @property
     def verdict(self) -> OnlineVerdict | None:
@@ -343,15 +334,14 @@ class Tracker:
         return self._verdict(self.steps[-1]) if self.steps else None
 
     def _verdict(self, step: int) -> OnlineVerdict:
-        if step not in self._verdicts:
-            begun = perf_counter()
-            seen = self.trajectory
-            self._verdicts[step] = verdict_after(seen, int((seen.steps <= step).sum()))
-            spent = perf_counter() - begun
-            if self._left is not None:  # it is no time of training; within `observe` it is counted there
-                self._left += spent
-                self.looking_seconds += spent
-        return self._verdicts[step]
+        begun = perf_counter()
+        verdict = self.history.verdict(step)
+        assert verdict is not None
+        spent = perf_counter() - begun
+        if self._left is not None:  # it is no time of training; within `observe` it is counted there
+            self._left += spent
+            self.looking_seconds += spent
+        return verdict
 
     @property
     def should_stop(self) -> bool:
@@ -370,11 +360,8 @@ class Tracker:
     def samples(
         self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
     ) -> SampleTable:
-        """Return profile and over-fitting score of each sample at a look; see `interdyn.measurement.samples`."""
-        if not self.steps or step not in (None, *self.steps):
-            raise InputError(f"`step` must be one of the looks up to now, {list(self.steps)}; got {step}. Choose one.")
-        kept = [r for at in self.steps if step is None or at <= step for r in self._readings[at]]
-        return sample_table(kept, history=history, training=training)
+        """Return profile and over-fitting score of each sample; see `interdyn.measurement.History.samples`."""
+        return self.history.samples(step, history=history, training=training)
 
     @property
     def share(self) -> float:
@@ -384,7 +371,7 @@ class Tracker:
     def close(self) -> None:
         """Analyse what was seen and write the summary; more looks may follow, in another process too."""
         if self._folder is not None:
-            self._guarded("closing", partial(self._folder.close, summary=bool(self._strength)), otherwise=None)
+            self._guarded("closing", partial(self._folder.close, summary=bool(self.steps)), otherwise=None)
 
     def __enter__(self) -> "Tracker":
         return self

@@ -1,0 +1,292 @@
+"""The measurements of a training, put together: its trajectory, its verdicts, its samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interdyn import store
+from interdyn.dynamics import OnlineVerdict, latest_verdict, online_verdicts
+from interdyn.errors import IncompleteRunError, InputError
+from interdyn.measurement._reading import Reading, reading
+from interdyn.measurement._result import of_the_whole, so_far
+from interdyn.measurement._samples import SampleTable, sample_table
+from interdyn.measurement._seen import Seen
+from interdyn.measurement._stored import belonging, interactions, not_measured
+from interdyn.spectra import SalienceRule
+from interdyn.store import Measurement
+from interdyn.values import Interactions, Trajectory
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What stays in memory of a group at a step."""
+
+    seen: Seen
+    reading: Reading
+    forward_passes: int
+    seconds: Mapping[str, float]
+
+
+class History:
+    """The measurements of one training.
+
+    A step counts once every group of samples is measured there. Those **belong together** whose groups have the
+    samples and as many players as those of the last: a training that was interrupted may go on with other ones, and
+    what was measured before is then kept and left out.
+
+    Parameters
+    ----------
+    groups
+        Names of the groups of samples; verdicts are about the first.
+    salience, salience_rule
+        As in `interdyn.spectra.order_spectrum`.
+
+    Examples
+    --------
+    >>> History(["test"]).steps
+    ()
+    """
+
+    def __init__(
+        self, groups: Sequence[str], *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
+    ) -> None:
+        self._run: store.Run | None = None
+        self._begin(groups, salience=salience, salience_rule=salience_rule)
+
+    def _begin(self, groups: Sequence[str], **salience: Any) -> None:
+        self.groups = tuple(groups)
+        self._salience = salience
+        self._kept: dict[int, dict[str, _Kept]] = {}
+        self._entries: dict[int, Mapping[str, Any]] = {}
+        self._verdicts: dict[tuple[int, ...], OnlineVerdict] = {}
+        self._last: Interactions | None = None  # of the first group
+
+    @classmethod
+    def read(cls, run: store.Run | str | Path, **salience: Any) -> "History":
+        """Return what a run has measured by now, finished or not; salience by its recipe unless it is given.
+
+        Raises
+        ------
+        NotARunError, SchemaError
+            As in `interdyn.store.open_run`.
+        """
+        opened = store.as_run(run)
+        history = cls(opened.groups, **{**store.read_salience(opened), **salience})
+        history._run = opened
+        history.update()
+        return history
+
+    def update(self) -> bool:
+        """Read what is new on disk since `read`; return whether there was anything.
+
+        Raises
+        ------
+        NotARunError, SchemaError
+            As in `interdyn.store.open_run`.
+        """
+        if self._run is None:
+            return False
+        run = store.open_run(self._run.path)
+        if run.config_hash != self._run.config_hash:  # another run in the same folder
+            self._begin(run.groups, **store.read_salience(run))
+        self._run, known = run, len(self._kept)
+        for entry in store.read_history(run):
+            if (step := entry["step"]) in self._kept:
+                continue
+            found = [store.read_measurement(run, step, group=group) for group in run.groups]
+            if all(m is not None for m in found):  # half of a checkpoint counts when it is whole
+                self.add([m for m in found if m is not None], entry)
+        return len(self._kept) > known
+
+    def add(self, measured: Sequence[Measurement], entry: Mapping[str, Any] | None = None) -> None:
+        """Add the measurements of all groups at one step.
+
+        Parameters
+        ----------
+        measured
+            One measurement for each group.
+        entry
+            What else is known of the step: ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy``,
+            ``seconds``.
+        """
+        step, kept = measured[0].step, {}
+        for m in measured:
+            found = interactions(m)
+            seen = Seen.of(found, **self._salience)
+            read = reading(
+                found, labels=m.targets, group=m.group, step=step, sample_ids=m.sample_ids, spectrum=seen.spectrum
+            )
+            kept[m.group] = _Kept(seen, read, m.forward_passes, m.seconds)
+            if m.group == self.groups[0] and step >= max(self._kept, default=step):
+                self._last = found
+        self._kept[step], self._entries[step] = kept, dict(entry or {})
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """All steps that are measured."""
+        return tuple(sorted(self._kept))
+
+    @property
+    def together(self) -> tuple[int, ...]:
+        """The steps that belong together."""
+        return belonging({step: tuple(self._kept[step][g].reading.mark for g in self.groups) for step in self._kept})
+
+    def column(self, name: str, steps: Sequence[int] | None = None) -> np.ndarray | None:
+        """Return a quantity recorded beside the measurements, NaN where it was not; None where it never was."""
+        at = self.together if steps is None else steps
+        values = [self._entries[step].get(name) for step in at]
+        column = np.array([np.nan if value is None else value for value in values], dtype=float)
+        return None if np.isnan(column).all() else column
+
+    def trajectory(self, *, group: str | None = None) -> Trajectory:
+        """Return strength per order of a group at the steps that belong together, with the losses.
+
+        Parameters
+        ----------
+        group
+            One of the groups of samples; by default the first.
+
+        Returns
+        -------
+        Trajectory
+            Salient strength, shape ``(steps, samples, orders)``, in the unit of the tables.
+
+        Raises
+        ------
+        InputError
+            If there is no such group.
+        IncompleteRunError
+            If nothing is measured yet.
+        """
+        name = self.groups[0] if group is None else group
+        if name not in self.groups:
+            raise InputError(f"`group` must be one of {', '.join(self.groups)}; got {name!r}. Choose one.")
+        self._refuse_nothing("verdicts need", name)
+        at = self.together
+        seen = [self._kept[step][name].seen for step in at]
+        return Trajectory(
+            np.array(at, dtype=float),
+            np.stack([one.spectrum.strength for one in seen]),
+            self.column("train_loss"),
+            self.column("test_loss"),
+            seen[-1].unit,
+        )
+
+    def verdict(self, step: int | None = None) -> OnlineVerdict | None:
+        """Return what was known at a step, by default the last; None before the first. Computed once for each."""
+        at = tuple(s for s in self.together if step is None or s <= step)
+        if not at:
+            return None
+        if at not in self._verdicts:
+            self._verdicts[at] = latest_verdict(self.trajectory().first(len(at)))
+        return self._verdicts[at]
+
+    def verdicts(self) -> tuple[OnlineVerdict, ...]:
+        """Return what was known at each step that belongs to the last: `verdict` at all of them.
+
+        Raises
+        ------
+        IncompleteRunError
+            If nothing is measured yet.
+        """
+        return online_verdicts(self.trajectory())
+
+    def samples(
+        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
+    ) -> SampleTable:
+        """Return profile and over-fitting score of each sample at a step, by default the last; see `sample_table`.
+
+        Measurements after ``step`` never count.
+
+        Raises
+        ------
+        InputError
+            If the step is not one of those measured.
+        IncompleteRunError
+            If nothing is measured yet.
+        """
+        if step is not None and step not in self._kept:
+            raise InputError(f"`step` must be one of the measured steps, {list(self.steps)}; got {step}. Choose one.")
+        self._refuse_nothing("the table of samples needs", self.groups[0])
+        return sample_table(self.readings(step), history=history, training=training)
+
+    def result(self, *, options: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+        """Return ``summary`` and ``analysis`` of a training that is over, as ``docs/run-directory.md`` describes.
+
+        Parameters
+        ----------
+        options
+            As in `analyse`.
+
+        Raises
+        ------
+        IncompleteRunError
+            If a group has not been measured at every step of the run.
+        """
+        if self._run is not None:
+            missing = [step for step in self._run.steps if step not in self._kept]
+            if missing:
+                raise not_measured(self._run, missing[0], self._lacking(missing[0]))
+        self._refuse_nothing("a summary needs", self.groups[0])
+        return self._signed(of_the_whole(self, options))
+
+    def result_so_far(self) -> dict[str, dict[str, Any]]:
+        """Return ``summary`` and ``analysis`` of a training that goes on, as far as they can be known; no theory.
+
+        Raises
+        ------
+        IncompleteRunError
+            If nothing is measured yet.
+        """
+        self._refuse_nothing("a summary needs", self.groups[0])
+        return self._signed(so_far(self))
+
+    def _signed(self, result: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        identity = {} if self._run is None else store.identity(self._run)
+        return {name: {**content, **identity} for name, content in result.items()}
+
+    @property
+    def last(self) -> Interactions:
+        """The interactions of the first group at the last step."""
+        assert self._last is not None
+        return self._last
+
+    def seen(self, step: int, group: str) -> Seen:
+        """Return what is kept of the interactions of a group at a step."""
+        return self._kept[step][group].seen
+
+    def readings(self, step: int | None = None, *, together: bool = False) -> list[Reading]:
+        """Return what each measurement up to ``step`` tells of its samples; of all, or those that belong together."""
+        at = self.together if together else self.steps
+        return [self._kept[s][g].reading for s in at if step is None or s <= step for g in self.groups]
+
+    def cost(self) -> dict[str, Any]:
+        """Return forward passes and seconds by part, over all interruptions, of the steps that belong together."""
+        kept = [self._kept[step][group] for group in self.groups for step in self.together]
+        spent = [self._entries[step].get("seconds", {}) for step in self.together]
+        rest = sum(one.get("evaluation", 0.0) for one in spent) + sum(one.seconds["split"] for one in kept)
+        return {
+            "forward_passes": sum(one.forward_passes for one in kept),
+            "seconds": {
+                "training": sum(one.get("training", 0.0) for one in spent),
+                "forward_passes": sum(one.seconds["forward"] for one in kept),
+                "everything_else": rest,
+            },
+        }
+
+    def _lacking(self, step: int) -> str:
+        """Return the first group that is not measured at a step of the run."""
+        assert self._run is not None
+        there = (g for g in self.groups if store.read_measurement(self._run, step, group=g) is None)
+        return next(there, self.groups[0])
+
+    def _refuse_nothing(self, what: str, group: str) -> None:
+        if self._kept:
+            return
+        where, do = ("memory", "Measure a step first.")
+        if self._run is not None:
+            where, do = str(self._run.path), store.to_measure(self._run)
+        raise IncompleteRunError(f"{what} a measured step; got no whole files of group `{group}` in {where}. {do}")
