@@ -42,23 +42,10 @@ if TYPE_CHECKING:
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
 _ROOMS = frozenset(
-    [
-        "dynamics",
-        "errors",
-        "exports",
-        "game",
-        "measurement",
-        "plot",
-        "recipes",
-        "report",
-        "sparsify",
-        "spectra",
-        "store",
-        "theory",
-        "tracking",
-        "transforms",
-        "values",
-    ]
+    {
+        *("dynamics", "errors", "exports", "game", "measurement", "plot", "recipes", "report", "sparsify", "spectra"),
+        *("store", "theory", "tracking", "transforms", "values"),
+    }
 )
 _NAMES = {
     "Interactions": "interdyn.values",
