@@ -3,10 +3,10 @@
 import math
 
 import torch
-from interdyn.tracking._verdicts import verdict_after
 from torch import nn
 
 from interdyn import columns
+from interdyn.dynamics import latest_verdict
 from interdyn.tracking import Tracker, every
 from interdyn.tracking._scalars import scalars_of
 
@@ -71,4 +71,6 @@ def turning_tracker(**options):
 def handed_on(tracker):
     """Return the numbers of each look, computed from the tracker's trajectory."""
     whole = tracker.trajectory
-    return {step: scalars_of(whole.strength[i], verdict_after(whole, i + 1)) for i, step in enumerate(tracker.steps)}
+    return {
+        step: scalars_of(whole.strength[i], latest_verdict(whole.first(i + 1))) for i, step in enumerate(tracker.steps)
+    }

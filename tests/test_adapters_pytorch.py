@@ -221,9 +221,10 @@ def test_time_for_loggers_is_counted_once(monkeypatch):
     for module in ("_tracker", "_look"):
         monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: now[0])
     monkeypatch.setattr(
-        "interdyn.tracking._tracker.verdict_after", lambda *given: now.__setitem__(0, now[0] + 1.0) or verdict(*given)
+        "interdyn.measurement._history.latest_verdict",
+        lambda *given: now.__setitem__(0, now[0] + 1.0) or verdict(*given),
     )
-    from interdyn.tracking._verdicts import verdict_after as verdict
+    from interdyn.dynamics import latest_verdict as verdict
 
     class Slow:
         def log_metrics(self, *_):

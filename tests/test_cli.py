@@ -130,7 +130,7 @@ def test_samples_for_people_and_for_programs(capsys, finished):
     assert {"group", "sample_id", "label", "profile", "score", "rank_low", "sentence"} <= set(content["samples"][0])
     code, _, err = call(capsys, "samples", str(finished), "--step", "7777")
     assert code == 2
-    assert "`step` must be one of the run's steps" in err
+    assert "`step` must be one of the measured steps" in err
 
 
 def test_summary_for_people_and_for_programs(capsys, finished):
