@@ -58,7 +58,7 @@ class History:
 
     def _begin(self, groups: Sequence[str], **salience: Any) -> None:
         self.groups = tuple(groups)
-        self._salience = salience
+        self.salience = {key: value for key, value in salience.items() if value is not None}
         self._kept: dict[int, dict[str, _Kept]] = {}
         self._entries: dict[int, Mapping[str, Any]] = {}
         self._verdicts: dict[tuple[int, ...], OnlineVerdict] = {}
@@ -115,7 +115,7 @@ class History:
         step, kept = measured[0].step, {}
         for m in measured:
             found = interactions(m)
-            seen = Seen.of(found, **self._salience)
+            seen = Seen.of(found, **self.salience)
             read = reading(
                 found, labels=m.targets, group=m.group, step=step, sample_ids=m.sample_ids, spectrum=seen.spectrum
             )
@@ -219,7 +219,7 @@ class History:
         Parameters
         ----------
         options
-            As in `analyse`.
+            As in `analyse`; the salience is that of the history.
 
         Raises
         ------

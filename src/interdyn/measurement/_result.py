@@ -26,7 +26,8 @@ def of_the_whole(history: "History", options: Mapping[str, Any] | None) -> dict[
     """Return summary and analysis of a training that is over."""
     at, last = history.together, history.last
     train, test = (history.column(name) for name in _LOSSES)
-    result = analysed(at, courses(history), last, losses=(train, test), options=chosen_options(options))
+    chosen = chosen_options(options) | history.salience
+    result = analysed(at, courses(history), last, losses=(train, test), options=chosen)
     extra: dict[str, Any] = {
         name: column.tolist() for name in _ACCURACIES if (column := history.column(name)) is not None
     }
