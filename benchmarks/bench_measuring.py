@@ -15,10 +15,9 @@ from torch import nn
 from _record import Record, seconds
 from interdyn.game import value_table
 from interdyn.game._batches import estimated_rows
-from interdyn.measurement import measure
-from interdyn.recipes import Recipe, load_recipe, load_samples
-from interdyn.recipes._measuring import Group, choose_groups
-from interdyn.recipes._training import Trainer, build_model, load_weights
+from interdyn.measurement import Group, measure
+from interdyn.recipes import Recipe, Trainer, build_model, load_recipe, load_samples, load_weights
+from interdyn.recipes._measuring import choose_groups
 
 
 def trained(recipe: Recipe, steps: int) -> tuple[nn.Module, Group]:
@@ -43,22 +42,22 @@ def whole_over_bare(record: Record, title: str, recipe: Recipe, steps: int, repe
     behind = network if section.layer is None else network.get_submodule(section.layer)
     arguments = {
         "target": group.target,
-        "players": group.players,
-        "feature_mask": group.feature_mask,
-        "sample_ids": group.sample_ids.tolist(),
-        "baselines": group.baseline,
+        "players": group.config.players,
+        "feature_mask": group.config.feature_mask,
+        "sample_ids": group.sample_ids,
+        "baselines": group.config.baselines,
         "layer": section.layer,
         "output": section.output,
     }
     if section.layer is None:
         handle = behind.register_forward_pre_hook(lambda _module, given: calls.append(given[0].clone()))
-        table = value_table(network, group.inputs, **arguments)
+        table = value_table(network, group.inputs[0], **arguments)
         handle.remove()
         run = network
     else:  # the masked maps are what the layer gives, once our hook has put them in its place
-        table, run = value_table(network, group.inputs, **arguments), Behind(network, section.layer)
+        table, run = value_table(network, group.inputs[0], **arguments), Behind(network, section.layer)
         with torch.inference_mode():
-            shape = Behind.map_of(network, section.layer, group.inputs[:1]).shape[1:]
+            shape = Behind.map_of(network, section.layer, group.inputs[0][:1]).shape[1:]
         rows = estimated_rows(4 * int(np.prod(shape)), torch.device("cpu"))
         calls = [torch.randn(min(rows, 1024), *shape)] * int(np.ceil(table.values.numel() / min(rows, 1024)))
     calls = [call for call in calls if len(call) > 2]  # trials before the work starts are no part of it
@@ -68,11 +67,11 @@ def whole_over_bare(record: Record, title: str, recipe: Recipe, steps: int, repe
             for call in calls:
                 run(call)
 
-    whole = seconds(lambda: measure(network, group.inputs, tol=section.tol, threads=1, **arguments), repeats=repeats)
+    whole = seconds(lambda: measure(network, group.inputs[0], tol=section.tol, threads=1, **arguments), repeats=repeats)
     passes, values = seconds(bare, repeats=repeats), seconds(
-        lambda: value_table(network, group.inputs, **arguments), repeats=repeats
+        lambda: value_table(network, group.inputs[0], **arguments), repeats=repeats
     )  # fmt: skip
-    n, batch = table.values.shape[1].bit_length() - 1, len(group.inputs)
+    n, batch = table.values.shape[1].bit_length() - 1, len(group)
     record.add(f"{title}: bare forward passes", passes * 1e3, "ms", n=n, batch=batch, dtype="float32")
     record.add(f"{title}: ratio value table / bare passes", values / passes, "times", n=n, batch=batch)
     record.add(f"{title}: ratio whole measure / bare passes", whole / passes, "times", n=n, batch=batch)
@@ -162,10 +161,10 @@ def main() -> None:
     ):
         network, group = whole_over_bare(record, name, recipe, steps, repeats)
     assert group.target is not None
-    assert group.players is not None
+    assert group.config.players is not None
 
-    inputs, target = group.inputs[:4], group.target[:4]
-    cut = partial(value_table, network, inputs, players=group.players, target=target, baselines=0.0)
+    inputs, target = group.inputs[0][:4], group.target[:4]
+    cut = partial(value_table, network, inputs, players=group.config.players, target=target, baselines=0.0)
     whole = seconds(cut, repeats=3)
     split = seconds(partial(cut, layer="features.relu2"), repeats=3)
     record.add(f"{title} table, masks on the picture: the whole network", whole, "s", n=10, batch=4, dtype="float32")
@@ -175,7 +174,7 @@ def main() -> None:
     layer = network.get_submodule("features.relu2")
     with torch.no_grad():
         shape = network.get_submodule("features")[: 1 + list(network.features).index(layer)](inputs[:1]).shape
-    ids = group.players.feature_mask(shape[1:], [0])
+    ids = group.config.players.feature_mask(shape[1:], [0])
     one = partial(
         value_table, network, inputs[:1], feature_mask=ids, target=target[:1], baselines=0.0, layer="features.relu2"
     )

@@ -83,7 +83,7 @@ def main() -> None:
                 probe, players=case.players, baselines=case.baseline, budget=budget, total_steps=steps_, strict=True
             )
             seconds = train(case, steps_, tracker)
-            share = tracker.looking_seconds / seconds
+            share = tracker.measuring_seconds / seconds
             title = f"{case.name}, budget {budget:.0%}"
             batch = tracker.plan.n_samples if tracker.plan else 0
             players = tracker.plan.n_players if tracker.plan else 0

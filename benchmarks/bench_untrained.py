@@ -10,9 +10,9 @@ import torch
 
 from _record import Record
 from interdyn.lattice import orders
-from interdyn.measurement import interactions
+from interdyn.measurement import interactions, recorded
 from interdyn.recipes import build_model, load_recipe, load_samples
-from interdyn.recipes._measuring import choose_groups, measure_group
+from interdyn.recipes._measuring import choose_groups
 from interdyn.spectra import order_spectrum
 
 RECIPES = ("bert-tiny-sst2", "vit-tiny-cifar10", "resnet-cifar10")
@@ -27,7 +27,7 @@ def main() -> None:
         samples = load_samples(recipe.data)
         network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=recipe.training.seed)
         group = choose_groups(recipe, samples)[0]
-        found = interactions(measure_group(network, group, step=0, section=recipe.measure))
+        found = interactions(recorded(network, group, step=0))
         rule = {key: getattr(recipe.analysis, key) for key in ("salience", "salience_rule")}
         salient = order_spectrum(found, **rule).strength.mean(0)
         strength = (found.i_and.abs() + found.i_or.abs())[:, 1:]

@@ -20,9 +20,9 @@ import interdyn as ix
 from _record import Record
 from _versions import ROOT, Version, compared, environment, sources_of_version_01
 from bench_split import real_tables
-from interdyn.recipes import load_recipe, load_samples
-from interdyn.recipes._measuring import choose_groups, measure_group
-from interdyn.recipes._training import Trainer, build_model, load_weights
+from interdyn.measurement import recorded
+from interdyn.recipes import Trainer, build_model, load_recipe, load_samples, load_weights
+from interdyn.recipes._measuring import choose_groups
 
 
 def demo_tables() -> torch.Tensor:
@@ -35,7 +35,7 @@ def demo_tables() -> torch.Tensor:
         trainer.advance(steps, on_step=lambda _: None)
         network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=seed)
         load_weights(network, trainer.weights())
-        measured = measure_group(network.eval(), group, step=steps, section=recipe.measure)
+        measured = recorded(network.eval(), group, step=steps)
         tables.append(torch.from_numpy(measured.v))
     return torch.cat(tables)
 

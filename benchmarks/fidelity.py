@@ -22,9 +22,9 @@ import torch
 
 from _tables import and_alone, course, lines, number, span
 from interdyn import store
-from interdyn.measurement import analyse, interactions
+from interdyn.measurement import analyse, interactions, recorded
 from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights
-from interdyn.recipes._measuring import choose_groups, measure_group
+from interdyn.recipes._measuring import choose_groups
 from interdyn.sparsify import ORDER_WEIGHT, split
 from interdyn.values import Interactions
 
@@ -107,7 +107,7 @@ def _with_the_other_background(run: store.Run, recipe: Recipe) -> Callable[[int,
         checkpoint = store.read_checkpoint(run, step)
         assert checkpoint is not None
         load_weights(network, checkpoint.weights)
-        return interactions(measure_group(network, group, step=step, section=changed.measure))
+        return interactions(recorded(network, group, step=step))
 
     return explain
 

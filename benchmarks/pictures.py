@@ -28,9 +28,9 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
     group = choose_groups(recipe, load_samples(recipe.data))[0]
     measured = store.read_measurement(run, run.steps[-1], group="test")
     assert measured is not None
-    assert group.players is not None
+    assert group.config.players is not None
     found = interactions(measured)
-    cells = group.players.feature_mask(tuple(group.inputs.shape[1:]), group.sample_ids.tolist()).numpy()
+    cells = group.config.players.feature_mask(tuple(group.inputs[0].shape[1:]), group.sample_ids).numpy()
     i = int(found.objective.argmax())
     wide, plain = (9.0, 3.4), (7.0, 3.6)
     return {
@@ -49,7 +49,7 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
         "comparison": (plain, lambda ax: plot.plot_comparison({"the demo": folder}, quantity="loss_gap", ax=ax)),
         "sample_picture": (
             (9.0, 2.2),
-            lambda ax: plot.plot_sample(found[i], group.inputs[i, 0], players=cells[i, 0], ax=ax),
+            lambda ax: plot.plot_sample(found[i], group.inputs[0][i, 0], players=cells[i, 0], ax=ax),
         ),
         "sample_words": ((9.0, 2.4), lambda ax: plot.plot_sample(sentence(), names=WORDS, ax=ax)),
         "sample_cloud": ((9.0, 2.2), cloud),

@@ -41,4 +41,4 @@ with watching(tracker, model, optimiser) as watch:
             break
 
 print(tracker.verdict.sentence)
-print(f"looked at steps {tracker.steps}, {tracker.looking_seconds:.1f} s; best step {tracker.best_step}")
+print(f"measured steps {tracker.steps}, {tracker.measuring_seconds:.1f} s; best step {tracker.best_step}")

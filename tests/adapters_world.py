@@ -8,7 +8,7 @@ from torch import nn
 from interdyn import columns
 from interdyn.dynamics import latest_verdict
 from interdyn.tracking import Tracker, every
-from interdyn.tracking._scalars import scalars_of
+from interdyn.tracking.loggers import scalars_of
 
 
 def data(samples=64, features=6, seed=0):
@@ -27,7 +27,7 @@ def tracker(**options):
 
 
 def network(features=6):
-    """Return a network with everything that looking could disturb: batch statistics, dropout, a random start."""
+    """Return a network with everything that measuring could disturb: batch statistics, dropout, a random start."""
     return nn.Sequential(nn.Linear(features, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))
 
 
@@ -69,7 +69,7 @@ def turning_tracker(**options):
 
 
 def handed_on(tracker):
-    """Return the numbers of each look, computed from the tracker's trajectory."""
+    """Return the numbers of each measured step, computed from the tracker's trajectory."""
     whole = tracker.trajectory
     return {
         step: scalars_of(whole.strength[i], latest_verdict(whole.first(i + 1))) for i, step in enumerate(tracker.steps)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from interdyn.errors import DataError, RecipeError
-from interdyn.game import scalar_outputs
+from interdyn.game import n_parts, scalar_outputs
+from interdyn.measurement import recorded
 from interdyn.recipes import build_model, load_samples, resolve
-from interdyn.recipes._measuring import choose_groups, measure_group
+from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._registry import _DATASETS, find_dataset
 from interdyn.recipes._schema import DataSection
 from interdyn.recipes.data import sentences
@@ -92,11 +93,11 @@ def test_parts_that_people_have_drawn_are_players_of_a_recipe(name, options, bas
     samples = load_samples(recipe.data)
     (group,) = choose_groups(recipe, samples)
     network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=0)
-    measured = measure_group(network, group, step=0, section=recipe.measure)
+    measured = recorded(network, group, step=0)
     assert measured.v.shape == (3, 2**n)
-    assert group.players_of_samples == [n] * 3
-    masked = group.inputs.clone()
-    for row, mask in zip(masked, group.feature_mask, strict=True):
+    assert n_parts(group.config.feature_mask.numpy()).tolist() == [n] * 3
+    masked = group.inputs[0].clone()
+    for row, mask in zip(masked, group.config.feature_mask, strict=True):
         for player in range(n):
             inside = (mask == player).expand_as(row)
             row[inside] = 0.0 if baseline == 0.0 else row[inside].reshape(-1, 3).mean(0).repeat(int(inside.sum()) // 3)

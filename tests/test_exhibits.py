@@ -9,21 +9,17 @@ from torch import nn
 
 from interdyn import clusters, columns, every, patches, steps, store
 from interdyn.errors import InputError
-from interdyn.measurement import MeasurementConfig
+from interdyn.measurement import MeasurementConfig, checked_groups, recorded
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
-from interdyn.recipes._exhibits import exhibit_of
-from interdyn.recipes._measuring import choose_groups
-from interdyn.tracking import Tracker
-from interdyn.tracking._disk import Folder
-from interdyn.tracking._look import Looking
-from interdyn.tracking._probe import checked_probes
+from interdyn.recipes._measuring import choose_groups, exhibits_of
+from interdyn.tracking import Folder, Tracker
 
 
 def shown(name, *overrides, **changes):
     recipe = load_recipe(name, overrides=overrides)
     samples = replace(load_samples(recipe.data), **changes)
     group = choose_groups(recipe, samples)[0]
-    return exhibit_of(group, samples, recipe), group, samples
+    return exhibits_of([group], samples)[0], group, samples
 
 
 def test_pictures_are_8_bit_and_their_players_those_that_are_masked():
@@ -31,10 +27,10 @@ def test_pictures_are_8_bit_and_their_players_those_that_are_masked():
     assert found.pictures.shape == (5, 8, 8, 1)
     assert found.pictures.dtype == np.uint8
     assert (found.pictures.max(axis=(1, 2, 3)) == 255).all()
-    mask = group.players.feature_mask((1, 8, 8), group.sample_ids.tolist())[:, 0]
+    mask = group.config.players.feature_mask((1, 8, 8), list(group.sample_ids))[:, 0]
     np.testing.assert_array_equal(found.players, mask)
     brightest = found.pictures.reshape(5, -1).argmax(1)
-    raw = samples.shown[group.sample_ids].reshape(5, -1)
+    raw = samples.shown[list(group.sample_ids)].reshape(5, -1)
     assert (raw[np.arange(5), brightest] == raw.max(1)).all()
     assert found.group == "test"
     np.testing.assert_array_equal(found.sample_ids, group.sample_ids)
@@ -59,9 +55,9 @@ def test_large_pictures_are_shown_smaller_with_players_where_they_lie(monkeypatc
     serve(monkeypatch, pictures())
     samples = load_samples(recipe.data.model_copy(update={"n_train": 10, "label_noise": 0.0}))
     group = choose_groups(recipe, samples)[0]
-    found = exhibit_of(group, samples, recipe)
+    (found,) = exhibits_of([group], samples)
     assert found.pictures.shape == (3, 96, 96, 3)
-    full = group.players.feature_mask((3, 200, 200), group.sample_ids.tolist())[:, 0].numpy()
+    full = group.config.players.feature_mask((3, 200, 200), list(group.sample_ids))[:, 0].numpy()
     for y, x in ((10, 10), (48, 80), (95, 95)):
         assert (found.players[:, y, x] == full[:, int((y + 0.5) * 200 / 96), int((x + 0.5) * 200 / 96)]).all()
 
@@ -72,7 +68,7 @@ def test_columns_have_their_names_and_the_values_before_standardising():
     assert len(first) == 13
     row = samples.shown[group.sample_ids[0]]
     assert first[0][0] == f"alcohol = {row[0]:.4g}"
-    mask = group.players.feature_mask((13,), group.sample_ids.tolist())[0]
+    mask = group.config.players.feature_mask((13,), list(group.sample_ids))[0]
     assert [player for _, player in first] == mask.tolist()
     assert found.classes == ("class_0", "class_1", "class_2")
     assert found.pictures is None
@@ -90,7 +86,7 @@ def test_words_are_put_together_from_their_tokens(monkeypatch):
     recipe = load_recipe("digits-mlp", overrides=changes).model_validate(plain)
     samples = load_samples(recipe.data.model_copy(update={"n_train": 10, "label_noise": 0.0, "standardise": False}))
     group = choose_groups(recipe, samples)[0]
-    found = exhibit_of(group, samples, recipe)
+    (found,) = exhibits_of([group], samples)
     for i, sample in enumerate(group.sample_ids):
         words = [text for text, _ in found.pieces[i]]
         expected = (
@@ -113,12 +109,12 @@ def test_clouds_keep_points_and_clusters(monkeypatch):
     recipe = load_recipe("digits-mlp").model_validate(plain)
     samples = load_samples(recipe.data)
     group = choose_groups(recipe, samples)[0]
-    found = exhibit_of(group, samples, recipe)
+    (found,) = exhibits_of([group], samples)
     assert found.points.shape == (3, 512, 3)
     assert found.players.shape == (3, 512)
     assert set(np.unique(found.players[found.players >= 0])) == {0, 1, 2, 3}
     nearest = int(np.abs(data.inputs[group.sample_ids[0]] - found.points[0, 100]).sum(1).argmin())
-    assert found.players[0, 100] == group.feature_mask[0, nearest, 0]
+    assert found.players[0, 100] == group.config.feature_mask[0, nearest, 0]
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +153,11 @@ def test_pieces_survive_the_disk_whatever_is_written_in_them(run):
     assert store.read_exhibit(run, "words") is None
 
 
-# -- what a tracker looks at -------------------------------------------------------------------------
+# -- what a tracker measures -------------------------------------------------------------------------
 
 
 def tracked(folder, inputs, network, **options):
-    """Look once at four samples, and return what the folder says they look like."""
+    """Measure four samples once, and return what the folder says they look like."""
     probe = (inputs, torch.arange(len(inputs)) % 2)
     with Tracker(probe, schedule=every(1), out=folder, strict=True, **options) as tracker:
         tracker.observe(0, network)
@@ -227,13 +223,12 @@ def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
     assert sequence.pieces[0][-1] == ("step 20", 4)
 
 
-def test_a_look_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
+def test_a_measurement_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
-    looking = Looking(MeasurementConfig(players=columns()))
-    probes = checked_probes((x, torch.arange(6) % 2))
-    folder = Folder(tmp_path / "run", looking, probes, None)
+    groups = checked_groups((x, torch.arange(6) % 2), MeasurementConfig(players=columns()))
+    folder = Folder(tmp_path / "run", groups)
     for count, n in ((6, 4), (3, 2)):
-        measured = looking.at(flat(4), probes[0].first(count), step=0, n_players=n)
+        measured = recorded(flat(4), groups[0].first(count).drawn(n), step=0)
         folder.exhibit([measured])
         found = store.read_exhibit(folder.open(), "test")
         assert len(found.pieces) == count
@@ -248,7 +243,7 @@ def test_a_look_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
         (torch.rand(4, 1, 2, 2), ("a",), "rows of columns or tokens; got samples of shape"),
     ],
 )
-def test_names_that_do_not_fit_are_refused_before_anything_is_looked_at(tmp_path, inputs, names, words):
+def test_names_that_do_not_fit_are_refused_before_anything_is_measured(tmp_path, inputs, names, words):
     with pytest.raises(InputError, match=words):
         Tracker((inputs, torch.arange(4) % 2), players=columns(), names=names, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -213,8 +213,8 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
     recipe = resolve(_tree(players={"kind": "parts", "n": 3}))
     (group,) = choose_groups(recipe, load_samples(recipe.data))
     assert all(i % 2 for i in group.sample_ids)  # sentences of three words
-    assert group.baseline == 4
-    assert group.feature_mask.tolist() == [[-1, 0, 1, 2, 2, -1]] * 2
+    assert group.config.baselines == 4
+    assert group.config.feature_mask.tolist() == [[-1, 0, 1, 2, 2, -1]] * 2
     run = run_recipe(recipe, tmp_path / "run")
     v = read_measurement(run, 0, group="test").v
     assert v.shape == (2, 8)
@@ -224,7 +224,7 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
 
     reader = build_model(recipe.model, shape=(6,), n_outputs=2, seed=0)
     load_weights(reader, read_checkpoint(run, 0).weights)
-    ids = group.inputs.clone()
+    ids = group.inputs[0].clone()
     ids[:, [1, 3, 4]] = 4  # players 0 and 2 masked: player 1 alone is subset 2
     logit = reader(ids).detach().double()
     wanted = logit.gather(1, group.target[:, None]) - logit.gather(1, 1 - group.target[:, None])
@@ -269,7 +269,7 @@ def test_the_mean_embedding_in_a_recipe(module, tmp_path):
     (group,) = choose_groups(recipe, load_samples(recipe.data))
     for step in run.steps:  # the mean moves with the network
         weights = {k: torch.from_numpy(w.copy()) for k, w in read_checkpoint(run, step).weights.items()}
-        vectors = weights["embedding.weight"][group.inputs]
+        vectors = weights["embedding.weight"][group.inputs[0]]
         vectors[:, 1:5] = weights["embedding.weight"].mean(0)  # no player present
         z = (vectors.mean(1) @ weights["last.weight"].T + weights["last.bias"]).double()
         wanted = z.gather(1, group.target[:, None]) - z.gather(1, 1 - group.target[:, None])
@@ -287,7 +287,9 @@ def test_given_parts_of_points_move_to_their_means(module):
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, parts=parts)  # noqa: ARG005
     tree = _tree(players={"kind": "parts", "n": 3}, measure={"test_samples": 2, "baseline": "part-mean"})
     (group,) = choose_groups(resolve(tree), load_samples(resolve(tree).data))
-    torch.testing.assert_close(group.baseline[:, 2::4], group.inputs[:, 2::4].mean(1, keepdim=True).expand(-1, 5, -1))
+    points = group.inputs[0]
+    moved = points[:, 2::4].mean(1, keepdim=True).expand(-1, 5, -1)
+    torch.testing.assert_close(group.config.baselines[:, 2::4], moved)
 
     def spread(points):  # parts 0 AND 2 have a width; 3 is the one not drawn, or not
         wide = [points[:, part::4].std(1).amax(1) > 1e-6 for part in range(4)]
@@ -295,9 +297,9 @@ def test_given_parts_of_points_move_to_their_means(module):
 
     found = measure(
         spread,
-        group.inputs,
+        points,
         feature_mask=torch.from_numpy(parts[:2, :, None]),
-        baselines=group.baseline,
+        baselines=group.config.baselines,
         output="regression",
         noise_bound=0.0,
     )
@@ -317,7 +319,7 @@ def test_pieces_of_a_sequence_in_a_recipe(module, tmp_path):
         )
     )
     (group,) = choose_groups(recipe, load_samples(recipe.data))
-    assert group.players == steps(5).choose(3, seed=0)
+    assert group.config.players == steps(5).choose(3, seed=0)
     assert read_measurement(run_recipe(recipe, tmp_path / "run"), 0, group="test").v.shape == (2, 8)
 
 
@@ -326,10 +328,11 @@ def test_clusters_of_points_in_a_recipe(module):
     tree = _tree(players={"kind": "clusters", "count": 5, "n": 3, "seed": 2}, measure={"baseline": "part-mean"})
     recipe = resolve({**tree, "measure": {"test_samples": 2, "baseline": "part-mean"}})
     (group,) = choose_groups(recipe, load_samples(recipe.data))
-    assert group.feature_mask.shape == (2, 20, 1)
-    assert [sorted(set(m.flatten().tolist())) for m in group.feature_mask] == [[-1, 0, 1, 2]] * 2
-    expected = part_means(group.inputs, clusters(group.inputs, 5, seed=2))
-    torch.testing.assert_close(group.baseline, expected)
+    mask = group.config.feature_mask
+    assert mask.shape == (2, 20, 1)
+    assert [sorted(set(m.flatten().tolist())) for m in mask] == [[-1, 0, 1, 2]] * 2
+    expected = part_means(group.inputs[0], clusters(group.inputs[0], 5, seed=2))
+    torch.testing.assert_close(group.config.baselines, expected)
 
 
 def test_part_means_are_means():

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from interdyn import store
 from interdyn.errors import ModelError, NotARunError, RecipeError, StorageError
 from interdyn.game import columns, patches
-from interdyn.measurement import interactions
+from interdyn.measurement import interactions, recorded
 from interdyn.recipes import (
     checks,
     load_recipe,
@@ -24,8 +25,8 @@ from interdyn.recipes import (
     resolve,
     run_recipe,
 )
-from interdyn.recipes._measuring import choose_groups, choose_players, measure_group
-from interdyn.recipes._planted import planted_error
+from interdyn.recipes._measuring import choose_groups, choose_players
+from interdyn.recipes._run import planted_error
 from interdyn.recipes._schema import PlayersSection
 from interdyn.recipes._training import build_model
 
@@ -276,8 +277,8 @@ def test_groups_follow_the_right_class_of_the_right_samples():
     assert (test.name, mislabelled.name) == ("test", "mislabelled")
     assert set(test.sample_ids) <= set(samples.test_ids)
     assert set(mislabelled.sample_ids) <= set(samples.flipped_ids)
-    assert torch.equal(test.target, samples.targets[torch.from_numpy(test.sample_ids)])
-    given = torch.from_numpy(mislabelled.sample_ids)
+    assert torch.equal(test.target, samples.targets[list(test.sample_ids)])
+    given = list(mislabelled.sample_ids)
     assert torch.equal(mislabelled.target, samples.given[given])
     assert (mislabelled.target != samples.targets[given]).all()
 
@@ -286,7 +287,7 @@ def test_players_are_drawn_once_for_each_sample():
     recipe = digits(test_samples=6, mislabelled_samples=0)
     samples = load_samples(recipe.data)
     (one,), (two,) = choose_groups(recipe, samples), choose_groups(recipe, samples)
-    first, again = (g.players.feature_mask((1, 8, 8), g.sample_ids.tolist()) for g in (one, two))
+    first, again = (g.config.players.feature_mask((1, 8, 8), g.sample_ids) for g in (one, two))
     assert torch.equal(first, again)
     for mask in first:
         assert set(mask.unique().tolist()) == {-1, *range(recipe.players.n)}
@@ -308,8 +309,8 @@ def test_a_layer_can_be_masked_in_place_of_the_input():
     samples = load_samples(recipe.data)
     (group,) = choose_groups(recipe, samples)
     network = build_model(recipe.model, shape=(1, 8, 8), n_outputs=10, seed=0)
-    measured = measure_group(network, group, step=0, section=recipe.measure)
-    unmasked = measure_group(network, group, step=0, section=digits().measure)
+    measured = recorded(network, group, step=0)
+    unmasked = recorded(network, replace(group, config=replace(group.config, layer=None)), step=0)
     np.testing.assert_allclose(measured.v[:, -1], unmasked.v[:, -1], atol=1e-5)  # float32 network
     assert np.abs(measured.v[:, 0] - unmasked.v[:, 0]).max() > 1e-4  # the bias of the layer is masked too
 
@@ -336,7 +337,7 @@ def test_a_broken_network_is_refused_by_name(tmp_path, monkeypatch):
             "model": {"name": "broken_models:flat"},
         }
     )
-    with pytest.raises(ModelError, match=r"shape \(107, 3\).*got \(107,\)"):
+    with pytest.raises(ModelError, match=r"shape \(107, classes\).*got \(107,\)"):
         run_recipe(recipe, tmp_path / "run")
 
 
@@ -363,7 +364,7 @@ def test_planted_error_sees_a_wrong_interaction(whole):
     class Known(torch.nn.Module):
         forward = staticmethod(answer)
 
-    measured = measure_group(Known(), group, step=run.steps[-1], section=recipe.measure)
+    measured = recorded(Known(), group, step=run.steps[-1])
     right = planted_error(interactions(measured), samples.planted)
     assert right["max_error"] < 0.1  # the noise bound of 0.02 lets the split move each by a few hundredths
     wrong = planted_error(interactions(measured), samples.planted[:1])

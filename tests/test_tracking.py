@@ -1,4 +1,4 @@
-"""A tracker in a training loop: it sees, it keeps, it costs what it may, and it does not disturb."""
+"""A tracker in a training loop: it measures, it keeps, it costs what it may, and it does not disturb."""
 
 import subprocess
 import sys
@@ -22,9 +22,8 @@ from interdyn.errors import (
     StorageError,
 )
 from interdyn.tracking import Tracker, at, every, log_spaced, summarise
-from interdyn.tracking._look import Looking
-from interdyn.tracking._pace import Pace
-from interdyn.tracking._plan import Plan, planned
+from interdyn.tracking._measuring import measure_group
+from interdyn.tracking._plan import Pace, Plan, planned
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +103,10 @@ def test_with_a_budget_too_and_under_autocast_with_accumulated_gradients():
         assert torch.equal(seen[name], weights), name
 
 
-# -- sees --------------------------------------------------------------------------------------------
+# -- measures ----------------------------------------------------------------------------------------
 
 
-def test_what_is_seen_is_what_measure_finds():
+def test_a_tracker_finds_what_measure_finds():
     import interdyn as ix
     from interdyn.spectra import order_spectrum
 
@@ -120,7 +119,7 @@ def test_what_is_seen_is_what_measure_finds():
     assert net.training
 
 
-def test_rare_calls_take_the_looks_that_fell_due():
+def test_rare_calls_measure_what_fell_due():
     tracker = Tracker(probe(), players=columns(), schedule=at(0, 5, 7, 100), strict=True)
     for step in (0, 10, 20, 30):
         tracker.observe(step, network())
@@ -175,7 +174,7 @@ train(tracker=tracker)
     assert ended.returncode == -9
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert tracker.steps == (0, 5, 10)
-        with pytest.warns(InterdynWarning, match="looks from step 0 to 10 of a training that began before this one"):
+        with pytest.warns(InterdynWarning, match="measurements from step 0 to 10 of a training that"):
             train(tracker=tracker)
         assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)
 
@@ -235,7 +234,7 @@ def test_a_folder_is_not_continued_with_other_samples_and_says_so_to_a_training_
         with pytest.raises(RecipeError):
             Tracker(other, out=tmp_path / "run", **options)
     with Tracker((x, y), out=tmp_path / "run", **options) as goes_on:
-        goes_on.observe(15, nn.Linear(x.shape[1], 2))  # from a checkpoint after its last look: as it should be
+        goes_on.observe(15, nn.Linear(x.shape[1], 2))  # from a checkpoint after its last step: as it should be
         assert goes_on.problems == []
     with (
         Tracker((x, y), out=tmp_path / "run", **options) as again,
@@ -247,7 +246,7 @@ def test_a_folder_is_not_continued_with_other_samples_and_says_so_to_a_training_
 
 def test_a_summary_of_nothing_is_refused(tmp_path):
     Tracker(probe(), players=columns(), out=tmp_path / "run", strict=True).close()
-    with pytest.raises(IncompleteRunError, match="needs a look"):
+    with pytest.raises(IncompleteRunError, match="needs a measured step"):
         summarise(tmp_path / "run")
 
 
@@ -271,7 +270,7 @@ def test_trouble_in_the_tracker_does_not_stop_the_training():
         Tracker(probe(), players=columns(), strict=True).observe(0, Fails())
 
 
-def test_weights_that_are_not_finite_are_said_and_the_next_look_goes_on():
+def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on():
     tracker = Tracker(probe(), players=columns(), schedule=every(1))
     net = network()
     with torch.no_grad():
@@ -319,7 +318,7 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         ({}, {}, InputError, "got an empty mapping"),
         ((torch.ones(4, 3), torch.arange(4)), {"players": None}, InputError, "`players` or a `feature_mask`; got"),
         ((torch.ones(4, 3), torch.arange(4)), {"budget": 5}, InputError, "between 0 and 1; got 5"),
-        ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "glance, look, study"),
+        ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "between 0 and 1; got 'peek'"),
         ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"over-fitting" or None'),
     ],
 )
@@ -339,7 +338,7 @@ def test_a_plan_fits_its_budget_and_buys_most_evidence():
     rich = planned(
         price, log_spaced(8), share=0.2, training_seconds=1e6, total_steps=10_000, most_players=10, most_samples=32
     )
-    assert (rich.n_players, rich.n_samples, rich.looks) == (10, 32, None)
+    assert (rich.n_players, rich.n_samples, rich.measurements) == (10, 32, None)
     poor = planned(
         price, log_spaced(8), share=0.05, training_seconds=1000, total_steps=10_000, most_players=10, most_samples=32
     )
@@ -364,25 +363,25 @@ def test_a_plan_fits_its_budget_and_buys_most_evidence():
 
 
 class Clock:
-    """A clock that training and looking move on, so that costs are what the test says."""
+    """A clock that training and measuring move on, so that costs are what the test says."""
 
-    def __init__(self, monkeypatch, *, per_look, per_cell):
+    def __init__(self, monkeypatch, *, per_step, per_cell):
         self.now = 0.0
-        at_once = Looking.at
 
-        def slowly(looking, model, probe, *, step, n_players=None):
-            measured = at_once(looking, model, probe, step=step, n_players=n_players)
-            self.now += per_look + per_cell * measured.v.size
+        def slowly(model, group, *, step):
+            measured = measure_group(model, group, step=step)
+            self.now += per_step + per_cell * measured.v.size
             return measured
 
-        monkeypatch.setattr(Looking, "at", slowly)
-        for module in ("_tracker", "_look", "_pricing"):
+        for module in ("_record", "_pricing"):
+            monkeypatch.setattr(f"interdyn.tracking.{module}.measure_group", slowly)
+        for module in ("_tracker", "_pricing"):
             monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
 
 
 @pytest.mark.parametrize(("budget", "speed"), [(0.05, 1.0), (0.2, 0.5), (0.2, 3.0)])  # of the later training
 def test_a_budget_is_kept(monkeypatch, budget, speed):
-    clock = Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
+    clock = Clock(monkeypatch, per_step=0.01, per_cell=1e-5)
     tracker = Tracker(probe(), players=columns(), budget=budget, total_steps=4000, strict=True)
     net = network()
     for step in range(4001):
@@ -396,8 +395,8 @@ def test_a_budget_is_kept(monkeypatch, budget, speed):
     assert not tracker.problems
 
 
-def test_a_training_much_faster_than_it_began_is_looked_at_to_its_end_and_too_few_looks_are_said(monkeypatch):
-    clock = Clock(monkeypatch, per_look=0.3, per_cell=1e-5)
+def test_a_training_much_faster_than_it_began_is_measured_to_its_end_and_too_little_evidence_is_said(monkeypatch):
+    clock = Clock(monkeypatch, per_step=0.3, per_cell=1e-5)
     tracker = Tracker(probe(), players=columns(), budget=0.2, total_steps=4000, schedule=every(250))
     net = network()
 
@@ -407,7 +406,7 @@ def test_a_training_much_faster_than_it_began_is_looked_at_to_its_end_and_too_fe
             clock.now += 0.01 if step < 100 else 0.004
 
     with pytest.warns(
-        InterdynWarning, match="7 looks were within 20.0% of this training, and 10 are the least evidence"
+        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the least evidence"
     ):
         train_faster_and_faster()
     assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500)  # what is left reaches to the end
@@ -417,23 +416,23 @@ def test_a_training_much_faster_than_it_began_is_looked_at_to_its_end_and_too_fe
     assert 0.2 < needed < 0.3
 
 
-def test_a_look_that_is_not_wholly_paid_for_is_left_out():
-    pace = Pace(Plan(6, 8, None, 1.0, 0.1, ""), (10, 20), share=0.1, steps=(0, 20), spent=0.0, taken=0)
-    assert pace.allows(10, training=7.5, looking=0.0)[0] is False
-    assert pace.allows(20, training=9.0, looking=0.0)[0] is False
+def test_a_measurement_that_is_not_wholly_paid_for_is_left_out():
+    pace = Pace(Plan(6, 8, None, 1.0, 0.1, ""), (10, 20), share=0.1, course=(0, 20), spent=0.0, taken=0)
+    assert pace.allows(10, training=7.5, measuring=0.0)[0] is False
+    assert pace.allows(20, training=9.0, measuring=0.0)[0] is False
 
 
-@pytest.mark.parametrize(("per_look", "tried"), [(3.0, 1), (0.3, 2), (0.1, 3)])
-def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch, per_look, tried):
-    clock = Clock(monkeypatch, per_look=per_look, per_cell=1e-9)
-    tracker = Tracker(probe(), players=columns(), budget=0.05, total_steps=4000)  # two seconds for all looks
+@pytest.mark.parametrize(("per_step", "tried"), [(3.0, 1), (0.3, 2), (0.1, 3)])
+def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch, per_step, tried):
+    clock = Clock(monkeypatch, per_step=per_step, per_cell=1e-9)
+    tracker = Tracker(probe(), players=columns(), budget=0.05, total_steps=4000)  # two seconds for all of it
     net = network()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InterdynWarning)
         for step in range(4001):
             tracker.observe(step, net)
             clock.now += 0.01
-    trials = round((tracker.looking_seconds - len(tracker.steps) * per_look) / per_look)
+    trials = round((tracker.measuring_seconds - len(tracker.steps) * per_step) / per_step)
     assert trials == tried
     assert (tracker.plan is None) is (tried < 3)
     if tried == 2:
@@ -441,34 +440,34 @@ def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch
 
 
 def test_the_price_is_known_before_training(monkeypatch):
-    Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
+    Clock(monkeypatch, per_step=0.01, per_cell=1e-5)
     x, y = probe()
     free = Tracker({"test": (x, y), "train": (x, y)}, players=columns(), total_steps=4000)
-    look = 2 * (0.01 + 1e-5 * 12 * 2**6)
-    looks = sum(log_spaced()(s) for s in range(4001))
+    each = 2 * (0.01 + 1e-5 * 12 * 2**6)
+    count = sum(log_spaced()(s) for s in range(4001))
     cost = free.estimate(network(), step_seconds=0.01)
-    assert (cost.n_players, cost.n_samples, cost.looks, cost.fits) == (6, 12, looks, None)
-    assert cost.seconds == pytest.approx(look)
-    assert cost.share == pytest.approx(looks * look / 40)
+    assert (cost.n_players, cost.n_samples, cost.measurements, cost.fits) == (6, 12, count, None)
+    assert cost.seconds == pytest.approx(each)
+    assert cost.share == pytest.approx(count * each / 40)
     assert "% of the training time" in cost.sentence
-    tight = Tracker((x, y), players=columns(), total_steps=4000, budget="look")
+    tight = Tracker((x, y), players=columns(), total_steps=4000, budget=0.05)
     unknown = tight.estimate(network())
     assert unknown.share is None
-    assert f"fits 5.0% of a training of {looks * look / 2 / 0.05:.3g} s or more" in unknown.sentence
+    assert f"fits 5.0% of a training of {count * each / 2 / 0.05:.3g} s or more" in unknown.sentence
     known = tight.estimate(network(), step_seconds=0.01)
     assert known.fits
     assert 0 < known.share <= 0.05
-    assert known.looks >= 10
+    assert known.measurements >= 10
     refused = tight.estimate(network(), step_seconds=1e-6)
     assert refused.fits is False
-    assert "No look" in refused.sentence
+    assert "Nothing is measured" in refused.sentence
     assert tight.steps == ()
     unlimited = Tracker((x, y), players=columns()).estimate(network())
-    assert (unlimited.looks, unlimited.share) == (None, None)
+    assert (unlimited.measurements, unlimited.share) == (None, None)
 
 
 def test_what_is_estimated_beforehand_is_what_the_plan_becomes(monkeypatch):
-    clock = Clock(monkeypatch, per_look=0.01, per_cell=1e-5)
+    clock = Clock(monkeypatch, per_step=0.01, per_cell=1e-5)
     tracker = Tracker(probe(), players=columns(), budget=0.01, total_steps=4000, strict=True)
     net = network()
     before = tracker.estimate(net, step_seconds=0.01)
@@ -493,7 +492,7 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path):
         assert again.verdict.step == 20
 
 
-def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():
+def test_a_budget_that_is_too_small_is_said_and_nothing_is_measured():
     tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
     with pytest.warns(InterdynWarning, match="the least evidence .* the budget is 0.0%"):
         train(100, tracker=tracker)
@@ -501,12 +500,12 @@ def test_a_budget_that_is_too_small_is_said_and_nothing_is_looked_at():
 
 
 def test_a_budget_needs_the_length_of_the_training():
-    tracker = Tracker(probe(), players=columns(), budget="look", strict=True)
+    tracker = Tracker(probe(), players=columns(), budget=0.05, strict=True)
     with pytest.raises(InputError, match="got no `total_steps`"):
         train(100, tracker=tracker)
 
 
-def test_pictures_are_looked_at_by_patches():
+def test_pictures_are_measured_by_patches():
     x = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
     tracker = Tracker((x, torch.arange(8) % 3), players=patches(4, 4).choose(5), schedule=at(0), layer="1", strict=True)

@@ -207,7 +207,7 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     loose = Tracker(samples(), players=columns(), schedule=every(1))
     with pytest.warns(InterdynWarning, match="not finite"):
         assert watch(tmp_path, network(9), loose, once=True, say=said.append) == (1,)
-    assert "step 0 was not looked at" in said[0]
+    assert "step 0 was not measured" in said[0]
 
 
 def test_losses_are_those_of_the_whole_groups_in_eval_mode():

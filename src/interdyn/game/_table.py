@@ -112,7 +112,7 @@ def value_table(
     Returns
     -------
     ValueTable
-        ``values`` float64 on the CPU, shape ``(samples, 2**n)``; entry 0 is ``v({})``, the last ``v(N)``.
+        ``values`` float64 where the network is, shape ``(samples, 2**n)``; entry 0 is ``v({})``, the last ``v(N)``.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def value_table(
                 batches = Batches(estimated_rows(runner.row_bytes, device))
             values, method = _sweep_samples(runner, samples, batches, report), runner.method
     # a clone made out here is a tensor like any other, not one of inference mode
-    values = values.cpu().clone().reshape(samples, masking.size)
+    values = values.clone().reshape(samples, masking.size)
     _refuse_non_finite(values, sample_ids)
     provenance = {
         "n_players": masking.n,

@@ -1,8 +1,9 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._analysis import analyse
-from interdyn.measurement._composition import MeasurementConfig, recorded
-from interdyn.measurement._exhibits import steps_of, with_pictures, with_points, words_of
+from interdyn.measurement._composition import checked_device, recorded
+from interdyn.measurement._config import Group, MeasurementConfig, Names, checked_groups, configured
+from interdyn.measurement._exhibits import check_names, exhibit_of
 from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._history import History
 from interdyn.measurement._measure import measure
@@ -11,13 +12,20 @@ from interdyn.measurement._samples import SampleRow, SampleTable, sample_table
 from interdyn.measurement._stored import interactions, measurements
 
 __all__ = [
+    "Group",
     "History",
     "MeasurementConfig",
+    "Names",
     "Reading",
     "SampleRow",
     "SampleTable",
     "agreement",
     "analyse",
+    "check_names",
+    "checked_device",
+    "checked_groups",
+    "configured",
+    "exhibit_of",
     "generalisation",
     "interactions",
     "measure",
@@ -25,8 +33,4 @@ __all__ = [
     "reading",
     "recorded",
     "sample_table",
-    "steps_of",
-    "with_pictures",
-    "with_points",
-    "words_of",
 ]

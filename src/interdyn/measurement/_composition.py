@@ -1,60 +1,26 @@
-"""How a network is measured, and the one place where it is: masked outputs, their split, the record of both."""
+"""The one place where a network is measured: masked outputs, their split, the record of both."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from interdyn._typing import Model, Solver
+from interdyn._typing import Model
 from interdyn.compiled import worker_count
-from interdyn.game import Output, Players, value_table
+from interdyn.errors import InputError
+from interdyn.game import value_table
+from interdyn.measurement._config import Group, MeasurementConfig
 from interdyn.measurement._stored import as_record
-from interdyn.sparsify import BAR_FROM, LONGEST, ORDER_WEIGHT, expected_seconds, first_tolerance, split
+from interdyn.sparsify import BAR_FROM, LONGEST, split
 from interdyn.store import Measurement
 from interdyn.values import Interactions, ValueTable
 
-
-@dataclass(frozen=True, kw_only=True)
-class MeasurementConfig:
-    """How a network is measured: everything but the network, the samples and the step.
-
-    Attributes
-    ----------
-    players, feature_mask, baselines, layer, output, batch_size, allow_fewer
-        As in `interdyn.value_table`.
-    noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
-        As in `interdyn.sparsify.split`.
-    """
-
-    players: Players | None = None
-    feature_mask: Any = None
-    baselines: Any = None
-    layer: str | None = None
-    output: Output = "log-odds"
-    batch_size: int | str = "auto"
-    allow_fewer: bool = False
-    noise_bound: float | Tensor | np.ndarray = 0.02
-    solver: Solver = "admm"
-    tol: float | Literal["auto"] = "auto"
-    max_iter: int | None = None
-    merge_order_one: bool = True
-    order_weight: float = ORDER_WEIGHT
-    rates: Sequence[float] = (1e-4, 1e-5, 1e-6)
-    threads: int | None = None
-
-    def split_seconds(self, n: int, samples: int) -> float:
-        """Return about how long splitting the tables of so many samples of ``n`` players takes; 0: not known."""
-        if self.solver != "admm":
-            return 0.0
-        finest = first_tolerance(self.tol, self.order_weight, n)
-        return expected_seconds(n, samples, tol=finest, threads=self.threads)
-
-
-_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "output", "batch_size", "allow_fewer")
-_OF_THE_SPLIT = tuple(field.name for field in fields(MeasurementConfig) if field.name not in _OF_THE_GAME)
+_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "batch_size", "allow_fewer")
+_OF_THE_SPLIT = ("noise_bound", "solver", "tol", "max_iter", "merge_order_one", "order_weight", "rates", "threads")
 
 
 def measured(
@@ -73,9 +39,11 @@ def measured(
 ) -> tuple[ValueTable, Interactions]:
     """Return the tables of masked outputs and their interactions; see `interdyn.measure`.
 
-    ``allow_long_split`` accepts a split that is expected to take more than ten minutes.
+    Both are where the network is, unless the config names a device. ``allow_long_split`` accepts a split that is
+    expected to take more than ten minutes.
     """
-    worker_count(config.threads)  # refused before any forward pass
+    worker_count(config.threads)  # refused before any forward pass, as a device is that does not exist
+    device = None if config.device is None else checked_device(config.device)
 
     def further(n: int, samples: int) -> tuple[float, float]:
         return config.split_seconds(n, samples), LONGEST
@@ -84,6 +52,7 @@ def measured(
         model,
         inputs,
         target=target,
+        output=config.output or ("regression" if target is None else "log-odds"),
         sample_ids=sample_ids,
         additional_forward_args=additional_forward_args,
         perturbations_per_eval=perturbations_per_eval,
@@ -93,6 +62,7 @@ def measured(
         further=None if allow_long_split else further,
         **{name: getattr(config, name) for name in _OF_THE_GAME},
     )
+    table = table if device is None else replace(table, values=table.values.to(device))
     bar = table.values.shape[-1] >= 2**BAR_FROM if show_progress else show_progress
     start = time.perf_counter()
     options = {name: getattr(config, name) for name in _OF_THE_SPLIT}
@@ -101,25 +71,40 @@ def measured(
     return table, replace(found, forward_passes=table.forward_passes, seconds=seconds)
 
 
-def recorded(
-    model: Model,
-    inputs: Tensor | tuple[Tensor, ...],
-    config: MeasurementConfig,
-    *,
-    step: int,
-    group: str,
-    target: Tensor | None,
-    sample_ids: Sequence[int],
-) -> Measurement:
-    """Return what a run keeps of the network at ``step``, measured on one group of samples.
+def recorded(model: Model, group: Group, *, step: int) -> Measurement:
+    """Return what a run keeps of the network at ``step``, measured on one group of samples; arrays on the CPU.
 
     Raises
     ------
     ModelError, NonFiniteError
         If the network returns something unusable.
     """
+    inputs = group.inputs if len(group.inputs) > 1 else group.inputs[0]
+    ids, target = group.sample_ids, group.target
     table, found = measured(
-        model, inputs, config, target=target, sample_ids=sample_ids, allow_long_split=True, show_progress=False
+        model, inputs, group.config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
-    ids = np.asarray(sample_ids)
-    return as_record(step, group, table, found, sample_ids=ids, seconds=found.seconds, targets=target)
+    return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=target)
+
+
+def checked_device(name: str | torch.device) -> torch.device:
+    """Return the device of that name, ``"auto"`` for a graphics card if there is one.
+
+    Raises
+    ------
+    InputError
+        If there is no such device.
+
+    Examples
+    --------
+    >>> checked_device("cpu")
+    device(type='cpu')
+    """
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f'`device` must be one that torch can use here; got {str(name)!r}: {str(error).splitlines()[0]} Pass "cpu".'
+        ) from error
+    return device

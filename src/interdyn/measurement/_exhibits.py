@@ -1,19 +1,108 @@
 """What samples look like beside their players, for a run's directory: small, and only for the eye."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Int, Num
 
+from interdyn.errors import InputError
+from interdyn.measurement._config import Group
 from interdyn.store import Exhibit, Pieces
 
 _SIDE = 96  # pixels: larger pictures are shown smaller
 _POINTS = 512  # of a cloud: more are not shown
 
 
-def with_pictures(
+def exhibit_of(
+    group: Group, *, shown: Num[np.ndarray, "samples *shape"] | None = None, classes: Sequence[str] = ()
+) -> Exhibit | None:
+    """Return pictures, points, words or columns of a group as it is measured; None for inputs of another kind.
+
+    Parameters
+    ----------
+    group
+        The samples; ``config.names`` names columns or tokens.
+    shown
+        The samples as people know them, such as before they were standardised, shape ``(samples, *shape)``; by default
+        the inputs.
+    classes
+        Name of each class.
+
+    Raises
+    ------
+    InputError
+        If the names are fewer or more than the features of a sample.
+
+    Examples
+    --------
+    >>> from interdyn import columns
+    >>> from interdyn.measurement import MeasurementConfig
+    >>> group = Group("test", (torch.ones(1, 2),), None, (7,), MeasurementConfig(players=columns(), names=("a", "b")))
+    >>> exhibit_of(group).pieces
+    ((('a = 1', 0), ('b = 1', 1)),)
+    """
+    found = group.inputs[0].detach().cpu().numpy() if shown is None else np.asarray(shown)
+    bare = Exhibit(group.name, np.array(group.sample_ids), classes=tuple(classes))
+    mask = _mask_of(group, found.shape)
+    if mask is None:
+        return None
+    if found.ndim == 4 and mask.ndim == 4:
+        return _with_pictures(bare, found, mask)
+    if mask.shape != found.shape:
+        return None
+    if found.ndim == 3 and group.config.feature_mask is not None and found.shape[2] in (2, 3):
+        return _with_points(bare, found, mask)
+    if found.ndim == 3:
+        return replace(bare, pieces=tuple(_steps(of) for of in mask))
+    if found.ndim == 2:
+        return replace(bare, pieces=tuple(_pieces(group, row, of) for row, of in zip(found, mask, strict=True)))
+    return None
+
+
+def check_names(group: Group) -> None:
+    """Refuse names that do not fit the samples, before anything is measured.
+
+    Raises
+    ------
+    InputError
+        If a sample is no row of columns or tokens, or they are fewer or more than its features.
+    """
+    if group.config.names is None:
+        return
+    shape = tuple(group.inputs[0].shape)
+    if len(shape) != 2:
+        raise InputError(
+            f"`names` is for samples that are rows of columns or tokens; got samples of shape {shape[1:]}. Leave it "
+            "out."
+        )
+    row = group.inputs[0][0].detach().cpu().numpy()
+    _pieces(group, row, np.zeros(len(row), dtype=int))
+
+
+def _mask_of(group: Group, shape: tuple[int, ...]) -> Int[np.ndarray, "samples ..."] | None:
+    """Return the player of each feature of each sample, or of each cell of a feature map; None where it is unknown."""
+    config, players = group.config, group.config.players
+    tokens = not group.inputs[0].is_floating_point()
+    if config.layer is not None and len(shape) != 4 and not tokens:
+        return None
+    if players is None:
+        given = config.feature_mask[0] if isinstance(config.feature_mask, tuple) else config.feature_mask
+        mask = np.asarray(given)
+        if mask.ndim > len(shape):  # each token is a vector
+            mask = mask.reshape(*mask.shape[: len(shape)], -1)[..., 0]
+        of_a_map = config.layer is not None and mask.ndim == len(shape) == 4
+        return np.broadcast_to(mask, (len(group), *mask.shape[1:]) if of_a_map else shape)
+    if config.layer is None:
+        return np.broadcast_to(players.feature_mask(shape[1:], list(group.sample_ids)).numpy(), shape)
+    if players.kind != "patches" or len(shape) != 4:
+        return None
+    cells = players.feature_mask((1, *players.grid), list(group.sample_ids))
+    return np.broadcast_to(cells.numpy(), (len(group), 1, *players.grid))
+
+
+def _with_pictures(
     bare: Exhibit,
     shown: Num[np.ndarray, "samples channels height width"],
     mask: Int[np.ndarray, "samples channels rows cols"],
@@ -25,7 +114,7 @@ def with_pictures(
     Examples
     --------
     >>> pictures, halves = np.arange(8.0).reshape(1, 1, 2, 4), np.array([[[[0, 1]]]])
-    >>> found = with_pictures(Exhibit("test", np.array([7])), pictures, halves)
+    >>> found = _with_pictures(Exhibit("test", np.array([7])), pictures, halves)
     >>> found.pictures[0, :, :, 0].tolist(), found.players[0].tolist()
     ([[0, 36, 73, 109], [146, 182, 219, 255]], [[0, 0, 1, 1], [0, 0, 1, 1]])
     """
@@ -44,7 +133,7 @@ def with_pictures(
     return replace(bare, pictures=levels.permute(0, 2, 3, 1).numpy(), players=players.astype(np.int16))
 
 
-def with_points(
+def _with_points(
     bare: Exhibit, shown: Num[np.ndarray, "samples points axes"], mask: Int[np.ndarray, "samples points axes"]
 ) -> Exhibit:
     """Return an exhibit of clouds of points and the player of each point; of many points some are taken, evenly."""
@@ -53,12 +142,46 @@ def with_points(
     return replace(bare, points=shown[:, chosen].astype(np.float32), players=players)
 
 
-def words_of(tokens: Sequence[str], players: Sequence[int]) -> Pieces:
+def _steps(players: Int[np.ndarray, "steps features"]) -> Pieces:
+    """Return the steps of a sequence, each with its player."""
+    return tuple((f"step {i + 1}", int(player)) for i, player in enumerate(players[:, 0]))
+
+
+def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]) -> Pieces:
+    """Return the words of a sentence, or name, value and player of each column or columns with a name in common."""
+    names = group.config.names
+    if isinstance(names, Mapping):
+        outside = [i for columns in names.values() for i in columns if not 0 <= i < len(row)]
+        if outside:
+            raise InputError(
+                f"`names` must stand for columns 0 to {len(row) - 1}; got column {outside[0]}. Correct it."
+            )
+        named = [(name, list(columns)) for name, columns in names.items() if len(columns)]
+        return tuple((_told(name, row, columns), int(players[columns[0]])) for name, columns in named)
+    texts = [f"column {i + 1}" for i in range(len(row))]
+    if names is not None:
+        texts = [str(text) for text in (names(row.tolist()) if callable(names) else names)]
+    if len(texts) != len(row):
+        raise InputError(
+            f"`names` must give a text for each of the {len(row)} columns or tokens of a sample; got {len(texts)}. "
+            "Give as many."
+        )
+    if callable(names):
+        return _words(texts, players.tolist())
+    return tuple((_told(text, row, [i]), int(players[i])) for i, text in enumerate(texts))
+
+
+def _told(name: str, row: np.ndarray, columns: Sequence[int]) -> str:
+    """Return the name of a column with its value; of several columns the name alone, as they hold mere indicators."""
+    return f"{name} = {float(row[columns[0]]):.4g}" if len(columns) == 1 else name
+
+
+def _words(tokens: Sequence[str], players: Sequence[int]) -> Pieces:
     """Return the words of a sentence, put together from their tokens, each with its player, without padding and frame.
 
     Examples
     --------
-    >>> words_of(["[CLS]", "un", "##happy", "end", "[PAD]"], [-1, 0, 0, 1, -1])
+    >>> _words(["[CLS]", "un", "##happy", "end", "[PAD]"], [-1, 0, 0, 1, -1])
     (('unhappy', 0), ('end', 1))
     """
     words: list[tuple[str, int]] = []
@@ -68,15 +191,3 @@ def words_of(tokens: Sequence[str], players: Sequence[int]) -> Pieces:
         elif not (text.startswith("[") and text.endswith("]") and text != "[UNK]"):
             words.append((text, player))
     return tuple(words)
-
-
-def steps_of(players: Int[np.ndarray, "steps *features"]) -> Pieces:
-    """Return the steps of a sequence, each with its player.
-
-    Examples
-    --------
-    >>> steps_of(np.array([[0, 0], [1, 1]]))
-    (('step 1', 0), ('step 2', 1))
-    """
-    first = players.reshape(len(players), -1)[:, 0]
-    return tuple((f"step {i + 1}", int(player)) for i, player in enumerate(first))

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from interdyn._typing import Model, Solver
 from interdyn.errors import InputError
 from interdyn.game import Output, Players
-from interdyn.measurement._composition import MeasurementConfig, measured
-from interdyn.sparsify import ORDER_WEIGHT
+from interdyn.measurement._composition import measured
+from interdyn.measurement._config import MeasurementConfig, configured
 from interdyn.sparsify import identified as identified_ranges
 from interdyn.values import Identified, Interactions
 
@@ -22,23 +23,25 @@ def measure(
     inputs: Tensor | tuple[Tensor, ...],
     *,
     target: int | Sequence[int] | Tensor | None = None,
+    config: MeasurementConfig | None = None,
     players: Players | None = None,
     feature_mask: Any = None,
     baselines: Any = None,
-    batch_size: int | str = "auto",
+    batch_size: int | str | None = None,
     perturbations_per_eval: int | None = None,
-    output: Output = "log-odds",
+    output: Output | None = None,
     layer: str | None = None,
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
-    allow_fewer: bool = False,
-    noise_bound: float | Tensor | np.ndarray = 0.02,
-    solver: Solver = "admm",
-    tol: float | Literal["auto"] = 1e-3,
+    allow_fewer: bool | None = None,
+    device: str | torch.device | None = None,
+    noise_bound: float | Tensor | np.ndarray | None = None,
+    solver: Solver | None = None,
+    tol: float | Literal["auto"] | None = None,
     max_iter: int | None = None,
-    merge_order_one: bool = True,
-    order_weight: float = ORDER_WEIGHT,
-    rates: Sequence[float] = (1e-4, 1e-5, 1e-6),
+    merge_order_one: bool | None = None,
+    order_weight: float | None = None,
+    rates: Sequence[float] | None = None,
     threads: int | None = None,
     identified: bool = False,
     allow_large: bool = False,
@@ -53,7 +56,11 @@ def measure(
 additional_forward_args, sample_ids, allow_fewer, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
-        As in `interdyn.sparsify.split`.
+        As in `interdyn.sparsify.split`, with the same defaults.
+    device
+        Where tables are split, ``"cpu"`` or ``"cuda"``; by default where the network is. The network is not moved.
+    config
+        All options above in one record, as trackers and recipes use it; what is passed beside it goes before it.
     allow_large
         Accept more than 20 million masked inputs, and a split that is expected to take more than ten minutes.
     show_progress
@@ -90,23 +97,7 @@ additional_forward_args, sample_ids, allow_fewer, progress
             +3  AND   0 1
             +1  AND   2
     """
-    config = MeasurementConfig(
-        players=players,
-        feature_mask=feature_mask,
-        baselines=baselines,
-        layer=layer,
-        output=output,
-        batch_size=batch_size,
-        allow_fewer=allow_fewer,
-        noise_bound=noise_bound,
-        solver=solver,
-        tol=tol,
-        max_iter=max_iter,
-        merge_order_one=merge_order_one,
-        order_weight=order_weight,
-        rates=rates,
-        threads=threads,
-    )
+    config = configured(config or MeasurementConfig(output="log-odds", tol=1e-3), locals())
     table, found = measured(
         model,
         inputs,
@@ -124,7 +115,7 @@ additional_forward_args, sample_ids, allow_fewer, progress
     if not identified:
         return found
     start = time.perf_counter()
-    ranges = _identified(found, threads=threads, allow_large=allow_large)
+    ranges = _identified(found, threads=config.threads, allow_large=allow_large)
     seconds = {**found.seconds, "split": found.seconds["split"] + time.perf_counter() - start}
     return replace(found, identified=ranges, seconds=seconds)
 

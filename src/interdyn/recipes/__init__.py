@@ -14,7 +14,8 @@ from interdyn.recipes._verify import Check, checks
 if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
     from interdyn.recipes._run import run_recipe
-    from interdyn.recipes._training import Trainer, build_model, load_weights, log_spaced
+    from interdyn.recipes._training import Trainer, build_model, log_spaced
+    from interdyn.tracking import load_weights
 
 _LAZY = {
     "Dataset": "_dataset",

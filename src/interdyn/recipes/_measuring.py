@@ -1,13 +1,11 @@
-"""From a stored network to the interactions of a group of samples."""
+"""Which samples a recipe measures, how, and what they look like."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from interdyn.errors import RecipeError
 from interdyn.game import (
@@ -20,52 +18,10 @@ from interdyn.game import (
     patches,
     steps,
 )
-from interdyn.measurement import MeasurementConfig, recorded
+from interdyn.measurement import Group, Names, configured, exhibit_of
 from interdyn.recipes._dataset import Samples
-from interdyn.recipes._schema import MeasureSection, PlayersSection, Recipe
-from interdyn.store import Measurement
-
-
-@dataclass(frozen=True)
-class Group:
-    """Samples that are followed over training, with everything that stays the same at all checkpoints.
-
-    Attributes
-    ----------
-    name
-        ``test``, ``mislabelled`` or ``train``.
-    sample_ids
-        Indices into the data set, shape ``(samples,)``.
-    inputs
-        Their inputs, shape ``(samples, *shape)``.
-    target
-        The class whose output is followed: the true one of test samples, the one given in training of
-        training samples; shape ``(samples,)``; None for a regression.
-    players, feature_mask
-        How the inputs are cut; the draw of a sample depends on the seed and its id alone, so it stays. One of the two
-        is None: parts that differ by sample are a feature mask.
-    baseline
-        What masked features become.
-    left_out
-        How many samples could not be drawn, as they have fewer parts than players are drawn.
-    allow_fewer
-        Whether samples with fewer parts are among these.
-    """
-
-    name: str
-    sample_ids: Int[np.ndarray, " samples"]
-    inputs: Tensor
-    target: Tensor | None
-    players: Players | None
-    feature_mask: Int[Tensor, "samples ..."] | None
-    baseline: Tensor | float | str
-    left_out: int = 0
-    allow_fewer: bool = False
-
-    @property
-    def players_of_samples(self) -> list[int] | None:
-        """How many players each sample has, where it is a matter of its parts."""
-        return None if self.feature_mask is None else n_parts(self.feature_mask.numpy()).tolist()
+from interdyn.recipes._schema import PlayersSection, Recipe
+from interdyn.store import Exhibit
 
 
 def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
@@ -76,22 +32,25 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
     RecipeError
         If the data set has fewer samples than asked for, or not the parts or the baseline that the recipe names.
     """
-    section = recipe.measure
-    rng = np.random.default_rng(section.seed)
+    rng = np.random.default_rng(recipe.measure.seed)
     enough = _enough(recipe, samples)
-    wanted = (
-        ("test", samples.test_ids, section.test_samples, samples.targets),
-        ("mislabelled", samples.flipped_ids, section.mislabelled_samples, samples.given),
-        ("train", samples.train_ids, section.train_samples or 0, samples.given),
-    )
     groups = []
-    for name, candidates, count, targets in wanted:
-        candidates = candidates[samples.measurable[candidates]]
+    for name, (candidates, count, targets) in _wanted(recipe, samples).items():
         ids = _draw(candidates[enough[candidates]], count, rng, name)
         if name in recipe.groups:
-            group = _group(name, ids, samples, targets, recipe)
-            groups.append(replace(group, left_out=int((~enough[candidates]).sum())))
+            groups.append(_group(name, ids, samples, targets, recipe))
     return tuple(groups)
+
+
+def _wanted(recipe: Recipe, samples: Samples) -> dict[str, tuple[np.ndarray, int, Tensor]]:
+    """Return for each kind of group the samples that may be in it, how many are drawn, and their targets."""
+    section = recipe.measure
+    of = {
+        "test": (samples.test_ids, section.test_samples, samples.targets),
+        "mislabelled": (samples.flipped_ids, section.mislabelled_samples, samples.given),
+        "train": (samples.train_ids, section.train_samples or 0, samples.given),
+    }
+    return {name: (ids[samples.measurable[ids]], count, targets) for name, (ids, count, targets) in of.items()}
 
 
 def _enough(recipe: Recipe, samples: Samples) -> np.ndarray:
@@ -120,7 +79,7 @@ def _draw(ids: np.ndarray, count: int, rng: np.random.Generator, name: str) -> n
 def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe: Recipe) -> Group:
     index, section = torch.from_numpy(ids), recipe.players
     inputs = samples.inputs[index]
-    players, parts = None, None
+    players, parts, mask = None, None, None
     if section.kind == "parts":
         assert samples.parts is not None
         parts = samples.parts[index]
@@ -128,17 +87,39 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
         parts = clusters(inputs, section.count or 1, seed=section.seed)
     else:
         players = choose_players(section)
-    baseline = _baseline(recipe, samples, inputs, parts)
-    mask = None
+    baselines = _baseline(recipe, samples, inputs, parts)
     if parts is not None:
         chosen = choose_parts(parts, section.n, seed=section.seed, sample_ids=ids.tolist(), others=section.others)
         mask = chosen.reshape(*chosen.shape, *(1,) * (inputs.ndim - chosen.ndim))
         if recipe.measure.layer and not inputs.is_floating_point():
             mask = mask[..., None]  # an embedding makes a vector of each token
         _check_numbers(mask, recipe, name)
+    given = {**recipe.measure.model_dump(), **recipe.analysis.model_dump(), "allow_fewer": section.fewer is not None}
+    given |= {"players": players, "feature_mask": mask, "baselines": baselines, "names": _names(samples)}
     target = targets[index] if samples.n_classes else None
-    fewer = section.fewer is not None
-    return Group(name, ids, inputs, target, players, feature_mask=mask, baseline=baseline, allow_fewer=fewer)
+    return Group(name, (inputs,), target, tuple(ids.tolist()), configured(None, given))
+
+
+def _names(samples: Samples) -> Names | None:
+    """Return names of columns, of the columns of each part of a table, or the texts of tokens, if the data have any."""
+    if samples.vocabulary:
+        return lambda tokens: [samples.vocabulary[token] for token in tokens]
+    if not samples.names or len(samples.shape) != 1:
+        return None
+    parts = None if samples.parts is None else np.broadcast_to(samples.parts[0].numpy(), samples.shape)
+    places = range(samples.shape[0]) if parts is None else np.unique(parts[parts >= 0]).tolist()
+    names = [samples.names[at] if at < len(samples.names) else f"column {at + 1}" for at in places]
+    if parts is None:
+        return names
+    return {name: np.flatnonzero(parts == at).tolist() for name, at in zip(names, places, strict=True)}
+
+
+def exhibits_of(groups: Sequence[Group], samples: Samples) -> list[Exhibit]:
+    """Return what the samples of each group look like, as they were before they were standardised."""
+    assert samples.shown is not None
+    shown = [np.asarray(samples.shown[list(group.sample_ids)]) for group in groups]
+    found = [exhibit_of(g, shown=x, classes=samples.class_names) for g, x in zip(groups, shown, strict=True)]
+    return [exhibit for exhibit in found if exhibit is not None]
 
 
 def _check_numbers(mask: Tensor, recipe: Recipe, name: str) -> None:
@@ -185,8 +166,8 @@ def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | 
     return float(baseline)
 
 
-def numbers_of_players(groups: Sequence[Group], n: int | None) -> tuple[dict[str, Any], list[str]]:
-    """Return what a summary says of samples that have fewer than ``n`` players, as numbers and in sentences.
+def numbers_of_players(groups: Sequence[Group], recipe: Recipe, samples: Samples) -> tuple[dict[str, Any], list[str]]:
+    """Return what a summary says of samples that have fewer players than are drawn, as numbers and in sentences.
 
     Returns
     -------
@@ -195,14 +176,17 @@ def numbers_of_players(groups: Sequence[Group], n: int | None) -> tuple[dict[str
     """
     told: dict[str, Any] = {}
     sentences = []
+    enough, wanted = _enough(recipe, samples), _wanted(recipe, samples)
     for group in groups:
-        found = group.players_of_samples
-        if group.left_out:
-            told.setdefault("left_out", {})[group.name] = group.left_out
+        left_out = int((~enough[wanted[group.name][0]]).sum())
+        if left_out:
+            told.setdefault("left_out", {})[group.name] = left_out
             sentences.append(
-                f"{group.left_out} {group.name} samples have fewer than {n} players and could not be drawn."
+                f"{left_out} {group.name} samples have fewer than {recipe.players.n} players and could not be drawn."
             )
-        if found is not None and min(found) < max(found):
+        mask = group.config.feature_mask
+        found = [] if mask is None else n_parts(mask.numpy()).tolist()
+        if found and min(found) < max(found):
             told.setdefault("players_of_samples", {})[group.name] = found
             fewer, least, most = sum(k < max(found) for k in found), min(found), max(found)
             sentences.append(
@@ -221,35 +205,3 @@ def choose_players(section: PlayersSection) -> Players:
     else:
         players = columns(section.groups)
     return players if section.n is None else players.choose(section.n, seed=section.seed, others=section.others)
-
-
-def measure_group(network: nn.Module, group: Group, *, step: int, section: MeasureSection) -> Measurement:
-    """Return value tables and interactions of a group of samples for the network at ``step``.
-
-    Raises
-    ------
-    ModelError, NonFiniteError
-        If the network returns something unusable.
-    """
-    return recorded(
-        network,
-        group.inputs,
-        _config(group, section),
-        step=step,
-        group=group.name,
-        target=group.target,
-        sample_ids=group.sample_ids.tolist(),
-    )
-
-
-def _config(group: Group, section: MeasureSection) -> MeasurementConfig:
-    """Return how a group is measured."""
-    named = ("layer", "output", "batch_size", "noise_bound", "solver", "order_weight", "tol", "max_iter")
-    return MeasurementConfig(
-        players=group.players,
-        feature_mask=group.feature_mask,
-        baselines=group.baseline,
-        allow_fewer=group.allow_fewer,
-        merge_order_one=section.merge_order_one,
-        **{name: getattr(section, name) for name in named},
-    )

@@ -1,31 +1,24 @@
 """The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
 
-import copy
-import platform
-from collections.abc import Callable
-from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
-from torch import nn
 
 from interdyn import store
-from interdyn.measurement import History
+from interdyn.lattice import subset_from_members
+from interdyn.measurement import Group, History, checked_device
 from interdyn.recipes._dataset import Samples, load_samples
-from interdyn.recipes._exhibits import exhibit_of
-from interdyn.recipes._measuring import Group, choose_groups, measure_group, numbers_of_players
-from interdyn.recipes._planted import planted_error
+from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import Trainer, load_weights, log_spaced, total_steps
+from interdyn.recipes._training import Trainer, log_spaced, total_steps
+from interdyn.tracking import Folder, Tracker, at
+from interdyn.values import Interactions, Term
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``; stages are ``training`` (steps), ``measuring`` (one unit for
 each group at each checkpoint) and ``analysing``."""
-
-_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -42,7 +35,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     out
         Folder of the run: empty, absent, or an unfinished run of the same recipe, which is continued.
     progress
-        Called after each training step and each measured group.
+        Called after each training step and each measured checkpoint.
 
     Returns
     -------
@@ -63,125 +56,111 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     an uninterrupted one: the order of the data depends on seed and epoch alone, and the optimiser and the
     random numbers are kept with each checkpoint. Neither global random numbers nor thread counts are changed.
     """
-    folder = Path(out)
     samples = load_samples(recipe.data)
-    total = total_steps(recipe.training, len(samples.train_ids))
-    steps = log_spaced(total, recipe.checkpoints.count, first=recipe.checkpoints.first)
+    steps = log_spaced(
+        total_steps(recipe.training, len(samples.train_ids)), recipe.checkpoints.count, first=recipe.checkpoints.first
+    )
     groups = choose_groups(recipe, samples)
-    with ExitStack() as stack:
-        stack.enter_context(store.writing(folder))
-        run = store.begin_run(folder, recipe.plain(), steps=steps, groups=recipe.groups, environment=environment())
-        if not (folder / "summary.json").exists():
-            _Engine(run, recipe, samples=samples, groups=groups, progress=progress).work()
+    folder = Folder(
+        Path(out),
+        groups,
+        recipe=recipe.plain(),
+        steps=steps,
+        keep_weights=True,
+        exhibits=exhibits_of(groups, samples),
+        device=checked_device(recipe.training.device or "cpu").type,
+    )
+    run = folder.open()
+    try:
+        if not (run.path / "summary.json").exists():
+            trainer = Trainer(recipe, samples)
+            tracker = Tracker(groups, schedule=at(*steps), out=folder, losses=trainer.losses, strict=True)
+            _train(run, trainer, tracker, progress)
+            _analyse(run, recipe, samples, groups, progress)
+    finally:
+        folder.close(summary=False)
     return run
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
-    packages: dict[str, str | None] = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
+def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progress) -> None:
+    """Train and measure step by step, whatever is not on disk yet."""
+    _resume(run, trainer)
+    last, groups = run.steps[-1], len(run.groups)
+    for index, step in enumerate(run.steps):
+        if store.read_checkpoint(run, step) is None:
+            trainer.advance(step, on_step=lambda done: progress("training", done, last))
+            # the checkpoint comes last: where it is, the state of training is too
+            store.write_trainer(run, step, trainer.state())
+            tracker.observe(step, trainer.network)
+            store.drop_trainers(run, before=step)
+        else:
+            progress("training", step, last)
+            tracker.measure_saved(step, trainer.network)
+        progress("measuring", (index + 1) * groups, len(run.steps) * groups)
+
+
+def _resume(run: store.Run, trainer: Trainer) -> None:
+    """Bring training to the newest step from which it can go on; it stays at the beginning if there is none."""
+    whole = []
+    for step in run.steps:
+        if store.read_checkpoint(run, step) is None:
+            break
+        whole.append(step)
+    for step in reversed(store.trainer_steps(run)):
+        state, checkpoint = store.read_trainer(run, step), store.read_checkpoint(run, step)
+        if step in whole and state is not None and checkpoint is not None:
+            trainer.restore(step, checkpoint.weights, state=state)
+            break
+
+
+def _analyse(run: store.Run, recipe: Recipe, samples: Samples, groups: Sequence[Group], progress: Progress) -> None:
+    """Read everything back, analyse it, and write the results."""
+    progress("analysing", 0, 1)
+    begun = perf_counter()
+    history = History.read(run)
+    result = history.result(options=recipe.analysis.model_dump())
+    summary = result["summary"]
+    if samples.planted and recipe.players.n is None and recipe.players.groups is None:  # the columns, in order
+        summary["planted"] = planted_error(history.last, samples.planted)
+    told, sentences = numbers_of_players(groups, recipe, samples)
+    summary |= told
+    summary["verdict"] += sentences
+    summary["seconds"]["everything_else"] += perf_counter() - begun
+    store.write_results(run, **result)
+    progress("analysing", 1, 1)
+
+
+def planted_error(found: Interactions, planted: Sequence[Term]) -> dict[str, float]:
+    """Return how far interactions are from the planted ones, relative to the strongest planted one.
+
+    Interactions of one player are the same function as AND and as OR; the two are added before comparing.
+
+    Returns
+    -------
+    ``max_error``, over samples, kinds and non-empty subsets; ``mean_error``, the mean over samples of the sum
+    of all absolute errors, relative to the sum of the planted strengths.
+
+    Examples
+    --------
+    >>> found = torch.tensor([[0.0, 0.0, 0.0, 2.0]]).double()
+    >>> zero, one = torch.zeros(1, 4).double(), torch.zeros(1).double()
+    >>> import numpy as np
+    >>> found = Interactions(i_and=found, i_or=zero, residual=zero, objective=one, gap=one,
+    ...                      status=np.array([""]), noise_bound=one)
+    >>> planted_error(found, [Term("and", (0, 1), 4.0)])
+    {'max_error': 0.5, 'mean_error': 0.5}
+    """
+    n = found.n_players
+    wanted = torch.zeros(2, 2**n, dtype=torch.float64)
+    for kind, players, value in planted:
+        wanted[0 if kind == "and" else 1, subset_from_members(players, n)] += value
+    error = torch.stack([found.i_and, found.i_or], dim=-2) - wanted
+    error[..., 0] = 0.0  # the constant is no interaction
+    single = [1 << player for player in range(n)]
+    error[..., 0, single] += error[..., 1, single]
+    error[..., 1, single] = 0.0
+    strength = wanted.abs()
     return {
-        "schema": store.SCHEMA,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "packages": packages,
-        "threads": torch.get_num_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
-        "device": "cpu",
+        "max_error": float(error.abs().max() / strength.max()),
+        "mean_error": float(error.abs().sum(dim=(-2, -1)).mean() / strength.sum()),
     }
-
-
-class _Engine:
-    """One pass over the plan of a run that does whatever is not on disk yet."""
-
-    def __init__(
-        self,
-        run: store.Run,
-        recipe: Recipe,
-        *,
-        samples: Samples,
-        groups: tuple[Group, ...],
-        progress: Progress,
-    ) -> None:
-        self._run, self._recipe, self._samples, self._groups = run, recipe, samples, groups
-        self._progress = progress
-        self._network: nn.Module  # measured, not trained
-
-    def work(self) -> None:
-        """Train and measure checkpoint by checkpoint, then analyse."""
-        for group in self._groups:
-            if store.read_exhibit(self._run, group.name) is None:
-                store.write_exhibit(self._run, exhibit_of(group, self._samples, self._recipe))
-        trainer = self._resume()
-        self._network = copy.deepcopy(trainer.network)
-        for index, step in enumerate(self._run.steps):
-            checkpoint = store.read_checkpoint(self._run, step)
-            if checkpoint is None:
-                checkpoint = self._train(trainer, step)
-            else:
-                self._progress("training", step, self._run.steps[-1])
-            self._measure(checkpoint, index)
-        self._analyse()
-
-    def _resume(self) -> Trainer:
-        """Return training at the newest step from which it can go on, the beginning if there is none."""
-        trainer = Trainer(self._recipe, self._samples)
-        whole = []
-        for step in self._run.steps:
-            if store.read_checkpoint(self._run, step) is None:
-                break
-            whole.append(step)
-        for step in reversed(store.trainer_steps(self._run)):
-            state, checkpoint = store.read_trainer(self._run, step), store.read_checkpoint(self._run, step)
-            if step in whole and state is not None and checkpoint is not None:
-                trainer.restore(step, checkpoint.weights, state=state)
-                break
-        return trainer
-
-    def _train(self, trainer: Trainer, step: int) -> store.Checkpoint:
-        """Train up to ``step`` and keep the network there."""
-        last = self._run.steps[-1]
-        begun = perf_counter()
-        trainer.advance(step, on_step=lambda done: self._progress("training", done, last))
-        trained = perf_counter()
-        losses = trainer.losses()
-        seconds = {"training": trained - begun, "evaluation": perf_counter() - trained}
-        checkpoint = store.Checkpoint(step, trainer.weights(), losses=losses, seconds=seconds)
-        # the checkpoint comes last: where it is, the state of training is too
-        store.write_trainer(self._run, step, trainer.state())
-        store.write_checkpoint(self._run, checkpoint)
-        store.drop_trainers(self._run, before=step)
-        return checkpoint
-
-    def _measure(self, checkpoint: store.Checkpoint, index: int) -> None:
-        """Measure every group at one checkpoint, unless it has been."""
-        load_weights(self._network, checkpoint.weights)
-        units = len(self._run.steps) * len(self._groups)
-        for place, group in enumerate(self._groups):
-            if store.read_measurement(self._run, checkpoint.step, group=group.name) is None:
-                measurement = measure_group(self._network, group, step=checkpoint.step, section=self._recipe.measure)
-                store.write_measurement(self._run, measurement)
-            self._progress("measuring", index * len(self._groups) + place + 1, units)
-
-    def _analyse(self) -> None:
-        """Read everything back, analyse it, and write the results."""
-        self._progress("analysing", 0, 1)
-        begun = perf_counter()
-        history = History.read(self._run)
-        result = history.result(options=self._recipe.analysis.model_dump())
-        summary = result["summary"]
-        players = self._recipe.players
-        if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
-            summary["planted"] = planted_error(history.last, self._samples.planted)
-        told, sentences = numbers_of_players(self._groups, players.n)
-        summary |= told
-        summary["verdict"] += sentences
-        summary["seconds"]["everything_else"] += perf_counter() - begun
-        store.write_results(self._run, **result)
-        self._progress("analysing", 1, 1)

@@ -41,7 +41,7 @@ class DataSection(Section):
 
 
 class TrainingSection(Section):
-    """The optimiser and how long it runs."""
+    """The optimiser, how long it runs, and where: ``"cpu"``, ``"cuda"`` or ``"auto"``; by default the CPU."""
 
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: Positive
@@ -50,6 +50,7 @@ class TrainingSection(Section):
     batch_size: Count = 32
     epochs: Count
     seed: Seed = 0
+    device: str | None = None
 
 
 class CheckpointsSection(Section):
@@ -99,7 +100,7 @@ class PlayersSection(Section):
 
 
 class MeasureSection(Section):
-    """Which samples are measured, and how."""
+    """Which samples are measured, and how; see `interdyn.measurement.MeasurementConfig`."""
 
     test_samples: Count = 24
     mislabelled_samples: Annotated[int, Field(ge=0)] = 0
@@ -114,7 +115,9 @@ class MeasureSection(Section):
     tol: Positive | Literal["auto"] = "auto"
     max_iter: Count | None = None
     merge_order_one: bool = True
+    rates: list[Positive] | None = None
     batch_size: Count | Literal["auto"] = "auto"
+    device: str | None = None
 
     @model_validator(mode="after")
     def _fits_order_weight(self) -> "MeasureSection":

@@ -11,10 +11,12 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from interdyn.errors import ModelError
+from interdyn.measurement import checked_device
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._options import call_factory
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
+from interdyn.tracking import load_weights, mean_losses, weights_of
 
 _BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there
 
@@ -72,7 +74,7 @@ def total_steps(section: TrainingSection, n_train: int) -> int:
 
 
 class Trainer:
-    """A network in training.
+    """A network in training, on the device that the recipe names.
 
     Parameters
     ----------
@@ -87,23 +89,32 @@ class Trainer:
         Optimiser steps done so far.
     network
         The network; do not change it.
+    device
+        Where it is; batches go there.
     """
 
     def __init__(self, recipe: Recipe, samples: Samples) -> None:
         section = recipe.training
         self.step = 0
-        self.network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=section.seed)
+        self.device = checked_device(section.device or "cpu")
+        network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=section.seed)
+        self.network = network.to(self.device)
         self._section, self._samples = section, samples
         self._optimiser = _optimiser(self.network, section)
-        self._random = torch.Generator().manual_seed(section.seed).get_state()  # dropout and the like
+        # dropout and the like draw from the generator of the device
+        self._random = {"random": torch.Generator().manual_seed(section.seed).get_state()}
+        if self._cuda:
+            self._random["random.cuda"] = torch.Generator(self.device).manual_seed(section.seed).get_state()
 
     def advance(self, to: int, *, on_step: Callable[[int], None] | None = None) -> None:
         """Train until ``to`` optimiser steps are done; the global random numbers are left as they were."""
         samples, size = self._samples, self._section.batch_size
         per_epoch = math.ceil(len(samples.train_ids) / size)
         self.network.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._random)
+        with torch.random.fork_rng(devices=self._cuda):
+            torch.set_rng_state(self._random["random"])
+            for index in self._cuda:
+                torch.cuda.set_rng_state(self._random["random.cuda"], index)
             while self.step < to:
                 epoch, batch = divmod(self.step, per_epoch)
                 order = _order(samples.train_ids, seed=self._section.seed, epoch=epoch)
@@ -111,20 +122,31 @@ class Trainer:
                     self._update(order[start : start + size])
                     if on_step is not None:
                         on_step(self.step)
-            self._random = torch.get_rng_state()
+            self._random["random"] = torch.get_rng_state()
+            for index in self._cuda:
+                self._random["random.cuda"] = torch.cuda.get_rng_state(index)
+
+    @property
+    def _cuda(self) -> list[int]:
+        """The number of the graphics card, if it is one."""
+        if self.device.type != "cuda":
+            return []
+        return [torch.cuda.current_device() if self.device.index is None else self.device.index]
 
     def _update(self, ids: Int[np.ndarray, " batch"]) -> None:
         chosen = torch.from_numpy(ids)
         self._optimiser.zero_grad()
-        loss = _loss(self.network(self._samples.inputs[chosen]), self._samples.given[chosen], self._samples)
+        inputs, targets = (x[chosen].to(self.device) for x in (self._samples.inputs, self._samples.given))
+        loss = _loss(self.network(inputs), targets, self._samples)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self.step += 1
 
-    def losses(self) -> dict[str, float]:
+    def losses(self, network: Any = None) -> dict[str, float]:
         """Return loss (and accuracy of a classifier) on training and test samples, in eval mode.
 
-        Training losses are on the labels given in training, test losses on the true ones.
+        Training losses are on the labels given in training, test losses on the true ones; of ``network``, by default
+        the one in training.
 
         Raises
         ------
@@ -132,9 +154,12 @@ class Trainer:
             If the training loss is not finite any more.
         """
         samples = self._samples
+        groups = {
+            "train": (samples.inputs, samples.given, samples.train_ids),
+            "test": (samples.inputs, samples.targets, samples.test_ids),
+        }
         rows = _BATCHES * self._section.batch_size
-        out = _evaluate(self.network, samples, samples.train_ids, targets=samples.given, name="train", rows=rows)
-        out |= _evaluate(self.network, samples, samples.test_ids, targets=samples.targets, name="test", rows=rows)
+        out = mean_losses(self.network if network is None else network, groups, rows=rows)
         if not math.isfinite(out["train_loss"]):
             raise ModelError(
                 f"training must keep the loss finite; got {out['train_loss']} at step {self.step}. "
@@ -144,11 +169,11 @@ class Trainer:
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return a copy of parameters and buffers by name."""
-        return {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
+        return weights_of(self.network)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what resuming needs besides the weights: the optimiser's tensors and the random numbers."""
-        arrays = {"random": self._random.numpy()}
+        arrays = {name: state.numpy() for name, state in self._random.items()}
         for index, entries in self._optimiser.state_dict()["state"].items():
             for key, value in entries.items():
                 if value is not None:
@@ -158,7 +183,7 @@ class Trainer:
     def restore(self, step: int, weights: Mapping[str, np.ndarray], *, state: Mapping[str, np.ndarray]) -> None:
         """Go back to ``step``, given what `weights` and `state` returned there."""
         load_weights(self.network, weights)
-        self._random = torch.from_numpy(state["random"].copy())
+        self._random = {name: torch.from_numpy(state[name].copy()) for name in self._random}
         entries: dict[int, dict[str, Tensor]] = {}
         for name, array in state.items():
             if name.startswith("optimiser."):
@@ -167,11 +192,6 @@ class Trainer:
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": entries, "param_groups": groups})
         self.step = step
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Put stored weights into ``network``."""
-    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
 
 
 def _optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
@@ -197,17 +217,3 @@ def _loss(output: Tensor, targets: Tensor, samples: Samples) -> Tensor:
     if samples.n_classes is None:
         return nn.functional.mse_loss(output.squeeze(-1), targets)
     return nn.functional.cross_entropy(output, targets)
-
-
-@torch.no_grad()
-def _evaluate(
-    network: nn.Module, samples: Samples, ids: np.ndarray, *, targets: Tensor, name: str, rows: int
-) -> dict[str, float]:
-    network.eval()
-    chosen = torch.from_numpy(ids)
-    output = torch.cat([network(samples.inputs[part]) for part in torch.split(chosen, rows)]).double()
-    wanted = targets[chosen] if samples.n_classes else targets[chosen].double()
-    out = {f"{name}_loss": float(_loss(output, wanted, samples))}
-    if samples.n_classes:
-        out[f"{name}_accuracy"] = float((output.argmax(dim=-1) == wanted).double().mean())
-    return out

@@ -1,7 +1,7 @@
-"""Follow a training while it goes on: when to look, what it may cost, what the looks say."""
+"""Follow a training while it goes on: when to measure, what it may cost, what the measurements say."""
 
-from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
-from interdyn.tracking._disk import summarise
+from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network, load_weights, weights_of
+from interdyn.tracking._disk import Folder, summarise
 from interdyn.tracking._from_disk import mean_losses, watch
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Estimate
@@ -10,6 +10,7 @@ from interdyn.tracking._tracker import Tracker
 
 __all__ = [
     "Estimate",
+    "Folder",
     "Plan",
     "SavedNetwork",
     "Schedule",
@@ -20,8 +21,10 @@ __all__ = [
     "every",
     "find_checkpoints",
     "load_network",
+    "load_weights",
     "log_spaced",
     "mean_losses",
     "summarise",
     "watch",
+    "weights_of",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -106,6 +107,20 @@ def load_network(path: str | Path, network: nn.Module) -> int | None:
     if step is None and (state := path / "trainer_state.json").exists():
         step = json.loads(state.read_text(encoding="utf-8")).get("global_step")
     return step if isinstance(step, int) else None
+
+
+def weights_of(network: Any) -> dict[str, np.ndarray]:
+    """Return a copy of the parameters and buffers of a network by name; bfloat16, which NumPy lacks, as float32."""
+    state = network.state_dict() if isinstance(network, nn.Module) else {}
+    return {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy().copy()
+        for name, tensor in state.items()
+    }
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Put weights that a run keeps (`interdyn.store.read_checkpoint`) into ``network``, which stays where it is."""
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,40 +1,75 @@
-"""The run of a tracked training on disk: begun or found again, written, and summarised from its directory alone."""
+"""The run of a training on disk: begun or found again, written, and summarised from its directory alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import platform
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError
-from interdyn.measurement import History
-from interdyn.store import Checkpoint, Measurement
-from interdyn.tracking._exhibits import Names, check_names, exhibit_of
-from interdyn.tracking._look import Looking
-from interdyn.tracking._probe import Probe
+from interdyn.measurement import Group, History, check_names, exhibit_of
+from interdyn.store import Checkpoint, Exhibit, Measurement
+from interdyn.tracking._checkpoints import weights_of
+
+_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
 
 
-def begun_again(path: Path, known: Sequence[int], step: int) -> str:
-    """Return a warning where a training starts at a step that a folder has had before; empty otherwise."""
-    if not known or step > known[0]:
+def begun_again(folder: "Folder", known: Sequence[int], step: int) -> str:
+    """Return a warning where a training starts at a step that its folder has had before; empty otherwise."""
+    if folder.planned or not known or step > known[0]:
         return ""
     return (
-        f"{path} holds looks from step {known[0]} to {known[-1]} of a training that began before this one; at those "
-        "steps nothing is looked at again. If this is another training, begin it in another folder."
+        f"{folder.path} holds measurements from step {known[0]} to {known[-1]} of a training that began before this "
+        "one; at those steps nothing is measured again. If this is another training, begin it in another folder."
     )
 
 
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
+    packages: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "schema": store.SCHEMA,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "packages": packages,
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "device": device,
+    }
+
+
 class Folder:
-    """The folder of a tracker: locked from the first use until it is closed; then it may be opened again.
+    """The folder of a run that is written: locked from the first use until it is closed; then it may be opened again.
 
     Parameters
     ----------
     path
         Where.
-    looking, probes
-        How is looked, and at what; a folder of another training is refused.
-    names
-        For the texts of columns or tokens; see `Tracker`.
+    groups
+        The samples that are measured.
+    recipe
+        What identifies the run, with its name, as plain data; by default the samples and how they are measured. A
+        folder of another run is refused.
+    steps
+        The planned steps; None: whatever comes. In a planned run the weights of a step are on disk before it is
+        measured, in others a step is there once it is measured.
+    keep_weights
+        Write the weights of the network at each step.
+    exhibits
+        What the samples look like; None: found when they are measured.
+    device
+        Where the network is trained, for the record.
 
     Raises
     ------
@@ -42,10 +77,22 @@ class Folder:
         If names do not fit the samples.
     """
 
-    def __init__(self, path: Path, looking: Looking, probes: Sequence[Probe], names: Names | None) -> None:
-        check_names(names, probes[0])
-        self.path = path
-        self._looking, self._probes, self._names = looking, probes, names
+    def __init__(
+        self,
+        path: Path,
+        groups: Sequence[Group],
+        *,
+        recipe: Mapping[str, Any] | None = None,
+        steps: Sequence[int] | None = None,
+        keep_weights: bool = False,
+        exhibits: Sequence[Exhibit] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if exhibits is None:
+            check_names(groups[0])
+        self.path, self.planned = path, steps is not None
+        self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
+        self._exhibits, self._device = exhibits, device
         self._stack = ExitStack()
         self._run: store.Run | None = None
         self._exhibited: tuple[int, int] | None = None
@@ -59,34 +106,48 @@ class Folder:
             If another training is there, or another process writes it.
         """
         if self._run is None:
-            settings = self._looking.settings() | {"samples": [probe.identity() for probe in self._probes]}
             with ExitStack() as stack:  # a run that cannot be begun is not kept locked
                 stack.enter_context(store.writing(self.path))
                 self._run = store.begin_run(
                     self.path,
-                    {"name": self.path.name or "tracked", "tracker": settings},
-                    steps=None,
-                    groups=[probe.name for probe in self._probes],
-                    environment={
-                        "schema": store.SCHEMA,
-                        "packages": {name: version(name) for name in ("interdyn", "torch")},
-                    },
+                    self._identity() if self._recipe is None else self._recipe,
+                    steps=self._steps,
+                    groups=[group.name for group in self._groups],
+                    environment=environment(self._device),
                 )
+                for exhibit in self._exhibits or ():
+                    if store.read_exhibit(self._run, exhibit.group) is None:
+                        store.write_exhibit(self._run, exhibit)
                 self._stack = stack.pop_all()
         return self._run
 
-    def looks(self) -> Iterator[tuple[list[Measurement], dict[str, float]]]:
-        """Yield measurements and losses of each look that the run has whole."""
-        run = self.open()
-        history = {entry["step"]: entry for entry in store.read_history(run)}
-        for step in run.steps:
-            found = [store.read_measurement(run, step, group=group) for group in run.groups]
-            whole = [m for m in found if m is not None]
-            if step in history and len(whole) == len(found):
-                yield whole, {k: v for k, v in history[step].items() if k in ("train_loss", "test_loss")}
+    def _identity(self) -> dict[str, Any]:
+        """Return what tells the run of a tracker from another one, as plain data."""
+        first = self._groups[0].config
+        settings = first.settings() | {"samples": [group.identity() for group in self._groups]}
+        others = {g.name: g.config.settings() for g in self._groups if g.config.settings() != first.settings()}
+        if others:
+            settings["groups"] = others
+        out: dict[str, Any] = {"name": self.path.name or "tracked", "tracker": settings}
+        if first.salience is not None or first.salience_rule != "mean-effect":
+            given = {"salience": first.salience, "salience_rule": first.salience_rule}
+            out["analysis"] = {key: value for key, value in given.items() if value is not None}
+        return out
 
-    def write(self, measured: Sequence[Measurement], losses: Mapping[str, float], *, training_seconds: float) -> None:
-        """Write one look.
+    def write_network(self, step: int, network: Any, entry: Mapping[str, Any]) -> None:
+        """Write losses and seconds of a step, and the weights if they are kept.
+
+        Raises
+        ------
+        StorageError
+            If the file system refuses.
+        """
+        weights = weights_of(network) if self._keep_weights else {}
+        losses = {key: value for key, value in entry.items() if key != "seconds"}
+        store.write_checkpoint(self.open(), Checkpoint(step, weights, losses=losses, seconds=entry["seconds"]))
+
+    def write(self, measured: Sequence[Measurement], then: Callable[[], None] | None = None) -> None:
+        """Write the measurements of one step, ``then`` what makes the step count; results of before are withdrawn.
 
         Raises
         ------
@@ -97,11 +158,19 @@ class Folder:
         store.withdraw_results(run)
         for measurement in measured:
             store.write_measurement(run, measurement)
-        seconds = {"training": training_seconds, "evaluation": 0.0}
-        store.write_checkpoint(run, Checkpoint(measured[0].step, {}, losses=losses, seconds=seconds))
+        if then is not None:
+            then()
+
+    def checkpoint(self, step: int) -> Checkpoint | None:
+        """Return what is on disk of the network at a step."""
+        return store.read_checkpoint(self.open(), step)
+
+    def measurement(self, step: int, group: str) -> Measurement | None:
+        """Return what is on disk of the measurement of a group at a step."""
+        return store.read_measurement(self.open(), step, group=group)
 
     def exhibit(self, measured: Sequence[Measurement]) -> None:
-        """Write what the samples look like, once for each number of samples and players that looks consist of.
+        """Write what the samples look like, once for each number of samples and players that are measured.
 
         Raises
         ------
@@ -111,11 +180,11 @@ class Folder:
             If the file system refuses.
         """
         count, masks = measured[0].v.shape
-        if self._exhibited == (count, masks):
+        if self._exhibits is not None or self._exhibited == (count, masks):
             return
         self._exhibited = (count, masks)
-        for probe in self._probes:
-            found = exhibit_of(self._looking, probe.first(count), n_players=masks.bit_length() - 1, names=self._names)
+        for group in self._groups:
+            found = exhibit_of(group.first(count).drawn(masks.bit_length() - 1))
             if found is not None:
                 store.write_exhibit(self.open(), found)
 
@@ -137,14 +206,14 @@ def summarise(folder: Path | str) -> None:
     StorageError
         If a process still writes there.
     IncompleteRunError
-        If there is no look.
+        If nothing is measured.
     NotARunError, SchemaError
         As `interdyn.store.open_run`.
     """
     run = store.open_run(Path(folder))
     with store.writing(run.path):
         if not run.steps:
-            raise IncompleteRunError(f"a summary needs a look at the network; got none in {run.path}. Train on.")
+            raise IncompleteRunError(f"a summary needs a measured step; got none in {run.path}. Train on.")
         _write_summary(run.path)
 
 

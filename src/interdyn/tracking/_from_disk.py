@@ -1,4 +1,4 @@
-"""Look at the networks that a training leaves on disk, during it or after it, from another process."""
+"""Measure the networks that a training leaves on disk, during it or after it, from another process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from interdyn.errors import CheckpointError, ModelError
 from interdyn.game import undisturbed
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
+from interdyn.tracking._measuring import device_of
 from interdyn.tracking._tracker import Tracker
 
 _TRIES = 3  # of a file that cannot be read, before it is passed over until it changes
@@ -28,7 +29,7 @@ def watch(
     poll: float = 5.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, ...]:
-    """Look at every network saved in a folder, and at those that appear, until none has appeared for ``idle`` seconds.
+    """Measure every network saved in a folder, and those that appear, until none has appeared for ``idle`` seconds.
 
     Parameters
     ----------
@@ -37,25 +38,26 @@ def watch(
     network
         The network that is trained; weights are loaded into it one after the other.
     tracker
-        What looks; with ``out`` a watch that was stopped goes on where it was. Give it ``schedule=every(1)``.
+        What measures; with ``out`` a watch that was stopped goes on where it was. Give it ``schedule=every(1)``.
     losses
-        Called with the network of each step, returns ``train_loss`` and ``test_loss``; see `mean_losses`.
+        As in `Tracker`, whose own it takes the place of.
     once
-        Look at what is there now and return.
+        Measure what is there now and return.
     idle, poll
-        Seconds without a new network after which the training counts as over; seconds between glances at the folder.
+        Seconds without a new network after which the training counts as over; seconds between looks into the folder.
     say
-        Called with one sentence after each look, and about each file that is passed over.
+        Called with one sentence after each measurement, and about each file that is passed over.
 
     Returns
     -------
-    The steps looked at, those of an earlier watch among them.
+    The measured steps, those of an earlier watch among them.
 
     Raises
     ------
     CheckpointError
-        If there is no such folder, or there is nothing in it that could be looked at when the watch ends.
+        If there is no such folder, or there is nothing in it that could be measured when the watch ends.
     """
+    tracker.losses = losses or tracker.losses
     tries: dict[tuple[Path, int], int] = {}
     last_news = time.monotonic()
     problem = ""
@@ -66,7 +68,7 @@ def watch(
                 continue
             tries[stamp] = tries.get(stamp, 0) + 1
             try:
-                step = _look(saved, network, tracker, losses)
+                step = _measured(saved, network, tracker)
             except CheckpointError as error:
                 problem = str(error)
                 if once or tries[stamp] == _TRIES:
@@ -80,24 +82,18 @@ def watch(
         time.sleep(poll)
     if not tracker.steps:
         why = problem or (tracker.problems[-1] if tracker.problems else "nothing that is saved weights.")
-        raise CheckpointError(f"there must be a network to look at in {folder}; got none. Last seen: {why}")
+        raise CheckpointError(f"there must be a network to measure in {folder}; got none. Last seen: {why}")
     return tracker.steps
 
 
-def _look(
-    saved: SavedNetwork,
-    network: nn.Module,
-    tracker: Tracker,
-    losses: Callable[[nn.Module], Mapping[str, float]] | None,
-) -> int:
+def _measured(saved: SavedNetwork, network: nn.Module, tracker: Tracker) -> int:
     told = load_network(saved.path, network)
     step = told if told is not None else saved.step
     if step is None:
         raise CheckpointError(
             f"a checkpoint must tell its step; got {saved.path.name}, which does not. Put it in the name: step_1200.pt"
         )
-    known = {} if losses is None or step in tracker.steps else losses(network)
-    tracker.observe(step, network, train_loss=known.get("train_loss"), test_loss=known.get("test_loss"))
+    tracker.observe(step, network)
     return step
 
 
@@ -105,18 +101,29 @@ def _said(step: int, tracker: Tracker) -> str:
     if step not in tracker.steps:
         late = bool(tracker.steps) and step < tracker.steps[-1]
         why = "it came after later ones; watch again to have it" if late else "see the warning"
-        return f"step {step} was not looked at: {why}."
+        return f"step {step} was not measured: {why}."
     verdict = tracker.verdict
     return f"step {step}: measured." if verdict is None else verdict.sentence
 
 
-def mean_losses(
-    network: nn.Module, groups: Mapping[str, tuple[Tensor | tuple[Tensor, ...], Tensor | None]]
-) -> dict[str, float]:
-    """Return the mean cross-entropy of the groups ``train`` and ``test``, in eval mode, as ``NAME_loss``.
+def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -> dict[str, float]:
+    """Return loss, and accuracy of a classifier, on the groups ``train`` and ``test``, in eval mode.
 
-    ``groups`` maps names to inputs (a tensor, or several that go in together) and classes; a group of a regression,
-    whose targets are not whole numbers, counts by its squared error, and one without targets not at all.
+    Parameters
+    ----------
+    network
+        The network; it is left where it is and as it is.
+    groups
+        Name to ``(inputs, targets)``, or ``(inputs, targets, ids)`` where only some samples count. Inputs are a tensor,
+        or a tuple of those that go in together. Targets that are classes give the mean cross-entropy, other numbers the
+        mean squared error; a group without targets does not count.
+    rows
+        Samples in one forward pass.
+
+    Returns
+    -------
+    ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy`` of a
+    classifier.
 
     Raises
     ------
@@ -128,18 +135,22 @@ def mean_losses(
     >>> network = nn.Linear(2, 2)
     >>> _ = nn.init.zeros_(network.weight), nn.init.zeros_(network.bias)
     >>> losses = mean_losses(network, {"test": (torch.ones(3, 2), torch.tensor([0, 1, 1]))})
-    >>> {name: round(loss, 3) for name, loss in losses.items()}
-    {'test_loss': 0.693}
+    >>> {name: round(number, 3) for name, number in losses.items()}
+    {'test_loss': 0.693, 'test_accuracy': 0.333}
     """
     out = {}
     for name in ("train", "test"):
-        inputs, target = groups.get(name, (torch.zeros(0), None))
+        inputs, target, *ids = groups.get(name, (None, None))
         if target is None:
             continue
-        tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+        tensors, device = inputs if isinstance(inputs, tuple) else (inputs,), device_of(network)
+        chosen = torch.as_tensor(ids[0]) if ids else torch.arange(len(target))
         with undisturbed(network):
-            parts = [network(*(t[at : at + _ROWS] for t in tensors)) for at in range(0, len(target), _ROWS)]
-        out[f"{name}_loss"] = _loss(torch.cat([_logits(part) for part in parts]).double(), target)
+            parts = [network(*(t[part].to(device) for t in tensors)) for part in torch.split(chosen, rows)]
+        output, wanted = torch.cat([_logits(part) for part in parts]).double(), target[chosen].to(device)
+        out[f"{name}_loss"] = _loss(output, wanted)
+        if not wanted.is_floating_point():
+            out[f"{name}_accuracy"] = float((output.argmax(dim=-1) == wanted).double().mean())
     return out
 
 
@@ -151,8 +162,13 @@ def _logits(output: Any) -> Tensor:
 
 
 def _loss(output: Tensor, target: Tensor) -> float:
-    if len(output) != len(target):
-        raise ModelError(f"the network must return one row for each of {len(target)} samples; got {len(output)}.")
-    if target.is_floating_point():
-        return float(nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.double()))
-    return float(nn.functional.cross_entropy(output, target))
+    classes = not target.is_floating_point()
+    if len(output) != len(target) or (classes and output.ndim != 2):
+        wanted = f"({len(target)}, classes)" if classes else f"({len(target)},)"
+        raise ModelError(
+            f"the network must return an output of shape {wanted}, a row for each sample; got {tuple(output.shape)}. "
+            "Correct its `forward`."
+        )
+    if classes:
+        return float(nn.functional.cross_entropy(output, target))
+    return float(nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.double()))

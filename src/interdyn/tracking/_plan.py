@@ -1,49 +1,63 @@
-"""What looking may cost, and what it then consists of: players, samples and time points."""
+"""What measuring may cost: a plan of players, samples and steps, and its pace while the training goes on."""
 
 import math
-from collections.abc import Callable
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from interdyn.errors import InputError
 from interdyn.tracking._schedules import Schedule
 
-TIERS = {"glance": 0.01, "look": 0.05, "study": 0.20}
-"""Named budgets, as shares of the training time."""
+_NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, until they are removed
 
-MIN_PLAYERS, MIN_SAMPLES, MIN_LOOKS = 6, 8, 10
+MIN_PLAYERS, MIN_SAMPLES, MIN_MEASUREMENTS = 6, 8, 10
 """The least evidence: below it a verdict would rest on too little, and nothing is measured."""
 
 RESERVE = 0.1
-"""Part of a budget that a plan leaves: training may turn out faster, and a look dearer, than in the trials."""
+"""Part of a budget that a plan leaves: training may turn out faster, and a measurement dearer, than in the trials."""
 
 _SAMPLES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 _PLAYERS = (6, 7, 8, 9, 10, 11, 12)
 
 
+def renamed(old: str, new: str) -> Any:
+    """Return the property ``old`` of a class whose attribute is ``new`` now."""
+
+    def get(owner: Any) -> Any:
+        warnings.warn(f"`{old}` is now `{new}`; the old name will be removed.", DeprecationWarning, stacklevel=2)
+        return getattr(owner, new)
+
+    return property(get)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What each look consists of.
+    """What each measurement consists of.
 
     Attributes
     ----------
     n_players, n_samples
         Players of each sample, samples of each group.
-    looks
-        The steps to look at, ascending; None: whenever the schedule says so.
+    measurements
+        The steps to measure at, ascending; None: whenever the schedule says so.
     seconds
-        Expected seconds of one look.
+        Expected seconds of the measurement at one step.
     share
-        Expected share of the training time that looking takes.
+        Expected share of the training time that measuring takes.
     sentence
         The same in words.
     """
 
     n_players: int
     n_samples: int
-    looks: tuple[int, ...] | None
+    measurements: tuple[int, ...] | None
     seconds: float
     share: float
     sentence: str
+
+    looks = renamed("looks", "measurements")
 
 
 def share_of(budget: float | str | None) -> float | None:
@@ -52,20 +66,27 @@ def share_of(budget: float | str | None) -> float | None:
     Raises
     ------
     InputError
-        If it is neither a share between 0 and 1 nor the name of one.
+        If it is not a share between 0 and 1.
+
+    Warns
+    -----
+    DeprecationWarning
+        If it is one of the names that shares had; tells the share.
 
     Examples
     --------
-    >>> share_of("look"), share_of(0.1), share_of(None)
-    (0.05, 0.1, None)
+    >>> share_of(0.1), share_of(None)
+    (0.1, None)
     """
     if budget is None:
         return None
-    if isinstance(budget, str):
-        if budget not in TIERS:
-            raise InputError(f"`budget` must be one of {', '.join(TIERS)}, or a share such as 0.05; got {budget!r}.")
-        return TIERS[budget]
-    if isinstance(budget, bool) or not 0 < budget < 1:
+    if isinstance(budget, str) and budget in _NAMED:
+        share = _NAMED[budget]
+        warnings.warn(
+            f"`budget={budget!r}` is the share {share}; pass `budget={share}`.", DeprecationWarning, stacklevel=3
+        )
+        return share
+    if isinstance(budget, bool) or not isinstance(budget, float | int) or not 0 < budget < 1:
         raise InputError(
             f"`budget` must be a share of the training time between 0 and 1; got {budget!r}. For 5 % pass 0.05, for no "
             "limit None."
@@ -87,15 +108,15 @@ def planned(
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
-    Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 looks, 24 samples and 10 players are
+    Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 steps, 24 samples and 10 players are
     enough, and what falls short of that counts by its share, for players by the square.
 
     Parameters
     ----------
     price
-        Expected seconds of one look for numbers of players and of samples.
+        Expected seconds of the measurement at one step for numbers of players and of samples.
     training_seconds, total_steps
-        Expected seconds of the whole training without looking; its optimiser steps.
+        Expected seconds of the whole training without measuring; its optimiser steps.
     most_players, most_samples
         What there is.
     fixed_players
@@ -107,38 +128,39 @@ def planned(
     allowance = share * usable - spent
     steps = [step for step in range(total_steps + 1) if schedule(step)]
     if not steps:
-        return f"No look: the schedule has none up to step {total_steps}."
+        return f"Nothing is measured: the schedule has no step up to {total_steps}. Pass another."
     players = [most_players] if fixed_players else [n for n in _PLAYERS if n < most_players] + [most_players]
     samples = [k for k in _SAMPLES if k < most_samples] + [most_samples]
-    counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_LOOKS, MIN_LOOKS)})
-    least = (min(n for n in players), samples[0], min(len(steps), MIN_LOOKS))
-    fits = [(n, k, looks) for n in players for k in samples for looks in counts if looks * price(n, k) <= allowance]
+    counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
+    least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
+    fits = [(n, k, at) for n in players for k in samples for at in counts if at * price(n, k) <= allowance]
     if not fits:
         needed = (spent + least[2] * price(least[0], least[1])) / usable
         return (
-            f"No look: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} looks) would take, "
-            f"with a reserve, {needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to "
+            f"Nothing is measured: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} steps) would "
+            f"take, with a reserve, {needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to "
             f"{math.ceil(1000 * needed) / 1000:.3f} or more."
         )
-    n, k, looks = max(fits, key=_evidence)
-    chosen = None if looks == len(steps) else _thinned(steps, looks)
+    n, k, count = max(fits, key=_evidence)
+    chosen = None if count == len(steps) else _thinned(steps, count)
     seconds = price(n, k)
-    expected = (spent + looks * seconds) / training_seconds
+    expected = (spent + count * seconds) / training_seconds
     return Plan(
         n,
         k,
         chosen,
         seconds,
         expected,
-        f"{looks} looks at {k} samples of {n} players, {seconds:.2g} s each: {expected:.1%} of the training time.",
+        f"{count} measurements of {k} samples of {n} players, {seconds:.2g} s each: {expected:.1%} of the training "
+        "time.",
     )
 
 
 def _evidence(plan: tuple[int, int, int]) -> tuple[float, float]:
-    """Return how much a plan tells: the logarithms of looks, samples and masks, each with a ceiling that is enough."""
-    n, k, looks = plan
-    enough = min(looks / 30, 1) * min(k / 24, 1) * min(n / 10, 1) ** 2
-    return enough, looks * k * n
+    """Return how much a plan tells: steps, samples and players, each with a ceiling that is enough."""
+    n, k, count = plan
+    enough = min(count / 30, 1) * min(k / 24, 1) * min(n / 10, 1) ** 2
+    return enough, count * k * n
 
 
 def _thinned(steps: list[int], count: int) -> tuple[int, ...]:
@@ -151,3 +173,70 @@ def _thinned(steps: list[int], count: int) -> tuple[int, ...]:
     """
     last = len(steps) - 1
     return tuple(steps[round(i * last / (count - 1))] for i in range(count))
+
+
+class Pace:
+    """Says at each planned measurement whether it is taken, so that what the budget still pays for reaches to the end.
+
+    Parameters
+    ----------
+    plan
+        What a measurement consists of and is expected to cost.
+    steps
+        The steps of all planned measurements, ascending.
+    share
+        Share of the training time that measuring may take.
+    course
+        First and last step of the training.
+    spent
+        Seconds of measuring when the plan was made.
+    taken
+        Planned measurements that are taken already, in networks kept aside until then.
+
+    Examples
+    --------
+    >>> plan, steps = Plan(6, 8, None, seconds=1.0, share=0.1, sentence=""), range(10, 101, 10)
+    >>> pace = Pace(plan, steps, share=0.1, course=(0, 100), spent=0.0, taken=0)
+    >>> [s for s in steps if pace.allows(s, training=0.5 * s, measuring=pace.taken)[0]]  # 50 seconds instead of 100
+    [20, 40, 60, 80, 100]
+    """
+
+    def __init__(
+        self, plan: Plan, steps: Sequence[int], *, share: float, course: tuple[int, int], spent: float, taken: int
+    ) -> None:
+        self.taken = taken
+        """Measurements taken by now."""
+        self._expected, self._steps, self._share, self._spent = plan.seconds, steps, share, spent
+        self._first, self._length = course
+        self._credit = 0.0
+        self._told = False
+
+    def allows(self, step: int, *, training: float, measuring: float) -> tuple[bool, str]:
+        """Return whether a measurement due now is taken; and, at the last one, if the least evidence was not reached.
+
+        Parameters
+        ----------
+        training, measuring
+            Seconds of training and of measuring up to now.
+        """
+        whole = training * self._length / max(step - self._first, 1)  # if it goes on at its present speed
+        ahead = len(self._steps) - bisect_right(self._steps, step) + 1
+        left = max(self._share * whole - measuring, 0.0) / self._each(measuring)
+        self._credit += min(left / ahead, 1.0)
+        allowed = left >= 1 and self._credit >= 1 - 1e-9
+        if allowed:
+            self._credit -= 1.0
+            self.taken += 1
+        if ahead > 1 or self._told or self.taken >= min(MIN_MEASUREMENTS, len(self._steps)):
+            return allowed, ""
+        self._told = True
+        needed = (measuring + (MIN_MEASUREMENTS - self.taken + allowed) * self._each(measuring)) / whole
+        return allowed, (
+            f"{self.taken} measurements were within {self._share:.1%} of this training, and {MIN_MEASUREMENTS} are the "
+            f"least evidence: it went faster, or they took longer, than when the plan was made. Next time, pass a "
+            f"budget of {math.ceil(1000 * needed) / 1000:.3f} or more."
+        )
+
+    def _each(self, measuring: float) -> float:
+        """Return the expected seconds of a measurement, verdicts included; never less than the plan's."""
+        return max(self._expected, (measuring - self._spent) / self.taken if self.taken else 0.0, 1e-9)

@@ -1,31 +1,36 @@
-"""What looking costs, found by trial: before a training starts, and when its speed is known."""
+"""What measuring costs, found by trial: before a training starts, and when its speed is known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from interdyn.dynamics import latest_verdict
-from interdyn.tracking._look import Looking
-from interdyn.tracking._plan import Plan, planned
-from interdyn.tracking._probe import Probe
+from interdyn.measurement import Group
+from interdyn.tracking._measuring import measure_group
+from interdyn.tracking._plan import MIN_MEASUREMENTS, MIN_PLAYERS, Plan, planned, renamed
 from interdyn.tracking._schedules import Schedule
 from interdyn.values import Trajectory
+
+_TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
+_WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
+_LARGER = 12.0  # times a trial of one sample with the fewest players: what those with more cost, together
+_TRIAL_SHARE = 0.1  # of all that measuring may take
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What looking at a training is expected to cost.
+    """What measuring a training is expected to cost.
 
     Attributes
     ----------
     n_players, n_samples
         Players of each sample, samples of each group.
     seconds
-        Of one look.
-    looks
+        Of the measurement at one step.
+    measurements
         How many there are up to the last step; None where the length of the training is not known.
     share
         Share of the training time; None where that is not known.
@@ -38,42 +43,43 @@ class Estimate:
     n_players: int
     n_samples: int
     seconds: float
-    looks: int | None
+    measurements: int | None
     share: float | None
     fits: bool | None
     sentence: str
 
+    looks = renamed("looks", "measurements")
+
 
 @dataclass(frozen=True)
 class Pricing:
-    """Everything that the cost of looking depends on, besides the network.
+    """Everything that the cost of measuring depends on, besides the network.
 
     Attributes
     ----------
-    looking, probes
-        What a look is, and at which samples.
+    groups
+        What is measured at a step.
     schedule, total_steps
         When it falls due; length of the training, None where not known.
     judged
-        Whether a verdict at every look is part of its price.
+        Whether a verdict at every step is part of its price.
     """
 
-    looking: Looking
-    probes: Sequence[Probe]
+    groups: Sequence[Group]
     schedule: Schedule
     total_steps: int | None
     judged: bool
 
     def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
-        """Return the expected seconds of one look for numbers of players and of samples, by trials on the network.
+        """Return the expected seconds of one step's measurement for numbers of players and of samples, by trials.
 
-        ``allowance``: seconds for all looks together; where they are too few, the price is a lower bound.
+        ``allowance``: seconds for all of them together; where they are too few, the price is a lower bound.
         """
-        first, most = self.probes[0], self.looking.most_players(self.probes[0])
-        part = None if allowance is None else allowance / len(self.probes)
-        price = self.looking.price(model, first, most_players=most, allowance=part)
-        judging = _verdict_seconds(len(first), most) if self.judged else 0.0
-        return lambda n, k: price(n, k) * len(self.probes) + judging
+        first = self.groups[0]
+        part = None if allowance is None else allowance / len(self.groups)
+        price = _price(model, first, allowance=part)
+        judging = _verdict_seconds(len(first), first.n_players) if self.judged else 0.0
+        return lambda n, k: price(n, k) * len(self.groups) + judging
 
     def plan(
         self, price: Callable[[int, int], float], *, share: float, training_seconds: float, spent: float = 0.0
@@ -86,9 +92,9 @@ class Pricing:
             share=share,
             training_seconds=training_seconds,
             total_steps=self.total_steps,
-            most_players=self.looking.most_players(self.probes[0]),
-            most_samples=min(len(p) for p in self.probes),
-            fixed_players=self.looking.config.players is None,
+            most_players=self.groups[0].n_players,
+            most_samples=min(len(group) for group in self.groups),
+            fixed_players=self.groups[0].config.players is None,
             spent=spent,
         )
 
@@ -98,26 +104,66 @@ class Pricing:
         begun = perf_counter()
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
         spent = perf_counter() - begun  # as it will be once more in the training
-        n, k = self.looking.most_players(self.probes[0]), min(len(p) for p in self.probes)
-        looks = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
+        n, k = self.groups[0].n_players, min(len(group) for group in self.groups)
+        count = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
         if share is not None and lasts is not None:
             plan = self.plan(price, share=share, training_seconds=lasts, spent=spent)
             if isinstance(plan, str):
                 return Estimate(n, k, price(n, k), 0, None, False, plan)
-            looks = looks if plan.looks is None else len(plan.looks)
-            return Estimate(plan.n_players, plan.n_samples, plan.seconds, looks, plan.share, True, plan.sentence)
+            count = count if plan.measurements is None else len(plan.measurements)
+            return Estimate(plan.n_players, plan.n_samples, plan.seconds, count, plan.share, True, plan.sentence)
         seconds = price(n, k)
-        words = [f"A look at {k} samples of {n} players takes about {seconds:.2g} s"]
-        if looks is not None:
-            words.append(f"{looks} looks up to step {self.total_steps} about {looks * seconds:.2g} s")
-        part = None if lasts is None or looks is None else looks * seconds / lasts
+        words = [f"A measurement of {k} samples of {n} players takes about {seconds:.2g} s"]
+        if count is not None:
+            words.append(f"{count} of them up to step {self.total_steps} about {count * seconds:.2g} s")
+        part = None if lasts is None or count is None else count * seconds / lasts
         if part is not None:
             words.append(f"{part:.1%} of the training time")
-        elif share is not None and looks is not None:
-            words.append(f"all of it fits {share:.1%} of a training of {looks * seconds / share:.3g} s or more")
+        elif share is not None and count is not None:
+            words.append(f"all of it fits {share:.1%} of a training of {count * seconds / share:.3g} s or more")
         return Estimate(
-            n, k, seconds, looks, part, None, ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
+            n, k, seconds, count, part, None, ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
         )
+
+
+def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
+    """Return the expected seconds of measuring ``(players, samples)``: a constant and a part for each masked input.
+
+    Both come from trials of one and of four samples with few players, after one that is not counted. With an
+    ``allowance``, seconds for all measurements together, the smallest trials come first, and none follows once it is
+    known that the least evidence costs more than is allowed; then the price is a lower bound.
+    """
+
+    def seconds(n: int | None, samples: int) -> tuple[float, int]:
+        begun = perf_counter()
+        tried = measure_group(model, group.first(samples).drawn(n), step=0)
+        return perf_counter() - begun, tried.v.size
+
+    drawn, most_players = group.config.players is not None, group.n_players
+    n = min(most_players, MIN_PLAYERS) if drawn else None
+    cold, _ = seconds(n, 1)
+    if allowance is not None and MIN_MEASUREMENTS * cold > _WARMING * allowance:
+        return lambda _players, _samples: cold
+    one, cells = seconds(n, 1)
+    if allowance is not None and MIN_MEASUREMENTS * one > allowance:
+        return lambda _players, _samples: one
+    larger = min(most_players, _TRIAL_PLAYERS)
+    if n is not None and larger > n and (allowance is None or _LARGER * one <= _TRIAL_SHARE * allowance):
+        n = larger
+        seconds(n, 1)
+        one, cells = seconds(n, 1)
+    four, more_cells = seconds(n, 4)
+    slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
+    constant = max(one - slope * cells, 0.0)
+    tried, alone = (cells - 1).bit_length(), replace(group.config, threads=1)
+
+    def expected(players: int, samples: int) -> float:
+        # a table with more players takes more steps, too
+        split, counted = (alone.split_seconds(k, 1) for k in (players, tried))
+        more = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
+        return constant + samples * (slope * 2.0**players + more)
+
+    return expected
 
 
 def _verdict_seconds(samples: int, orders: int) -> float:

@@ -1,15 +1,15 @@
-"""When to look: functions ``step -> bool``, and how to join them."""
+"""When to measure: functions ``step -> bool``, and how to join them."""
 
 from collections.abc import Callable
 
 from interdyn.errors import InputError
 
 Schedule = Callable[[int], bool]
-"""Whether to look at an optimiser step; 0 is the network before training."""
+"""Whether to measure at an optimiser step; 0 is the network before training."""
 
 
 def every(k: int, *, start: int = 0) -> Schedule:
-    """Look at ``start`` and at every ``k``-th step from there on.
+    """Measure at ``start`` and at every ``k``-th step from there on.
 
     Raises
     ------
@@ -18,8 +18,8 @@ def every(k: int, *, start: int = 0) -> Schedule:
 
     Examples
     --------
-    >>> look = every(10, start=5)
-    >>> [step for step in range(30) if look(step)]
+    >>> due = every(10, start=5)
+    >>> [step for step in range(30) if due(step)]
     [5, 15, 25]
     """
     if k < 1 or start < 0:
@@ -28,9 +28,9 @@ def every(k: int, *, start: int = 0) -> Schedule:
 
 
 def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
-    """Look at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without an end.
+    """Measure at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without an end.
 
-    Interactions change over factors of time, not over differences; so the cost of looking grows with the logarithm of
+    Interactions change over factors of time, not over differences; so the cost of measuring grows with the logarithm of
     the training alone.
 
     Raises
@@ -40,8 +40,8 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
 
     Examples
     --------
-    >>> look = log_spaced(4)
-    >>> [step for step in range(200) if look(step)]
+    >>> due = log_spaced(4)
+    >>> [step for step in range(200) if due(step)]
     [0, 1, 2, 3, 6, 10, 18, 32, 56, 100, 178]
     """
     if per_decade < 1 or first < 1:
@@ -52,17 +52,17 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
     points = {0}
     ahead = [0]  # number of the next point
 
-    def look(step: int) -> bool:
+    def is_due(step: int) -> bool:
         while (point := round(first * 10 ** (ahead[0] / per_decade))) <= step:
             points.add(point)
             ahead[0] += 1
         return step in points
 
-    return look
+    return is_due
 
 
 def at(*steps: int) -> Schedule:
-    """Look at exactly these steps.
+    """Measure at exactly these steps.
 
     Examples
     --------
@@ -74,31 +74,31 @@ def at(*steps: int) -> Schedule:
 
 
 def any_of(*schedules: Schedule) -> Schedule:
-    """Look when any of the schedules does.
+    """Measure when any of the schedules does.
 
     Examples
     --------
-    >>> look = any_of(every(6), at(1))
-    >>> [step for step in range(9) if look(step)]
+    >>> due = any_of(every(6), at(1))
+    >>> [step for step in range(9) if due(step)]
     [0, 1, 6]
     """
     return lambda step: any(schedule(step) for schedule in schedules)
 
 
 def all_of(*schedules: Schedule) -> Schedule:
-    """Look when all of the schedules do.
+    """Measure when all of the schedules do.
 
     Examples
     --------
-    >>> look = all_of(every(2), every(3))
-    >>> [step for step in range(13) if look(step)]
+    >>> due = all_of(every(2), every(3))
+    >>> [step for step in range(13) if due(step)]
     [0, 6, 12]
     """
     return lambda step: all(schedule(step) for schedule in schedules)
 
 
 def due(schedule: Schedule, after: int, step: int) -> bool:
-    """Return whether the schedule looks anywhere in ``after + 1 .. step``, so that rare calls miss nothing.
+    """Return whether the schedule has a step in ``after + 1 .. step``, so that rare calls miss nothing.
 
     Examples
     --------

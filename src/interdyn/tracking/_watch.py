@@ -1,13 +1,13 @@
-"""What all adapters share: losses remembered from look to look, and one decision to stop."""
+"""What all adapters share: losses remembered from one measurement to the next, and one decision to stop."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from interdyn.tracking._ranks import agreed
-from interdyn.tracking._scalars import Logger
+from interdyn.tracking._measuring import agreed, device_of
 from interdyn.tracking._tracker import Tracker
+from interdyn.tracking.loggers import Logger
 
 
 class Watch:
@@ -23,7 +23,7 @@ class Watch:
     Attributes
     ----------
     step
-        Optimiser steps done, as far as `look` was told.
+        Optimiser steps done, as far as `observe` was told.
 
     Examples
     --------
@@ -32,10 +32,10 @@ class Watch:
     >>> x, y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     >>> watch = Watch(Tracker((x, y), players=columns(), schedule=every(2)))
     >>> network = nn.Linear(3, 2)
-    >>> watch.look(0, network)
+    >>> watch.observe(0, network)
     >>> for step, loss in ((1, 4.0), (2, 2.0)):
     ...     watch.note(train_loss=loss)
-    ...     watch.look(step, network)
+    ...     watch.observe(step, network)
     >>> watch.tracker.trajectory.train_loss.tolist(), watch.should_stop
     ([nan, 3.0], False)
     """
@@ -47,10 +47,10 @@ class Watch:
         self._forget()
 
     def begin(self, step: int, model: Any) -> None:
-        """Look at a training that begins, or goes on after so many steps."""
+        """Follow a training that begins, or goes on after so many steps."""
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
-        self.look(step, model)
+        self.observe(step, model)
 
     def end(self) -> None:
         """Close the tracker; another training may follow."""
@@ -64,9 +64,9 @@ class Watch:
         self._test_loss: Any = None
 
     def note(self, *, train_loss: Any = None, test_loss: Any = None) -> None:
-        """Remember losses for the next look: the mean of the training losses since the last, the newest test loss.
+        """Remember losses for the next measurement: the mean training loss since the last, the newest test loss.
 
-        Tensors are welcome: they are not waited for before a look is due.
+        Tensors are welcome: they are not waited for before a measurement is due.
         """
         if train_loss is not None:
             loss = train_loss.detach() if isinstance(train_loss, Tensor) else train_loss
@@ -75,14 +75,14 @@ class Watch:
         if test_loss is not None:
             self._test_loss = test_loss
 
-    def look(self, step: int, model: Any, *, train_loss: Any = None) -> None:
-        """Tell the tracker that so many optimiser steps are done; it looks if it is time to.
+    def observe(self, step: int, model: Any, *, train_loss: Any = None) -> None:
+        """Tell the tracker that so many optimiser steps are done; it measures if it is time to.
 
         A ``train_loss`` goes before those that were noted.
         """
         self.step = step
         if isinstance(model, nn.Module):
-            self._device = next((p.device for p in model.parameters()), self._device)
+            self._device = device_of(model)
         if train_loss is None and self._sum is not None:
             train_loss = self._sum / self._count
         if self.tracker.observe(step, model, train_loss=train_loss, test_loss=self._test_loss):

@@ -19,7 +19,7 @@ __all__ = ["Watch", "watching"]
 
 
 class _AcceleratorLogger:
-    """Hands each look to the trackers that ``log_with`` names."""
+    """Hands each measurement to the trackers that ``log_with`` names."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
@@ -32,10 +32,10 @@ class _AcceleratorLogger:
 def watching(
     tracker: Tracker, accelerator: Accelerator, model: Any, optimizer: Any, *, steps_done: int = 0
 ) -> Iterator[Watch]:
-    """Look at a prepared ``model`` before training and after steps of its prepared ``optimizer``.
+    """Measure a prepared ``model`` before training and after steps of its prepared ``optimizer``.
 
-    As `interdyn.tracking.pytorch.watching`; besides, what is seen goes to ``accelerator.log``. With several processes
-    the main one looks, and ``should_stop``, which every process must ask, is the same in all.
+    As `interdyn.tracking.pytorch.watching`; besides, what is found goes to ``accelerator.log``. With several processes
+    the main one measures, and ``should_stop``, which every process must ask, is the same in all.
 
     Parameters
     ----------

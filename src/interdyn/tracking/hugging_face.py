@@ -15,12 +15,13 @@ __all__ = ["TrackerCallback"]
 
 
 class TrackerCallback(TrainerCallback):
-    """Looks at the model before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
+    """Measures the model before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
 
-    What is seen is kept in ``state.log_history`` under the names of `interdyn.tracking.loggers`. A callback alone does
+    What is found is kept in ``state.log_history`` under the names of `interdyn.tracking.loggers`. A callback alone does
     not reach what ``report_to`` names; with the trainer it does: ``trainer.add_callback(TrackerCallback(tracker,
-    trainer))``. The tracker's ``stop_when`` sets ``control.should_training_stop``. With several processes rank 0 looks,
-    and all of them stop together. The training loss is the one that is logged, the test loss that of an evaluation.
+    trainer))``. The tracker's ``stop_when`` sets ``control.should_training_stop``. With several processes rank 0
+    measures, and all of them stop together. The training loss is the one that is logged, the test loss that of an
+    evaluation.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class TrackerCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        """Look at the model as it is before training, or where an earlier training left it."""
+        """Measure the model as it is before training, or where an earlier training left it."""
         del args, control, kwargs
         self._state = state
         self._watch.begin(state.global_step, model)
@@ -56,15 +57,15 @@ class TrackerCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        """Look if it is time to, and say whether to stop."""
+        """Measure if it is time to, and say whether to stop."""
         del args, kwargs
-        self._watch.look(state.global_step, model)
+        self._watch.observe(state.global_step, model)
         control.should_training_stop = self._watch.should_stop or control.should_training_stop
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
-        """Remember the losses of training and of an evaluation for the next look."""
+        """Remember the losses of training and of an evaluation for the next measurement."""
         del args, state, control, kwargs
         self._watch.note(train_loss=logs.get("loss"), test_loss=logs.get(self.test_loss))
 
@@ -76,7 +77,7 @@ class TrackerCallback(TrainerCallback):
         self._watch.end()
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Keep the numbers of a look where the trainer keeps its own."""
+        """Keep the numbers of a measurement where the trainer keeps its own."""
         assert self._state is not None
         if self.trainer is None:
             self._state.log_history.append({**metrics, "step": step})

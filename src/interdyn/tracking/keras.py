@@ -25,7 +25,7 @@ __all__ = ["TrackerCallback"]
 
 
 class TrackerCallback(keras.callbacks.Callback):
-    """Looks at the model before training and after steps: ``model.fit(..., callbacks=[TrackerCallback(tracker)])``.
+    """Measures the model before training and after steps: ``model.fit(..., callbacks=[TrackerCallback(tracker)])``.
 
     The newest ``interactions/mean_order`` and ``interactions/phase`` join the logs of each epoch, for ``History`` and
     for callbacks that monitor; all numbers go to the tracker's own loggers. The tracker's ``stop_when`` sets
@@ -54,21 +54,21 @@ class TrackerCallback(keras.callbacks.Callback):
         self._newest: dict[str, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Look at the model as it is before training, or where an earlier training left it."""
+        """Measure the model as it is before training, or where an earlier training left it."""
         del logs
         self._watch.begin(self._steps_done(), self.model)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look if it is time to, and say whether to stop."""
+        """Measure if it is time to, and say whether to stop."""
         del batch
-        self._watch.look(self._steps_done(), self.model, train_loss=(logs or {}).get("loss"))
+        self._watch.observe(self._steps_done(), self.model, train_loss=(logs or {}).get("loss"))
         self.model.stop_training = self._watch.should_stop or self.model.stop_training
 
     def _steps_done(self) -> int:
         return int(self.model.optimizer.iterations)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Remember the validation loss for the next look, and add the newest look to the logs."""
+        """Remember the validation loss for the next measurement, and add the newest one to the logs."""
         del epoch
         if logs is not None:
             self._watch.note(test_loss=logs.get(self.test_loss))
@@ -80,7 +80,7 @@ class TrackerCallback(keras.callbacks.Callback):
         self._watch.end()
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Keep the numbers of a look for the logs of the epoch."""
+        """Keep the numbers of a measurement for the logs of the epoch."""
         del step
         self._newest = metrics
 

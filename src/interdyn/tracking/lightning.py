@@ -18,11 +18,11 @@ __all__ = ["TrackerCallback"]
 
 
 class TrackerCallback(Callback):
-    """Looks at the module before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
+    """Measures the module before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
 
-    What is seen goes to the trainer's loggers, and into ``trainer.callback_metrics`` for callbacks that monitor, under
+    What is found goes to the trainer's loggers, and into ``trainer.callback_metrics`` for callbacks that monitor, under
     the names of `interdyn.tracking.loggers`; ``step`` is ``trainer.global_step``. The tracker's ``stop_when`` sets
-    ``trainer.should_stop``. With several processes rank 0 looks, and all of them stop together.
+    ``trainer.should_stop``. With several processes rank 0 measures, and all of them stop together.
 
     Parameters
     ----------
@@ -45,21 +45,21 @@ class TrackerCallback(Callback):
         self._trainer: Trainer | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the module as it is before training, or where an earlier training left it."""
+        """Measure the module as it is before training, or where an earlier training left it."""
         self._trainer = trainer
         self._watch.begin(trainer.global_step, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look if it is time to, and say whether to stop."""
+        """Measure if it is time to, and say whether to stop."""
         del batch, batch_idx
         self._watch.note(train_loss=outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
-        self._watch.look(trainer.global_step, pl_module)
+        self._watch.observe(trainer.global_step, pl_module)
         trainer.should_stop = self._watch.should_stop or trainer.should_stop
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the validation loss for the next look."""
+        """Remember the validation loss for the next measurement."""
         del pl_module
         if not trainer.sanity_checking:
             self._watch.note(test_loss=trainer.callback_metrics.get(self.test_loss))
@@ -75,7 +75,7 @@ class TrackerCallback(Callback):
         self._watch.end()
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Hand the numbers of a look to the trainer."""
+        """Hand the numbers of a measurement to the trainer."""
         assert self._trainer is not None
         self._trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
         for logger in self._trainer.loggers:

@@ -1,4 +1,4 @@
-"""Where a tracker writes its looks besides its run directory: ``Tracker(..., loggers=[CSVLogger("looks.csv")])``.
+"""Where a tracker writes besides its run directory: ``Tracker(..., loggers=[CSVLogger("measurements.csv")])``.
 
 All write the same numbers, in groups: ``interactions/order_03/strength`` (mean over samples of the summed absolute
 interactions of three players, in the unit of the output), ``interactions/mean_order`` and ``interactions/phase``, which
@@ -9,16 +9,59 @@ is 0 for no verdict, 1 and 2 for the phases, 3 once over-fitting has begun. A lo
 import csv
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+from jaxtyping import Float
+
+from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, missing_extra
-from interdyn.tracking._scalars import PHASES, Logger
 
 __all__ = ["PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
 
+PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0, Stage.OVER_FITTING: 3.0}
+"""The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2, 3 over-fitting has begun."""
+
+
+class Logger(Protocol):
+    """Whatever takes numbers with names: `interdyn.tracking.loggers`, and the loggers of Lightning as they are."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> Any:
+        """Take the numbers of one measurement."""
+
+
+def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVerdict) -> dict[str, float]:
+    """Return the numbers of one measurement, in groups: each order's strength, the mean order, the phase.
+
+    Parameters
+    ----------
+    strength
+        Sum of the absolute interactions of each order, shape ``(samples, orders)``, in the unit of the output.
+    verdict
+        The verdict at this step.
+
+    Returns
+    -------
+    ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the order
+    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`.
+
+    Examples
+    --------
+    >>> verdict = OnlineVerdict(8, Stage.PHASE_1, None, None, 0.9, False, "At step 8: phase 1.")
+    >>> scalars_of(np.array([[3.0, 1.0], [1.0, 1.0]]), verdict)
+    {'interactions/order_01/strength': 2.0, 'interactions/order_02/strength': 1.0, 'interactions/mean_order': 1.333...,
+    'interactions/phase': 1.0}
+    """
+    mean = strength.mean(axis=0)
+    out = {f"interactions/order_{k:02d}/strength": float(value) for k, value in enumerate(mean, start=1)}
+    if mean.sum() > 0:
+        out["interactions/mean_order"] = float(mean @ np.arange(1.0, len(mean) + 1) / mean.sum())
+    out["interactions/phase"] = PHASES[verdict.stage]
+    return out
+
 
 class CSVLogger:
-    """A table with a row for each look; a file that is there is continued.
+    """A table with a row for each measurement; a file that is there is continued.
 
     Parameters
     ----------
@@ -28,7 +71,7 @@ class CSVLogger:
     Examples
     --------
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "looks.csv")
+    >>> path = Path(tempfile.mkdtemp(), "measurements.csv")
     >>> CSVLogger(path).log_metrics({"interactions/mean_order": 2.5}, step=8)
     >>> path.read_text().split()
     ['step,interactions/mean_order', '8,2.5']
@@ -136,8 +179,8 @@ class MLflowLogger:
 class WandbLogger:
     """Charts of a run in Weights & Biases, over an axis of their own, ``interactions/step``.
 
-    Each look is one call of ``run.log`` without ``step``, which moves the run's own counter on by one; where you pass
-    ``step`` yourself, let it grow faster than looks are taken, for example at every optimiser step.
+    Each measurement is one call of ``run.log`` without ``step``, which moves the run's own counter on by one; where you
+    pass ``step`` yourself, let it grow faster than measurements are taken, for example at every optimiser step.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ __all__ = ["Watch", "watching"]
 
 @contextmanager
 def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, steps_done: int = 0) -> Iterator[Watch]:
-    """Look at ``model`` before training and after steps of ``optimizer``; the loop itself needs no other line.
+    """Measure ``model`` before training and after steps of ``optimizer``; the loop itself needs no other line.
 
     A hook on the optimiser counts its steps: with accumulated gradients, or when a gradient scaler leaves a step out,
     only those that were done. At the end the hook is gone and the tracker is closed.
@@ -62,7 +62,7 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
             f"got {type(optimizer).__name__}. Call tracker.observe(step, model) after each step instead."
         )
     watch = Watch(tracker)
-    hook = optimizer.register_step_post_hook(lambda *_: watch.look(watch.step + 1, model))
+    hook = optimizer.register_step_post_hook(lambda *_: watch.observe(watch.step + 1, model))
     try:
         watch.begin(steps_done, model)
         yield watch

@@ -1,0 +1,261 @@
+"""How networks are measured, and on what: one record of every option, and the groups of samples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interdyn._typing import Solver
+from interdyn.errors import InputError, ShapeError
+from interdyn.game import Output, Players
+from interdyn.sparsify import ORDER_WEIGHT, expected_seconds, first_tolerance
+from interdyn.spectra import SalienceRule
+from interdyn.store import content_hash
+
+Names = Sequence[str] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
+"""The name of each column; or names with the columns each stands for; or a function from token ids to their texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementConfig:
+    """How a network is measured: everything but the network, the samples and the step.
+
+    `interdyn.measure`, `interdyn.Tracker`, the section ``[measure]`` of a recipe and ``interdyn watch`` take the same
+    options; the first two take a config as it is, and what is passed beside it goes before it.
+
+    Attributes
+    ----------
+    players, feature_mask, baselines, layer, batch_size, allow_fewer
+        As in `interdyn.value_table`.
+    output
+        As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
+    device
+        Where tables are split, ``"cpu"`` or ``"cuda"``; None: where the network is. Networks are never moved.
+    noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
+        As in `interdyn.sparsify.split`.
+    salience, salience_rule
+        As in `interdyn.spectra.order_spectrum`: what counts in the spectra and verdicts of a training.
+    names
+        For the pages of a run: the name of each column, names with the columns each stands for, or a function from the
+        token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
+
+    Examples
+    --------
+    >>> from interdyn import columns
+    >>> MeasurementConfig(players=columns(), noise_bound=0.05).tol
+    'auto'
+    """
+
+    players: Players | None = None
+    feature_mask: Any = None
+    baselines: Any = None
+    layer: str | None = None
+    output: Output | None = None
+    batch_size: int | str = "auto"
+    allow_fewer: bool = False
+    device: str | torch.device | None = None
+    noise_bound: float | Tensor | np.ndarray = 0.02
+    solver: Solver = "admm"
+    tol: float | Literal["auto"] = "auto"
+    max_iter: int | None = None
+    merge_order_one: bool = True
+    order_weight: float = ORDER_WEIGHT
+    rates: Sequence[float] = (1e-4, 1e-5, 1e-6)
+    threads: int | None = None
+    salience: float | None = None
+    salience_rule: SalienceRule = "mean-effect"
+    names: Names | None = None
+
+    def split_seconds(self, n: int, samples: int) -> float:
+        """Return about how long splitting the tables of so many samples of ``n`` players takes; 0: not known."""
+        if self.solver != "admm":
+            return 0.0
+        finest = first_tolerance(self.tol, self.order_weight, n)
+        return expected_seconds(n, samples, tol=finest, threads=self.threads)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options that decide what is measured, as plain data; some only where they are not the default."""
+        named = self.output if isinstance(self.output, str) else getattr(self.output, "__name__", "output")
+        out = {
+            "players": "feature_mask" if self.players is None else repr(self.players),
+            "layer": self.layer or "",
+            "output": named,
+            "noise_bound": self.noise_bound if isinstance(self.noise_bound, float | int) else "absolute",
+            "order_weight": self.order_weight,
+        }
+        default = MeasurementConfig()
+        more = {name: getattr(self, name) for name in ("solver", "tol", "max_iter", "merge_order_one")}
+        more = {name: value for name, value in more.items() if value != getattr(default, name)}
+        rates = {} if tuple(self.rates) == default.rates else {"rates": list(self.rates)}
+        return {**out, **more, **rates}
+
+
+_FIELDS = tuple(field.name for field in fields(MeasurementConfig))
+
+
+def configured(config: MeasurementConfig | None, given: Mapping[str, Any]) -> MeasurementConfig:
+    """Return ``config`` with those of its fields that are given, and not None, in place of its own.
+
+    ``players`` and ``feature_mask`` stand for one another: one that is given leaves no place for the other's default.
+
+    Examples
+    --------
+    >>> configured(MeasurementConfig(noise_bound=0.1), {"tol": 1e-4, "noise_bound": None, "step": 3}).noise_bound
+    0.1
+    """
+    changes = {name: given[name] for name in _FIELDS if given.get(name) is not None}
+    if "players" in changes or "feature_mask" in changes:
+        changes = {"players": None, "feature_mask": None, **changes}
+    return replace(config or MeasurementConfig(), **changes)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of samples, the same at every measurement, and how it is measured.
+
+    Attributes
+    ----------
+    name
+        ``"test"``, ``"train"`` or another name of letters, digits and ``_``.
+    inputs
+        Tensors with samples along dim 0, on the CPU or a device of their own.
+    target
+        Class of each sample, shape ``(samples,)``; None for a regression.
+    sample_ids
+        A number for each sample, which with the seed fixes the draw of its players.
+    config
+        How it is measured.
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    target: Tensor | None
+    sample_ids: tuple[int, ...]
+    config: MeasurementConfig
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    @property
+    def n_players(self) -> int:
+        """How many players a sample has: as many as are to be drawn, or as a map of features holds."""
+        players = self.config.players
+        if players is None:
+            mask = self.config.feature_mask
+            return max(int(np.asarray(m).max()) for m in (mask if isinstance(mask, tuple) else (mask,))) + 1
+        if players.n is not None:
+            return players.n
+        return int(players.feature_mask(self.inputs[0].shape[1:], [0]).max()) + 1
+
+    def drawn(self, n_players: int | None) -> "Group":
+        """Return the group with so many of its players drawn; None, or given one by one: as they are."""
+        players = self.config.players
+        if players is None or n_players is None or n_players == players.n:
+            return self
+        chosen = players.choose(n_players, seed=players.seed, others=players.others)
+        return replace(self, config=replace(self.config, players=chosen))
+
+    def first(self, count: int) -> "Group":
+        """Return the first ``count`` samples, with their own rows of feature mask and baselines."""
+        if count >= len(self):
+            return self
+
+        def cut(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(cut(part) for part in value)
+            axes = {x.ndim for x in self.inputs}
+            of_each = isinstance(value, Tensor | np.ndarray) and value.ndim > 1 and len(value) == len(self)
+            return value[:count] if of_each and (value.ndim in axes or self.config.layer is not None) else value
+
+        mask, baselines = cut(self.config.feature_mask), cut(self.config.baselines)
+        return replace(
+            self,
+            inputs=tuple(x[:count] for x in self.inputs),
+            target=None if self.target is None else self.target[:count],
+            sample_ids=self.sample_ids[:count],
+            config=replace(self.config, feature_mask=mask, baselines=baselines),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return numbers and a hash of the samples, by which another group is told from this one."""
+        parts = (*self.inputs, *(() if self.target is None else (self.target,)))
+        content = {  # as bytes: not every type of torch is one of NumPy
+            f"{i} {part.dtype} {tuple(part.shape)}": part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            for i, part in enumerate(parts)
+        }
+        return {"ids": list(self.sample_ids), "sha256": content_hash(content)}
+
+
+def checked_groups(
+    probe: Any, config: MeasurementConfig, *, sample_ids: Sequence[int] | Mapping[str, Sequence[int]] | None = None
+) -> tuple[Group, ...]:
+    """Return the groups of a probe ``(x, y)``, or of several, ``{"test": (x, y), "train": (x, y, own_config)}``.
+
+    Samples that do not come in random order would make the first few a poor choice; they are taken as they come. Groups
+    that are made already stay as they are.
+
+    Raises
+    ------
+    InputError, ShapeError
+        If it is neither, a group is empty, targets do not fit, all samples of a group have one class, or a group has
+        not either players or a feature mask.
+    """
+    if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
+        return probe
+    groups = probe if isinstance(probe, Mapping) else {"test": probe}
+    if not groups:
+        raise InputError("`probe` must hold samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
+    each = sample_ids if isinstance(sample_ids, Mapping) else dict.fromkeys(groups, sample_ids)
+    return tuple(_checked(name, given, config, each.get(name)) for name, given in groups.items())
+
+
+def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Sequence[int] | None) -> Group:
+    if not isinstance(name, str) or not name.replace("_", "").isalnum():
+        raise InputError(f"a group of `probe` needs a name of letters, digits and `_`; got {name!r}. Rename it.")
+    own = len(given) == 3 and isinstance(given[2], MeasurementConfig) if isinstance(given, tuple | list) else False
+    if not isinstance(given, tuple | list) or (len(given) != 2 and not own):
+        raise InputError(
+            f"`probe` must be a pair (inputs, targets); got {type(given).__name__} for {name!r}. For a regression pass "
+            "(x, None), for a group that is measured in a way of its own (x, y, MeasurementConfig(...))."
+        )
+    x, y = given[0], given[1]
+    inputs = tuple(x) if isinstance(x, tuple | list) else (x,)
+    for tensor in inputs:
+        if not isinstance(tensor, Tensor) or tensor.ndim < 1 or len(tensor) != len(inputs[0]) or not len(tensor):
+            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ShapeError(
+                f"inputs of the probe {name!r} must be tensors of the same samples, one or more; got {got}. Pass torch "
+                "tensors."
+            )
+    ids = tuple(range(len(inputs[0]))) if sample_ids is None else tuple(int(i) for i in sample_ids)
+    if len(ids) != len(inputs[0]):
+        raise ShapeError(
+            f"`sample_ids` must have one number for each of {len(inputs[0])} samples of {name!r}; got {len(ids)}. Pass "
+            "them by group, as {'test': [...]}."
+        )
+    target, config = _targets(name, y, len(inputs[0])), given[2] if own else config
+    if (config.players is None) == (config.feature_mask is None):
+        raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
+    if config.output is None:
+        config = replace(config, output="regression" if target is None else "log-odds")
+    return Group(name, tuple(t.detach().clone() for t in inputs), target, ids, config)
+
+
+def _targets(name: str, y: Any, samples: int) -> Tensor | None:
+    if y is None:
+        return None
+    target = torch.as_tensor(y)
+    if target.is_floating_point() or target.shape != (samples,):
+        raise ShapeError(
+            f"targets of the probe {name!r} must be whole numbers, one for each of {samples} samples; got "
+            f"{target.dtype} of shape {tuple(target.shape)}. For a regression pass (x, None)."
+        )
+    if samples > 1 and len(torch.unique(target)) == 1:
+        raise InputError(
+            f"the probe {name!r} must have samples of two classes or more; got class {int(target[0])} only, whose "
+            "course is not that of the network. Draw the probe at random from all classes."
+        )
+    return target.detach().long().cpu().clone()
