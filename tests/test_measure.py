@@ -5,6 +5,7 @@ import torch
 
 import interdyn
 from interdyn.errors import InputError
+from interdyn.measurement import MeasurementConfig
 
 
 def test_a_planted_network_is_explained():
@@ -40,3 +41,40 @@ def test_threads_that_cannot_be_are_refused_before_any_work():
 
     with pytest.raises(InputError, match="`threads` must be a whole number"):
         interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), threads=0)
+
+
+def test_a_config_says_all_and_what_is_passed_beside_it_goes_before_it(generator):
+    x, model = torch.randn(2, 4, generator=generator), torch.nn.Linear(4, 3)
+    options = {"players": interdyn.columns(), "baselines": "mean", "noise_bound": 0.05, "tol": 1e-4, "output": "logit"}
+    config = MeasurementConfig(**options)
+    by_config, by_keywords = (interdyn.measure(model, x, target=1, **how) for how in ({"config": config}, options))
+    assert torch.equal(by_config.i_and, by_keywords.i_and)
+    assert by_config.settings == by_keywords.settings
+    mixed = interdyn.measure(
+        model, x, target=1, config=config, noise_bound=0.2, feature_mask=torch.tensor([0, 0, 1, 1])
+    )
+    assert mixed.settings["noise_bound"] == 0.2
+    assert (mixed.settings["tol"], mixed.settings["n_players"]) == (1e-4, 2)  # the mask took the place of the columns
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work():
+    def must_not_run(*_):
+        raise AssertionError
+
+    for device in ("abacus", "cuda:77"):
+        with pytest.raises(InputError, match=f"`device` must be one that torch can use here; got '{device}'"):
+            interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), device=device)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_tables_stay_where_the_network_is_unless_a_device_is_named(generator):
+    x, model = torch.randn(2, 5, generator=generator), torch.nn.Linear(5, 3)
+    options = {"target": 1, "players": interdyn.columns()}
+    on_cpu, on_gpu = interdyn.measure(model, x, **options), interdyn.measure(model.cuda(), x, **options)
+    split_on_cpu = interdyn.measure(model, x, device="cpu", **options)
+    assert on_gpu.i_and.device.type == "cuda"
+    assert split_on_cpu.i_and.device.type == "cpu"
+    assert next(model.parameters()).device.type == "cuda"
+    torch.testing.assert_close(split_on_cpu.objective, on_cpu.objective, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(on_gpu.objective.cpu(), on_cpu.objective, rtol=2e-3, atol=1e-6)  # within the tolerance

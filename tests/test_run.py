@@ -13,7 +13,7 @@ import tomli_w
 import torch
 
 from interdyn import store
-from interdyn.errors import ModelError, NotARunError, RecipeError, StorageError
+from interdyn.errors import InputError, ModelError, NotARunError, RecipeError, StorageError
 from interdyn.game import columns, patches
 from interdyn.measurement import interactions, recorded
 from interdyn.recipes import (
@@ -250,6 +250,29 @@ def test_another_recipe_or_a_foreign_folder_is_refused(whole, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(NotARunError):
         run_recipe(resolve(TINY), tmp_path)
+
+
+def test_a_recipe_names_the_device_it_trains_on(whole, tmp_path):
+    recipe = resolve({**TINY, "training": {**TINY["training"], "device": "cpu"}})
+    run = run_recipe(recipe, tmp_path / "run")
+    assert numbers(run.path)[2:] == numbers(whole)[2:]
+    assert "device" not in resolve(TINY).plain()["training"]  # runs of before keep their identity
+    absent = resolve({**TINY, "training": {**TINY["training"], "device": "cuda:77"}})
+    with pytest.raises(InputError, match="`device` must be one that torch can use here"):
+        run_recipe(absent, tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_run_on_a_graphics_card_goes_on_with_the_same_numbers(tmp_path):
+    recipe = resolve({**TINY, "training": {**TINY["training"], "device": "auto"}})
+    run_recipe(recipe, tmp_path / "whole")
+    with pytest.raises(Stop):
+        run_recipe(recipe, tmp_path / "run", progress=stopping_at("measuring", 3))
+    run_recipe(recipe, tmp_path / "run")
+    assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
+    assert json.loads((tmp_path / "run" / "env.json").read_text())["device"] == "cuda"
 
 
 def test_a_run_disturbs_nobody(tmp_path):

@@ -17,11 +17,14 @@ from interdyn.errors import (
     InputError,
     InterdynWarning,
     ModelError,
+    NonFiniteError,
     RecipeError,
     ShapeError,
     StorageError,
 )
-from interdyn.tracking import Tracker, at, every, log_spaced, summarise
+from interdyn.measurement import MeasurementConfig
+from interdyn.spectra import order_spectrum
+from interdyn.tracking import Tracker, at, every, load_weights, log_spaced, mean_losses, summarise
 from interdyn.tracking._measuring import measure_group
 from interdyn.tracking._plan import Pace, Plan, planned
 
@@ -108,7 +111,6 @@ def test_with_a_budget_too_and_under_autocast_with_accumulated_gradients():
 
 def test_a_tracker_finds_what_measure_finds():
     import interdyn as ix
-    from interdyn.spectra import order_spectrum
 
     x, y = probe()
     tracker = Tracker((x, y), players=columns().choose(4, seed=3), schedule=at(0), baselines=0.0, strict=True)
@@ -250,6 +252,94 @@ def test_a_summary_of_nothing_is_refused(tmp_path):
         summarise(tmp_path / "run")
 
 
+def test_weights_are_kept_and_a_damaged_measurement_is_made_again_from_them(tmp_path):
+    options = {
+        "players": columns(),
+        "schedule": every(5),
+        "out": tmp_path / "run",
+        "keep_weights": True,
+        "strict": True,
+    }
+    with Tracker(probe(), **options) as tracker:
+        end = train(10, tracker=tracker)
+    run = store.open_run(tmp_path / "run")
+    kept = network()
+    load_weights(kept, store.read_checkpoint(run, 10).weights)
+    last = network()
+    last.load_state_dict(end)  # one step after the last measurement
+    assert not torch.equal(kept[0].weight, last[0].weight)
+    found, path = (
+        store.read_measurement(run, 5, group="test"),
+        run.path / "measurements" / "step_00000005.test.safetensors",
+    )
+    path.write_bytes(path.read_bytes()[:-9])
+    with Tracker(probe(), **options) as again:
+        assert again.steps == (0, 10)
+        assert again.measure_saved(5, network())
+        assert not again.measure_saved(10, network())  # whole
+        assert again.steps == (0, 5, 10)
+    np.testing.assert_array_equal(store.read_measurement(run, 5, group="test").v, found.v)
+    assert store.read_summary(run)["steps"] == [0, 5, 10]
+
+
+def test_the_time_of_a_checkpoint_is_that_since_the_one_before(tmp_path):
+    with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
+        train(20, tracker=tracker)
+        run = store.open_run(tmp_path / "run")
+        trained = [entry["seconds"]["training"] for entry in store.read_history(run)]
+        assert trained[0] == 0
+        assert 0 < sum(trained) <= tracker.training_seconds
+
+
+def test_losses_are_found_where_something_is_measured_and_what_is_passed_goes_before_them():
+    groups, asked = {"train": data(), "test": data(20, seed=8)}, []
+
+    def losses(net):
+        asked.append(net)
+        return mean_losses(net, groups)
+
+    tracker = Tracker(probe(), players=columns(), schedule=at(0, 3), losses=losses, strict=True)
+    net = network()
+    for step in range(5):
+        tracker.observe(step, net, test_loss=0.25)
+    assert asked == [net, net]
+    assert tracker.trajectory.test_loss.tolist() == [0.25, 0.25]
+    assert tracker.trajectory.train_loss[0] == mean_losses(net, groups)["train_loss"]
+    assert tracker.history.column("test_accuracy")[0] == mean_losses(net, groups)["test_accuracy"]
+
+
+def test_a_group_may_be_measured_in_a_way_of_its_own(tmp_path):
+    (x, y), mask = probe(), torch.tensor([0, 0, 1, 1, 2, 2])
+    own = MeasurementConfig(feature_mask=mask, baselines=torch.zeros(12, 6), noise_bound=0.1)
+    config = MeasurementConfig(players=columns().choose(4), baselines="mean", salience=0.2)
+    groups = {"test": (x, y), "pairs": (x, y, own)}
+    ids = {"test": range(5, 17)}
+    with Tracker(groups, config=config, sample_ids=ids, schedule=at(0), out=tmp_path / "run", strict=True) as tracker:
+        tracker.observe(0, network())
+    run = store.open_run(tmp_path / "run")
+    test, pairs = (store.read_measurement(run, 0, group=group) for group in run.groups)
+    assert (test.v.shape, pairs.v.shape) == ((12, 2**4), (12, 2**3))
+    assert (test.settings["noise_bound"], pairs.settings["noise_bound"]) == (0.02, 0.1)
+    assert (test.sample_ids[0], pairs.sample_ids[0]) == (5, 0)
+    assert store.read_salience(run)["salience"] == 0.2
+    assert store.read_recipe(run)["tracker"]["groups"]["pairs"]["players"] == "feature_mask"
+    from interdyn.measurement import interactions
+
+    wanted = order_spectrum(interactions(test), salience=0.2).strength
+    np.testing.assert_array_equal(tracker.trajectory.strength[0], wanted)
+
+
+def test_fewer_samples_keep_their_own_rows_of_mask_and_baselines():
+    x = torch.rand(6, 3)
+    masks, baselines = torch.arange(3).repeat(6, 1), torch.rand(6, 3)
+    tracker = Tracker((x, torch.arange(6) % 2), feature_mask=masks, baselines=baselines)
+    few = tracker._groups[0].first(2)
+    assert few.config.feature_mask.shape == (2, 3)
+    assert torch.equal(few.config.baselines, baselines[:2])
+    shared = Tracker((x, torch.arange(6) % 2), feature_mask=torch.arange(3), baselines=torch.zeros(3))
+    assert shared._groups[0].first(2).config.feature_mask.shape == (3,)
+
+
 # -- what goes wrong ---------------------------------------------------------------------------------
 
 
@@ -279,6 +369,8 @@ def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on()
         tracker.observe(0, net)
     tracker.observe(1, network())
     assert tracker.steps == (1,)
+    with pytest.raises(NonFiniteError):
+        Tracker(probe(), players=columns(), strict=True).observe(0, net)
 
 
 def test_two_processes_do_not_write_one_run(tmp_path):
@@ -497,6 +589,18 @@ def test_a_budget_that_is_too_small_is_said_and_nothing_is_measured():
     with pytest.warns(InterdynWarning, match="the least evidence .* the budget is 0.0%"):
         train(100, tracker=tracker)
     assert tracker.steps == ()
+
+
+@pytest.mark.parametrize(("name", "share"), [("glance", 0.01), ("look", 0.05), ("study", 0.2)])
+def test_names_of_shares_still_work_and_tell_the_share(name, share):
+    with pytest.warns(DeprecationWarning, match=f"pass `budget={share}`"):
+        tracker = Tracker(probe(), players=columns(), budget=name)
+    assert tracker._share == share
+    plan = Plan(6, 8, (0, 4), 1.0, share, "")
+    with pytest.warns(DeprecationWarning, match="`looks` is now `measurements`"):
+        assert plan.looks == (0, 4)
+    with pytest.warns(DeprecationWarning, match="`looking_seconds` is now `measuring_seconds`"):
+        assert tracker.looking_seconds == 0.0
 
 
 def test_a_budget_needs_the_length_of_the_training():

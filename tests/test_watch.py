@@ -235,21 +235,39 @@ def data():
 """
 
 
-def test_the_command_in_another_process(tmp_path):
+def test_the_command_in_another_process_measures_as_it_is_told(tmp_path):
     (tmp_path / "project.py").write_text(PROJECT)
     (tmp_path / "saved").mkdir()
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     for step in (0, 10, 20):
         as_state_dict(net, tmp_path / "saved" / f"step_{step}.pt")
     words = ["watch", "saved", "--model", "project:network", "--data", "project:data", "--once", "--samples", "8"]
+    words += [
+        "--noise-bound",
+        "0.1",
+        "--tol",
+        "0.001",
+        "--order-weight",
+        "0.05",
+        "--salience",
+        "0.2",
+        "--output",
+        "logit",
+    ]
     command = f"from interdyn.cli import main; main({words})"
     done = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "No verdict at step 20: 3 looks at 8 samples" in done.stdout
-    summary = store.read_summary(store.open_run(tmp_path / "runs" / "watch-saved"))
+    run = store.open_run(tmp_path / "runs" / "watch-saved")
+    measured = store.read_measurement(run, 10, group="test")
+    told = {"noise_bound": 0.1, "tol": 0.001, "order_weight": 0.05}
+    assert {key: measured.settings[key] for key in told} == told
+    assert measured.unit == "logit"
+    assert store.read_salience(run) == {"salience": 0.2, "salience_rule": "mean-effect"}
+    summary = store.read_summary(run)
     assert summary["steps"] == [0, 10, 20]
     assert summary["n_players"] == 4
-    assert None not in summary["test_loss"]
+    assert None not in summary["test_loss"] + summary["train_accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -34,34 +34,55 @@ def watch(
     ] = None,
     n: Annotated[int, typer.Option(help="Players of each sample, drawn at random.")] = _ENOUGH,
     samples: Annotated[int, typer.Option(help="Samples of each group, drawn at random.")] = 24,
-    baseline: Annotated[str, typer.Option(help="What masked inputs become: mean, or a number.")] = "mean",
-    layer: Annotated[
-        str | None, typer.Option(help="Mask the output of this layer instead of the input.", show_default=False)
+    baseline: Annotated[
+        str | None, typer.Option(help="What masked inputs become: mean (the default), or a number.", show_default=False)
     ] = None,
+    layer: Annotated[str | None, typer.Option(help="Mask the output of this layer instead of the input.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression; default: by the targets.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass; by default what fits.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where tables are split; default: where the network is.")] = None,
+    noise_bound: Annotated[
+        float | None, typer.Option(help="Bound of the residual, relative to the effect of all players; default: 0.02.")
+    ] = None,
+    solver: Annotated[str | None, typer.Option(help="admm (the default), lp or sgd-paper.")] = None,
+    tol: Annotated[float | None, typer.Option(help="Certified relative gap; default: by the weight of orders.")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Limit on the steps of the solver.")] = None,
+    order_weight: Annotated[float | None, typer.Option(help="Cost of each player more; default: 0.02.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Worker threads of the split; default: all cores.")] = None,
+    salience: Annotated[float | None, typer.Option(help="Threshold of salient interactions; default: 0.03.")] = None,
+    salience_rule: Annotated[str | None, typer.Option(help="mean-effect (the default), max or absolute.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draws of players and samples.")] = 0,
-    once: Annotated[bool, typer.Option("--once", help="Look at what is there now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Measure what is there now, and end.")] = False,
     idle: Annotated[float, typer.Option(help="End when nothing new has come for so many seconds.")] = 600.0,
 ) -> None:
-    """Look at the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
+    """Measure the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
 
     Networks are safetensors, state_dicts, checkpoints of Lightning, or folders of Hugging Face; they are read
     weights-only, so nothing in them is executed.
 
     Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
     """
+    given = {**locals(), "players": None}
     from interdyn.cli._execute import plain_warnings, tell
+    from interdyn.measurement import configured
     from interdyn.tracking import Tracker, every, mean_losses
     from interdyn.tracking import watch as watch_folder
 
     network = _call(model, "--model")
     groups, options = _groups(data, seed)
-    probe = groups if "feature_mask" in options else {k: _drawn(pair, samples, seed) for k, pair in groups.items()}
-    if "players" not in options and "feature_mask" not in options:
-        options["players"] = _players(players, next(iter(groups.values()))[0], n, seed)
-    options.setdefault("baselines", baseline if baseline == "mean" else _number(baseline))
-    options.setdefault("layer", layer)
+    config = configured(configured(None, options), given)
+    probe: Any = groups
+    if config.feature_mask is None:  # whose rows are those of the samples
+        probe = {name: _drawn(pair, samples, seed) for name, pair in groups.items()}
+        if config.players is None:
+            config = configured(config, {"players": _players(players, next(iter(groups.values()))[0], n, seed)})
+    if baseline is not None or config.baselines is None:
+        config = configured(config, {"baselines": "mean" if baseline in (None, "mean") else _number(baseline)})
+    more = {name: value for name, value in options.items() if not hasattr(config, name)}
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
-    with plain_warnings(), Tracker(probe, schedule=every(1), out=folder, **options) as tracker:
+    with plain_warnings(), Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker:
         watch_folder(
             checkpoints,
             network,
