@@ -1,4 +1,4 @@
-"""A loop under Accelerate, as it stands or by ``accelerate launch``: the main process looks, all stop together."""
+"""A loop under Accelerate, as it stands or by ``accelerate launch``: the main process measures, all stop together."""
 
 import torch
 from accelerate import Accelerator
@@ -41,4 +41,4 @@ with watching(tracker, accelerator, model, optimiser) as watch:
 
 if accelerator.is_main_process:
     print(tracker.verdict.sentence)
-    print(f"looked at steps {tracker.steps} of {watch.step}")
+    print(f"measured steps {tracker.steps} of {watch.step}")

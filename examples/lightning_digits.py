@@ -54,4 +54,4 @@ trainer = lightning.Trainer(
 trainer.fit(Classifier(), DataLoader(train, batch_size=50, shuffle=True), DataLoader(test, batch_size=797))
 
 print(tracker.verdict.sentence)
-print(f"looked at steps {tracker.steps}; the log is in {trainer.logger.log_dir}/metrics.csv")
+print(f"measured steps {tracker.steps}; the log is in {trainer.logger.log_dir}/metrics.csv")

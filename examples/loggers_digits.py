@@ -24,7 +24,7 @@ with mlflow.start_run(), wandb.init(project="interdyn-example", mode="offline"):
         (x[1000:1012], y[1000:1012]),
         players=ix.patches(4, 4).choose(6),
         schedule=ix.log_spaced(4),
-        loggers=[CSVLogger("looks.csv"), TensorBoardLogger("tensorboard"), MLflowLogger(), WandbLogger()],
+        loggers=[CSVLogger("measurements.csv"), TensorBoardLogger("tensorboard"), MLflowLogger(), WandbLogger()],
     )
     with watching(tracker, model, optimiser):
         for _ in range(5):
@@ -34,4 +34,4 @@ with mlflow.start_run(), wandb.init(project="interdyn-example", mode="offline"):
                 optimiser.step()
 
 print(tracker.verdict.sentence)
-print(Path("looks.csv").read_text())
+print(Path("measurements.csv").read_text())

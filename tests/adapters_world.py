@@ -8,7 +8,7 @@ from torch import nn
 from interdyn import columns
 from interdyn.dynamics import latest_verdict
 from interdyn.tracking import Tracker, every
-from interdyn.tracking.loggers import scalars_of
+from interdyn.tracking._record import scalars_of
 
 
 def data(samples=64, features=6, seed=0):

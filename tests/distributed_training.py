@@ -1,6 +1,6 @@
 """Run by `test_adapters_distributed.py` in each of two processes: trainings of every kind, one after the other.
 
-Each says, in a line, its name, how many steps it did and how often this process looked.
+Each says, in a line, its name, how many steps it did and how often this process measured.
 """
 
 import sys
@@ -92,7 +92,7 @@ def sharded(watch):
             optimiser.zero_grad()
             model(torch.ones(2, 4)).sum().backward()
             optimiser.step()
-    assert distributed.get_rank() or all("whole in the process that looks" in said for said in watch.problems)
+    assert distributed.get_rank() or all("whole in the process that measures" in said for said in watch.problems)
     assert len(watch.problems) == (0 if distributed.get_rank() else 3)
     say("sharded", watched.step, watch)
 

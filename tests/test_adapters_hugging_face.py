@@ -81,7 +81,7 @@ def test_losses_are_taken_from_the_logs(tmp_path):
     trainer = train(tmp_path, watch, eval_strategy="steps", eval_steps=6)
     logged = {row["step"]: row["loss"] for row in trainer.state.log_history if "loss" in row}
     evaluated = {row["step"]: row["eval_loss"] for row in trainer.state.log_history if "eval_loss" in row}
-    # a step is logged after it was looked at: the look at 8 knows of 6, the one at 16 of 9, 12 and 15
+    # a step is logged after it was measured: the measurement at 8 knows of 6, that at 16 of 9, 12 and 15
     assert watch.trajectory.train_loss[2] == pytest.approx(logged[6])
     assert watch.trajectory.train_loss[4] == pytest.approx((logged[12] + logged[15]) / 2)
     assert watch.trajectory.test_loss[2] == pytest.approx(evaluated[6])
@@ -89,7 +89,7 @@ def test_losses_are_taken_from_the_logs(tmp_path):
     named = tracker()
     callback = TrackerCallback(named, test_loss="eval_other_loss")
     callback.on_log(None, None, None, logs={"eval_loss": 1.0, "eval_other_loss": 2.0})
-    callback._watch.look(0, trainer.model)
+    callback._watch.observe(0, trainer.model)
     assert named.trajectory.test_loss.tolist() == [2.0]
 
 

@@ -61,7 +61,7 @@ def test_optimiser_steps_count_where_gradients_are_accumulated():
     assert watch.steps == (0, 4, 8, 12)
 
 
-def test_with_a_budget_copies_of_the_model_are_looked_at():
+def test_with_a_budget_copies_of_the_model_are_measured():
     watch = tracker(schedule=log_spaced(8), budget=0.9, total_steps=1_000_000)
     seen, unseen = fit(watch)[0], fit()[0]
     same(dict(zip(weights(unseen), weights(seen).values(), strict=True)), weights(unseen))
@@ -83,7 +83,7 @@ def test_losses_and_logs_are_those_of_keras():
     named = tracker()
     callback = TrackerCallback(named, test_loss="val_other")
     callback.on_epoch_end(0, {"val_loss": 1.0, "val_other": 2.0})
-    callback._watch.look(0, model)
+    callback._watch.observe(0, model)
     assert named.trajectory.test_loss.tolist() == [2.0]
 
 

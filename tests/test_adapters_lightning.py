@@ -82,7 +82,7 @@ def test_optimiser_steps_count_where_gradients_are_accumulated(tmp_path):
     assert watch.steps == (0, 4, 8, 12)
 
 
-def test_with_a_budget_copies_of_the_module_are_looked_at(tmp_path):
+def test_with_a_budget_copies_of_the_module_are_measured(tmp_path):
     watch = tracker(schedule=log_spaced(8), budget=0.9, total_steps=1_000_000)
     _, seen = fit(tmp_path, watch)
     same(seen.state_dict(), fit(tmp_path)[1].state_dict())
@@ -100,7 +100,7 @@ def test_losses_are_those_of_the_module(tmp_path):
     named = tracker()
     callback = TrackerCallback(named, test_loss="train_loss")
     callback.on_validation_end(fitted, module)
-    callback._watch.look(0, module)
+    callback._watch.observe(0, module)
     assert named.trajectory.test_loss[0] == pytest.approx(float(fitted.callback_metrics["train_loss"]))
 
 

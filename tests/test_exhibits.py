@@ -12,7 +12,7 @@ from interdyn.errors import InputError
 from interdyn.measurement import MeasurementConfig, checked_groups, recorded
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._measuring import choose_groups, exhibits_of
-from interdyn.tracking import Folder, Tracker
+from interdyn.tracking import Record, Tracker
 
 
 def shown(name, *overrides, **changes):
@@ -226,11 +226,11 @@ def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
 def test_a_measurement_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
     groups = checked_groups((x, torch.arange(6) % 2), MeasurementConfig(players=columns()))
-    folder = Folder(tmp_path / "run", groups)
+    record = Record(groups, tmp_path / "run")
     for count, n in ((6, 4), (3, 2)):
         measured = recorded(flat(4), groups[0].first(count).drawn(n), step=0)
-        folder.exhibit([measured])
-        found = store.read_exhibit(folder.open(), "test")
+        record._exhibit([measured])
+        found = store.read_exhibit(record.open(), "test")
         assert len(found.pieces) == count
         assert sorted({player for _, player in found.pieces[0] if player >= 0}) == list(range(n))
 

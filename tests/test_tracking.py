@@ -205,7 +205,7 @@ def test_a_training_that_was_killed_has_a_report(tmp_path, capsys):
         store.read_summary(run)
     with pytest.raises(StorageError, match="one process at a time"):
         summarise(tmp_path / "run")
-    tracker._folder.close(summary=False)  # as the system does for a process that is gone
+    tracker._record.close(summary=False)  # as the system does for a process that is gone
     with pytest.raises(SystemExit) as ended:
         main(["report", str(tmp_path / "run")])
     assert ended.value.code == 0

@@ -218,6 +218,9 @@ def test_losses_are_those_of_the_whole_groups_in_eval_mode():
     net.eval().requires_grad_(False)
     assert found["train_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x).double(), y)), rel=1e-6)
     assert found["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x[:5]).double(), y[:5])), rel=1e-6)
+    assert found["test_accuracy"] == float((net(x[:5]).argmax(1) == y[:5]).double().mean())
+    one = mean_losses(lambda x: net(x)[:, 1:] - net(x)[:, :1], {"train": (x, y)})  # a single logit
+    assert one == pytest.approx({name: found[name] for name in one}, rel=1e-6)
     assert mean_losses(lambda x: x.sum(dim=1), {"train": (torch.ones(2, 3), torch.ones(2))})["train_loss"] == 4.0
 
 

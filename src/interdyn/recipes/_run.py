@@ -13,7 +13,7 @@ from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import Trainer, log_spaced, total_steps
-from interdyn.tracking import Folder, Tracker, at
+from interdyn.tracking import Record, Tracker, at
 from interdyn.values import Interactions, Term
 
 Progress = Callable[[str, int, int], None]
@@ -61,24 +61,25 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
         total_steps(recipe.training, len(samples.train_ids)), recipe.checkpoints.count, first=recipe.checkpoints.first
     )
     groups = choose_groups(recipe, samples)
-    folder = Folder(
-        Path(out),
+    record = Record(
         groups,
+        out,
         recipe=recipe.plain(),
         steps=steps,
         keep_weights=True,
         exhibits=exhibits_of(groups, samples),
         device=checked_device(recipe.training.device or "cpu").type,
+        strict=True,
     )
-    run = folder.open()
+    run = record.open()
     try:
         if not (run.path / "summary.json").exists():
             trainer = Trainer(recipe, samples)
-            tracker = Tracker(groups, schedule=at(*steps), out=folder, losses=trainer.losses, strict=True)
+            tracker = Tracker(groups, schedule=at(*steps), out=record, losses=trainer.losses)
             _train(run, trainer, tracker, progress)
             _analyse(run, recipe, samples, groups, progress)
     finally:
-        folder.close(summary=False)
+        record.close(summary=False)
     return run
 
 

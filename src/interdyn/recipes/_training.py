@@ -16,7 +16,7 @@ from interdyn.recipes._dataset import Samples
 from interdyn.recipes._options import call_factory
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
-from interdyn.tracking import load_weights, mean_losses, weights_of
+from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 
 _BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there
 
@@ -137,7 +137,7 @@ class Trainer:
         chosen = torch.from_numpy(ids)
         self._optimiser.zero_grad()
         inputs, targets = (x[chosen].to(self.device) for x in (self._samples.inputs, self._samples.given))
-        loss = _loss(self.network(inputs), targets, self._samples)
+        loss = loss_of(self.network(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self.step += 1
@@ -205,15 +205,3 @@ def _optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Opti
 def _order(ids: Int[np.ndarray, " train"], *, seed: int, epoch: int) -> Int[np.ndarray, " train"]:
     """Return the training samples in the order of one epoch; it depends on seed and epoch alone."""
     return np.random.default_rng([seed, epoch]).permutation(ids)
-
-
-def _loss(output: Tensor, targets: Tensor, samples: Samples) -> Tensor:
-    wanted = (len(targets), samples.n_outputs)
-    if tuple(output.shape) != wanted:
-        raise ModelError(
-            f"the model must return an output of shape {wanted}, samples and classes; "
-            f"got {tuple(output.shape)}. Correct its `forward`."
-        )
-    if samples.n_classes is None:
-        return nn.functional.mse_loss(output.squeeze(-1), targets)
-    return nn.functional.cross_entropy(output, targets)

@@ -1,17 +1,17 @@
 """Follow a training while it goes on: when to measure, what it may cost, what the measurements say."""
 
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network, load_weights, weights_of
-from interdyn.tracking._disk import Folder, summarise
-from interdyn.tracking._from_disk import mean_losses, watch
+from interdyn.tracking._from_disk import loss_of, mean_losses, watch
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Estimate
+from interdyn.tracking._record import Record, summarise
 from interdyn.tracking._schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._tracker import Tracker
 
 __all__ = [
     "Estimate",
-    "Folder",
     "Plan",
+    "Record",
     "SavedNetwork",
     "Schedule",
     "Tracker",
@@ -23,6 +23,7 @@ __all__ = [
     "load_network",
     "load_weights",
     "log_spaced",
+    "loss_of",
     "mean_losses",
     "summarise",
     "watch",

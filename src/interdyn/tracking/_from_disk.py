@@ -136,7 +136,7 @@ def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -
     >>> _ = nn.init.zeros_(network.weight), nn.init.zeros_(network.bias)
     >>> losses = mean_losses(network, {"test": (torch.ones(3, 2), torch.tensor([0, 1, 1]))})
     >>> {name: round(number, 3) for name, number in losses.items()}
-    {'test_loss': 0.693, 'test_accuracy': 0.333}
+    {'test_accuracy': 0.333, 'test_loss': 0.693}
     """
     out = {}
     for name in ("train", "test"):
@@ -148,9 +148,10 @@ def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -
         with undisturbed(network):
             parts = [network(*(t[part].to(device) for t in tensors)) for part in torch.split(chosen, rows)]
         output, wanted = torch.cat([_logits(part) for part in parts]).double(), target[chosen].to(device)
-        out[f"{name}_loss"] = _loss(output, wanted)
         if not wanted.is_floating_point():
+            output = _scores(output, int(wanted.max()) + 1)
             out[f"{name}_accuracy"] = float((output.argmax(dim=-1) == wanted).double().mean())
+        out[f"{name}_loss"] = float(loss_of(output, wanted))
     return out
 
 
@@ -161,14 +162,38 @@ def _logits(output: Any) -> Tensor:
     return found
 
 
-def _loss(output: Tensor, target: Tensor) -> float:
+def _scores(output: Tensor, classes: int) -> Tensor:
+    """Return a score for each class; a single logit is that of class 1 against class 0."""
+    single = output.reshape(-1, 1) if output.ndim == 1 or output.shape[1:] == (1,) else None
+    scores = output if single is None else torch.cat([torch.zeros_like(single), single], dim=1)
+    if scores.ndim != 2 or scores.shape[1] < classes:
+        raise ModelError(
+            f"the network must return a score for each of {classes} classes; got an output of shape "
+            f"{tuple(output.shape)}. Correct its `forward`."
+        )
+    return scores
+
+
+def loss_of(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean cross-entropy of classes, or the mean squared error of other targets; gradients pass through.
+
+    Raises
+    ------
+    ModelError
+        If there is not a row for each sample, with an entry for each class.
+
+    Examples
+    --------
+    >>> loss_of(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
     classes = not target.is_floating_point()
-    if len(output) != len(target) or (classes and output.ndim != 2):
+    if output.shape[:1] != target.shape or (output.ndim != 2 if classes else output.numel() != len(target)):
         wanted = f"({len(target)}, classes)" if classes else f"({len(target)},)"
         raise ModelError(
             f"the network must return an output of shape {wanted}, a row for each sample; got {tuple(output.shape)}. "
             "Correct its `forward`."
         )
     if classes:
-        return float(nn.functional.cross_entropy(output, target))
-    return float(nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.double()))
+        return nn.functional.cross_entropy(output, target)
+    return nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.to(output.dtype))

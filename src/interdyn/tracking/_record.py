@@ -1,48 +1,200 @@
-"""What is measured at a step of a training, and all it goes to: memory, the folder of the run, loggers."""
+"""The record of a training: what is measured at a step, and all it goes to: memory, the folder of the run, loggers."""
 
+import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import ExitStack
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from interdyn.errors import InterdynWarning, NonFiniteError
-from interdyn.measurement import Group, History, MeasurementConfig
-from interdyn.tracking._disk import Folder
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from interdyn import store
+from interdyn.dynamics import OnlineVerdict, Stage
+from interdyn.errors import IncompleteRunError, InterdynWarning, NonFiniteError
+from interdyn.measurement import Group, History, check_names, exhibit_of
+from interdyn.store import Checkpoint, Exhibit, Measurement
+from interdyn.tracking._checkpoints import weights_of
 from interdyn.tracking._measuring import bare, is_first, measure_group
 from interdyn.tracking._plan import Plan
-from interdyn.tracking.loggers import Logger, scalars_of
 
 _T = TypeVar("_T")
+_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
+
+PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0, Stage.OVER_FITTING: 3.0}
+"""The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2, 3 over-fitting has begun."""
 
 
-class Record:
-    """The record of a training.
+class Logger(Protocol):
+    """Whatever takes numbers with names: `interdyn.tracking.loggers`, and the loggers of Lightning as they are."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> Any:
+        """Take the numbers of one measurement."""
+
+
+def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVerdict) -> dict[str, float]:
+    """Return the numbers of one measurement, in groups: each order's strength, the mean order, the phase.
 
     Parameters
     ----------
-    groups, config
-        What is measured; what counts in spectra and verdicts.
-    folder
-        Where it is kept on disk; what is there already is part of the record.
+    strength
+        Sum of the absolute interactions of each order, shape ``(samples, orders)``, in the unit of the output.
+    verdict
+        The verdict at this step.
+
+    Returns
+    -------
+    ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the order
+    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`.
+
+    Examples
+    --------
+    >>> verdict = OnlineVerdict(8, Stage.PHASE_1, None, None, 0.9, False, "At step 8: phase 1.")
+    >>> scalars_of(np.array([[3.0, 1.0], [1.0, 1.0]]), verdict)
+    {'interactions/order_01/strength': 2.0, 'interactions/order_02/strength': 1.0, 'interactions/mean_order': 1.333...,
+    'interactions/phase': 1.0}
+    """
+    mean = strength.mean(axis=0)
+    out = {f"interactions/order_{k:02d}/strength": float(value) for k, value in enumerate(mean, start=1)}
+    if mean.sum() > 0:
+        out["interactions/mean_order"] = float(mean @ np.arange(1.0, len(mean) + 1) / mean.sum())
+    out["interactions/phase"] = PHASES[verdict.stage]
+    return out
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
+    packages: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "schema": store.SCHEMA,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "packages": packages,
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "device": device,
+    }
+
+
+class Record:
+    """The record of a training: in memory and, with a ``path``, on disk.
+
+    The folder is locked from the first use until it is closed; then it may be opened again.
+
+    Parameters
+    ----------
+    groups
+        The samples that are measured; the config of the first says what counts in spectra and verdicts.
+    path
+        Folder of the run; what is there already is part of the record. None: nothing is written.
+    recipe
+        What identifies the run, with its name, as plain data; by default the samples and how they are measured. A
+        folder of another run is refused.
+    steps
+        The planned steps; None: whatever comes. In a planned run the weights of a step are on disk before it is
+        measured, in others a step is there once it is measured.
+    keep_weights
+        Write the weights of the network at each step.
+    exhibits
+        What the samples look like; None: found when they are measured.
+    device
+        Where the network is trained, for the folder's ``env.json``.
     strict
         Raise what goes wrong; otherwise it is kept in ``problems``, and the first of them is warned of.
+
+    Raises
+    ------
+    InputError
+        If names do not fit the samples.
     """
 
     def __init__(
         self,
         groups: Sequence[Group],
-        config: MeasurementConfig,
-        folder: Folder | None,
+        path: str | Path | None = None,
         *,
-        strict: bool,
+        recipe: Mapping[str, Any] | None = None,
+        steps: Sequence[int] | None = None,
+        keep_weights: bool = False,
+        exhibits: Sequence[Exhibit] | None = None,
+        device: str = "cpu",
+        strict: bool = False,
     ) -> None:
-        self._groups, self._folder, self._strict = groups, folder, strict
+        if exhibits is None:
+            check_names(groups[0])
+        self.path = None if path is None else Path(path)
         self.problems: list[str] = []
-        if folder is not None and is_first():
-            self.history = History.read(folder.open())  # which knows what counts in it
-        else:
-            names = [group.name for group in groups]
-            self.history = History(names, salience=config.salience, salience_rule=config.salience_rule)
+        self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
+        self._exhibits, self._device, self._strict = exhibits, device, strict
+        self._stack = ExitStack()
+        self._run: store.Run | None = None
+        self._exhibited: tuple[int, ...] = ()
+
+    @cached_property
+    def history(self) -> History:
+        """What was measured up to now; in a folder its recipe says what counts."""
+        if self.path is not None and is_first():
+            return History.read(self.open())
+        config = self._groups[0].config
+        return History([g.name for g in self._groups], salience=config.salience, salience_rule=config.salience_rule)
+
+    def open(self) -> store.Run:
+        """Return the run in the folder, begun there or found again.
+
+        Raises
+        ------
+        RecipeError, StorageError
+            If another training is there, or another process writes it.
+        """
+        if self._run is None:
+            assert self.path is not None
+            with ExitStack() as stack:  # a run that cannot be begun is not kept locked
+                stack.enter_context(store.writing(self.path))
+                self._run = store.begin_run(
+                    self.path,
+                    self._identity(self.path) if self._recipe is None else self._recipe,
+                    steps=self._steps,
+                    groups=[group.name for group in self._groups],
+                    environment=environment(self._device),
+                )
+                for exhibit in self._exhibits or ():
+                    if store.read_exhibit(self._run, exhibit.group) is None:
+                        store.write_exhibit(self._run, exhibit)
+                self._stack = stack.pop_all()
+        return self._run
+
+    def _identity(self, path: Path) -> dict[str, Any]:
+        """Return what tells the run of a tracker from another one, as plain data."""
+        first = self._groups[0].config
+        settings = first.settings() | {"samples": [group.identity() for group in self._groups]}
+        if others := {g.name: g.config.settings() for g in self._groups if g.config.settings() != first.settings()}:
+            settings["groups"] = others
+        out: dict[str, Any] = {"name": path.name or "tracked", "tracker": settings}
+        if first.salience is not None or first.salience_rule != "mean-effect":
+            given = {"salience": first.salience, "salience_rule": first.salience_rule}
+            out["analysis"] = {key: value for key, value in given.items() if value is not None}
+        return out
+
+    def begun_again(self, step: int) -> str:
+        """Return a warning where a training starts at a step that the folder has had before; empty otherwise."""
+        known = self.history.steps
+        if self.path is None or self._steps is not None or not known or step > known[0]:
+            return ""
+        return (
+            f"{self.path} holds measurements from step {known[0]} to {known[-1]} of a training that began before this "
+            "one; at those steps nothing is measured again. If this is another training, begin it in another folder."
+        )
 
     def guarded(self, where: str, act: Callable[[], _T], *, otherwise: _T) -> _T:
         """Return what ``act`` returns; if it fails, report that, unless ``strict``, and return ``otherwise``."""
@@ -83,31 +235,97 @@ class Record:
         saved
             Whether the network is on disk already, so that measurements there are its own.
         """
-        folder, groups = self._folder, self._groups
+        groups, on_disk, weights_first = self._groups, self.path is not None, self._steps is not None
         if plan is not None:
             groups = [group.first(plan.n_samples).drawn(plan.n_players) for group in groups]
-        write = None if folder is None or saved else partial(folder.write_network, step, bare(model), entry)
-        if folder is not None and folder.planned and write is not None:
+        write = partial(self._write, step, bare(model), entry)
+        if on_disk and weights_first and not saved:
             self.guarded(f"step {step}, run", write, otherwise=None)
-            write = None
-        there = folder.measurement if folder is not None and saved else lambda *_: None
         try:
-            measured = [there(step, group.name) or measure_group(model, group, step=step) for group in groups]
+            measured = [
+                (store.read_measurement(self.open(), step, group=group.name) if saved else None)
+                or measure_group(model, group, step=step)
+                for group in groups
+            ]
         except NonFiniteError as error:
             if self._strict:
                 raise
             self.report(f"step {step}: the network's outputs are not finite any more: {error}")
             return False
         self.history.add(measured, entry)
-        if folder is not None:
-            self.guarded(f"step {step}, run", partial(folder.write, measured, write), otherwise=None)
-            self.guarded(f"step {step}, exhibit", partial(folder.exhibit, measured), otherwise=None)
+        if on_disk:
+            write = partial(write, measured, counts=not saved and not weights_first)
+            self.guarded(f"step {step}, run", write, otherwise=None)
+            self.guarded(f"step {step}, exhibit", partial(self._exhibit, measured), otherwise=None)
         for logger in loggers:
             self.guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
         return True
+
+    def _write(
+        self,
+        step: int,
+        network: Any,
+        entry: Mapping[str, Any],
+        measured: Sequence[Measurement] = (),
+        *,
+        counts: bool = True,
+    ) -> None:
+        """Write measurements and, where the step ``counts`` from now on, losses and weights; withdraw old results."""
+        run = self.open()
+        store.withdraw_results(run)
+        for measurement in measured:
+            store.write_measurement(run, measurement)
+        if counts:
+            weights = weights_of(network) if self._keep_weights else {}
+            losses = {key: value for key, value in entry.items() if key != "seconds"}
+            store.write_checkpoint(run, Checkpoint(step, weights, losses=losses, seconds=entry["seconds"]))
+
+    def _exhibit(self, measured: Sequence[Measurement]) -> None:
+        """Write what the samples look like, once for each number of samples and players that are measured."""
+        count, masks = measured[0].v.shape
+        if self._exhibits is not None or self._exhibited == (count, masks):
+            return
+        self._exhibited = (count, masks)
+        for group in self._groups:
+            found = exhibit_of(group.first(count).drawn(masks.bit_length() - 1))
+            if found is not None:
+                store.write_exhibit(self.open(), found)
 
     def _log(self, logger: Logger, step: int) -> None:
         strength = self.history.seen(step, self._groups[0].name).spectrum.strength
         verdict = self.history.verdict(step)
         assert verdict is not None
         logger.log_metrics(scalars_of(strength, verdict), step)
+
+    def close(self, *, summary: bool) -> None:
+        """Leave the folder to others, with results of everything in it if a ``summary`` is wanted."""
+        with self._stack:
+            run, self._run = self._run, None
+            if run is not None and summary:
+                _write_summary(run.path)
+
+
+def summarise(folder: Path | str) -> None:
+    """Analyse what a tracker has kept in its folder and write the results there, as its `close` would have done.
+
+    For a training that was killed, and for one that is over in another process.
+
+    Raises
+    ------
+    StorageError
+        If a process still writes there.
+    IncompleteRunError
+        If nothing is measured.
+    NotARunError, SchemaError
+        As `interdyn.store.open_run`.
+    """
+    run = store.open_run(Path(folder))
+    with store.writing(run.path):
+        if not run.steps:
+            raise IncompleteRunError(f"a summary needs a measured step; got none in {run.path}. Train on.")
+        _write_summary(run.path)
+
+
+def _write_summary(folder: Path) -> None:
+    run = store.open_run(folder)
+    store.write_results(run, **History.read(run).result())

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError
@@ -19,13 +20,11 @@ from interdyn.game import Output, Players
 from interdyn.measurement import MeasurementConfig, Names, SampleTable, checked_groups, configured
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
-from interdyn.tracking._disk import Folder, begun_again
 from interdyn.tracking._measuring import bare, is_first
 from interdyn.tracking._plan import Pace, Plan, renamed, share_of
 from interdyn.tracking._pricing import Estimate, Pricing
-from interdyn.tracking._record import Record
+from interdyn.tracking._record import Logger, Record
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
-from interdyn.tracking.loggers import Logger
 from interdyn.values import Trajectory
 
 _PENDING = 4  # networks kept aside until the speed of training is known
@@ -122,7 +121,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         schedule: Schedule | None = None,
         budget: float | None = None,
         total_steps: int | None = None,
-        out: str | Path | Folder | None = None,
+        out: str | Path | Record | None = None,
         keep_weights: bool = False,
         losses: Callable[[Any], Mapping[str, float]] | None = None,
         sample_ids: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
@@ -151,10 +150,9 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         """Wall time between the calls of `observe`."""
         self.measuring_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
-        if isinstance(out, str | Path):
-            out = Folder(Path(out), self._groups, keep_weights=keep_weights)
-        self._folder = out
-        self._record = Record(self._groups, config, out, strict=strict)
+        self._record = (
+            out if isinstance(out, Record) else Record(self._groups, out, keep_weights=keep_weights, strict=strict)
+        )
         self.history = self._record.history
         """What was measured up to now."""
         self.problems = self._record.problems
@@ -256,7 +254,8 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
             What goes wrong while measuring, if the tracker is ``strict``.
         """
         try:
-            saved = None if self._folder is None or step in self.steps else self._folder.checkpoint(step)
+            known = self._record.path is None or step in self.steps
+            saved = None if known else store.read_checkpoint(self._record.open(), step)
             if saved is None:
                 return False
             network = copy.deepcopy(bare(model))
@@ -281,7 +280,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         after, self._last = self._last, step
         is_due = (due(self._schedule, after, step) if is_due is None else is_due) and not self._blind
         losses = {k: float(v) for k, v in given.items() if v is not None} if is_due else {}  # waits for the device
-        if self._first is None and self._folder and (told := begun_again(self._folder, self.steps, step)):
+        if self._first is None and (told := self._record.begun_again(step)):
             self._record.report(told)
         self._first = step if self._first is None else self._first
         if self._share is not None and self.plan is None and not self._blind:
@@ -390,8 +389,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
 
     def close(self) -> None:
         """Analyse what was measured and write the summary; more may follow, in another process too."""
-        if self._folder is not None:
-            self._record.guarded("closing", partial(self._folder.close, summary=bool(self.steps)), otherwise=None)
+        self._record.guarded("closing", partial(self._record.close, summary=bool(self.steps)), otherwise=None)
 
     def __enter__(self) -> "Tracker":
         return self

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.tracking._measuring import agreed, device_of
+from interdyn.tracking._record import Logger
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking.loggers import Logger
 
 
 class Watch:
