@@ -183,7 +183,7 @@ class Trainer:
     def restore(self, step: int, weights: Mapping[str, np.ndarray], *, state: Mapping[str, np.ndarray]) -> None:
         """Go back to ``step``, given what `weights` and `state` returned there."""
         load_weights(self.network, weights)
-        self._random = {name: torch.from_numpy(state[name].copy()) for name in self._random}
+        self._random |= {name: torch.from_numpy(state[name].copy()) for name in self._random if name in state}
         entries: dict[int, dict[str, Tensor]] = {}
         for name, array in state.items():
             if name.startswith("optimiser."):

@@ -1,20 +1,23 @@
 """A run on disk: one directory of small immutable files, readable while it grows, without torch."""
 
 from interdyn.store._atomic import json_bytes, write_atomic, write_json
-from interdyn.store._exhibits import Exhibit, Pieces, read_exhibit, write_exhibit
 from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays
 from interdyn.store._lock import writing
 from interdyn.store._records import (
     Checkpoint,
+    Exhibit,
     Measurement,
+    Pieces,
     drop_trainers,
     map_interactions,
     read_checkpoint,
+    read_exhibit,
     read_history,
     read_measurement,
     read_trainer,
     trainer_steps,
     write_checkpoint,
+    write_exhibit,
     write_measurement,
     write_trainer,
 )

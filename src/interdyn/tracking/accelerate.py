@@ -7,7 +7,7 @@ from typing import Any
 from interdyn.errors import missing_extra
 from interdyn.tracking import pytorch
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking._watch import Watch
+from interdyn.tracking.pytorch import Watch
 
 try:
     from accelerate import Accelerator

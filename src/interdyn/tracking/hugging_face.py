@@ -4,7 +4,7 @@ from typing import Any
 
 from interdyn.errors import missing_extra
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking._watch import Watch
+from interdyn.tracking.pytorch import Watch
 
 try:
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments

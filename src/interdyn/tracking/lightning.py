@@ -7,7 +7,7 @@ import torch
 
 from interdyn.errors import missing_extra
 from interdyn.tracking._tracker import Tracker
-from interdyn.tracking._watch import Watch
+from interdyn.tracking.pytorch import Watch
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
