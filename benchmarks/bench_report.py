@@ -76,7 +76,7 @@ class PlantedRun:
 
 def write_results(run: Run) -> None:
     """Analyse the run, and write what came out."""
-    store.write_results(run, **History.read(run.path).result())
+    store.write_result(run, History.read(run.path).result())
 
 
 def seconds_to_open(browser: Browser, address: str) -> float:

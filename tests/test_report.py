@@ -11,8 +11,8 @@ from plotly.offline import get_plotlyjs
 
 from interdyn import report
 from interdyn.errors import NotARunError
-from interdyn.plot import run_view
 from interdyn.report._plotly import TRACES, lean, unwrapped
+from interdyn.values import RunResult
 from pages import HEAD, browser, needs_browser
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
@@ -56,7 +56,7 @@ def data():
 
 
 def page(data, **texts):
-    return Page(report.render(run_view(data["summary"], data["analysis"]), texts=texts))
+    return Page(report.render(RunResult.from_json(data["summary"], data["analysis"]), texts=texts))
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ PROBE_END = """<script>
 @pytest.mark.parametrize("width", [500, 1440])
 def test_in_a_browser_the_slider_moves_all_panels_and_nothing_complains(data, chromium, tmp_path, width):
     data["summary"]["recipe"] = "<img src=x onerror='window.alerted = true'>"
-    html = report.render(run_view(data["summary"], data["analysis"]))
+    html = report.render(RunResult.from_json(data["summary"], data["analysis"]))
     html = html.replace("<head>", "<head>" + HEAD, 1).replace("</body>", PROBE_END + "</body>")
     path = tmp_path / "page.html"
     path.write_text(html)

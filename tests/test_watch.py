@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import columns
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
 from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
+from stored import summary_of
 
 
 class Net(nn.Module):
@@ -170,7 +171,7 @@ def test_a_watch_sees_what_a_tracker_in_the_training_sees_and_goes_on_where_it_w
         assert watch(tmp_path, network(9), second, once=True, say=said.append) == (0, 5, 10)
         assert (second.trajectory.strength == inside.trajectory.strength).all()
     assert len(said) == 3
-    assert store.read_summary(store.open_run(tmp_path / "run"))["steps"] == [0, 5, 10]
+    assert summary_of(tmp_path / "run")["steps"] == [0, 5, 10]
 
 
 def test_a_watch_follows_a_training_that_goes_on(tmp_path):
@@ -246,7 +247,7 @@ def test_the_command_in_another_process(tmp_path):
     done = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "No verdict at step 20: 3 looks at 8 samples" in done.stdout
-    summary = store.read_summary(store.open_run(tmp_path / "runs" / "watch-saved"))
+    summary = summary_of(tmp_path / "runs" / "watch-saved")
     assert summary["steps"] == [0, 10, 20]
     assert summary["n_players"] == 4
     assert None not in summary["test_loss"]

@@ -7,8 +7,7 @@ from pathlib import Path
 from interdyn import store
 from interdyn.errors import InterdynError
 from interdyn.measurement import History
-from interdyn.plot import run_view
-from interdyn.report import Uses, render, samples
+from interdyn.report import Uses, render
 
 _DEEP = 2  # folders below the given one in which runs are looked for
 
@@ -122,10 +121,9 @@ class Followed:
         with ThreadPoolExecutor(1) as beside:
             used = beside.submit(self._uses.record)
             if self._finished is not None:
-                summary, analysis = store.read_results(store.open_run(self.path))
+                result = store.read_result(self.path)
             else:
                 if self._history is None:
                     self._history = History.read(self.path)
-                summary, analysis = self._history.result_so_far().values()
-            view = run_view(summary, analysis)
-            return render(view, used=used.result(), table=samples(analysis), live=True, bare=bare)
+                result = self._history.result_so_far()
+            return render(result, used=used.result(), live=True, bare=bare)

@@ -12,12 +12,12 @@ from interdyn.dynamics import OnlineVerdict, latest_verdict, online_verdicts
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._reading import Reading, reading
 from interdyn.measurement._result import of_the_whole, so_far
-from interdyn.measurement._samples import SampleTable, sample_table
+from interdyn.measurement._samples import sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
-from interdyn.values import Interactions, Trajectory
+from interdyn.values import Interactions, RunResult, SampleTable, Trajectory
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,8 @@ class History:
         self._refuse_nothing("the table of samples needs", self.groups[0])
         return sample_table(self.readings(step), history=history, training=training)
 
-    def result(self, *, options: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        """Return ``summary`` and ``analysis`` of a training that is over, as ``docs/run-directory.md`` describes.
+    def result(self, *, options: Mapping[str, Any] | None = None) -> RunResult:
+        """Return the result of a training that is over.
 
         Parameters
         ----------
@@ -233,8 +233,8 @@ class History:
         self._refuse_nothing("a summary needs", self.groups[0])
         return self._signed(of_the_whole(self, options))
 
-    def result_so_far(self) -> dict[str, dict[str, Any]]:
-        """Return ``summary`` and ``analysis`` of a training that goes on, as far as they can be known; no theory.
+    def result_so_far(self) -> RunResult:
+        """Return the result of a training that goes on, as far as it can be known; no theory.
 
         Raises
         ------
@@ -244,9 +244,8 @@ class History:
         self._refuse_nothing("a summary needs", self.groups[0])
         return self._signed(so_far(self))
 
-    def _signed(self, result: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        identity = {} if self._run is None else store.identity(self._run)
-        return {name: {**content, **identity} for name, content in result.items()}
+    def _signed(self, result: RunResult) -> RunResult:
+        return result if self._run is None else result.model_copy(update=store.identity(self._run))
 
     @property
     def last(self) -> Interactions:

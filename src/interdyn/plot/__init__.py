@@ -6,6 +6,7 @@ says what to record. Nothing is shown and no global setting is touched.
 """
 
 from interdyn.plot._compare import COLOURS, QUANTITIES, course_of, named_runs, plot_comparison
+from interdyn.plot._notebook import run_html
 from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
 from interdyn.plot._quality import plot_row_norms, plot_solver
@@ -16,31 +17,13 @@ from interdyn.plot._sparsity import plot_sparsity
 from interdyn.plot._steps import StepAxis, step_label
 from interdyn.plot._style import group_name
 from interdyn.plot._theory import plot_noise, plot_theory, plot_theory_distance
-from interdyn.plot._view import (
-    Band,
-    Drawable,
-    GroupView,
-    PhaseView,
-    RowNorms,
-    RunView,
-    TheoryView,
-    as_view,
-    has_numbers,
-    load_run,
-    run_view,
-)
+from interdyn.plot._view import Drawable, as_view, has_numbers, load_run
 
 __all__ = [
     "COLOURS",
     "QUANTITIES",
-    "Band",
     "Drawable",
-    "GroupView",
-    "PhaseView",
-    "RowNorms",
-    "RunView",
     "StepAxis",
-    "TheoryView",
     "as_view",
     "course_of",
     "group_name",
@@ -61,7 +44,7 @@ __all__ = [
     "plot_strengths",
     "plot_theory",
     "plot_theory_distance",
-    "run_view",
+    "run_html",
     "save_figures",
     "step_label",
 ]

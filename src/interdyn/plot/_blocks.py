@@ -10,24 +10,24 @@ from matplotlib.ticker import FixedLocator
 from interdyn.errors import InputError
 from interdyn.plot._steps import step_label
 from interdyn.plot._style import GRID, INK
-from interdyn.plot._view import Band, RunView
+from interdyn.values import Band, RunResult
 
 _SPACE = 1.6  # between two blocks, in bars
 
 
-def choose_steps(view: RunView, count: int, *, among: Int[np.ndarray, " some"] | None = None) -> list[int]:
+def choose_steps(view: RunResult, count: int, *, among: Int[np.ndarray, " some"] | None = None) -> list[int]:
     """Return up to ``count`` indices of steps, evenly spaced; the phase boundary takes its neighbour's place.
 
     Examples
     --------
-    >>> from interdyn.plot import run_view
-    >>> choose_steps(run_view({"steps": [0, 1, 2, 4, 8, 16, 32]}), 3)
+    >>> from interdyn.values import RunResult
+    >>> choose_steps(RunResult.from_json({"steps": [0, 1, 2, 4, 8, 16, 32]}), 3)
     [0, 3, 6]
     """
     pool = np.arange(len(view.steps)) if among is None else np.asarray(among)
     spread = np.linspace(0, len(pool) - 1, min(count, len(pool))).round().astype(int)
     chosen = pool[np.unique(spread)]
-    boundary = view.phases.boundary if view.phases is not None and view.phases.found else None
+    boundary = view.phases.boundary_step if view.phases is not None and view.phases.found else None
     if boundary is not None and len(chosen) > 2:
         nearest = int(pool[np.abs(view.steps[pool] - boundary).argmin()])
         inner = 1 + int(np.abs(chosen[1:-1] - nearest).argmin())
@@ -36,7 +36,7 @@ def choose_steps(view: RunView, count: int, *, among: Int[np.ndarray, " some"] |
     return [int(i) for i in chosen]
 
 
-def indices_of(view: RunView, steps: Sequence[float] | None, count: int) -> list[int]:
+def indices_of(view: RunResult, steps: Sequence[float] | None, count: int) -> list[int]:
     """Return the indices of the steps asked for, or a choice of ``count``."""
     if steps is None:
         return choose_steps(view, count)
@@ -62,7 +62,7 @@ def block_positions(n_blocks: int, n_orders: int) -> Float[np.ndarray, "blocks o
     return np.asarray(start[:, None] + np.arange(n_orders), dtype=np.float64)
 
 
-def label_blocks(ax: Axes, x: Float[np.ndarray, "blocks orders"], view: RunView, chosen: Sequence[int]) -> None:
+def label_blocks(ax: Axes, x: Float[np.ndarray, "blocks orders"], view: RunResult, chosen: Sequence[int]) -> None:
     """Write the step over each block and first, middle and last order under it."""
     n = x.shape[1]
     marked = sorted({0, (n - 1) // 2 if n > 5 else 0, n - 1})

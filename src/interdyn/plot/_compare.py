@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from interdyn.errors import InputError
 from interdyn.plot._steps import STEP_LABEL, StepAxis
 from interdyn.plot._style import axes_for, empty_panel, frame, legend, line_with_band, step_axis
-from interdyn.plot._view import Band, Drawable, RunView, as_view, has_numbers
+from interdyn.plot._view import Drawable, as_view, has_numbers
+from interdyn.values import Band, RunResult
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#222222")
 QUANTITIES = {  # title, label of the axis
@@ -83,7 +84,7 @@ def plot_comparison(
     return ax
 
 
-def named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]]) -> dict[str, list[RunView]]:
+def named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]]) -> dict[str, list[RunResult]]:
     """Return a list of views for each name; runs of one recipe that have no name of their own are numbered.
 
     Raises
@@ -110,7 +111,7 @@ def named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawa
     return items
 
 
-def course_of(views: Sequence[RunView], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:
+def course_of(views: Sequence[RunResult], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:
     """Return steps and band of one run, or mean and range of seeds at the steps that all have reached.
 
     None where no run holds the quantity, one of `QUANTITIES`.
@@ -128,7 +129,7 @@ def course_of(views: Sequence[RunView], quantity: str) -> tuple[Float[np.ndarray
     return steps, Band(values.mean(axis=0), values.min(axis=0), values.max(axis=0))
 
 
-def _quantity(view: RunView, quantity: str) -> Band | None:
+def _quantity(view: RunResult, quantity: str) -> Band | None:
     band: Band | None = None
     if quantity == "mean_order" and view.groups:
         band = next(iter(view.groups.values())).mean_order
@@ -142,6 +143,6 @@ def _quantity(view: RunView, quantity: str) -> Band | None:
     return band if band is not None and has_numbers(band.value) else None
 
 
-def _titled(view: RunView, names: str, version: str) -> RunView:
+def _titled(view: RunResult, names: str, version: str) -> RunResult:
     """Return the view with the names of all runs, for the corner."""
     return replace(view, recipe=names, version=version)

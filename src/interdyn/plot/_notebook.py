@@ -9,18 +9,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
-from interdyn.plot._view import RunView
+from interdyn.values import RunResult
 
 _DPI = 100
 
 
-def run_html(view: RunView) -> str:
+def run_html(view: RunResult) -> str:
     """Return the sentences of the verdict, and mean order and loss gap side by side; of its own, without any script.
 
     Examples
     --------
-    >>> from interdyn.plot import run_view
-    >>> html = run_html(run_view({"steps": [0, 10], "mean_order": [3.5, 1.6], "verdict": ["No <verdict>."]}))
+    >>> from interdyn.values import RunResult
+    >>> html = run_html(RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6], "verdict": ["No <verdict>."]}))
     >>> "No &lt;verdict&gt;." in html, "data:image/png;base64," in html
     (True, True)
     """
@@ -36,7 +36,7 @@ def run_html(view: RunView) -> str:
     count = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
     parts = [count, *(f"{group.n_samples} {name} samples" for name, group in view.groups.items() if group.n_samples)]
     parts += [f"{len(view.orders)} players"] if len(view.orders) else []
-    gap = view.solver.get("max_gap")
+    gap = view.solver.max_gap
     parts += [f"gap of the split at most {float(gap):.2g}"] if gap is not None else []
     alt = escape(f"Mean order and loss gap of {view.recipe} over training", quote=True)
     return (

@@ -37,7 +37,7 @@ def plot_order_distribution(
     Parameters
     ----------
     data
-        Run directory, `RunView`, or mapping with ``summary`` and ``analysis``.
+        Run directory, `RunResult`, or mapping with ``summary`` and ``analysis``.
     group
         ``"test"`` or ``"mislabelled"``.
     steps

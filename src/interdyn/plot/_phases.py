@@ -110,15 +110,15 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
     )
     mark_boundary(ax, view)
     phases = view.phases
-    if phases is not None and phases.gap_onset is not None:
+    if phases is not None and phases.gap_onset_step is not None:
         if phases.gap_interval is not None:
             ax.axvspan(*phases.gap_interval, color=THEORY, alpha=0.10, linewidth=0)
         ax.axvline(
-            phases.gap_onset,
+            phases.gap_onset_step,
             color=THEORY,
             linestyle=":",
             linewidth=1.4,
-            label=f"gap starts to grow, step {step_label(phases.gap_onset)}"
+            label=f"gap starts to grow, step {step_label(phases.gap_onset_step)}"
             + (" (90 % interval)" if phases.gap_interval is not None else ""),
         )
     ax.margins(y=0.1)

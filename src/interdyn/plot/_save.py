@@ -13,25 +13,26 @@ from matplotlib.image import imsave
 from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
 from interdyn.plot._phases import plot_loss_gap, plot_mean_order
 from interdyn.plot._theory import plot_noise, plot_theory, plot_theory_distance
-from interdyn.plot._view import RunView, load_run
+from interdyn.plot._view import load_run
 from interdyn.store import write_atomic
+from interdyn.values import RunResult
 
 _DPI = 150
 
 
-def _phases(figure: Figure, view: RunView) -> None:
+def _phases(figure: Figure, view: RunResult) -> None:
     above, below = figure.subplots(2, 1)
     plot_mean_order(view, ax=above)
     plot_loss_gap(view, ax=below)
 
 
-def _theory(figure: Figure, view: RunView) -> None:
+def _theory(figure: Figure, view: RunResult) -> None:
     above, below = figure.subplots(2, 1)
     plot_theory(view, ax=above)
     plot_theory_distance(view, ax=below)
 
 
-_FIGURES: dict[str, tuple[tuple[float, float], Callable[[Figure, RunView], object]]] = {
+_FIGURES: dict[str, tuple[tuple[float, float], Callable[[Figure, RunResult], object]]] = {
     "order_distribution": (
         (9.0, 3.2),
         lambda figure, view: plot_order_distribution(view, ax=figure.subplots()),

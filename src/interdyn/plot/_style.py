@@ -7,7 +7,7 @@ import numpy as np
 
 from interdyn.errors import missing_extra
 from interdyn.plot._steps import STEP_LABEL, StepAxis, step_label
-from interdyn.plot._view import Band, RunView
+from interdyn.values import Band, RunResult
 
 try:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def axes_for(ax: Axes | None, *, width: float = 7.0, height: float = 3.6) -> Axe
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def frame(ax: Axes, view: RunView, *, title: str, x: str, y: str, grid: bool = True, pad: float = 6.0) -> None:
+def frame(ax: Axes, view: RunResult, *, title: str, x: str, y: str, grid: bool = True, pad: float = 6.0) -> None:
     """Give the axes title, labels, a quiet grid, and the recipe and version in the corner of the figure."""
     ax.set_title(title, loc="left", fontsize=10, color=INK, pad=pad, parse_math=False)
     ax.set_xlabel(x, fontsize=9, color=INK, parse_math=False)
@@ -63,7 +63,7 @@ def frame(ax: Axes, view: RunView, *, title: str, x: str, y: str, grid: bool = T
     stamp(ax, view)
 
 
-def stamp(ax: Axes, view: RunView) -> None:
+def stamp(ax: Axes, view: RunResult) -> None:
     """Write recipe and version under the axes; the last axes drawn keeps it, so that it stands once."""
     for text in ax.figure.findobj(lambda artist: artist.get_gid() == _STAMP):
         text.remove()
@@ -105,7 +105,7 @@ def legend_above(ax: Axes, *, ncols: int, beside: Axes | None = None) -> None:
         side.set_ylim(low, low + (high - low) * room)
 
 
-def empty_panel(ax: Axes, view: RunView, *, title: str, needs: str) -> Axes:
+def empty_panel(ax: Axes, view: RunResult, *, title: str, needs: str) -> Axes:
     """Draw a panel that says what to record, in the place of a figure without data."""
     ax.set_title(title, loc="left", fontsize=10, color=INK)
     ax.set_axis_off()
@@ -125,7 +125,7 @@ def empty_panel(ax: Axes, view: RunView, *, title: str, needs: str) -> Axes:
     return ax
 
 
-def step_axis(ax: Axes, view: RunView) -> StepAxis:
+def step_axis(ax: Axes, view: RunResult) -> StepAxis:
     """Make the x axis one of training time: logarithmic with room for step 0, labels that do not touch."""
     axis = StepAxis.of(view.steps)
     ax.set_xscale("function", functions=(axis.position, axis.step))
@@ -147,33 +147,33 @@ def line_with_band(ax: Axes, steps: np.ndarray, band: Band, *, colour: str, labe
         ax.fill_between(steps, *interval, color=colour, alpha=0.18, linewidth=0)
 
 
-def mark_boundary(ax: Axes, view: RunView) -> None:
+def mark_boundary(ax: Axes, view: RunResult) -> None:
     """Draw the boundary of the phases as a dashed line and shade its interval."""
     phases = view.phases
-    if phases is None or not phases.found or phases.boundary is None:
+    if phases is None or not phases.found or phases.boundary_step is None:
         return
-    words = f"phase boundary, step {step_label(phases.boundary)}"
+    words = f"phase boundary, step {step_label(phases.boundary_step)}"
     if phases.interval is not None:
         ax.axvspan(*phases.interval, color=INK, alpha=0.10, linewidth=0)
         words += " (90 % interval)"
-    ax.axvline(phases.boundary, color=INK, linestyle="--", linewidth=1.1, label=words)
+    ax.axvline(phases.boundary_step, color=INK, linestyle="--", linewidth=1.1, label=words)
 
 
-def mark_boundary_on_colours(ax: Axes, view: RunView) -> None:
+def mark_boundary_on_colours(ax: Axes, view: RunResult) -> None:
     """Draw the boundary on a heat map: dashed, its interval dotted, so that no colour below is changed."""
     phases = view.phases
-    if phases is None or not phases.found or phases.boundary is None:
+    if phases is None or not phases.found or phases.boundary_step is None:
         return
     outline = [withStroke(linewidth=2.5, foreground="black", alpha=0.6)]
-    ax.axvline(phases.boundary, color="white", ls="--", lw=1.4, path_effects=outline)
+    ax.axvline(phases.boundary_step, color="white", ls="--", lw=1.4, path_effects=outline)
     for edge in phases.interval or ():
         ax.axvline(edge, color="white", ls=":", lw=1.0, path_effects=outline)
-    place = ax.transLimits.transform(ax.transScale.transform((phases.boundary, 1)))[0]
+    place = ax.transLimits.transform(ax.transScale.transform((phases.boundary_step, 1)))[0]
     left = place > 0.5
-    words = f"phase boundary, step {step_label(phases.boundary)}"
+    words = f"phase boundary, step {step_label(phases.boundary_step)}"
     ax.annotate(
         words + ("\ndotted: 90 % interval" if phases.interval is not None else ""),
-        xy=(phases.interval[0 if left else 1] if phases.interval else phases.boundary, 1),
+        xy=(phases.interval[0 if left else 1] if phases.interval else phases.boundary_step, 1),
         xycoords=("data", "axes fraction"),
         xytext=(-6 if left else 6, -6),
         textcoords="offset points",

@@ -24,12 +24,13 @@ from interdyn.plot._style import (
     mark_boundary,
     step_axis,
 )
-from interdyn.plot._view import Drawable, RunView, as_view, has_numbers
+from interdyn.plot._view import Drawable, as_view, has_numbers
+from interdyn.values import RunResult
 
 _NEEDS_FIT = "The theory was not fitted.\nRecord the block `theory` of summary.json (interdyn.theory.fit_noise)."
 
 
-def phase_2(view: RunView) -> Int[np.ndarray, " some"]:
+def phase_2(view: RunResult) -> Int[np.ndarray, " some"]:
     """Return the indices of phase 2 without the last step, whose network is the theory's input."""
     if view.theory is None:
         return np.empty(0, dtype=np.intp)

@@ -175,13 +175,11 @@ class _Engine:
         begun = perf_counter()
         history = History.read(self._run)
         result = history.result(options=self._recipe.analysis.model_dump())
-        summary = result["summary"]
         players = self._recipe.players
-        if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
-            summary["planted"] = planted_error(history.last, self._samples.planted)
         told, sentences = numbers_of_players(self._groups, players.n)
-        summary |= told
-        summary["verdict"] += sentences
-        summary["seconds"]["everything_else"] += perf_counter() - begun
-        store.write_results(self._run, **result)
+        if self._samples.planted and players.n is None and players.groups is None:  # the columns, in order
+            told["planted"] = planted_error(history.last, self._samples.planted)
+        rest = result.seconds["everything_else"] + perf_counter() - begun
+        told |= {"verdict": (*result.verdict, *sentences), "seconds": {**result.seconds, "everything_else": rest}}
+        store.write_result(self._run, result.model_copy(update=told))
         self._progress("analysing", 1, 1)

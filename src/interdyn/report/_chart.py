@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from interdyn.plot import Band, RunView, StepAxis, has_numbers, step_label
+from interdyn.plot import StepAxis, has_numbers, step_label
+from interdyn.values import Band, RunResult
 
 STEP = "<b>step %{customdata[0]:,}</b><br>"
 
@@ -60,7 +61,7 @@ def numbers(array: np.ndarray) -> Any:
     return float(f"{value:.9g}") if np.isfinite(value) else None
 
 
-def layout_over_time(view: RunView, y_title: str, *, y: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def layout_over_time(view: RunResult, y_title: str, *, y: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the layout of a chart over training time, boundary marked, with the cursor the slider moves."""
     axis = StepAxis.of(view.steps)
     ticks, labels = axis.ticks()
@@ -83,12 +84,12 @@ def layout_over_time(view: RunView, y_title: str, *, y: Mapping[str, Any] | None
     }
 
 
-def _boundary(view: RunView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _boundary(view: RunResult) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the shapes and the label of the phase boundary, its interval as a stripe; empty without one."""
     phases = view.phases
-    if phases is None or not phases.found or phases.boundary is None:
+    if phases is None or not phases.found or phases.boundary_step is None:
         return [], []
-    place = place_of(view, phases.boundary)
+    place = place_of(view, phases.boundary_step)
     shapes = [] if phases.interval is None else [stripe(view, phases.interval, colour="stripe")]
     shapes.append(vertical(place, place, line={"color": "var:ink", "width": 1.2, "dash": "dash"}))
     edges = StepAxis.of(view.steps).edges(view.steps)
@@ -97,7 +98,7 @@ def _boundary(view: RunView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         "x": place,
         "y": 1,
         "yref": "paper",
-        "text": f"boundary {step_label(phases.boundary)}",
+        "text": f"boundary {step_label(phases.boundary_step)}",
         "showarrow": False,
         "xanchor": "right" if right else "left",
         "yanchor": "top",
@@ -107,12 +108,12 @@ def _boundary(view: RunView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     return shapes, [label]
 
 
-def place_of(view: RunView, step: float) -> float:
+def place_of(view: RunResult, step: float) -> float:
     """Return where a step stands on the axis of training time."""
     return float(StepAxis.of(view.steps).position(np.array(step)))
 
 
-def stripe(view: RunView, interval: tuple[float, float], *, colour: str) -> dict[str, Any]:
+def stripe(view: RunResult, interval: tuple[float, float], *, colour: str) -> dict[str, Any]:
     """Return the shape that shades an interval of steps."""
     low, high = (place_of(view, edge) for edge in interval)
     return {
@@ -128,7 +129,7 @@ def vertical(low: float, high: float, **style: Any) -> dict[str, Any]:
 
 
 def line_with_band(
-    view: RunView, band: Band, *, name: str, colour: str, unit: str, **style: Any
+    view: RunResult, band: Band, *, name: str, colour: str, unit: str, **style: Any
 ) -> list[dict[str, Any]]:
     """Return the traces of a line with its interval as a band under it."""
     x = numbers(StepAxis.of(view.steps).position(view.steps))

@@ -1,10 +1,10 @@
-"""The charts of the report, one function per question, each from a `RunView` to a `Chart`."""
+"""The charts of the report, one function per question, each from a `RunResult` to a `Chart`."""
 
 from typing import Any
 
 import numpy as np
 
-from interdyn.plot import Band, RunView, StepAxis, group_name, has_numbers
+from interdyn.plot import StepAxis, group_name, has_numbers
 from interdyn.report._chart import (
     STEP,
     Chart,
@@ -15,11 +15,12 @@ from interdyn.report._chart import (
     stripe,
     vertical,
 )
+from interdyn.values import Band, RunResult
 
 _COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
 
 
-def heat_map(view: RunView, name: str, *, top: float) -> Chart:
+def heat_map(view: RunResult, name: str, *, top: float) -> Chart:
     """Return the heat map order x step of one group; ``top`` is the share at the end of the colour scale."""
     place = list(view.groups).index(name) if name in view.groups else 0
     chart_id, title = f"heat-{place}", f"Orders over training: {name}"
@@ -53,7 +54,7 @@ def heat_map(view: RunView, name: str, *, top: float) -> Chart:
     return Chart(chart_id, title, caption, alt, data=[trace], layout=layout)
 
 
-def mean_order(view: RunView) -> Chart:
+def mean_order(view: RunResult) -> Chart:
     """Return the mean order of every group with its interval."""
     chart_id, title = "mean-order", "Mean order"
     traces: list[dict[str, Any]] = []
@@ -76,7 +77,7 @@ def mean_order(view: RunView) -> Chart:
     return Chart(chart_id, title, caption, f"Mean order: {'; '.join(spoken)}.", data=traces, layout=layout)
 
 
-def loss_gap(view: RunView) -> Chart:
+def loss_gap(view: RunResult) -> Chart:
     """Return test loss minus training loss."""
     chart_id, title = "loss-gap", "Loss gap"
     gap = view.loss_gap
@@ -85,8 +86,8 @@ def loss_gap(view: RunView) -> Chart:
     traces = line_with_band(view, Band(gap), name="test loss minus training loss", colour="theory", unit="")
     layout = layout_over_time(view, "loss gap (unit of the loss)", y={"zeroline": True})
     phases = view.phases
-    if phases is not None and phases.gap_onset is not None:
-        place = place_of(view, phases.gap_onset)
+    if phases is not None and phases.gap_onset_step is not None:
+        place = place_of(view, phases.gap_onset_step)
         onset = vertical(place, place, line={"color": "var:theory", "width": 1.5, "dash": "dot"})
         layout["shapes"].insert(0, onset)
         if phases.gap_interval is not None:
@@ -97,7 +98,7 @@ def loss_gap(view: RunView) -> Chart:
     return Chart(chart_id, title, caption, alt, data=traces, layout=layout)
 
 
-def orders(view: RunView) -> Chart:
+def orders(view: RunResult) -> Chart:
     """Return the order distribution of one checkpoint at a time beside the theory's, as frames."""
     chart_id, title = "orders", "Orders at the chosen checkpoint"
     group = view.group("test")
@@ -158,7 +159,7 @@ def _points(x: list[float], name: str, colour: str, symbol: str, hover: str) -> 
     }
 
 
-def courses(view: RunView) -> Chart:
+def courses(view: RunResult) -> Chart:
     """Return the empty chart in which the page draws the interactions of the chosen sample over training."""
     caption = "The interactions that are strongest at the end, over the whole training, in the unit of the output."
     alt = "Strongest interactions of the chosen sample over training; the table of tiles above says them in words."
@@ -166,7 +167,7 @@ def courses(view: RunView) -> Chart:
     return Chart("courses", "How they came about", caption, alt, layout=layout)
 
 
-def distance(view: RunView) -> Chart:
+def distance(view: RunResult) -> Chart:
     """Return the distance between theory and reality beside the two nulls."""
     chart_id, title = "distance", "Distance between theory and reality"
     theory = view.theory
@@ -206,13 +207,13 @@ def distance(view: RunView) -> Chart:
     return Chart(chart_id, title, caption, alt, data=traces, layout=layout)
 
 
-def _no_theory(view: RunView) -> str:
+def _no_theory(view: RunResult) -> str:
     if view.stage is not None:
         return "This comes when the run has ended: the theory starts from the final network."
     return "Fit the theory: `interdyn.theory.fit_noise`."
 
 
-def noise(view: RunView) -> Chart:
+def noise(view: RunResult) -> Chart:
     """Return the fitted noise variance on a logarithmic axis."""
     chart_id, title = "noise", "Noise level"
     theory = view.theory

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import InputError
-from interdyn.plot import QUANTITIES, Band, RunView, StepAxis, course_of, load_run, named_runs
+from interdyn.plot import QUANTITIES, StepAxis, course_of, load_run, named_runs
 from interdyn.report import _words
 from interdyn.report._chart import STEP, Chart, layout_over_time, numbers
 from interdyn.report._page import filled
 from interdyn.store import write_atomic
+from interdyn.values import Band, RunResult
 
 _COLOURS = ("reality", "theory", "mislabelled", "null-b", "muted", "accent")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -58,7 +59,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         raise InputError(f"a comparison needs two or more runs; got {len(folders)}. Pass their folders.")
     views = [load_run(folder) for folder in folders]
     names = _names(folders, views)
-    grouped: dict[str, list[RunView]] = {}
+    grouped: dict[str, list[RunResult]] = {}
     for name, view in zip(names, views, strict=True):
         grouped.setdefault(view.recipe if seeds else name, []).append(view)
     charts = [_chart(quantity, named_runs(grouped)) for quantity in QUANTITIES]
@@ -87,7 +88,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     return path
 
 
-def _names(folders: Sequence[Path], views: Sequence[RunView]) -> list[str]:
+def _names(folders: Sequence[Path], views: Sequence[RunResult]) -> list[str]:
     """Return the shortest names that differ: recipes, else folders, else both with a number."""
     for names in ([v.recipe for v in views], [f.resolve().name for f in folders], [str(f) for f in folders]):
         if len(set(names)) == len(names):
@@ -95,13 +96,13 @@ def _names(folders: Sequence[Path], views: Sequence[RunView]) -> list[str]:
     return [f"{view.recipe} {i + 1}" for i, view in enumerate(views)]
 
 
-def _rules(names: Sequence[str], views: Sequence[RunView]) -> list[str]:
+def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
     """Return by which rule each run was split, where they are not all split by the same."""
     rules = [_words.split_rule(view.split) for view in views]
     return [f"{name}: {rule}" for name, rule in zip(names, rules, strict=True)] if len(set(rules)) > 1 else []
 
 
-def _row(view: RunView) -> tuple[str, ...]:
+def _row(view: RunResult) -> tuple[str, ...]:
     short = [(name, value, remark.removeprefix("90 % interval ")) for name, value, remark in _words.facts(view)]
     facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in short}
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
@@ -115,7 +116,7 @@ def _row(view: RunView) -> tuple[str, ...]:
     )
 
 
-def _chart(quantity: str, grouped: Mapping[str, Sequence[RunView]]) -> Chart:
+def _chart(quantity: str, grouped: Mapping[str, Sequence[RunResult]]) -> Chart:
     """Return the chart of one quantity, a line for each run or for each group of seeds."""
     title, label = QUANTITIES[quantity]
     widest = max((view for views in grouped.values() for view in views), key=lambda view: view.steps[-1])

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
-from interdyn.measurement import History, MeasurementConfig, SampleTable
+from interdyn.measurement import History, MeasurementConfig
 from interdyn.sparsify import ORDER_WEIGHT
 from interdyn.tracking._disk import Folder, begun_again
 from interdyn.tracking._exhibits import Names
@@ -25,7 +25,7 @@ from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._ranks import is_first
 from interdyn.tracking._scalars import Logger, scalars_of
 from interdyn.tracking._schedules import Schedule, at, due, log_spaced
-from interdyn.values import Trajectory
+from interdyn.values import SampleTable, Trajectory
 
 _T = TypeVar("_T")
 _PENDING = 4  # networks kept aside until the speed of training is known
