@@ -82,7 +82,7 @@ class SampleTable(tuple[SampleRow, ...]):
         What the table says, in words.
     """
 
-    HEADS = ("group", "sample", "label", "output", "mean order", "cancels", "score", "rank", "flagged")
+    HEADS = ("group", "sample", "label", "output", "order", "cancels", "score", "rank", "flag")
 
     step: int
     scored_at: tuple[int, ...]
