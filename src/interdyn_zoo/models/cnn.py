@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
 
 
 @model("cnn")

@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float32, Num
 
 from interdyn.errors import DataError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
 
 _TEST = ("test", "val", "valid", "validation")
 _FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")

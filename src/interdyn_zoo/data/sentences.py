@@ -10,10 +10,9 @@ import numpy as np
 
 from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.game import words
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import find_data
 
 _BERT = "https://github.com/google-research/bert"
 _PARTS = ("sentences", "phrases")

@@ -3,8 +3,7 @@
 import numpy as np
 
 from interdyn.errors import missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
+from interdyn.recipes import Dataset, dataset
 
 
 @dataset("digits")

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import DataError, RecipeError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
-from interdyn.recipes.data.image_files import picture
-from interdyn.recipes.data.sentences import tokens, wordpiece
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data.image_files import picture
+from interdyn_zoo.data.sentences import tokens, wordpiece
 
 _TEST = ("test", "validation", "dev")
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
+from interdyn.recipes import Dataset, dataset
 
 
 def _bundled(loader: str, name: str) -> Dataset:
