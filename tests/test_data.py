@@ -195,7 +195,7 @@ def test_words_of_sentences():
 @pytest.mark.data
 def test_every_part_of_the_sentences(monkeypatch):
     read = []
-    monkeypatch.setattr(sentences, "_coded", lambda *parts: read.append(parts))  # coding phrases takes a while
+    monkeypatch.setattr(sentences, "coded", lambda *parts: read.append(parts))  # coding phrases takes a while
     for part in ("sentences", "phrases"):
         find_dataset("sst2")(seed=0, part=part, test="test")
     for (learned, seen, vocabulary, _), n_train in zip(read, (6920, 67349), strict=True):

@@ -1,12 +1,16 @@
 """Installed packages that bring models, data and recipes: found by their entry point, whoever wrote them."""
 
 import copy
+import inspect
 import subprocess
 import sys
 import textwrap
+import tomllib
+from pathlib import Path
 
 import pytest
 
+import interdyn
 from interdyn.errors import InterdynWarning, RecipeError
 from interdyn.recipes import _registry, load_recipe, recipes
 from interdyn.recipes._registry import find_dataset, find_model
@@ -83,6 +87,13 @@ def test_the_zoo_is_found_as_any_other_provider_is():
     assert find_dataset("digits").__module__.startswith("interdyn_zoo.data.")
     code = "import sys, interdyn.recipes as r; r.recipes(); print({'torch', 'interdyn_zoo'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_wheel_holds_every_package():
+    source = Path(inspect.getfile(interdyn)).parents[1]
+    project = tomllib.loads((source.parent / "pyproject.toml").read_text())
+    packages = {f"src/{path.parent.name}" for path in source.glob("*/__init__.py")}
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == packages
 
 
 def test_a_provider_that_cannot_be_imported_is_named_and_does_not_stop_the_others(install):
