@@ -131,7 +131,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RecipeError(
             f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
-            f"{nearest_provided(str(source), list(known))} List them: interdyn recipes"
+            f"{nearest_provided(str(source), list(known))}{' List them: interdyn recipes' if known else ''}"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(
