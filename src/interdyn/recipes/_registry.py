@@ -74,7 +74,7 @@ def library() -> dict[str, list[Path]]:
             spec = find_spec(provider.module)
             if spec is None:
                 raise ModuleNotFoundError(f"no package {provider.module}")
-        except (ImportError, ValueError) as error:
+        except Exception as error:  # a dotted name imports its parent, which may raise anything
             _warn_of(provider, error)
             continue
         for folder in spec.submodule_search_locations or ():
