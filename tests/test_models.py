@@ -125,7 +125,7 @@ def test_dgcnn_does_not_see_the_order_of_points():
 
 
 def test_edges_are_those_of_the_definition():
-    from interdyn.recipes.models.dgcnn import _EdgeConv
+    from interdyn_zoo.models.dgcnn import _EdgeConv
 
     torch.manual_seed(0)
     layer, x = _EdgeConv(3, 4, 5).eval(), torch.randn(2, 9, 3)

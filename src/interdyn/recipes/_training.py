@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from interdyn.errors import ModelError
 from interdyn.recipes._dataset import Samples
-from interdyn.recipes._options import call_factory
-from interdyn.recipes._registry import find_model
+from interdyn.recipes._registry import call_factory, find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
 
 _BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there

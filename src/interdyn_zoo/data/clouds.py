@@ -3,10 +3,9 @@
 import numpy as np
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
-from interdyn.recipes.data.pictures import mnist
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data.pictures import mnist
 
 
 def _thinned(points: np.ndarray, n_points: int, name: str) -> np.ndarray:

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
-from interdyn.recipes.data.clouds import shapenet10
-from interdyn.recipes.data.pictures import mnist
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data.clouds import shapenet10
+from interdyn_zoo.data.pictures import mnist
 
 _SOURCE = "https://github.com/sjtu-xai-lab/interaction-concept (Li and Zhang, 2023; ask before passing it on)"
 

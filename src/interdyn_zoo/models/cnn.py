@@ -6,7 +6,8 @@ from itertools import pairwise
 from torch import nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
+from interdyn_zoo.models.vgg import he_start
 
 
 @model("cnn")
@@ -43,10 +44,4 @@ def cnn(
     rows, cols = (side // 2**blocks for side in shape[1:])
     last = channels[-1] if channels else shape[0]
     layers += [nn.Flatten(), nn.Linear(last * rows * cols, hidden), nn.ReLU(), nn.Linear(hidden, n_outputs)]
-    network = nn.Sequential(*layers)
-    for parameter in network.parameters():
-        if parameter.ndim > 1:
-            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
-        else:
-            nn.init.zeros_(parameter)
-    return network
+    return he_start(nn.Sequential(*layers))

@@ -6,10 +6,9 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from interdyn.errors import DataError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
 
 _FORMATS = (".npy", ".off", ".ply")
 
@@ -54,9 +53,9 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
         )
     rng = np.random.default_rng(seed)
     clouds = np.stack([_unit(_points(file, n_points, rng)) for file, _ in train + test])
-    targets = numbered([label for _, label in train], [label for _, label in test], place=str(root))
-    is_test = np.arange(len(clouds)) >= len(train) if test else None
-    return Dataset(clouds, targets, int(targets.max()) + 1, test=is_test)
+    return Dataset(
+        clouds, **numbered(*([label for _, label in part] for part in (train, test) if part), place=str(root))
+    )
 
 
 def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.ndarray, "points 3"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
 
 
 class _EdgeConv(nn.Module):

@@ -1,10 +1,9 @@
 """Tables under INTERDYN_DATA: incomes, telescope showers, houses, bicycles, two of credits; columns are their parts."""
 
 from interdyn.errors import DataError
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
-from interdyn.recipes.data.table_files import coded_table
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data.table_files import coded_table
 
 
 @dataset("adult")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
 
 _BLOCKS = {  # channels of the convolutions between two poolings
     "vgg11": ((64,), (128,), (256, 256), (512, 512), (512, 512)),

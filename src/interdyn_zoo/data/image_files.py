@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float32, Num
 
 from interdyn.errors import DataError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
 
 _TEST = ("test", "val", "valid", "validation")
 _FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -48,14 +47,10 @@ def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = 
     """
     root = own_path(path, what="a folder of pictures", folder=True)
     test_part = next((root / name for name in _TEST if (root / name).is_dir()), None)
-    if (root / "train").is_dir() and test_part:
-        train, test = _files(root / "train"), _files(test_part)
-    else:
-        train, test = _files(root), []
-    pictures = np.stack(_one_size([(file, picture(file, size, grey=grey)) for file, _ in train + test]))
-    targets = numbered([label for _, label in train], [label for _, label in test], place=str(root))
-    is_test = np.arange(len(pictures)) >= len(train) if test else None
-    return Dataset(pictures, targets, int(targets.max()) + 1, test=is_test)
+    folders = [root / "train", test_part] if (root / "train").is_dir() and test_part else [root]
+    parts = [_files(folder) for folder in folders]
+    pictures = np.stack(_one_size([(file, picture(file, size, grey=grey)) for part in parts for file, _ in part]))
+    return Dataset(pictures, **numbered(*([label for _, label in part] for part in parts), place=str(root)))
 
 
 def _files(root: Path) -> list[tuple[Path, str]]:
@@ -141,10 +136,8 @@ def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Da
         if len(images) != len(labels):
             raise DataError(f"idx files need a label for each picture; got {len(labels)} for {len(images)} in {root}.")
     (x_train, y_train), (x_test, y_test) = parts
-    targets = numbered(y_train.tolist(), y_test.tolist(), place=str(root))
-    inputs = np.concatenate([x_train, x_test])[:, None].astype(np.float32) / np.float32(255)
-    is_test = np.arange(len(targets)) >= len(y_train)
-    return Dataset(inputs, targets, int(targets[~is_test].max()) + 1, test=is_test)
+    answers = numbered(y_train.tolist(), y_test.tolist(), place=str(root))
+    return Dataset(np.concatenate([x_train, x_test])[:, None].astype(np.float32) / np.float32(255), **answers)
 
 
 def _idx(root: Path, name: str) -> Num[np.ndarray, "..."]:
@@ -199,8 +192,7 @@ def cifar_batches(*, seed: int, path: str, labels: str = "labels") -> Dataset:  
     read = [_batch(file, labels) for file in train + test]
     inputs = np.concatenate([pixels for pixels, _ in read]).reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255)
     known = [label for _, batch in read[:-1] for label in batch]
-    targets = numbered(known, read[-1][1], place=str(root))
-    return Dataset(inputs, targets, len(set(known)), test=np.arange(len(targets)) >= len(known))
+    return Dataset(inputs, **numbered(known, read[-1][1], place=str(root)))
 
 
 _PLAIN = {

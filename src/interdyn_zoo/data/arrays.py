@@ -1,15 +1,15 @@
 """Arrays in an npz file, as people keep them at home."""
 
 import zipfile
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num
 
 from interdyn.errors import DataError, RecipeError
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
 
 
 @dataset("npz")
@@ -66,20 +66,19 @@ def npz(
             )
     if [part.shape[1:] for part in x[1:]] not in ([], [x[0].shape[1:]]):
         raise DataError(f"x_train and x_test of {file} must have rows of one shape; got {x[0].shape} and {x[1].shape}.")
-    if regression:
-        targets, n_classes = np.concatenate(y), None
-    else:
-        targets = numbered(*(part.tolist() for part in y), place=str(file))
-        n_classes = int(targets.max()) + 1
     inputs = np.concatenate(x)
+    answers: dict[str, Any]
+    if regression:
+        is_test = np.arange(len(inputs)) >= len(x[0]) if len(ends) == 2 else None
+        answers = {"targets": np.concatenate(y), "n_classes": None, "test": is_test}
+    else:
+        answers = numbered(*(part.tolist() for part in y), place=str(file))
     parts = [arrays[f"parts{end}"] for end in ends if f"parts{end}" in arrays]
     return Dataset(
         _channels_first(inputs) if pictures else inputs,
-        targets,
-        n_classes,
-        test=np.arange(len(inputs)) >= len(x[0]) if len(ends) == 2 else None,
         parts=np.concatenate(parts) if len(parts) == len(ends) else None,
         mask_value=mask_value,
+        **answers,
     )
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._root import find_data
 
 _PEOPLE = {
     "clean": None,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.errors import RecipeError, missing_extra
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
 
 _VOCABULARY = 30522  # BERT's
 _SIZES = {"tiny": (2, 64, 2), "small": (2, 128, 4), "medium": (4, 256, 8)}  # layers, width, heads

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from interdyn.recipes._registry import model
-from interdyn.recipes.models.vgg import check_pictures, classifier, he_start
+from interdyn.recipes import model
+from interdyn_zoo.models.vgg import check_pictures, classifier, he_start
 
 _CHANNELS = (64, 192, 384, 256, 256)
 _LARGE = 128  # pixels a side from which the first convolution strides as published

@@ -4,15 +4,15 @@ import csv
 import gzip
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from interdyn.errors import DataError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
 
 _GAPS = ("", "?", "nan", "na", "n/a", "null")  # in any case of letters
 
@@ -66,14 +66,14 @@ def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
     coded = [_coded(column, cells) for column, cells in columns.items()]
     if not coded:
         raise DataError(f"the table {path} must have a column beside `{target}`; got none. Name another target.")
-    targets = _numbers(target, last) if regression else numbered(last, place=str(path))
+    answers: dict[str, Any] = {"n_classes": None}
+    answers |= {"targets": _numbers(target, last)} if regression else numbered(last, place=str(path))
     parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
     return Dataset(
         np.concatenate(coded, axis=1),
-        targets,
-        None if regression else int(targets.max()) + 1,
         parts=np.broadcast_to(parts, (len(rows), len(parts))),
         names=tuple(columns),
+        **answers,
     )
 
 

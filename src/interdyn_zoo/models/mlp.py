@@ -6,7 +6,7 @@ from math import prod
 
 from torch import nn
 
-from interdyn.recipes._registry import model
+from interdyn.recipes import model
 
 
 @model("mlp")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
-from interdyn.recipes.models.vgg import check_pictures
+from interdyn.recipes import model
+from interdyn_zoo.models.vgg import check_pictures
 
 _SIZES = {"tiny": (4, 64, 2), "small": (6, 128, 4), "base": (8, 192, 6)}  # layers, width, heads
 

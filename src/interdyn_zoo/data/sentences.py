@@ -10,10 +10,9 @@ import numpy as np
 
 from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.game import words
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import find_data
-from interdyn.recipes.data._classes import numbered
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import find_data
 
 _BERT = "https://github.com/google-research/bert"
 _PARTS = ("sentences", "phrases")
@@ -62,7 +61,7 @@ def sst2(
         "bert_vocab/vocab.txt",
         source=f"https://gluebenchmark.com and {_BERT}",
     )
-    return _coded(_read(train)[:first], _read(dev)[:first], vocabulary, max_length)
+    return coded(_read(train)[:first], _read(dev)[:first], vocabulary, max_length)
 
 
 @dataset("ag-news")
@@ -84,7 +83,7 @@ def ag_news(*, seed: int, max_length: int = 48) -> Dataset:  # noqa: ARG001
         "ag-news", "ag_news/train.csv", "ag_news/test.csv", "bert_vocab/vocab.txt", source=source
     )
     learned, seen = ([(f"{title} {text}", label) for label, title, text in _lines(path, 3)] for path in parts)
-    return _coded(learned, seen, vocabulary, max_length)
+    return coded(learned, seen, vocabulary, max_length)
 
 
 @dataset("mnli")
@@ -118,7 +117,7 @@ def mnli(*, seed: int, part: str = "matched", max_length: int = 64) -> Dataset: 
     )
     columns = ("sentence1", "sentence2", "gold_label")
     learned, seen = ([row for row in _columns(path, columns) if row[2] != "-"] for path in (train, dev))
-    return _coded(
+    return coded(
         [((first, second), label) for first, second, label in learned],
         [((first, second), label) for first, second, label in seen],
         vocabulary,
@@ -126,33 +125,44 @@ def mnli(*, seed: int, part: str = "matched", max_length: int = 64) -> Dataset: 
     )
 
 
-def _coded(
-    learned: Sequence[tuple[Any, str]], seen: Sequence[tuple[Any, str]], vocabulary: Path, max_length: int
+def coded(
+    learned: Sequence[tuple[Any, object]],
+    seen: Sequence[tuple[Any, object]] | None,
+    vocabulary: Path,
+    max_length: int,
+    *,
+    place: str = "the sentences",
 ) -> Dataset:
-    """Return sentences, or pairs of them, and their classes as a data set."""
-    tokenizer = wordpiece(vocabulary)
-    targets = numbered([label for _, label in learned], [label for _, label in seen], place="the sentences")
-    texts = [text for text, _ in (*learned, *seen)]
+    """Return sentences, or pairs of them, and their classes as a data set; ``place`` is where they stand, for errors.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a test sentence has a class that training has not.
+    MissingExtraError
+        If transformers is not installed.
+    """
+    answers = numbered(*([label for _, label in part] for part in (learned, seen) if part is not None), place=place)
+    tokenizer = _wordpiece(vocabulary)
+    texts = [text for text, _ in (*learned, *(seen or ()))]
     if isinstance(texts[0], str):
-        inputs, parts = tokens(texts, tokenizer, max_length)
+        inputs, parts = _tokens(texts, tokenizer, max_length)
     else:
         inputs, parts = _pairs(texts, tokenizer, max_length)
     return Dataset(
         inputs,
-        targets,
-        int(targets.max()) + 1,
-        test=np.arange(len(texts)) >= len(learned),
         parts=parts,
         measurable=np.asarray((parts >= 0).any(axis=1)),
         mask_value=float(tokenizer.mask_token_id),
         vocabulary=tuple(vocabulary.read_text(encoding="utf-8").splitlines()),
+        **answers,
     )
 
 
 def _pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Return tokens and parts of ``[CLS] first [SEP] second [SEP]``; words of the second follow those of the first."""
-    first, first_parts = tokens([a for a, _ in pairs], tokenizer, length // 2)
-    second, second_parts = tokens([b for _, b in pairs], tokenizer, length // 2 + 1)
+    first, first_parts = _tokens([a for a, _ in pairs], tokenizer, length // 2)
+    second, second_parts = _tokens([b for _, b in pairs], tokenizer, length // 2 + 1)
     inputs, parts = np.zeros((len(pairs), length), dtype=np.int64), np.full((len(pairs), length), -1, dtype=np.int64)
     for row in range(len(pairs)):
         used, more = int((first[row] > 0).sum()), int((second[row] > 0).sum()) - 1  # the second loses its [CLS]
@@ -192,14 +202,8 @@ def _lines(path: Path, n: int) -> list[list[str]]:
     return rows
 
 
-def wordpiece(vocabulary: Path) -> Any:
-    """Return BERT's uncased tokenizer with the vocabulary of a file.
-
-    Raises
-    ------
-    MissingExtraError
-        If transformers is not installed.
-    """
+def _wordpiece(vocabulary: Path) -> Any:
+    """Return BERT's uncased tokenizer with the vocabulary of a file."""
     try:
         from transformers import BertTokenizer
     except ImportError as error:
@@ -208,7 +212,7 @@ def wordpiece(vocabulary: Path) -> Any:
     return BertTokenizer(vocab={entry: i for i, entry in enumerate(entries)}, do_lower_case=True)
 
 
-def tokens(sentences: Sequence[str], tokenizer: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _tokens(sentences: Sequence[str], tokenizer: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Return tokens and the number of the meaningful word of each, both of shape ``(sentences, length)``.
 
     Padding is token 0; its part is -1, as are those of stop-words and punctuation.

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import DataError, RecipeError, missing_extra
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
-from interdyn.recipes._root import own_path
-from interdyn.recipes.data._classes import numbered
-from interdyn.recipes.data.image_files import picture
-from interdyn.recipes.data.sentences import tokens, wordpiece
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data.image_files import picture
+from interdyn_zoo.data.sentences import coded
 
 _TEST = ("test", "validation", "dev")
 
@@ -62,26 +61,15 @@ def hf_dataset(
         )
     column = text or image or ""
     root = own_path(path, what="a folder written by save_to_disk", folder=True)
-    train, test = _parts(root, (column, label))
-    rows = [row for row in train if row[label] not in (-1, None)]
-    seen = [row for row in test if row[label] not in (-1, None)]
-    targets = numbered([row[label] for row in rows], [row[label] for row in seen], place=str(root))
-    n_classes = int(targets.max()) + 1 if len(targets) else 0
-    is_test = np.arange(len(targets)) >= len(rows) if seen else None
-    cells = [row[column] for row in rows + seen]
-    if image:
-        return Dataset(np.stack([picture(cell, size, grey=grey) for cell in cells]), targets, n_classes, test=is_test)
-    tokenizer = wordpiece(own_path(vocabulary, what="a vocabulary of BERT"))
-    inputs, parts = tokens(cells, tokenizer, max_length)
-    return Dataset(
-        inputs,
-        targets,
-        n_classes,
-        test=is_test,
-        parts=parts,
-        measurable=np.asarray((parts >= 0).any(axis=1)),
-        mask_value=float(tokenizer.mask_token_id),
+    learned, seen = (
+        [(row[column], row[label]) for row in part if row[label] not in (-1, None)]
+        for part in _parts(root, (column, label))
     )
+    if text:
+        words = own_path(vocabulary, what="a vocabulary of BERT")
+        return coded(learned, seen or None, words, max_length, place=str(root))
+    answers = numbered([given for _, given in learned], [given for _, given in seen] or None, place=str(root))
+    return Dataset(np.stack([picture(cell, size, grey=grey) for cell, _ in learned + seen]), **answers)
 
 
 def _parts(root: Any, columns: tuple[str, ...]) -> tuple[Any, Any]:

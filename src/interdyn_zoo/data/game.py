@@ -7,8 +7,7 @@ import numpy as np
 
 from interdyn.errors import RecipeError
 from interdyn.lattice import subset_masks
-from interdyn.recipes._dataset import Dataset
-from interdyn.recipes._registry import dataset
+from interdyn.recipes import Dataset, dataset
 from interdyn.values import Term
 
 _KINDS = ("and", "or", "xor")

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.errors import RecipeError
-from interdyn.recipes._registry import model
-from interdyn.recipes.models.vgg import check_pictures
+from interdyn.recipes import model
+from interdyn_zoo.models.vgg import check_pictures
 
 
 class _Block(nn.Module):
