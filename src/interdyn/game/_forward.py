@@ -1,6 +1,7 @@
-"""One forward pass of some rows, and the checks of what a caller hands in."""
+"""One forward pass of some rows, without a trace in the model, and the checks of what a caller hands in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,40 @@ from torch import Tensor
 
 from interdyn._typing import Model
 from interdyn.errors import InterdynError, ModelError, ShapeError, TargetError
-from interdyn.game._outputs import Output, scalar_outputs
+from interdyn.game._batches import WidestArray
+from interdyn.game._outputs import Output, check_output, scalar_outputs
+
+
+@contextmanager
+def undisturbed(model: Any, inputs: Iterable[Tensor] = ()) -> Iterator[None]:
+    """Run the block in eval and inference mode; then restore every submodule's mode and the generators' states.
+
+    Batch-norm statistics do not change, because eval mode does not update them; dropout draws nothing. The states of
+    the CPU generator and of the generators of the CUDA devices of the model and of ``inputs`` are those of before, also
+    when the block raises.
+
+    Examples
+    --------
+    >>> model = torch.nn.Dropout().train()
+    >>> with undisturbed(model):
+    ...     print(model.training)
+    False
+    >>> model.training
+    True
+    """
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    tensors = [*model.parameters(), *model.buffers(), *inputs] if modules else [*inputs]
+    devices = sorted({t.device.index for t in tensors if t.device.type == "cuda" and t.device.index is not None})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if modules:
+                model.eval()
+            with torch.inference_mode():
+                yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
 
 
 @dataclass(frozen=True)
@@ -21,6 +55,18 @@ class Forward:
     targets: Tensor | None  # (samples,)
     output: Output
     samples: int
+
+    @classmethod
+    def of(
+        cls, model: Model, inputs: Any, target: Any, output: Output, arguments: Any
+    ) -> "tuple[Forward, tuple[Tensor, ...]]":
+        """Return the forward pass that a caller asks for, checked, and its inputs where the model is."""
+        check_output(output)
+        tensors = _at_home(model, _checked_inputs(inputs))
+        samples, device = len(tensors[0]), tensors[0].device
+        given = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
+        arguments = tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
+        return cls(model, arguments, _checked_targets(target, samples, device), output, samples), tensors
 
     def follow(self, sample: Tensor) -> list[Any]:
         """Return the further arguments for rows of the given samples."""
@@ -46,10 +92,11 @@ class Forward:
             )
         return values
 
-    def try_out(self, inputs: tuple[Tensor, ...]) -> None:
+    def try_out(self, inputs: tuple[Tensor, ...]) -> int:
         """Run two unmasked rows, so that a wrong target or model shows before the work starts.
 
-        Two, because a model that ignores its batch shows only then; those of the least and the greatest target.
+        Two, because a model that ignores its batch shows only then; those of the least and the greatest target. Returns
+        the bytes of the widest array that one row makes, or of the row itself.
 
         Raises
         ------
@@ -59,21 +106,23 @@ class Forward:
         rows = torch.tensor([0, self.samples - 1], device=inputs[0].device)
         if self.targets is not None:
             rows = torch.stack([self.targets.argmin(), self.targets.argmax()])
-        chosen = [x[rows] for x in inputs]
-        try:
-            outputs = self.model(*chosen, *self.follow(rows))
-        except (InterdynError, torch.OutOfMemoryError, MemoryError):
-            raise
-        except Exception as error:
-            shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
-            raise ModelError(
-                f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples of "
-                "the size, channels and type it was trained on."
-            ) from error
-        self._read(outputs, rows)
+        with WidestArray() as widest:
+            chosen = [x[rows] for x in inputs]
+            try:
+                outputs = self.model(*chosen, *self.follow(rows))
+            except (InterdynError, torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception as error:
+                shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
+                raise ModelError(
+                    f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples "
+                    "of the size, channels and type it was trained on."
+                ) from error
+            self._read(outputs, rows)
+        return max(widest.bytes // 2, sum(x[:1].numel() * x.element_size() for x in inputs))
 
 
-def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
+def _checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
     """Return the inputs as a tuple of tensors of one or more samples each.
 
     Raises
@@ -94,7 +143,7 @@ def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
     return tuple(x.detach() for x in tensors)
 
 
-def checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
+def _checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
     """Return the target of each sample, shape ``(samples,)``.
 
     Raises
@@ -113,15 +162,7 @@ def checked_targets(target: Any, samples: int, device: torch.device) -> Tensor |
     return out.long().expand(samples).to(device)
 
 
-def checked_arguments(arguments: Any, device: torch.device) -> tuple[Any, ...]:
-    """Return the further arguments as a tuple, tensors on ``device``."""
-    if arguments is None:
-        return ()
-    given = arguments if isinstance(arguments, tuple) else (arguments,)
-    return tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
-
-
-def at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
     if isinstance(model, torch.nn.Module):
         for parameter in model.parameters():
