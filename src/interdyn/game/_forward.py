@@ -119,7 +119,7 @@ class Forward:
                     "of the size, channels and type it was trained on."
                 ) from error
             self._read(outputs, rows)
-        return max(widest.bytes // 2, sum(x[:1].numel() * x.element_size() for x in inputs))
+        return max(int(widest.bytes) // 2, sum(x[:1].numel() * x.element_size() for x in inputs))
 
 
 def _checked_inputs(inputs: Any) -> tuple[Tensor, ...]:

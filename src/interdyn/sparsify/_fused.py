@@ -171,6 +171,28 @@ def _restart(rows: Any, work: Any, lane: Any, cost: Any, ratio: float) -> None:
             lane[TAU * 4 + i], lane[S * 4 + i] = tau_next[i], s_next[i]
 
 
+@njit(**INNER)
+def _mark_due(rows: Any, steps: Any, check: Any, max_iter: int) -> None:
+    """Mark the tables whose certificate is due after their next step."""
+    for i in range(len(rows)):
+        k = steps[i] + 1
+        due = k % (CHECK_EVERY if k < SELDOM_FROM else SELDOM) == 0 or k == max_iter
+        check[i] = rows[i] >= 0 and k > 0 and due
+
+
+@njit(**INNER)
+def _take_next(rows: Any, steps: Any, fresh: Any, v: Any, todo: Any, counter: Any, table: Any) -> None:
+    """Give each free lane the next table, as long as any is left, and mark these lanes."""
+    for i in range(len(rows)):
+        fresh[i] = False
+        if rows[i] < 0 and counter[0] < len(todo):
+            taken = fetch_next(counter)
+            if taken < len(todo):
+                rows[i], steps[i], fresh[i] = todo[taken], -1, True
+                for t in range(v.shape[1]):
+                    table[len(rows) * t + i] = v[rows[i], t]
+
+
 def _solver(stamp: str) -> Any:
     def solve(
         v: Any, problem: Any, costs: Any, which: Any, todo: Any, counter: Any, stop: Any, tol: float, max_iter: int,
@@ -193,10 +215,7 @@ def _solver(stamp: str) -> Any:
         rows, steps = np.full(many, -1), np.zeros(many, np.int64)
         check, fresh = np.zeros(many, np.bool_), np.zeros(many, np.bool_)
         while not stop[0]:
-            for i in range(many):
-                k = steps[i] + 1
-                due = k % (CHECK_EVERY if k < SELDOM_FROM else SELDOM) == 0 or k == max_iter
-                check[i] = rows[i] >= 0 and k > 0 and due
+            _mark_due(rows, steps, check, max_iter)
             free = counter[0] < len(todo) and (rows < 0).any()
             if check.any() or free:  # the move that waits is made first
                 advance(w, anchor, by_and, by_or, y, table, cost, lane)
@@ -205,14 +224,7 @@ def _solver(stamp: str) -> Any:
                 turn = check.copy()
                 certify(rows, check, steps, problem, work, lane, cost, plan, best, tol, max_iter)
                 free_done(rows, turn, steps, problem[2], best, tol, max_iter)
-            for i in range(many):
-                fresh[i] = False
-                if rows[i] < 0 and counter[0] < len(todo):
-                    taken = fetch_next(counter)
-                    if taken < len(todo):
-                        rows[i], steps[i], fresh[i] = todo[taken], -1, True
-                        for t in range(v.shape[1]):
-                            table[many * t + i] = v[rows[i], t]
+            _take_next(rows, steps, fresh, v, todo, counter, table)
             if fresh.any():
                 if many == 1:  # side by side, all tables have the same cost
                     cost = (low[which[rows[0]]], high[which[rows[0]]], scale[0], scale[1])

@@ -11,7 +11,8 @@ from torch import Tensor
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.lattice import n_players_from_size, orders
 from interdyn.theory._kronecker import D, U, distinct_eigenvalues, kronecker_product
-from interdyn.values._convert import Array, as_tensor, like
+from interdyn.transforms._mobius import checked_table
+from interdyn.values._convert import Array, like
 
 NoiseVar: TypeAlias = float | Sequence[float] | np.ndarray | Tensor
 """One noise variance, or one axis of them."""
@@ -113,13 +114,7 @@ def optimal_weights(w_star: Array, noise_var: NoiseVar) -> Array:
     >>> optimal_weights(np.array([0.0, 1.0, 1.0, 2.0]), 0.01).round(3)
     array([-0.042,  1.179,  1.179,  1.451])
     """
-    w: Tensor = as_tensor(w_star, "w_star", dtype=torch.float64)
-    if w.ndim == 0:
-        raise ShapeError(
-            "`w_star` must hold one weight per subset on its last axis; got a single number. "
-            "Pass an array of shape (*batch, 2**n)."
-        )
-    n_players_from_size(w.shape[-1], "w_star")
+    w: Tensor = checked_table(w_star, "w_star", dtype=torch.float64)
     if not w.isfinite().all():
         raise NonFiniteError("`w_star` must be finite; got NaN or infinity. Check the interactions it comes from.")
     levels = noise_levels(noise_var)
