@@ -5,10 +5,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from interdyn.dynamics._checks import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
+from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
-from interdyn.dynamics._turn import find_turn
-from interdyn.dynamics._verdict import Turn
+from interdyn.dynamics._turn import Turn, find_turn
 from interdyn.values import Trajectory
 
 ALPHA_LOOK = 0.01  # of the test at one look; with two looks in a row the rate over a whole training is below 5 %

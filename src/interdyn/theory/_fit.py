@@ -1,6 +1,7 @@
-"""The noise level of each checkpoint: the theory's order distribution against the measured one."""
+"""The noise level of each checkpoint: the theory's order distribution against the measured one, also in words."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,9 +12,7 @@ from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
 from interdyn.spectra._bootstrap import check_strength, interval_edges, share
 from interdyn.theory._expected import distribution_by_level, target_weights
-from interdyn.theory._nulls import nearest_tilt
-from interdyn.theory._search import Match, interval, match, resample, total_variation
-from interdyn.theory._sentences import describe
+from interdyn.theory._search import Match, interval, match, nearest_tilt, resample, total_variation
 from interdyn.values import Interactions
 
 
@@ -165,7 +164,7 @@ def fit_noise(
         "at_high": found.nearest == len(found.levels) - 1,
     }
     told = [
-        describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
+        _describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
         for t in range(len(strength))
     ]
     distribution = share(found.expected.mean(axis=1))[found.nearest]
@@ -228,3 +227,47 @@ def _check_options(level: float, n_bootstrap: int, tv_bound: float) -> None:
             "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
             f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
         )
+
+
+def _describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
+    """Return whether the regression view describes a step, and a plain sentence or three.
+
+    ``step`` holds its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
+    (measured strength is that of ``w*``), ``"at_low"`` and ``"at_high"`` (the level lies at an end of the search).
+
+    Examples
+    --------
+    >>> numbers = {"step": 5, "noise_var": 1e-3, "tv_distance": 0.2, "tv_null_sigma0": 0.4, "tv_null_tilt": 0.3}
+    >>> claims = {"is_final": False, "at_low": False, "at_high": False}
+    >>> _describe(numbers | claims, 0.15, None)
+    (False, 'Not described by the regression view: its nearest distribution is 0.200 away, above the bound of 0.15.')
+    """
+    tv = step["tv_distance"]
+    if math.isnan(tv):
+        return False, "Nothing is salient in the network or in the theory, so there are no distributions to compare."
+    if boundary_step is not None and step["step"] < boundary_step:
+        return False, (
+            f"Not described by the regression view: this is phase 1, before the boundary at step {boundary_step:g}; "
+            f"the nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
+        )
+    if tv > tv_bound:
+        return False, (
+            f"Not described by the regression view: its nearest distribution is {tv:.3f} away, "
+            f"above the bound of {tv_bound:g}."
+        )
+    if step["is_final"]:
+        return True, "This network supplies the target of the regression, so its agreement is no test."
+    return True, " ".join([f"Described: noise variance {step['noise_var']:.2g}, distance {tv:.3f}.", *_remarks(step)])
+
+
+def _remarks(step: Mapping[str, Any]) -> list[str]:
+    """Return what weakens a good distance."""
+    tv, out = step["tv_distance"], []
+    nulls = {"no noise": step["tv_null_sigma0"], "a tilt of the final distribution": step["tv_null_tilt"]}
+    as_good = [name for name, distance in nulls.items() if distance <= tv]
+    if as_good:
+        out.append(f"The simpler explanation by {' or by '.join(as_good)} is at least as near.")
+    if step["at_low"] or step["at_high"]:
+        end = "lower" if step["at_low"] else "upper"
+        out.append(f"The level lies at the {end} end of the search, so it is only a bound.")
+    return out

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interdyn.errors import InputError, ShapeError
+from interdyn.errors import ShapeError
+from interdyn.spectra._bootstrap import check_level
 
 
 class NoiseTrend(NamedTuple):
@@ -82,8 +83,7 @@ def falling(
             "`noise_var` and `in_phase_2` must have one entry per step; "
             f"got shapes {noise_var.shape} and {use.shape}. Pass both for the same steps."
         )
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+    check_level(level)
     y = noise_var[use & ~np.isnan(noise_var)]
     m = len(y)
     if m < 4 or np.ptp(y) == 0:
