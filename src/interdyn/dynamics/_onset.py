@@ -14,7 +14,7 @@ from interdyn.dynamics._curve import (
     steps_at,
     time_axis,
 )
-from interdyn.dynamics._shape import rise_test
+from interdyn.dynamics._shape import turn_test
 from interdyn.errors import InputError
 
 
@@ -182,7 +182,7 @@ def find_gap_onset(
 
     Notes
     -----
-    Growth is tested at 2.5 % against the best course that never grows (`rise_test`).
+    Growth is tested at 2.5 % against the best course that never grows (the rise of `turn_test`).
     Cost: about 50 ms for 30 steps, and in proportion to their number.
     Source: paper, section 4: the second phase starts with the growth of this gap.
 
@@ -223,7 +223,7 @@ def _onset(
         return GapOnset(False, None, None, level, None, 1.0, "The loss gap never changes, so it has no onset.")
     x, y = time_axis(steps), (gap - gap.mean()) / spread
     posterior = curve_posterior(x, y, np.tile(y, (n_bootstrap, 1)), rng=rng)
-    p = rise_test(y, posterior, rng=rng)
+    p = turn_test(y, posterior, rng=rng).rise
     if p > ALPHA:
         why = f"The loss gap does not grow by more than its noise (p = {p:.2g}), so it has no onset."
         return GapOnset(False, None, None, level, None, p, why)

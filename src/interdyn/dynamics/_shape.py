@@ -119,25 +119,14 @@ def turn_test(y: Float[np.ndarray, " checkpoints"], posterior: CurvePosterior, *
 
     Cost: two batches of monotone fits, ``O(checkpoints)`` passes over ``draws`` series.
     """
-    error = _errors(posterior, rng)
-    seen, null = shape_residuals(y[None]), shape_residuals(error - falling_fit(-y))
-    fall = _p_value(null.rising - null.falling_then_rising, seen.rising - seen.falling_then_rising)
-    return TurnTest(fall, _rise(y, error))
-
-
-def rise_test(y: Float[np.ndarray, " checkpoints"], posterior: CurvePosterior, *, rng: np.random.Generator) -> float:
-    """Return the p-value of "rises at last" alone, as `turn_test` does."""
-    return _rise(y, _errors(posterior, rng))
-
-
-def _errors(posterior: CurvePosterior, rng: np.random.Generator) -> Float[np.ndarray, "draws checkpoints"]:
     white = rng.standard_normal(posterior.sampling.shape)
-    return np.asarray(white * posterior.noise_std[:, None] + posterior.sampling)
-
-
-def _rise(y: Float[np.ndarray, " checkpoints"], error: Float[np.ndarray, "draws checkpoints"]) -> float:
-    seen, null = shape_residuals(y[None]), shape_residuals(falling_fit(y) + error)
-    return _p_value(null.falling - null.falling_then_rising, seen.falling - seen.falling_then_rising)
+    error = white * posterior.noise_std[:, None] + posterior.sampling
+    seen = shape_residuals(y[None])
+    rising, falling = shape_residuals(error - falling_fit(-y)), shape_residuals(error + falling_fit(y))
+    return TurnTest(
+        _p_value(rising.rising - rising.falling_then_rising, seen.rising - seen.falling_then_rising),
+        _p_value(falling.falling - falling.falling_then_rising, seen.falling - seen.falling_then_rising),
+    )
 
 
 def _p_value(null: Float[np.ndarray, " draws"], observed: Float[np.ndarray, "1"]) -> float:

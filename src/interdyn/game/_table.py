@@ -14,10 +14,9 @@ from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import baseline_tensors, described
 from interdyn.game._batches import Batches, estimated_rows, given_rows
-from interdyn.game._forward import Forward, undisturbed
+from interdyn.game._forward import UNITS, Forward, Output, undisturbed
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
 from interdyn.game._masking import Masking, feature_ids, players_of_samples
-from interdyn.game._outputs import UNITS, Output
 from interdyn.game._players import Players
 from interdyn.lattice import MAX_PLAYERS, members
 from interdyn.values import ValueTable

@@ -64,7 +64,7 @@ from interdyn.sparsify._passes import (
     subtract_explained,
     travelled,
 )
-from interdyn.sparsify._projection import PATH, project
+from interdyn.sparsify._projection import PATH, PLAN, project
 from interdyn.transforms._butterfly import __file__ as butterfly_file
 
 
@@ -196,13 +196,9 @@ def _take_next(rows: Any, steps: Any, fresh: Any, v: Any, todo: Any, counter: An
 def _solver(stamp: str) -> Any:
     def solve(
         v: Any, problem: Any, costs: Any, which: Any, todo: Any, counter: Any, stop: Any, tol: float, max_iter: int,
-        ratio: float, x_best: Any, bounds: Any, steps_taken: Any, tables: Any, indices: Any,
+        ratio: float, best: Any, plan: Any,
     ) -> None:  # fmt: skip
         stamp  # noqa: B018  # closed over, so that the cache knows all that is called
-        lengths, bases, first_path, offsets = indices
-        share, into, back, values = tables
-        plan = (lengths, bases, first_path, share, into, back, offsets, values)
-        best = (x_best, bounds[0], bounds[1], bounds[2], steps_taken)
         low, high, scale = costs
         cost = (low[0], high[0], scale[0], scale[1])
         many = 4 if low.ndim == 2 else 1  # tables at work at once
@@ -253,18 +249,15 @@ _COST = {"side by side": "float64[:,::1]", "within": "float64[:,:,::1]"}
 def loop(layout: str) -> Callable[..., None]:
     """Return the loop for tables ``"side by side"`` or ``"within"`` (`interdyn.compiled._lanes`).
 
-    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, x,
-    (primal, dual, cost), steps, (share, into, back, values), (lengths, bases, first, offsets))`` works on tables
-    ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``, ``primal``, ``dual``, ``cost`` and ``steps`` are
-    those of `Outcome`, and begin with a first point; what comes before ``todo`` is that of `Problem`, slopes times
-    the metric; ``scale`` is the metric and one over it. Interactions stand AND before OR, in shape ``(costs, 2 *
-    2**n)`` side by side, where all tables have the first cost, and ``(costs, 2 * 2**n / 4, 4)`` within; ``ratio`` is
-    the first ratio of both steps. The last two arguments are from `Plan`.
+    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, (x, primal,
+    dual, cost, steps), plan)`` works on tables ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``,
+    ``primal``, ``dual``, ``cost`` and ``steps`` are those of `Outcome`, and begin with a first point; what comes before
+    ``todo`` is that of `Problem`, slopes times the metric; ``scale`` is the metric and one over it. Interactions stand
+    AND before OR, in shape ``(costs, 2 * 2**n)`` side by side, where all tables have the first cost, and ``(costs, 2 *
+    2**n / 4, 4)`` within; ``ratio`` is the first ratio of both steps, ``plan`` the arrays of `Plan`.
     """
     return compiled(
         _solver(source_stamp(Path(__file__).parent, Path(butterfly_file).parent)),
         f"void(float64[:,::1], UniTuple({_LINE}, 3), UniTuple({_COST[layout]}, 3), {_WHOLE}, {_WHOLE}, {_WHOLE}, "
-        f"{_WHOLE}, "
-        f"float64, int64, float64, float64[:,:,::1], UniTuple({_LINE}, 3), {_WHOLE}, UniTuple({_LINE}, 4), "
-        f"UniTuple({_WHOLE}, 4))",
+        f"{_WHOLE}, float64, int64, float64, Tuple((float64[:,:,::1], {_LINE}, {_LINE}, {_LINE}, {_WHOLE})), {PLAN})",
     )

@@ -136,18 +136,14 @@ def identified(
     ]
     mean, strength, one, kinds, subsets, factor = (torch.cat(parts, dim=-1) for parts in zip(*out, strict=True))
 
-    def shaped(ends: Tensor, *, scaled: bool) -> Range:
-        # of shape (4 ends, quantities, tables)
-        if scaled:
-            ends = units.absolute_(ends[..., None].clone())[..., 0]
-        moved = ends.movedim(1, -1)
+    def shaped(ends: Tensor) -> Range:
+        moved = units.absolute_(ends[..., None].clone())[..., 0].movedim(1, -1)  # (4 ends, tables, quantities)
         return Range(*(side.reshape(*batch, -1) for side in moved))
 
-    order = shaped(mean, scaled=False)
     return Identified(
-        Range(*(getattr(order, name)[..., 0] for name in ("low", "high", "low_reached", "high_reached"))),
-        shaped(strength, scaled=True),
-        shaped(one, scaled=True),
+        Range(*(side.reshape(batch) for side in mean[:, 0])),
+        shaped(strength),
+        shaped(one),
         kinds.T.reshape(*batch, count),
         subsets.T.reshape(*batch, count),
         factor.reshape(batch),

@@ -95,7 +95,6 @@ def _compiled(
 
     n = n_players_from_size(problem.v.shape[-1])
     alone = n >= WITHIN or len(problem.low) > 1
-    p = plan(n)
     bound, budget, least = (x.contiguous().numpy() for x in (problem.bound[:, 0], problem.budget, problem.least))
     metric = problem.metric
     scale = torch.stack([metric, 1 / metric])
@@ -116,11 +115,8 @@ def _compiled(
         tol,
         max_iter,
         first_ratio(n),
-        best.x.numpy(),
-        (best.primal.numpy(), best.dual.numpy(), best.cost.numpy()),
-        best.steps.numpy(),
-        (p.share, p.into, p.back, p.values),
-        (p.lengths, p.bases, p.first, p.offsets),
+        tuple(x.numpy() for x in (best.x, best.primal, best.dual, best.cost, best.steps)),
+        tuple(plan(n)),
     )
     if watch is None and problem.v.shape[-1] * len(todo) * max_iter <= _BRIEF:
         work()  # a thread would cost more than it gains
