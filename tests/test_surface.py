@@ -79,8 +79,3 @@ def test_errors_are_also_what_python_users_expect():
     assert issubclass(errors.MissingExtraError, ImportError)
     for _, c in inspect.getmembers(errors, inspect.isclass):
         assert issubclass(c, errors.InterdynError | errors.InterdynWarning)
-
-
-def test_no_file_or_function_outgrows_its_budget():
-    for path in SRC.parent.rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 400, path

@@ -25,9 +25,8 @@ from interdyn.theory import (
     target_weights,
     weights_by_level,
 )
-from interdyn.theory._kronecker import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
-from interdyn.theory._nulls import nearest_tilt, tilted
-from interdyn.theory._search import nearest, total_variation
+from interdyn.theory._search import nearest, nearest_tilt, tilted, total_variation
+from interdyn.theory._weights import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
 from interdyn.values import Interactions, Selection
 
 

@@ -17,12 +17,11 @@ from interdyn.lattice import members, n_players_from_size
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
 from interdyn.sparsify._lp import solve_lp
-from interdyn.sparsify._problem import Problem
+from interdyn.sparsify._problem import WIDE, Problem, Units
 from interdyn.sparsify._sgd_paper import solve_sgd_paper
-from interdyn.sparsify._solve import Watch
+from interdyn.sparsify._solve import Watch, first_tolerance, settled_tolerance
 from interdyn.sparsify._solve import solve as solve_admm
-from interdyn.sparsify._tolerance import first_tolerance, settled_tolerance
-from interdyn.sparsify._units import WIDE, Units
+from interdyn.transforms._mobius import checked_table
 from interdyn.values import Interactions, as_tensor
 
 ORDER_WEIGHT = 0.02
@@ -180,9 +179,7 @@ def split(
          value  kind  players
             +2  AND   0 1
     """
-    table = as_tensor(v, "v", dtype=torch.float64)
-    if table.ndim == 0:
-        raise ShapeError("`v` must have shape (*batch, 2**n); got a single number. Pass the whole table.")
+    table = checked_table(v, "v", dtype=torch.float64)
     n = n_players_from_size(table.shape[-1])
     settings = SplitSettings(
         solver,

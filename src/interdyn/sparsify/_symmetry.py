@@ -24,9 +24,9 @@ vectors; not ``K D K^T``, whose smallest eigenvalues drown in rounding from n = 
 Source: split.md of the project, section 2; paper, section 2 for ``K = [Z W]``.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 
@@ -99,8 +99,7 @@ def spectrum_of_block(*parts: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return singular**2, vectors
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What the compiled projection reads for one number of players; all arrays flat.
 
     Attributes
