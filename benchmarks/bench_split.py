@@ -19,10 +19,10 @@ from sklearn.datasets import load_digits
 
 import interdyn as ix
 from _record import Record
-from interdyn.lattice import subset_masks
 from interdyn.sparsify._admm import first_ratio
 from interdyn.sparsify._problem import Problem, clip
 from interdyn.sparsify._sgd_paper import MOMENTUM, descend
+from interdyn.values import subset_masks
 
 RATES = (1e-4, 1e-5, 1e-6)
 EPOCHS = (0, 3, 10, 100)

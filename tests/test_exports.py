@@ -19,10 +19,9 @@ from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import DataError, InputError, MissingExtraError, ShapeError, StorageError
 from interdyn.exports import export_run, read_laboratory, run_to_pandas, run_to_xarray, shapley_values
-from interdyn.lattice import members, orders, subset_masks
 from interdyn.sparsify import split
 from interdyn.tracking import Tracker, at
-from interdyn.values import Selection
+from interdyn.values import Selection, members, orders, subset_masks
 
 
 def explained(n=4, samples=3, seed=0):

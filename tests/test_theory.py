@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.lattice import orders
 from interdyn.spectra._bootstrap import interval_edges
 from interdyn.theory import (
     default_levels,
@@ -28,7 +27,7 @@ from interdyn.theory import (
 from interdyn.theory._kronecker import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
 from interdyn.theory._nulls import nearest_tilt, tilted
 from interdyn.theory._search import nearest, total_variation
-from interdyn.values import Interactions, Selection
+from interdyn.values import Interactions, Selection, orders
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,19 @@ import pytest
 import torch
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.lattice import members, orders, subset_from_members, subset_masks
 from interdyn.sparsify import split
-from interdyn.values import Selection, Term, Trajectory, ValueTable, as_tensor, like
+from interdyn.values import (
+    Selection,
+    Term,
+    Trajectory,
+    ValueTable,
+    as_tensor,
+    like,
+    members,
+    orders,
+    subset_from_members,
+    subset_masks,
+)
 
 
 @pytest.fixture

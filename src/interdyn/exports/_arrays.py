@@ -7,10 +7,9 @@ import numpy as np
 
 from interdyn import store
 from interdyn.errors import InputError, missing_extra
-from interdyn.lattice import members, orders
 from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
-from interdyn.values import Interactions, Selection
+from interdyn.values import Interactions, Selection, members, orders
 
 if TYPE_CHECKING:
     from xarray import Dataset

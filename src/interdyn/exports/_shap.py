@@ -9,8 +9,7 @@ from jaxtyping import Float
 
 from interdyn.errors import ShapeError, missing_extra
 from interdyn.exports._dividends import dividends
-from interdyn.lattice import orders, subset_masks
-from interdyn.values import Selection
+from interdyn.values import Selection, orders, subset_masks
 
 if TYPE_CHECKING:
     from shap import Explanation

@@ -6,8 +6,7 @@ import numpy as np
 
 from interdyn.errors import InputError, missing_extra
 from interdyn.exports._dividends import dividends
-from interdyn.lattice import members, orders
-from interdyn.values import Selection
+from interdyn.values import Selection, members, orders
 
 if TYPE_CHECKING:
     from shapiq import InteractionValues

@@ -8,8 +8,7 @@ import numpy as np
 from interdyn import store
 from interdyn.errors import missing_extra
 from interdyn.exports._arrays import run_to_xarray
-from interdyn.lattice import members, orders
-from interdyn.values import Selection
+from interdyn.values import Selection, members, orders
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -18,8 +18,7 @@ from interdyn.game._masking import Masking, feature_ids, players_of_samples
 from interdyn.game._outputs import UNITS, Output, check_output
 from interdyn.game._players import Players
 from interdyn.game._progress import Progress, reporting
-from interdyn.lattice import MAX_PLAYERS, members
-from interdyn.values import ValueTable
+from interdyn.values import MAX_PLAYERS, ValueTable, members
 
 Further = Callable[[int, int], tuple[float, float]]
 """Called as ``further(players, samples)``: seconds of what follows the passes, and how many are allowed."""

@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 
-from interdyn.lattice import orders
 from interdyn.sparsify import expected_seconds, identified
-from interdyn.values import Interactions
+from interdyn.values import Interactions, orders
 
 _KEYS = ("solver", "order_weight", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
 _SAMPLES, _SECONDS = 8, 40.0  # of the ranges in a summary, at most

@@ -13,7 +13,6 @@ from torch import Tensor
 from interdyn._typing import Solver
 from interdyn.compiled import worker_count
 from interdyn.errors import CertificateError, InputError, NonFiniteError, PrecisionWarning, ShapeError
-from interdyn.lattice import members, n_players_from_size
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
 from interdyn.sparsify._lp import solve_lp
@@ -23,7 +22,7 @@ from interdyn.sparsify._solve import Watch
 from interdyn.sparsify._solve import solve as solve_admm
 from interdyn.sparsify._tolerance import first_tolerance, settled_tolerance
 from interdyn.sparsify._units import WIDE, Units
-from interdyn.values import Interactions, as_tensor
+from interdyn.values import Interactions, as_tensor, members, n_players_from_size
 
 ORDER_WEIGHT = 0.02
 """How much more an interaction costs for each player more."""

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._solve import solve
+from interdyn.values import n_players_from_size, orders
 
 COARSEST, FINEST, FINER = 1e-2, 1.5e-4, 4.0
 """Without an order weight: the tolerances tried, each a quarter of the one before."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interdyn.lattice import n_players_from_size, orders
+from interdyn.values import n_players_from_size, orders
 
 
 @lru_cache(maxsize=4)

@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.errors import InputError
-from interdyn.lattice import subset_masks
 from interdyn.spectra._bootstrap import student_quantile
-from interdyn.values import Interactions
+from interdyn.values import Interactions, subset_masks
 
 _TIE = 1e-9  # share of the greatest loss below which a difference is rounding
 

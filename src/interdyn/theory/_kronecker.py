@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interdyn.lattice import n_players_from_size
+from interdyn.values import n_players_from_size
 
 D = np.array([2.0, 4.0])
 EIGENVALUES = np.array([(5 - math.sqrt(17)) / 8, (5 + math.sqrt(17)) / 8])

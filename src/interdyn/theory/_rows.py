@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn.errors import InputError
-from interdyn.lattice import MAX_PLAYERS
 from interdyn.theory._kronecker import D, U, distinct_eigenvalues
 from interdyn.theory._weights import NoiseVar, noise_levels
+from interdyn.values import MAX_PLAYERS
 
 
 @lru_cache(maxsize=8)

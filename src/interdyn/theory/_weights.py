@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.theory._kronecker import D, U, distinct_eigenvalues, kronecker_product
+from interdyn.values import n_players_from_size, orders
 from interdyn.values._convert import Array, as_tensor, like
 
 NoiseVar: TypeAlias = float | Sequence[float] | np.ndarray | Tensor

@@ -8,6 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interdyn.values._notebook import table_html
+from interdyn.values._subsets import (
+    MAX_PLAYERS,
+    members,
+    n_players_from_size,
+    orders,
+    subset_from_members,
+    subset_masks,
+)
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
 __all__ = [
+    "MAX_PLAYERS",
     "Identified",
     "Interactions",
     "OrderSpectrum",
@@ -28,6 +37,11 @@ __all__ = [
     "ValueTable",
     "as_tensor",
     "like",
+    "members",
+    "n_players_from_size",
+    "orders",
+    "subset_from_members",
+    "subset_masks",
     "table_html",
 ]
 

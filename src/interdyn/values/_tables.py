@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError
-from interdyn.lattice import members, n_players_from_size, orders, subset_from_members
 from interdyn.values._identified import Identified
 from interdyn.values._notebook import table_html, terms_html
+from interdyn.values._subsets import members, n_players_from_size, orders, subset_from_members
 
 _SHOWN = 8  # interactions of a sample, or samples, in a notebook
 

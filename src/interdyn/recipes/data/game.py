@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import RecipeError
-from interdyn.lattice import subset_masks
 from interdyn.recipes._dataset import Dataset
 from interdyn.recipes._registry import dataset
-from interdyn.values import Term
+from interdyn.values import Term, subset_masks
 
 _KINDS = ("and", "or", "xor")
 
