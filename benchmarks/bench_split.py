@@ -58,7 +58,7 @@ def real_tables(n: int, samples: int) -> torch.Tensor:
         torch.manual_seed(0)
         network = digits_network()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
-    players = ix.patches(4, 4).choose(n, seed=0)
+    players = ix.players.patches(4, 4).choose(n, seed=0)
     tables = []
     for epoch in range(max(EPOCHS) + 1):
         if epoch in EPOCHS:

@@ -14,13 +14,14 @@ import torch
 import uvicorn
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import InputError
 from interdyn.live import application
 from interdyn.live._app import is_loopback
 from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import History
+from interdyn.players import columns
 from interdyn.plot import run_view
 from interdyn.report import _words, render
 from interdyn.tracking import Tracker, every

@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import operator
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +25,36 @@ def fresh(code: str) -> str:
 
 def test_all_is_exact_and_every_name_loads():
     assert interdyn.__all__ == sorted(interdyn.__all__)
-    for name in interdyn.__all__:
+    assert len(interdyn.__all__) == 20
+    assert set(interdyn.__all__) < set(dir(interdyn))
+    for name in dir(interdyn):
         assert getattr(interdyn, name) is not None
-    rooms = {p.name for p in SRC.iterdir() if (p / "__init__.py").exists()}
-    assert len(set(interdyn.__all__) - rooms) <= 25
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = interdyn.nonsense
+
+
+@pytest.mark.parametrize("room", ["players", "schedules"])
+def test_names_that_moved_still_work_and_say_where_they_are(room):
+    new = importlib.import_module(f"interdyn.{room}")
+    moved = interdyn._MOVED[room]
+    assert set(moved) <= set(new.__all__)
+    for name in moved:
+        assert name not in dir(interdyn)
+        with pytest.warns(DeprecationWarning, match=rf"Write `interdyn\.{room}\.{name}`") as warned:
+            assert getattr(interdyn, name) is getattr(new, name)
+        assert warned[0].filename == __file__
+
+
+def test_every_name_in_readme_and_docs_is_reached_from_the_front_door():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {n for page in pages for n in re.findall(r"\b(?:ix|interdyn)((?:\.[A-Za-z_]\w*)+)", page.read_text())}
+    assert len(named) > 40
+    frameworks = {f".tracking.{name}" for name in ("accelerate", "hugging_face", "keras", "lightning")}  # slow to import
+    for name in sorted(named - frameworks):
+        try:
+            operator.attrgetter(name[1:])(interdyn)
+        except AttributeError:
+            importlib.import_module(f"interdyn{name}")  # a file with a public name, as `interdyn.tracking.pytorch`
 
 
 @pytest.mark.parametrize("room", sorted(p.name for p in SRC.iterdir() if (p / "__init__.py").exists()))

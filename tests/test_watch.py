@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
+from interdyn.players import columns
 from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
 
 
