@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from interdyn.errors import IncompleteRunError, InputError, RunError, SchemaError
 from interdyn.store import SCHEMA, open_run, read_results
+from interdyn.values import accessor
 
 KINDS = ("and_positive", "and_negative", "or_positive", "or_negative")
 
@@ -150,7 +150,7 @@ class RunView:
         return f"RunView({self.recipe!r}, {len(self.steps)} checkpoints, {len(self.orders)} players)"
 
     def _repr_html_(self) -> str:
-        html: str = import_module("interdyn.plot._notebook").run_html(self)
+        html: str = accessor("run_html")(self)
         return html
 
     def group(self, name: str) -> GroupView | None:

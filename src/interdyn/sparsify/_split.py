@@ -219,7 +219,7 @@ def split(
         gap=gap.reshape(batch),
         status=np.array(status, dtype=object).reshape(batch),
         noise_bound=units.absolute_(bound.clone()).reshape(batch),
-        settings={**asdict(settings), "noise_bound": described},
+        settings={**asdict(settings), "rates": list(settings.rates), "noise_bound": described},
     )
 
 

@@ -7,7 +7,9 @@ torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interdyn.values._names import Names, checked_names, labels
 from interdyn.values._notebook import table_html
+from interdyn.values._registry import accessor
 from interdyn.values._subsets import (
     MAX_PLAYERS,
     members,
@@ -19,7 +21,7 @@ from interdyn.values._subsets import (
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
-    from interdyn.values._convert import as_tensor, like
+    from interdyn.values._convert import as_tensor, like, tensors_of
     from interdyn.values._identified import Identified, Range
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
@@ -27,6 +29,7 @@ __all__ = [
     "MAX_PLAYERS",
     "Identified",
     "Interactions",
+    "Names",
     "OrderSpectrum",
     "Pair",
     "Range",
@@ -35,7 +38,10 @@ __all__ = [
     "Terms",
     "Trajectory",
     "ValueTable",
+    "accessor",
     "as_tensor",
+    "checked_names",
+    "labels",
     "like",
     "members",
     "n_players_from_size",
@@ -43,11 +49,12 @@ __all__ = [
     "subset_from_members",
     "subset_masks",
     "table_html",
+    "tensors_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"as_tensor", "like"}:
+    if name in {"as_tensor", "like", "tensors_of"}:
         return getattr(import_module("interdyn.values._convert"), name)
     if name in {"Identified", "Range"}:
         return getattr(import_module("interdyn.values._identified"), name)
