@@ -66,7 +66,7 @@ def load_interactions(path: str | Path) -> Interactions:
         )
     arrays, header = read
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    content: dict[str, Any] = {name: header[name] for name in _PLAIN}
+    content: dict[str, Any] = {**{name: header[name] for name in _PLAIN}, "names": tuple(header["names"])}
     content |= {name: tensor for name, tensor in tensors.items() if "." not in name}
     status = header["status"]
     content["status"] = status if isinstance(status, str) else np.array(status, dtype=object)

@@ -131,8 +131,8 @@ def to_pandas(found: Selection) -> "DataFrame":
     players = [members(int(s)) for s in subset]
     columns = {"sample": sample, "kind": np.array(["and", "or"])[kind], "players": players}
     if found.names:
-        rows = np.broadcast_to(np.array(found.names, dtype=object), (*found.batch_shape, found.n_players))
-        rows = rows.reshape(-1, found.n_players)
+        names = np.array(found.names, dtype=object)
+        rows = np.broadcast_to(names, (*found.batch_shape, found.n_players)).reshape(-1, found.n_players).tolist()
         columns["names"] = [tuple(labels(who, rows[i])) for i, who in zip(sample, players, strict=True)]
     out = pandas.DataFrame(columns | {"order": orders(found.n_players)[subset], "value": both[kind, sample, subset]})
     if not found.batch_shape:

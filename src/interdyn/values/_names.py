@@ -63,4 +63,4 @@ def labels(players: Iterable[int], names: Sequence[str] = ()) -> list[str]:
     >>> labels((0, 2)), labels((0, 2), ("age", "income", "sleep"))
     (['0', '2'], ['age', 'sleep'])
     """
-    return [names[i] if names else str(i) for i in players]
+    return [names[i] or str(i) if names else str(i) for i in players]
