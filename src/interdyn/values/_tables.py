@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shapiq import InteractionValues
     from xarray import Dataset
 
+_S = TypeVar("_S", bound="Selection")
 _SHOWN = 8  # interactions of a sample, or samples, in a notebook
 
 
@@ -138,7 +139,7 @@ class Selection:
         if self.names:
             object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.batch_shape))
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: _S, device: torch.device | str) -> _S:
         """Return the same with all tensors on ``device``."""
         return moved(self, device)
 
