@@ -17,11 +17,11 @@ from playwright.sync_api import Browser, sync_playwright
 from _pages import CHROMIUM, served, wait_until
 from _record import Record
 from interdyn import store
-from interdyn.lattice import orders
 from interdyn.measurement import History
 from interdyn.report import write_report
 from interdyn.store import Checkpoint, Exhibit, Measurement, Run
 from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import orders
 
 CHECKPOINTS, SAMPLES, PLAYERS = 200, 100, 8
 GROUPS = ("test", "train")

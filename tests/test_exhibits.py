@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import clusters, columns, every, patches, steps, store
+from interdyn import store
 from interdyn.errors import InputError
 from interdyn.measurement import MeasurementConfig
+from interdyn.players import clusters, columns, patches, steps
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._exhibits import exhibit_of
 from interdyn.recipes._measuring import choose_groups
+from interdyn.schedules import every
 from interdyn.tracking import Tracker
 from interdyn.tracking._disk import Folder
 from interdyn.tracking._look import Looking

@@ -14,7 +14,7 @@ import torch
 import uvicorn
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import InputError
 from interdyn.live import application

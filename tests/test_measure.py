@@ -23,7 +23,9 @@ def test_a_planted_network_is_explained():
 def test_cost_and_settings_come_with_the_result(generator):
     model = torch.nn.Linear(4, 3)
     x = torch.randn(2, 4, generator=generator)
-    found = interdyn.measure(model, x, target=[0, 2], players=interdyn.columns(), noise_bound=0.05, identified=True)
+    found = interdyn.measure(
+        model, x, target=[0, 2], players=interdyn.players.columns(), noise_bound=0.05, identified=True
+    )
     assert found.forward_passes == 2 * 16
     assert set(found.seconds) == {"forward", "split"}
     assert found.settings["noise_bound"] == 0.05
@@ -39,4 +41,4 @@ def test_threads_that_cannot_be_are_refused_before_any_work():
         raise AssertionError
 
     with pytest.raises(InputError, match="`threads` must be a whole number"):
-        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), threads=0)
+        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.players.columns(), threads=0)

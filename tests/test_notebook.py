@@ -47,7 +47,9 @@ def found():
         return (2 * x[:, 0] * x[:, 1] - 0.5 * x[:, 2])[:, None]
 
     x = torch.ones(11, 3)
-    return ix.measure(outputs, x, players=ix.columns(), baselines=0.0, output="regression", noise_bound=0.0, tol=1e-6)
+    return ix.measure(
+        outputs, x, players=ix.players.columns(), baselines=0.0, output="regression", noise_bound=0.0, tol=1e-6
+    )
 
 
 def test_one_sample_is_a_table_of_its_strongest_interactions(found):

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.dynamics import Stage, online_verdict, online_verdicts
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement import History
+from interdyn.players import columns
 from interdyn.tracking import Tracker, at
 from interdyn.values import Trajectory
 from planted_trajectories import two_phases, without_two_phases

@@ -15,9 +15,10 @@ from scipy import stats
 from torch import nn
 
 import interdyn as ix
-from interdyn import columns, patches, store
+from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
 from interdyn.measurement import History, agreement, generalisation, reading, sample_table
+from interdyn.players import columns, patches
 from interdyn.spectra import (
     Estimate,
     jaccard_by_order,

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.lattice import orders
 from interdyn.spectra._bootstrap import interval_edges
 from interdyn.theory import (
     default_levels,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import columns, patches, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import (
     IncompleteRunError,
@@ -21,6 +21,7 @@ from interdyn.errors import (
     ShapeError,
     StorageError,
 )
+from interdyn.players import columns, patches
 from interdyn.tracking import Tracker, at, every, log_spaced, summarise
 from interdyn.tracking._look import Looking
 from interdyn.tracking._pace import Pace

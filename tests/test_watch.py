@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from interdyn import columns
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
+from interdyn.players import columns
 from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
 from stored import summary_of
 

@@ -17,9 +17,9 @@ from interdyn.game._batches import Batches, estimated_rows, given_rows
 from interdyn.game._forward import UNITS, Forward, Output, undisturbed
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
 from interdyn.game._masking import Masking, feature_ids, players_of_samples
+from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._players import Players
-from interdyn.lattice import MAX_PLAYERS, members
-from interdyn.values import ValueTable
+from interdyn.values import MAX_PLAYERS, ValueTable, members
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(rows_done, rows_in_all)``."""
@@ -57,6 +57,7 @@ def value_table(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
+    names: FeatureNames | None = None,
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Progress | None = None,
@@ -102,6 +103,10 @@ def value_table(
         Accept a ``feature_mask`` in which some samples hold fewer players than others (short sentences). A player that
         a sample does not hold changes nothing: ``v(T)`` is that of the players of ``T`` which it holds, and its
         interactions are zero. ``provenance["players_of_samples"]`` tells how many each sample holds.
+    names
+        Names that tables and figures show: one for each player, the same for all samples or a row for each. For samples
+        that are rows of columns or tokens also one for each column, names with the columns that each stands for, or a
+        function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
@@ -162,6 +167,7 @@ def value_table(
         batches = Batches(rows or estimated_rows(row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
+        named = () if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
         if not allow_large:
             _refuse_large(masking.n, forward, tensors, min(64, batches.rows), further)
         if layer is None:
@@ -185,7 +191,7 @@ def value_table(
         "torch": str(torch.__version__),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
-    return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance)
+    return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)
 
 
 @contextmanager

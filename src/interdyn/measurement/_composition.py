@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interdyn._typing import Model, Solver
 from interdyn.compiled import worker_count
-from interdyn.game import Output, Players, value_table
+from interdyn.game import FeatureNames, Output, Players, value_table
 from interdyn.measurement._stored import as_record
 from interdyn.sparsify import BAR_FROM, LONGEST, ORDER_WEIGHT, expected_seconds, first_tolerance, split
 from interdyn.store import Measurement
@@ -23,7 +23,7 @@ class MeasurementConfig:
 
     Attributes
     ----------
-    players, feature_mask, baselines, layer, output, batch_size, allow_fewer
+    players, feature_mask, baselines, layer, output, batch_size, allow_fewer, names
         As in `interdyn.value_table`.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`.
@@ -36,6 +36,7 @@ class MeasurementConfig:
     output: Output = "log-odds"
     batch_size: int | str = "auto"
     allow_fewer: bool = False
+    names: FeatureNames | None = None
     noise_bound: float | Tensor | np.ndarray = 0.02
     solver: Solver = "admm"
     tol: float | Literal["auto"] = "auto"
@@ -53,7 +54,7 @@ class MeasurementConfig:
         return expected_seconds(n, samples, tol=finest, threads=self.threads)
 
 
-_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "output", "batch_size", "allow_fewer")
+_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "output", "batch_size", "allow_fewer", "names")
 _OF_THE_SPLIT = tuple(field.name for field in fields(MeasurementConfig) if field.name not in _OF_THE_GAME)
 
 
@@ -98,7 +99,7 @@ def measured(
     options = {name: getattr(config, name) for name in _OF_THE_SPLIT}
     found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **options)
     seconds = {"forward": table.seconds, "split": time.perf_counter() - start}
-    return table, replace(found, forward_passes=table.forward_passes, seconds=seconds)
+    return table, replace(found, forward_passes=table.forward_passes, seconds=seconds, names=table.names)
 
 
 def recorded(

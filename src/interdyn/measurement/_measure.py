@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interdyn._typing import Model, Solver
 from interdyn.errors import InputError
-from interdyn.game import Output, Players
+from interdyn.game import FeatureNames, Output, Players
 from interdyn.measurement._composition import MeasurementConfig, measured
 from interdyn.sparsify import ORDER_WEIGHT
 from interdyn.sparsify import identified as identified_ranges
@@ -32,6 +32,7 @@ def measure(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
+    names: FeatureNames | None = None,
     noise_bound: float | Tensor | np.ndarray = 0.02,
     solver: Solver = "admm",
     tol: float | Literal["auto"] = 1e-3,
@@ -50,7 +51,7 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_fewer, progress
+additional_forward_args, sample_ids, allow_fewer, names, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`.
@@ -98,6 +99,7 @@ additional_forward_args, sample_ids, allow_fewer, progress
         output=output,
         batch_size=batch_size,
         allow_fewer=allow_fewer,
+        names=names,
         noise_bound=noise_bound,
         solver=solver,
         tol=tol,

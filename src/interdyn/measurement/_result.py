@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from interdyn.dynamics import Phases, find_phases
+from interdyn.dynamics import OnlineVerdict, Phases, find_phases
 from interdyn.errors import InputError
-from interdyn.lattice import orders
-from interdyn.measurement._samples import sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.sparsify import expected_seconds, identified
 from interdyn.spectra import bootstrap_distribution
@@ -28,14 +26,11 @@ from interdyn.values import (
     TheoryResult,
     TheorySummary,
     Trajectory,
+    orders,
 )
-
-if TYPE_CHECKING:
-    from interdyn.measurement._history import History
 
 _RATIO_NOISE = np.logspace(-10, 2, 49)
 _RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
-_ACCURACIES, _LOSSES = ("train_accuracy", "test_accuracy"), ("train_loss", "test_loss")
 _RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
 _SAMPLES, _SECONDS = 8, 40.0  # of the ranges in a result, at most
 _PROGRAMS = 14  # splits that each end of a range takes, about
@@ -85,7 +80,7 @@ def analyse(
     InputError
         If there is no group, or a group does not have one result for each step.
     """
-    chosen = _chosen(options)
+    chosen = chosen_options(options)
     rule = {"salience": chosen["salience"], "salience_rule": chosen["salience_rule"]}
     courses: dict[str, Course] = {}
     for name, group in groups.items():
@@ -101,33 +96,22 @@ def analyse(
     last = next(iter(groups.values()))["interactions"][-1]
     losses = {"train_loss": train_loss, "test_loss": test_loss}
     arrays = {name: None if loss is None else np.asarray(loss, dtype=float) for name, loss in losses.items()}
-    return _of_the_whole(np.asarray(steps, dtype=float), courses, last, arrays, chosen)
+    return of_the_whole(np.asarray(steps, dtype=float), courses, last, arrays, chosen)
 
 
-def _chosen(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the options of an analysis with their defaults."""
     return {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
 
 
-def of_the_whole(history: "History", options: Mapping[str, Any] | None) -> RunResult:
-    """Return the result of a training that is over."""
-    chosen = _chosen(options) | history.salience
-    at = np.array(history.together, dtype=float)
-    losses = {name: history.column(name) for name in _LOSSES}
-    result = _of_the_whole(at, _courses(history), history.last, losses, chosen)
-    return result.model_copy(update=_of_a_history(history) | {"identified": left_open(history.last, step=at[-1])})
-
-
-def so_far(history: "History") -> RunResult:
+def so_far(
+    steps: np.ndarray, courses: Mapping[str, Course], losses: Mapping[str, np.ndarray], verdict: OnlineVerdict
+) -> RunResult:
     """Return the result of a training that goes on, as far as it can be known.
 
     There is no theory, since its ``w*`` is the final network's; the stage of the verdict stands under ``stage``.
     """
-    verdict = history.verdict()
-    assert verdict is not None
-    at = np.array(history.together, dtype=float)
-    losses = {name: loss for name in _LOSSES if (loss := history.column(name)) is not None}
-    measured = _measured(at, _courses(history), losses, n_bootstrap=_RESAMPLES, seed=0)
+    measured = _measured(steps, courses, losses, n_bootstrap=_RESAMPLES, seed=0)
     phases = PhaseResult(
         found=verdict.since is not None,
         boundary_step=verdict.since,
@@ -135,20 +119,7 @@ def so_far(history: "History") -> RunResult:
         status=verdict.sentence,
     )
     said: dict[str, Any] = {"phases": phases, "stage": str(verdict.stage), "verdict": (verdict.sentence,)}
-    return RunResult(**measured, **said, **_of_a_history(history))
-
-
-def _of_a_history(history: "History") -> dict[str, Any]:
-    """Return what a history knows besides its spectra: accuracies, the samples one by one, the cost."""
-    columns = {name: column for name in _ACCURACIES if (column := history.column(name)) is not None}
-    return {**columns, "samples": sample_table(history.readings(together=True)), **history.cost()}
-
-
-def _courses(history: "History") -> dict[str, Course]:
-    """Return each group over the steps that belong together."""
-    at, readings = history.together, history.readings(together=True)
-    ids = {reading.group: reading.sample_ids.tolist() for reading in readings}
-    return {name: Course([history.seen(step, name) for step in at], ids[name]) for name in history.groups}
+    return RunResult(**measured, **said)
 
 
 def _measured(
@@ -175,7 +146,7 @@ def _measured(
     }
 
 
-def _of_the_whole(
+def of_the_whole(
     steps: np.ndarray,
     courses: Mapping[str, Course],
     last: Interactions,

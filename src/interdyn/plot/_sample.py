@@ -37,7 +37,8 @@ def plot_sample(
     players
         The player of each pixel, ``(height, width)``, or point, ``(points,)``; below 0 where there is none.
     names
-        The word or the column of each player, in order; with it the interactions are a list of words.
+        The word or the column of each player, in order; by default the names that ``found`` has, where there are no
+        ``inputs``. With it the interactions are a list of words.
     k
         How many interactions; none that is a hundredth of the strongest or less.
     ax
@@ -68,6 +69,8 @@ def plot_sample(
         )
     n = tables.i_and.shape[1].bit_length() - 1
     terms = _strongest(tables, k)
+    if names is None and inputs is None:
+        names = np.ravel(getattr(found, "names", ())).tolist() or None
     if names is not None:
         if len(names) != n:
             raise ShapeError(f"`names` must name each of the {n} players; got {len(names)} names.")

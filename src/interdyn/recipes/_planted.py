@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from interdyn.lattice import subset_from_members
-from interdyn.values import Interactions, Term
+from interdyn.values import Interactions, Term, subset_from_members
 
 
 def planted_error(found: Interactions, planted: Sequence[Term]) -> dict[str, float]:

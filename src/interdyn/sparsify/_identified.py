@@ -20,12 +20,11 @@ from torch import Tensor
 
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._effort import refuse_slow
 from interdyn.sparsify._problem import WIDE, Problem, Units, order_weights
 from interdyn.sparsify._solve import solve
 from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Identified, Interactions, Range
+from interdyn.values import Identified, Interactions, Range, n_players_from_size, orders
 
 MAX_ITER = 20_000
 _FINE = 0.02  # of the slack: how finely the least norm is found

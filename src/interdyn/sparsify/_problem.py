@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._operator import GramSolver, Operator, gram_solver, operator
 from interdyn.sparsify._symmetry import metric
+from interdyn.values import n_players_from_size, orders
 
 FREE = 1e-200
 """Slope of the cost of the constant: nothing, but something to divide by."""

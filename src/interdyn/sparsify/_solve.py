@@ -11,10 +11,10 @@ from torch import Tensor
 
 from interdyn.compiled import available, in_workers, one_torch_thread, worker_count
 from interdyn.errors import InputError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._admm import Outcome, first_point, first_ratio, improve
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
+from interdyn.values import n_players_from_size, orders
 
 _TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
 _BRIEF = 2**28  # entries times steps at most, up to which a split ends before an interruption would be missed

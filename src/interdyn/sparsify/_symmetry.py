@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from interdyn.lattice import orders
+from interdyn.values import orders
 
 FALL = 0.5
 """How much less an interaction steps for each player more."""

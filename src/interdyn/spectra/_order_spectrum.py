@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.spectra._bootstrap import share
 from interdyn.spectra._salience import SalienceRule, is_salient, salience_threshold
-from interdyn.values import Interactions, OrderSpectrum
+from interdyn.values import Interactions, OrderSpectrum, n_players_from_size, orders
 
 
 @lru_cache(maxsize=4)

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from interdyn.lattice import subset_masks
 from interdyn.spectra._bootstrap import check_level, student_quantile
-from interdyn.values import Interactions
+from interdyn.values import Interactions, subset_masks
 
 _TIE = 1e-9  # share of the greatest loss below which a difference is rounding
 

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.lattice import MAX_PLAYERS, n_players_from_size, orders
 from interdyn.transforms._mobius import checked_table
+from interdyn.values import MAX_PLAYERS, n_players_from_size, orders
 from interdyn.values._convert import Array, like
 
 D = np.array([2.0, 4.0])

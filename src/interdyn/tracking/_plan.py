@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from interdyn.errors import InputError
-from interdyn.tracking._schedules import Schedule
+from interdyn.schedules import Schedule
 
 TIERS = {"glance": 0.01, "look": 0.05, "study": 0.20}
 """Named budgets, as shares of the training time."""

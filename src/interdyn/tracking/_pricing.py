@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from interdyn.dynamics import latest_verdict
+from interdyn.schedules import Schedule
 from interdyn.tracking._look import Looking
 from interdyn.tracking._plan import Plan, planned
 from interdyn.tracking._probe import Probe
-from interdyn.tracking._schedules import Schedule
 from interdyn.values import Trajectory
 
 

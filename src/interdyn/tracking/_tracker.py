@@ -14,6 +14,7 @@ from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError, InterdynWarning, NonFiniteError
 from interdyn.game import Players
 from interdyn.measurement import History, MeasurementConfig
+from interdyn.schedules import Schedule, at, due, log_spaced
 from interdyn.sparsify import ORDER_WEIGHT
 from interdyn.tracking._disk import Folder, begun_again
 from interdyn.tracking._exhibits import Names
@@ -24,7 +25,6 @@ from interdyn.tracking._pricing import Estimate, Pricing
 from interdyn.tracking._probe import checked_probes
 from interdyn.tracking._ranks import is_first
 from interdyn.tracking._scalars import Logger, scalars_of
-from interdyn.tracking._schedules import Schedule, at, due, log_spaced
 from interdyn.values import SampleTable, Trajectory
 
 _T = TypeVar("_T")
@@ -79,7 +79,7 @@ class Tracker:
     Examples
     --------
     >>> import torch
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> x, y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
     >>> network = torch.nn.Linear(4, 2)
@@ -174,7 +174,7 @@ class Tracker:
         Examples
         --------
         >>> import torch
-        >>> from interdyn import columns
+        >>> from interdyn.players import columns
         >>> tracker = Tracker((torch.zeros(8, 4), torch.arange(8) % 2), players=columns(), total_steps=100)
         >>> cost = tracker.estimate(torch.nn.Linear(4, 2), step_seconds=0.01)
         >>> cost.looks, cost.share < 10

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interdyn.compiled import available
 from interdyn.errors import ShapeError
-from interdyn.lattice import n_players_from_size
+from interdyn.values import n_players_from_size
 from interdyn.values._convert import Array, as_tensor, like
 
 _KINDS = {torch.float64: "float64", torch.float32: "float32"}

@@ -7,11 +7,21 @@ torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interdyn.values._names import Names, checked_names, labels
 from interdyn.values._notebook import table_html
+from interdyn.values._registry import accessor
+from interdyn.values._subsets import (
+    MAX_PLAYERS,
+    members,
+    n_players_from_size,
+    orders,
+    subset_from_members,
+    subset_masks,
+)
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
-    from interdyn.values._convert import as_tensor, like
+    from interdyn.values._convert import as_tensor, like, tensors_of
     from interdyn.values._identified import Identified, Range
     from interdyn.values._record import Band
     from interdyn.values._run_result import (
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
 _FILES = {
-    **dict.fromkeys(("as_tensor", "like"), "_convert"),
+    **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
     **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
@@ -39,11 +49,13 @@ _FILES = {
 }
 
 __all__ = [
+    "MAX_PLAYERS",
     "Band",
     "GroupResult",
     "Identified",
     "Interactions",
     "LeftOpen",
+    "Names",
     "OrderSpectrum",
     "Pair",
     "PhaseResult",
@@ -61,9 +73,18 @@ __all__ = [
     "TheorySummary",
     "Trajectory",
     "ValueTable",
+    "accessor",
     "as_tensor",
+    "checked_names",
+    "labels",
     "like",
+    "members",
+    "n_players_from_size",
+    "orders",
+    "subset_from_members",
+    "subset_masks",
     "table_html",
+    "tensors_of",
 ]
 
 

@@ -1,7 +1,6 @@
 """What a run found, as one frozen record with one codec: the JSON of ``summary.json`` and ``analysis.json``."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Validatio
 
 from interdyn.errors import IncompleteRunError, RunError, SchemaError
 from interdyn.values._record import Band, Flags, Numbers, OverOrders, OverSteps, Pair, Record, fits, numbers_of
+from interdyn.values._registry import accessor
 from interdyn.values._sample_table import SampleTable
 
 RESULT_SCHEMA = 1
@@ -252,7 +252,7 @@ class RunResult(Record):
         return f"RunResult({self.recipe!r}, {len(self.steps)} checkpoints, {self.n_players} players)"
 
     def _repr_html_(self) -> str:
-        html: str = import_module("interdyn.plot").run_html(self)
+        html: str = accessor("run_html")(self)
         return html
 
     @classmethod

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import RecipeError
-from interdyn.lattice import subset_masks
 from interdyn.recipes import Dataset, dataset
-from interdyn.values import Term
+from interdyn.values import Term, subset_masks
 
 _KINDS = ("and", "or", "xor")
 

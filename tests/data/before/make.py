@@ -72,8 +72,8 @@ def make_tracked(folder):
     x, y, net = world()
     optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
     probe = {"test": (x[64:72], y[64:72]), "train": (x[:6], y[:6])}
-    schedule = ix.at(0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
-    with ix.Tracker(probe, players=ix.columns(), schedule=schedule, out=folder, strict=True) as tracker:
+    schedule = ix.schedules.at(0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
+    with ix.Tracker(probe, players=ix.players.columns(), schedule=schedule, out=folder, strict=True) as tracker:
         for step in range(129):
             tracker.observe(step, net, **losses(net, x, y))
             train(net, optimiser, x, y)
@@ -92,7 +92,9 @@ def make_watched(folder):
                 torch.save(net.state_dict(), Path(saved) / f"step_{step}.pt")
             train(net, optimiser, x, y)
         probe = {"test": (x[64:72], y[64:72])}
-        with ix.Tracker(probe, players=ix.columns(), schedule=ix.every(1), out=folder, strict=True) as tracker:
+        with ix.Tracker(
+            probe, players=ix.players.columns(), schedule=ix.schedules.every(1), out=folder, strict=True
+        ) as tracker:
             watch(saved, net, tracker, losses=lambda seen: mean_losses(seen, groups), once=True)
 
 

@@ -1,4 +1,4 @@
-"""Subsets as bit masks: sizes, members, and the tables indexed by them."""
+"""Subsets as integers, bit ``i`` set when player ``i`` is in it: sizes, members, and the tables indexed by them."""
 
 from collections.abc import Iterable
 from functools import lru_cache

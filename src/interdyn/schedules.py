@@ -1,15 +1,20 @@
-"""When to look: functions ``step -> bool``, and how to join them."""
+"""When to measure a network that trains: functions ``step -> bool``, and how to join them.
+
+Any function ``step -> bool`` is a schedule; `interdyn.Tracker` takes one as ``schedule``.
+"""
 
 from collections.abc import Callable
 
 from interdyn.errors import InputError
 
 Schedule = Callable[[int], bool]
-"""Whether to look at an optimiser step; 0 is the network before training."""
+"""Whether to measure at an optimiser step; 0 is the network before training."""
+
+__all__ = ["Schedule", "all_of", "any_of", "at", "every", "log_spaced"]
 
 
 def every(k: int, *, start: int = 0) -> Schedule:
-    """Look at ``start`` and at every ``k``-th step from there on.
+    """Measure at ``start`` and at every ``k``-th step from there on.
 
     Raises
     ------
@@ -18,8 +23,8 @@ def every(k: int, *, start: int = 0) -> Schedule:
 
     Examples
     --------
-    >>> look = every(10, start=5)
-    >>> [step for step in range(30) if look(step)]
+    >>> schedule = every(10, start=5)
+    >>> [step for step in range(30) if schedule(step)]
     [5, 15, 25]
     """
     if k < 1 or start < 0:
@@ -28,10 +33,10 @@ def every(k: int, *, start: int = 0) -> Schedule:
 
 
 def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
-    """Look at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without an end.
+    """Measure at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without an end.
 
-    Interactions change over factors of time, not over differences; so the cost of looking grows with the logarithm of
-    the training alone.
+    Interactions change over factors of time, not over differences; so the cost of measuring grows with the logarithm
+    of the training alone.
 
     Raises
     ------
@@ -40,8 +45,8 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
 
     Examples
     --------
-    >>> look = log_spaced(4)
-    >>> [step for step in range(200) if look(step)]
+    >>> schedule = log_spaced(4)
+    >>> [step for step in range(200) if schedule(step)]
     [0, 1, 2, 3, 6, 10, 18, 32, 56, 100, 178]
     """
     if per_decade < 1 or first < 1:
@@ -52,17 +57,17 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
     points = {0}
     ahead = [0]  # number of the next point
 
-    def look(step: int) -> bool:
+    def schedule(step: int) -> bool:
         while (point := round(first * 10 ** (ahead[0] / per_decade))) <= step:
             points.add(point)
             ahead[0] += 1
         return step in points
 
-    return look
+    return schedule
 
 
 def at(*steps: int) -> Schedule:
-    """Look at exactly these steps.
+    """Measure at exactly these steps.
 
     Examples
     --------
@@ -74,31 +79,31 @@ def at(*steps: int) -> Schedule:
 
 
 def any_of(*schedules: Schedule) -> Schedule:
-    """Look when any of the schedules does.
+    """Measure when any of the schedules does.
 
     Examples
     --------
-    >>> look = any_of(every(6), at(1))
-    >>> [step for step in range(9) if look(step)]
+    >>> schedule = any_of(every(6), at(1))
+    >>> [step for step in range(9) if schedule(step)]
     [0, 1, 6]
     """
     return lambda step: any(schedule(step) for schedule in schedules)
 
 
 def all_of(*schedules: Schedule) -> Schedule:
-    """Look when all of the schedules do.
+    """Measure when all of the schedules do.
 
     Examples
     --------
-    >>> look = all_of(every(2), every(3))
-    >>> [step for step in range(13) if look(step)]
+    >>> schedule = all_of(every(2), every(3))
+    >>> [step for step in range(13) if schedule(step)]
     [0, 6, 12]
     """
     return lambda step: all(schedule(step) for schedule in schedules)
 
 
 def due(schedule: Schedule, after: int, step: int) -> bool:
-    """Return whether the schedule looks anywhere in ``after + 1 .. step``, so that rare calls miss nothing.
+    """Return whether the schedule measures anywhere in ``after + 1 .. step``, so that rare calls miss nothing.
 
     Examples
     --------
