@@ -17,12 +17,11 @@ from torch import nn
 from interdyn import columns, store
 from interdyn.cli import main
 from interdyn.errors import InputError
-from interdyn.live import application
-from interdyn.live._app import is_loopback
-from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import History
 from interdyn.plot import run_view
-from interdyn.report import _words, render
+from interdyn.report import _words, application, render
+from interdyn.report._live import is_loopback
+from interdyn.report._runs import Followed, find_runs, listed
 from interdyn.tracking import Tracker, every
 from pages import needs_browser, pictured, until, watched
 

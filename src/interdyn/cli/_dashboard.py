@@ -16,7 +16,7 @@ def dashboard(
 
     Example: [bold]interdyn dashboard runs[/bold]
     """
-    from interdyn.live import serve
+    from interdyn.report import serve
 
     def tell() -> None:
         query = f"/?token={token}" if token else "/"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.plot._style import AND, GRID, INK, MUTED, OR, axes_for, empty_panel, stamp
+from interdyn.plot._style import AND, GRID, INK, MUTED, OR, axes_for, empty_panel, stamped
 from interdyn.plot._tables import Tables, tables_of
 
 _LEAST = 0.01  # of the strongest: what is weaker is not drawn
@@ -112,7 +112,7 @@ def _caption(kind: str, value: float, unit: str) -> str:
 
 def _nothing(tables: Tables, ax: Axes) -> Axes:
     needs = "No interaction of this sample differs from zero."
-    return empty_panel(ax, tables.view(), title="Strongest interactions", needs=needs)
+    return empty_panel(ax, title="Strongest interactions", needs=needs, stamp=tables.stamp)
 
 
 def _picture(
@@ -146,8 +146,7 @@ def _picture(
     ax.set_ylim(1.03 * height, -0.2 * height)
     ax.set_aspect("equal")
     ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return stamped(ax, tables.stamp)
 
 
 def _edges(players: Int[np.ndarray, "height width"]) -> list[tuple[float, float, float, float]]:
@@ -185,8 +184,7 @@ def _cloud(
     ax.set_ylim(-0.03 * height, 1.25 * height)
     ax.set_aspect("equal")
     ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return stamped(ax, tables.stamp)
 
 
 def _words(
@@ -215,5 +213,4 @@ def _words(
     ax.set_xlim(-label, total)
     ax.set_ylim(-len(terms) + 0.4, 0.6)
     ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return stamped(ax, tables.stamp)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn.errors import IncompleteRunError, InputError
-from interdyn.plot._view import RunView
+from interdyn.plot._panel import credit
 from interdyn.store import Run, as_run, read_measurement, read_salience, to_measure
 
 SALIENCE = 0.03  # part of the mean effect below which an interaction does not count (paper, section 4)
@@ -42,24 +42,10 @@ class Tables:
     recipe: str = ""
     version: str = version("interdyn")
 
-    def view(self) -> RunView:
-        """Return a view that holds nothing but the name of the run, for frame and corner note."""
-        none = np.zeros(0)
-        empty: dict[str, Any] = dict.fromkeys(
-            ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "phases", "theory", "n_samples")
-        )
-        return RunView(
-            recipe=self.recipe,
-            version=self.version,
-            steps=none,
-            orders=none,
-            groups={},
-            solver={},
-            seconds={},
-            forward_passes=None,
-            verdict=(),
-            **empty,
-        )
+    @property
+    def stamp(self) -> str:
+        """Recipe and version, for the corner of a figure."""
+        return credit(self.recipe, self.version)
 
 
 def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tables:

@@ -1,16 +1,16 @@
 """One HTML file from a run: charts, words, and everything needed to show them, inside it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from interdyn.errors import missing_extra
-from interdyn.plot import RunView, StepAxis, has_numbers, run_view, save_figures
-from interdyn.report import _charts, _words
-from interdyn.report._chart import numbers
+from interdyn.plot import RunView, StepAxis, has_numbers, panels, run_view, save_figures
+from interdyn.report import _words
+from interdyn.report._chart import chart, numbers
 from interdyn.report._plotly import plotly_script
-from interdyn.report._samples import samples
 from interdyn.report._uses import Uses
 from interdyn.store import open_run, read_results, write_atomic
 
@@ -59,7 +59,7 @@ def write_report(run_dir: Path | str) -> Path:
     folder = Path(run_dir)
     summary, analysis = read_results(open_run(folder))
     html = render(
-        run_view(summary, analysis), texts=_texts(folder), used=Uses(folder).record(), table=samples(analysis)
+        run_view(summary, analysis), texts=_texts(folder), used=Uses(folder).record(), table=_words.samples(analysis)
     )
     save_figures(folder)
     path = folder / "report.html"
@@ -85,21 +85,24 @@ def render(
     texts
         Settings to show as they are, by file name.
     used, table
-        What `Uses.record` and `samples` return.
+        What `Uses.record` and `_words.samples` return.
     live
-        Whether the page asks its own host for what is new, as that of `interdyn.live` does.
+        Whether the page asks its own host for what is new, as the live page does.
     bare
         Whether plotly's JavaScript is left out, for a page that has it.
     """
-    heat_maps = [_charts.heat_map(view, name, top=_top(view)) for name in list(view.groups) or ["test"]]
-    dynamics = [*heat_maps, _charts.mean_order(view), _charts.loss_gap(view)]
-    orders = _charts.orders(view)
-    theory = [_charts.distance(view), _charts.noise(view)]
-    courses = _charts.courses(view)
-    drawn = [chart for chart in (orders, *dynamics, *theory, *([courses] if used else [])) if not chart.missing]
+    share = _largest_share(view)
+    heat_maps = [panels.heat_map(view, name, top=share) for name in list(view.groups) or ["test"]]
+    orders = panels.orders(view, theory=True, others=("mislabelled",))
+    sections = {
+        "orders": [chart(replace(orders, title="Orders at the chosen checkpoint"))],
+        "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), panels.loss_gap(view))],
+        "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
+        "uses": [chart(panels.courses(view))] if used else [],
+    }
     notes = _words.notes(view)
     payload = {
-        "charts": [chart.payload() for chart in drawn],
+        "charts": [one for section in sections.values() for one in section if not one["missing"]],
         "steps": numbers(view.steps),
         "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
         "notes": notes,
@@ -114,10 +117,7 @@ def render(
         story=_words.story(view),
         theory_sentence=str(view.theory.overall.get("sentence") or "") if view.theory is not None else "",
         confidence=_words.confidence(view),
-        orders=orders,
-        dynamics=dynamics,
-        theory=theory,
-        courses=courses,
+        charts=sections,
         uses=used,
         samples=table,
         notes=notes,
@@ -137,7 +137,7 @@ def filled(template: str, *, bare: bool = False, **content: Any) -> str:
     return _TEMPLATES.get_template(template).render(plotly=plotly, **content)
 
 
-def _top(view: RunView) -> float:
+def _largest_share(view: RunView) -> float:
     """Return the largest share of any group, so that heat maps can be compared by eye."""
     bands = [g.order_distribution for g in view.groups.values() if g.order_distribution is not None]
     return max((float(np.nanmax(band.value)) for band in bands if has_numbers(band.value)), default=1.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from interdyn.plot import group_name
+from interdyn.plot.panels import group_name
 from interdyn.store import Exhibit, Measurement, Run, map_interactions, open_run, read_exhibit, read_measurement
 
 TOP = 5  # interactions shown of each sample

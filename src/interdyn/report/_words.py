@@ -1,4 +1,4 @@
-"""The sentences of the report: what happened, how sure, and a note for every checkpoint."""
+"""The words of the report: what happened, how sure, a note for every checkpoint, and its tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from interdyn.dynamics import MIN_STEPS
 from interdyn.plot import RunView, step_label
 
+_MOST_ROWS = 200  # of the table of samples
 _GROWING = {
     "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
     "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
@@ -254,3 +255,54 @@ def table(view: RunView) -> tuple[list[str], list[list[str]]]:
         for i, step in enumerate(view.steps)
     ]
     return ["step", *(name for name, _, _ in shown)], rows
+
+
+def samples(analysis: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return sentence, heads and rows of the table of samples; None where the analysis holds none.
+
+    Rows are of training samples by rank, then of the others, as `interdyn samples` prints them.
+    """
+    found = analysis.get("samples")
+    if not found or not found.get("rows"):
+        return None
+    rows = found["rows"]
+    heads = (
+        "group",
+        "sample",
+        "label",
+        "output",
+        "mean order",
+        "cancels",
+        "score",
+        "rank",
+        "looks memorised or mislabelled",
+    )
+    return {
+        "sentence": str(found.get("sentence") or ""),
+        "heads": heads,
+        "rows": [_cells(row) for row in rows[:_MOST_ROWS]],
+        "left_out": max(len(rows) - _MOST_ROWS, 0),
+        "flagged": [f"{row['group']} {row['sample_id']}: {row['sentence']}" for row in rows if row.get("flagged")],
+    }
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    score = _cell(row.get("score"), "+.2f")
+    if row.get("score") is not None and row.get("score_high") is not None:
+        score += f" ± {row['score_high'] - row['score']:.2f}"
+    rank = "-" if row.get("rank") is None else f"{row['rank']} ({row['rank_low']}-{row['rank_high']})"
+    return [
+        str(row["group"]),
+        str(row["sample_id"]),
+        "-" if row.get("label") is None else str(row["label"]),
+        _cell(row.get("output"), "+.2f"),
+        _cell(row.get("mean_order"), ".2f"),
+        _cell(row.get("cancelling"), ".2f"),
+        score,
+        rank,
+        "yes" if row.get("flagged") else "",
+    ]
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

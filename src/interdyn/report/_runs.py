@@ -8,7 +8,9 @@ from interdyn import store
 from interdyn.errors import InterdynError
 from interdyn.measurement import History
 from interdyn.plot import run_view
-from interdyn.report import Uses, render, samples
+from interdyn.report._page import render
+from interdyn.report._uses import Uses
+from interdyn.report._words import samples
 
 _DEEP = 2  # folders below the given one in which runs are looked for
 
@@ -83,11 +85,11 @@ class Followed:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._history: History | None = None
-        self._uses = Uses(path)
-        self._finished: float | None = None
         self.version = 0
         """Counts up with everything new."""
+        self._history: History | None = None  # of a run that grows
+        self._finished: float | None = None  # when its results were written
+        self._uses = Uses(path)
 
     def refresh(self) -> int:
         """Read what is new, and return the version.
@@ -99,16 +101,15 @@ class Followed:
         """
         summary = self.path / "summary.json"
         finished = summary.stat().st_mtime if summary.is_file() else None
-        if finished != self._finished or (finished is None and self._news()) or not self.version:
-            self._finished = finished
-            self.version += 1
+        new = finished != self._finished or not self.version
+        if finished is None and self._history is not None:
+            new |= self._history.update()
+        elif finished is None:
+            self._history = History.read(self.path)
+            new = True
+        self._finished = finished
+        self.version += new
         return self.version
-
-    def _news(self) -> bool:
-        if self._history is not None:
-            return self._history.update()
-        self._history = History.read(self.path)
-        return bool(self._history.steps)
 
     def page(self, *, bare: bool) -> str:
         """Return the page as it is now.
@@ -121,11 +122,9 @@ class Followed:
         self.refresh()
         with ThreadPoolExecutor(1) as beside:
             used = beside.submit(self._uses.record)
-            if self._finished is not None:
-                summary, analysis = store.read_results(store.open_run(self.path))
-            else:
-                if self._history is None:
-                    self._history = History.read(self.path)
+            if self._history is not None and self._finished is None:
                 summary, analysis = self._history.result_so_far().values()
+            else:
+                summary, analysis = store.read_results(store.open_run(self.path))
             view = run_view(summary, analysis)
             return render(view, used=used.result(), table=samples(analysis), live=True, bare=bare)

@@ -1,4 +1,4 @@
-"""The pages and who may see them."""
+"""Pages on this computer that follow runs while they are written, and who may see them."""
 
 import hmac
 import ipaddress
@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 
 from interdyn.errors import InputError, InterdynError, missing_extra
-from interdyn.live._runs import Followed, find_runs, listed
-from interdyn.report import filled
+from interdyn.report._page import filled
+from interdyn.report._runs import Followed, find_runs, listed
 
 try:
     import anyio
