@@ -242,7 +242,7 @@ def test_an_address_for_others_is_refused_without_a_token(host, alone, runs, cap
         assert (ended.value.code == 0) is served_
         assert bool(ran) is served_
         out, err = capsys.readouterr()
-        assert ("Look at: " in out) is served_
+        assert ("Open: " in out) is served_
         assert ("needs a token" in err) is not served_
 
 

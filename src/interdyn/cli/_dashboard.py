@@ -20,6 +20,6 @@ def dashboard(
 
     def tell() -> None:
         query = f"/?token={token}" if token else "/"
-        typer.echo(f"Look at: http://{host}:{port}{query}  (end with Ctrl-C)")
+        typer.echo(f"Open: http://{host}:{port}{query}  (end with Ctrl-C)")
 
     serve(runs, host=host, port=port, token=token, begins=tell)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interdyn.errors import missing_extra
-from interdyn.plot._steps import STEP_LABEL, StepAxis
+from interdyn.plot._steps import StepAxis
 
 try:
     from matplotlib.axes import Axes
@@ -92,9 +92,14 @@ def legend_above(ax: Axes, *, ncols: int, beside: Axes | None = None) -> None:
 def empty_panel(ax: Axes, *, title: str, needs: str, stamp: str) -> Axes:
     """Draw a panel that says what to record, in the place of a figure without data."""
     ax.set_title(title, loc="left", fontsize=10, color=INK)
-    ax.set_axis_off()
     middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
     ax.text(0.5, 0.5, needs, fontsize=9, color=MUTED, wrap=True, parse_math=False, **middle)
+    return without_frame(ax, stamp)
+
+
+def without_frame(ax: Axes, stamp: str) -> Axes:
+    """Hide axis lines, ticks and labels, and write the note in the corner."""
+    ax.set_axis_off()
     return stamped(ax, stamp)
 
 
@@ -106,7 +111,6 @@ def step_axis(ax: Axes, steps: np.ndarray) -> StepAxis:
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_ticklabels(labels)
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel(STEP_LABEL, fontsize=9)
     edges = axis.step(axis.edges(steps))
     ax.set_xlim(float(edges[0]), float(edges[-1]))
     return axis

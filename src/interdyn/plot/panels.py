@@ -214,12 +214,12 @@ def noise(view: RunView) -> Panel:
 def courses(view: RunView) -> Panel:
     """Return the frame in which a page draws the interactions of the chosen sample over training."""
     return Panel(
-        **_head(view, "courses", "How they came about"),
+        **_head(view, "courses", "Strongest interactions over training"),
         y="interaction",
         moments=_boundary(view),
         levels=(Rule(0.0),),
         caption="The interactions that are strongest at the end, over the whole training, in the unit of the output.",
-        alt="Strongest interactions of the chosen sample over training; the table of tiles above says them in words.",
+        alt="Strongest interactions of the chosen sample over training; the tiles above name them.",
     )
 
 

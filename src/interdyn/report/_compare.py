@@ -50,23 +50,16 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     for name, view in zip(names, views, strict=True):
         grouped.setdefault(view.recipe if seeds else name, []).append(view)
     charts = [chart(panels.comparison(grouped, quantity), slider=False) for quantity in panels.QUANTITIES]
-    payload = {
-        "charts": [one for one in charts if not one["missing"]],
-        "steps": [0],
-        "positions": [0],
-        "notes": [""],
-        "start": 0,
-        "uses": None,
-    }
+    payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}  # there is no slider
     html = filled(
         "compare.html.j2",
         names=names,
         charts=charts,
+        payload={**payload, "charts": [one for one in charts if not one["missing"]]},
         rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
         rules=_rules(names, views),
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
-        payload=payload,
         live=False,
     )
     path = Path(out)

@@ -100,35 +100,16 @@ def render(
         "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
         "uses": [chart(panels.courses(view))] if used else [],
     }
-    notes = _words.notes(view)
     payload = {
         "charts": [one for section in sections.values() for one in section if not one["missing"]],
         "steps": numbers(view.steps),
         "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
-        "notes": notes,
+        "notes": _words.notes(view),
         "start": _start(view),
         "uses": used,
     }
-    return filled(
-        "page.html.j2",
-        view=view,
-        headline=_words.headline(view),
-        facts=_words.facts(view),
-        story=_words.story(view),
-        theory_sentence=str(view.theory.overall.get("sentence") or "") if view.theory is not None else "",
-        confidence=_words.confidence(view),
-        charts=sections,
-        uses=used,
-        samples=table,
-        notes=notes,
-        start=payload["start"],
-        trust=_words.trust(view),
-        table=_words.table(view),
-        texts=texts or {},
-        payload=payload,
-        live=live,
-        bare=bare,
-    )
+    content: dict[str, Any] = {"view": view, "words": _words, "charts": sections, "samples": table, "payload": payload}
+    return filled("page.html.j2", texts=texts or {}, live=live, bare=bare, **content)
 
 
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:

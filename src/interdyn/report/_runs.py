@@ -81,7 +81,7 @@ def listed(name: str, path: Path) -> Listed:
 
 
 class Followed:
-    """One run that is looked at: whether there is something new, and its page."""
+    """One run that a page follows: whether there is something new, and its page."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -17,15 +17,15 @@ _GROWING = {
 }
 
 
-def number(value: Any, pattern: str = ".3g") -> str:
-    """Write a number for people; what was not recorded is called so.
+def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -> str:
+    """Write a number for people; what was not recorded is called so, or as ``missing`` says.
 
     Examples
     --------
     >>> number(0.01234), number(None), number(float("nan"))
     ('0.0123', 'not recorded', 'not recorded')
     """
-    return "not recorded" if value is None or not np.isfinite(value) else format(value, pattern)
+    return missing if value is None or not np.isfinite(value) else format(value, pattern)
 
 
 def percent(value: Any) -> str:
@@ -265,7 +265,6 @@ def samples(analysis: Mapping[str, Any]) -> dict[str, Any] | None:
     found = analysis.get("samples")
     if not found or not found.get("rows"):
         return None
-    rows = found["rows"]
     heads = (
         "group",
         "sample",
@@ -277,6 +276,7 @@ def samples(analysis: Mapping[str, Any]) -> dict[str, Any] | None:
         "rank",
         "looks memorised or mislabelled",
     )
+    rows = found["rows"]
     return {
         "sentence": str(found.get("sentence") or ""),
         "heads": heads,
@@ -287,7 +287,7 @@ def samples(analysis: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    score = _cell(row.get("score"), "+.2f")
+    score = number(row.get("score"), "+.2f", missing="-")
     if row.get("score") is not None and row.get("score_high") is not None:
         score += f" ± {row['score_high'] - row['score']:.2f}"
     rank = "-" if row.get("rank") is None else f"{row['rank']} ({row['rank_low']}-{row['rank_high']})"
@@ -295,14 +295,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         str(row["group"]),
         str(row["sample_id"]),
         "-" if row.get("label") is None else str(row["label"]),
-        _cell(row.get("output"), "+.2f"),
-        _cell(row.get("mean_order"), ".2f"),
-        _cell(row.get("cancelling"), ".2f"),
+        number(row.get("output"), "+.2f", missing="-"),
+        number(row.get("mean_order"), ".2f", missing="-"),
+        number(row.get("cancelling"), ".2f", missing="-"),
         score,
         rank,
         "yes" if row.get("flagged") else "",
     ]
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
