@@ -6,12 +6,15 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
-from interdyn import report
+from interdyn import plot, report
 from interdyn.errors import NotARunError
 from interdyn.plot import run_view
+from interdyn.report._chart import chart
 from interdyn.report._plotly import TRACES, lean
 from pages import HEAD, browser, needs_browser
 
@@ -122,11 +125,24 @@ def test_every_chart_holds_the_recorded_numbers(data):
     assert f"below the grey line, {bound:g}." in page(data).text
 
 
+@pytest.mark.parametrize("question", ["mean_order", "loss_gap", "distance", "noise"])
+def test_pictures_and_pages_show_the_same_curves_and_marks(question, data):
+    panel = getattr(plot.panels, question)(run_view(data["summary"], data["analysis"]))
+    ax, shown = plot.draw(panel, Figure().subplots()), chart(panel)
+    drawn = {line.get_label().split(" (")[0]: line for line in ax.lines}
+    named = [trace for trace in shown["data"] if "name" in trace]
+    assert len(named) == len(panel.series) > 0
+    for trace in named:
+        np.testing.assert_allclose(drawn[trace["name"]].get_ydata(), np.array(trace["y"], dtype=float), rtol=1e-8)
+    assert drawn["phase boundary, step 260"].get_xdata()[0] == 260
+    assert "phase boundary 260" in [note["text"] for note in shown["layout"]["annotations"]]
+
+
 def test_charts_are_valid_plotly_figures(data):
     import plotly.graph_objects as go
 
-    for chart in page(data).charts.values():
-        plain = json.loads(re.sub(r'"var:[a-z0-9-]+"', '"#123456"', json.dumps(chart)))
+    for found in page(data).charts.values():
+        plain = json.loads(re.sub(r'"var:[a-z0-9-]+"', '"#123456"', json.dumps(found)))
         go.Figure(data=plain["data"], layout=plain["layout"])  # raises on any unknown name or impossible value
         for frame in plain["frames"]:
             for trace, change in zip(plain["data"], frame, strict=True):

@@ -29,7 +29,7 @@ _FEW = 3  # entries of a legend that find a place between curves
 
 
 def draw(panel: Panel, ax: Axes | None = None, *, blocks: Sequence[int] = ()) -> Axes:
-    """Draw a panel; over orders ``blocks`` are the indices of the steps drawn side by side.
+    """Draw a panel; over orders ``blocks`` are the indices of the steps drawn side by side, by default all.
 
     Examples
     --------
@@ -70,9 +70,9 @@ def _curves(ax: Axes, panel: Panel) -> None:
         ax.axvline(moment.at, color=colour, linestyle=moment.dash, linewidth=1.4, label=words)
     if panel.scale == "from zero":
         ax.set_ylim(bottom=0)
-    if len(ax.get_legend_handles_labels()[0]) > _FEW:
+    if (entries := len(ax.get_legend_handles_labels()[0])) > _FEW:
         legend_above(ax, ncols=3)
-    else:
+    elif entries:
         legend(ax)
     if panel.remark:
         ax.annotate(panel.remark, (0.99, 0.02), xycoords="axes fraction", ha="right", fontsize=7)
@@ -133,7 +133,7 @@ def _moment_on_colours(ax: Axes, moment: Rule) -> None:
 
 def _blocks(ax: Axes, panel: Panel, blocks: Sequence[int]) -> None:
     """Draw a block of bars for each chosen step, the orders within it; lines go from order to order."""
-    chosen = list(blocks)
+    chosen = list(blocks) or list(range(len(panel.steps)))
     x = _positions(len(chosen), len(panel.orders))
     _levels(ax, panel)
     drawn = [series for series in panel.series if not series.optional]
