@@ -129,7 +129,7 @@ def _stream(request: Request, version: Callable[[], str | None]) -> StreamingRes
 
 
 class _Guard:
-    """Refuses every method but reading, host names other than this computer's, and visitors without the token."""
+    """Refuses host names other than this computer's and visitors without the token."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: tuple[str, ...] | None) -> None:
         self._app, self._token, self._hosts = app, token, hosts
@@ -143,8 +143,6 @@ class _Guard:
         await (answer or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("This page is read only.", status_code=405)
         if self._hosts is not None and request.url.hostname not in self._hosts:
             return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
         if self._token is None:
