@@ -1,4 +1,14 @@
-"""What each figure of a run shows: one function per question, from a run to a `Panel`, without a drawing library."""
+"""What each figure of a run shows: one function per question, from a run to a `Panel`, without a drawing library.
+
+What a run must hold, units and intervals are those of the figure of `interdyn.plot` of that name.
+
+Examples
+--------
+>>> from interdyn.plot import panels, run_view
+>>> panel = panels.mean_order(run_view({"steps": [0, 10], "mean_order": [3.5, 1.6]}))
+>>> panel.y, panel.series[0].name, panel.series[0].band.value.tolist()
+('mean order (players)', 'test samples', [3.5, 1.6])
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
