@@ -17,15 +17,14 @@ from torch import nn
 from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import InputError
-from interdyn.live import application
-from interdyn.live._app import is_loopback
-from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import History
-from interdyn.report import _words, render
+from interdyn.players import columns
+from interdyn.report import _words, application, render
+from interdyn.report._live import is_loopback
+from interdyn.report._runs import Followed, find_runs, listed
 from interdyn.tracking import Tracker, every
 from interdyn.values import RunResult
 from pages import needs_browser, pictured, until, watched
-from stored import summary_of
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -244,7 +243,7 @@ def test_an_address_for_others_is_refused_without_a_token(host, alone, runs, cap
         assert (ended.value.code == 0) is served_
         assert bool(ran) is served_
         out, err = capsys.readouterr()
-        assert ("Look at: " in out) is served_
+        assert ("Open: " in out) is served_
         assert ("needs a token" in err) is not served_
 
 
@@ -277,7 +276,7 @@ def test_a_finished_run_shows_its_own_results(runs):
     assert followed.refresh() == first
     training.tracker.close()
     assert followed.refresh() == first + 1
-    assert summary_of(runs / "a")["verdict"][0] in followed.page(bare=True).replace("&#39;", "'")
+    assert store.read_result(runs / "a").verdict[0] in followed.page(bare=True).replace("&#39;", "'")
 
 
 # -- in a browser ------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from interdyn import report, store
 from interdyn.measurement import History
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import _uses
-from interdyn.report._samples import samples
 from interdyn.report._uses import TOP, Uses, packed, quantised
+from interdyn.report._words import samples
 from interdyn.values import SampleTable
 from pages import HEAD, browser, needs_browser
 from stored import analysis_of

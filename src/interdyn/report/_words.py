@@ -1,4 +1,4 @@
-"""The sentences of the report: what happened, how sure, and a note for every checkpoint."""
+"""The words of the report: what happened, how sure, a note for every checkpoint, and its tables."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from interdyn.dynamics import MIN_STEPS
 from interdyn.plot import step_label
-from interdyn.values import LeftOpen, RunResult, SplitRule, TheorySummary
+from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule, TheorySummary
 
+_MOST_ROWS = 200  # of the table of samples
 _GROWING = {
     "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
     "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
@@ -16,15 +17,15 @@ _GROWING = {
 }
 
 
-def number(value: Any, pattern: str = ".3g") -> str:
-    """Write a number for people; what was not recorded is called so.
+def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -> str:
+    """Write a number for people; what was not recorded is called so, or as ``missing`` says.
 
     Examples
     --------
     >>> number(0.01234), number(None), number(float("nan"))
     ('0.0123', 'not recorded', 'not recorded')
     """
-    return "not recorded" if value is None or not np.isfinite(value) else format(value, pattern)
+    return missing if value is None or not np.isfinite(value) else format(value, pattern)
 
 
 def percent(value: Any) -> str:
@@ -106,11 +107,9 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
         interval = phases.interval if phases is not None else None
         rows.append(("Phase 2 since", began, "up to now" if since is None else _interval(interval)))
     elif phases is not None:
-        found = phases.found and phases.boundary_step is not None
-        boundary = (
-            f"step {step_label(phases.boundary_step)}" if found and phases.boundary_step is not None else "none found"
-        )
-        rows.append(("Phase boundary", boundary, _interval(phases.interval) if found else "no verdict"))
+        at = phases.boundary_step if phases.found else None
+        boundary = "none found" if at is None else f"step {step_label(at)}"
+        rows.append(("Phase boundary", boundary, "no verdict" if at is None else _interval(phases.interval)))
         onset = "no start found" if phases.gap_onset_step is None else f"step {step_label(phases.gap_onset_step)}"
         remark = _why_no_onset(view) if phases.gap_onset_step is None else _interval(phases.gap_interval)
         rows.append(("Over-fitting since", onset, remark))
@@ -255,3 +254,19 @@ def table(view: RunResult) -> tuple[list[str], list[list[str]]]:
         for i, step in enumerate(view.steps)
     ]
     return ["step", *(name for name, _, _ in shown)], rows
+
+
+def samples(table: SampleTable | None) -> dict[str, Any] | None:
+    """Return sentence, heads and rows of the table of samples; None where the run holds none.
+
+    Rows are of training samples by rank, then of the others, as `interdyn samples` prints them.
+    """
+    if not table:
+        return None
+    return {
+        "sentence": table.sentence,
+        "heads": (*table.HEADS[:-1], "looks memorised or mislabelled"),
+        "rows": [row.cells() for row in table[:_MOST_ROWS]],
+        "left_out": max(len(table) - _MOST_ROWS, 0),
+        "flagged": [f"{row.group} {row.sample_id}: {row.sentence}" for row in table if row.flagged],
+    }

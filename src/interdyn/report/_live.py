@@ -1,4 +1,4 @@
-"""The pages and who may see them."""
+"""Pages on this computer that follow runs while they are written, and who may see them."""
 
 import hmac
 import ipaddress
@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 
 from interdyn.errors import InputError, InterdynError, missing_extra
-from interdyn.live._runs import Followed, find_runs, listed
-from interdyn.report import filled
+from interdyn.report._page import filled
+from interdyn.report._runs import Followed, find_runs, listed
 
 try:
     import anyio
@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise missing_extra("starlette", "live", "the live page") from error
 
-_EVERY = 0.5  # seconds between two looks at the folder
+_EVERY = 0.5  # seconds after which the folder is read again
 _QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
 _COOKIE = "interdyn-token"
 
@@ -100,11 +100,11 @@ def application(root: Path | str, *, token: str | None = None, hosts: tuple[str,
         Route("/runs/{name:path}/events", run_events),
         Route("/runs/{name:path}/", page),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(_Door, token=token, hosts=hosts)])
+    return Starlette(routes=routes, middleware=[Middleware(_Guard, token=token, hosts=hosts)])
 
 
 def _stream(request: Request, version: Callable[[], str | None]) -> StreamingResponse:
-    """Send a message whenever the version changes; the first tells nothing, since the page has just been made."""
+    """Send a message whenever the version changes after the page was made."""
 
     async def events() -> AsyncIterator[str]:
         known = await anyio.to_thread.run_sync(version)
@@ -128,8 +128,8 @@ def _stream(request: Request, version: Callable[[], str | None]) -> StreamingRes
     return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
-class _Door:
-    """Lets in who calls this computer by its own name and knows the token; only reading is asked for."""
+class _Guard:
+    """Refuses host names other than this computer's and visitors without the token."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: tuple[str, ...] | None) -> None:
         self._app, self._token, self._hosts = app, token, hosts
@@ -143,8 +143,6 @@ class _Door:
         await (answer or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("This page is read only.", status_code=405)
         if self._hosts is not None and request.url.hostname not in self._hosts:
             return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
         if self._token is None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from interdyn import store
 from interdyn.errors import InterdynError
 from interdyn.measurement import History
-from interdyn.report import Uses, render
+from interdyn.report._page import render
+from interdyn.report._uses import Uses
 
 _DEEP = 2  # folders below the given one in which runs are looked for
 
@@ -78,15 +79,15 @@ def listed(name: str, path: Path) -> Listed:
 
 
 class Followed:
-    """One run that is looked at: whether there is something new, and its page."""
+    """One run that a page follows: whether there is something new, and its page."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._history: History | None = None
-        self._uses = Uses(path)
-        self._finished: float | None = None
         self.version = 0
         """Counts up with everything new."""
+        self._history: History | None = None  # of a run that grows
+        self._finished: float | None = None  # when its results were written
+        self._uses = Uses(path)
 
     def refresh(self) -> int:
         """Read what is new, and return the version.
@@ -98,16 +99,15 @@ class Followed:
         """
         summary = self.path / "summary.json"
         finished = summary.stat().st_mtime if summary.is_file() else None
-        if finished != self._finished or (finished is None and self._news()) or not self.version:
-            self._finished = finished
-            self.version += 1
+        new = finished != self._finished or not self.version
+        if finished is None and self._history is not None:
+            new |= self._history.update()
+        elif finished is None:
+            self._history = History.read(self.path)
+            new = True
+        self._finished = finished
+        self.version += new
         return self.version
-
-    def _news(self) -> bool:
-        if self._history is not None:
-            return self._history.update()
-        self._history = History.read(self.path)
-        return bool(self._history.steps)
 
     def page(self, *, bare: bool) -> str:
         """Return the page as it is now.
@@ -120,10 +120,8 @@ class Followed:
         self.refresh()
         with ThreadPoolExecutor(1) as beside:
             used = beside.submit(self._uses.record)
-            if self._finished is not None:
-                result = store.read_result(self.path)
-            else:
-                if self._history is None:
-                    self._history = History.read(self.path)
+            if self._history is not None and self._finished is None:
                 result = self._history.result_so_far()
+            else:
+                result = store.read_result(self.path)
             return render(result, used=used.result(), live=True, bare=bare)
