@@ -1,6 +1,7 @@
 """Plotly's JavaScript as a page needs it: the package's own file, of which a browser sets up only what is used.
 
-A page opens in less than half the time; its size stays. `./run bench report` prints both times.
+A page opens in about half the time (2.5 s instead of 4.4 s on a busy machine with two cores); its size stays.
+`./run bench report` prints both times.
 """
 
 import re
