@@ -8,7 +8,7 @@ from threading import Lock
 
 from interdyn.errors import InputError, InterdynError, missing_extra
 from interdyn.report._page import filled
-from interdyn.report._runs import Followed, find_runs, listed
+from interdyn.report._runs import Followed, Listed, find_runs, listed
 
 try:
     import anyio
@@ -45,62 +45,69 @@ def application(root: Path | str, *, token: str | None = None, hosts: tuple[str,
     InputError
         If the folder does not exist.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise InputError(f"the live page needs a folder that holds runs; got {folder}, which is none.")
-    followed: dict[str, Followed] = {}
-    lock = Lock()
+    pages = _Pages(Path(root))
+    routes = [
+        Route("/", pages.index),
+        Route("/events", pages.list_events),
+        Route("/runs/{name:path}/events", pages.run_events),
+        Route("/runs/{name:path}/", pages.page),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(_Guard, token=token, hosts=hosts)])
 
-    def follow(name: str) -> Followed | None:
-        path = find_runs(folder).get(name)
+
+class _Pages:
+    """The pages of a folder: its list, and each run that somebody has asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"the live page needs a folder that holds runs; got {folder}, which is none.")
+        self._folder = folder
+        self._followed: dict[str, Followed] = {}
+        self._lock = Lock()
+
+    def _run(self, name: str) -> Followed | None:
+        path = find_runs(self._folder).get(name)
         if path is None:
             return None
-        with lock:
-            known = followed.get(name)
+        with self._lock:
+            known = self._followed.get(name)
             if known is None or known.path != path:
-                known = followed[name] = Followed(path)
+                known = self._followed[name] = Followed(path)
             return known
 
-    def index(_: Request) -> Response:
-        runs = [listed(name, path) for name, path in find_runs(folder).items()]
-        return HTMLResponse(filled("list.html.j2", bare=True, root=folder.name or str(folder), runs=runs))
+    def _listed(self) -> list[Listed]:
+        return [listed(name, path) for name, path in find_runs(self._folder).items()]
 
-    def page(request: Request) -> Response:
-        run = follow(request.path_params["name"])
+    def index(self, _: Request) -> Response:
+        root = self._folder.name or str(self._folder)
+        return HTMLResponse(filled("list.html.j2", bare=True, root=root, runs=self._listed()))
+
+    def page(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        run = self._run(name)
         if run is None:
             return PlainTextResponse("There is no such run (any more).", status_code=404)
         try:
-            with lock:
+            with self._lock:
                 return HTMLResponse(run.page(bare="bare" in request.query_params))
         except InterdynError as error:
-            return HTMLResponse(filled("wait.html.j2", bare=True, name=request.path_params["name"], why=str(error)))
+            return HTMLResponse(filled("wait.html.j2", bare=True, name=name, why=str(error)))
 
-    def run_version(name: str) -> str | None:
-        run = follow(name)
+    def _version(self, name: str) -> str | None:
+        run = self._run(name)
         if run is None:
             return None
         try:
-            with lock:
+            with self._lock:
                 return str(run.refresh())
         except (InterdynError, OSError):
             return "trouble"
 
-    def list_version() -> str:
-        return repr([listed(name, path) for name, path in find_runs(folder).items()])
+    async def list_events(self, request: Request) -> Response:
+        return _stream(request, lambda: repr(self._listed()))
 
-    async def list_events(request: Request) -> Response:
-        return _stream(request, list_version)
-
-    async def run_events(request: Request) -> Response:
-        return _stream(request, lambda: run_version(request.path_params["name"]))
-
-    routes = [
-        Route("/", index),
-        Route("/events", list_events),
-        Route("/runs/{name:path}/events", run_events),
-        Route("/runs/{name:path}/", page),
-    ]
-    return Starlette(routes=routes, middleware=[Middleware(_Guard, token=token, hosts=hosts)])
+    async def run_events(self, request: Request) -> Response:
+        return _stream(request, lambda: self._version(request.path_params["name"]))
 
 
 def _stream(request: Request, version: Callable[[], str | None]) -> StreamingResponse:
