@@ -338,12 +338,12 @@ class Interactions(Selection):
                 f"this holds one table and no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
+        rows = key.cpu().numpy() if isinstance(key, Tensor) else key
         parts: dict[str, Any] = {
-            f.name: value[key]
+            f.name: value[rows if isinstance(value, np.ndarray) else key]
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor | np.ndarray | Identified)
         }
-        rows = key.cpu().numpy() if isinstance(key, Tensor) else key
         return replace(self, **parts, names=names_of_samples(self.names, rows))
 
     def __repr__(self) -> str:
