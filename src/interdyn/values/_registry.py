@@ -1,7 +1,7 @@
-"""The functions above this room to which values hand themselves over, by name and loaded when first called.
+"""The functions of higher rooms that methods of results call, by name.
 
-Nothing below a room imports it. Where a value of a lower room is drawn, exported or kept by a higher one, the method
-names the function here, and this table says in which module it lives. No other module opens a room above itself.
+Results are drawn, exported and saved by rooms that import them. So a method such as ``found.to_shapiq()`` gets its
+function from here when it is called, and no module imports a room above its own.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ ACCESSORS = {
     "to_shapiq": "interdyn.exports",
     "to_xarray": "interdyn.exports",
 }
-"""Module in which each function lives."""
+"""The module of each function."""
 
 
 def accessor(name: str) -> Callable[..., Any]:
-    """Return the function of that name, of a room above.
+    """Return the function of that name.
 
     Examples
     --------

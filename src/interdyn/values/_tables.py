@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -283,7 +283,13 @@ class Interactions(Selection):
     forward_passes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def __getitem__(self, key: Any) -> Any:
+    @overload
+    def __getitem__(self, key: tuple[int, ...]) -> Pair: ...
+
+    @overload
+    def __getitem__(self, key: int | slice | Tensor) -> "Interactions": ...
+
+    def __getitem__(self, key: Any) -> "Pair | Interactions":
         """Return a `Pair` for a tuple of players, the sample(s) for an index or slice of the first axis."""
         if isinstance(key, tuple):
             return self.pair(key)
@@ -338,12 +344,12 @@ class Interactions(Selection):
                 f"this holds one table and no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
+        rows: Any = key.cpu().numpy() if isinstance(key, Tensor) else key
         parts: dict[str, Any] = {
-            f.name: value[key]
+            f.name: value[rows if isinstance(value, np.ndarray) else key]
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor | np.ndarray | Identified)
         }
-        rows = key.cpu().numpy() if isinstance(key, Tensor) else key
         return replace(self, **parts, names=names_of_samples(self.names, rows))
 
     def __repr__(self) -> str:
