@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Page
 
-from interdyn.live import application
+from interdyn.report import application
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOWN = """(() => {

@@ -1,5 +1,6 @@
 """Cells of the tables in docs/results: how a summary reads in a line, and what both tables compute again."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from interdyn.values import Interactions
 
 def course(mean_order: Sequence[float | None]) -> str:
     """Return the mean order at the start, its least value, and that at the end."""
-    known = [x for x in mean_order if x is not None]
+    known = [x for x in mean_order if x is not None and not math.isnan(x)]
     return f"{known[0]:.2f} → {min(known):.2f} → {known[-1]:.2f}" if known else "nothing salient"
 
 
@@ -21,7 +22,7 @@ def span(step: float | None, interval: Sequence[float] | None) -> str:
 
 def number(value: float | None, digits: int) -> str:
     """Return a number, or ``none``."""
-    return "none" if value is None else f"{value:.{digits}f}"
+    return "none" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -178,7 +178,7 @@ def train(name: str, seed: int, options: argparse.Namespace) -> Course:
             rows = sorted((row for row in table if row.group == "train"), key=lambda row: row.sample_id)
             course.add(key, np.array([row.score for row in rows]))
             course.flagged.setdefault(key, []).append(np.array([row.flagged for row in rows]))
-        same = [r.output for r in readings if r.step in table.looks]
+        same = [r.output for r in readings if r.step in table.scored_at]
         course.add("loss, mean over the same looks", -np.mean(same, axis=0))
         course.add("loss", -log_odds(trainer.network, inputs, target))
         course.add("area under margin", margins.area())

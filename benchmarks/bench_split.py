@@ -19,10 +19,10 @@ from sklearn.datasets import load_digits
 
 import interdyn as ix
 from _record import Record
-from interdyn.lattice import subset_masks
 from interdyn.sparsify._admm import first_ratio
 from interdyn.sparsify._problem import Problem, clip
 from interdyn.sparsify._sgd_paper import MOMENTUM, descend
+from interdyn.values import subset_masks
 
 RATES = (1e-4, 1e-5, 1e-6)
 EPOCHS = (0, 3, 10, 100)
@@ -58,7 +58,7 @@ def real_tables(n: int, samples: int) -> torch.Tensor:
         torch.manual_seed(0)
         network = digits_network()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
-    players = ix.patches(4, 4).choose(n, seed=0)
+    players = ix.players.patches(4, 4).choose(n, seed=0)
     tables = []
     for epoch in range(max(EPOCHS) + 1):
         if epoch in EPOCHS:

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from _record import Record, seconds
-from interdyn.lattice import orders, subset_masks
 from interdyn.theory import fit_noise, optimal_weights, row_norms, strength_by_level, target_weights, weights_by_level
-from interdyn.values import Interactions
+from interdyn.values import Interactions, orders, subset_masks
 
 LEVELS = np.geomspace(1e-18, 1e2, 60)
 

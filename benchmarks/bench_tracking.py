@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from _record import Record
 from interdyn.game import Players, columns, patches, steps
-from interdyn.recipes.models.cnn import cnn
-from interdyn.recipes.models.mlp import mlp
-from interdyn.recipes.models.text import encoder
 from interdyn.tracking import Tracker
+from interdyn_zoo.models.cnn import cnn
+from interdyn_zoo.models.mlp import mlp
+from interdyn_zoo.models.text import encoder
 
 BUDGETS = (0.01, 0.05, 0.20)
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from _record import Record, seconds
-from interdyn.lattice import subset_masks
 from interdyn.transforms import and_from_values, or_from_values, values_from_and, values_from_or
+from interdyn.values import subset_masks
 
 
 def by_shapiq(v: np.ndarray, n: int) -> tuple[np.ndarray, float]:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from _record import Record
-from interdyn.lattice import orders
 from interdyn.measurement import interactions, recorded
 from interdyn.recipes import build_model, load_recipe, load_samples
 from interdyn.recipes._measuring import choose_groups
 from interdyn.spectra import order_spectrum
+from interdyn.values import orders
 
 RECIPES = ("bert-tiny-sst2", "vit-tiny-cifar10", "resnet-cifar10")
 

@@ -26,7 +26,7 @@ from interdyn.measurement import analyse, interactions, recorded
 from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights
 from interdyn.recipes._measuring import choose_groups
 from interdyn.sparsify import ORDER_WEIGHT, split
-from interdyn.values import Interactions
+from interdyn.values import Interactions, RunResult
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "fidelity.md"
 BOUNDS = (0.02, 0.04, 0.05)
@@ -112,42 +112,42 @@ def _with_the_other_background(run: store.Run, recipe: Recipe) -> Callable[[int,
     return explain
 
 
-def outcome(run: store.Run, variant: Variant) -> dict[str, Any]:
-    """Return the summary of a run under one choice."""
+def outcome(run: store.Run, variant: Variant) -> RunResult:
+    """Return the result of a run under one choice."""
     rows = [_stored(run, step) for step in run.steps]
     found = [variant.explain(m.step, torch.from_numpy(m.v)) for m in rows]
     history = store.read_history(run)
     losses = {name: [entry[name] for entry in history] for name in ("train_loss", "test_loss")}
     group = {"interactions": found, "sample_ids": rows[0].sample_ids.tolist()}
-    return analyse(list(run.steps), {"test": group}, **losses, options=variant.analysis)["summary"]
+    return analyse(list(run.steps), {"test": group}, **losses, options=variant.analysis)
 
 
-def moved(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def moved(one: RunResult, other: RunResult) -> float:
     """Return the mean total variation distance of two courses of order distributions, over steps that both have."""
-    a, b = (np.array(s["order_distribution"], dtype=float) for s in (one, other))
+    a, b = (result.first.order_distribution.value for result in (one, other))
     distance = np.abs(a - b).sum(axis=1) / 2
     known = np.isfinite(distance)
     return float(distance[known].mean()) if known.any() else float("nan")
 
 
-def cells(name: str, summary: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
+def cells(name: str, result: RunResult, first: RunResult) -> list[str]:
     """Return one line of the table."""
-    phases, theory = summary["phases"], summary["theory_summary"]
+    phases, theory = result.phases, result.theory.overall
     return [
         name,
-        course(summary["mean_order"]),
-        span(phases["boundary_step"], phases["interval"]),
-        number(theory["mean_tv_phase_2"], 3),
-        number(theory["noise_rank_correlation"], 2),
-        number(moved(summary, first), 3),
-        f"{summary['solver']['mean_gap']:.1e}",
+        course(result.first.mean_order.value),
+        span(phases.boundary_step, phases.interval),
+        number(theory.mean_tv_phase_2, 3),
+        number(theory.noise_rank_correlation, 2),
+        number(moved(result, first), 3),
+        f"{result.solver.mean_gap:.1e}",
     ]
 
 
 def table(folder: Path, masked: Path | None, *, sgd_steps: int, background: bool) -> list[str]:
     """Return the lines of one run."""
     run, recipe = store.open_run(folder), load_recipe(folder / "recipe.toml")
-    first = store.read_summary(run)
+    first = store.read_result(run)
     rows = [cells(f"as the recipe (bound {recipe.measure.noise_bound:g})", first, first)]
     print(" | ".join(rows[-1]), flush=True)
     for variant in variants(run, recipe, sgd_steps=sgd_steps, background=background and masked is None):
@@ -156,7 +156,7 @@ def table(folder: Path, masked: Path | None, *, sgd_steps: int, background: bool
         print(" | ".join(rows[-1]), f"({perf_counter() - begun:.0f} s)", flush=True)
     if masked is not None:
         name = f"players not drawn: {load_recipe(masked / 'recipe.toml').players.others}"
-        rows.append(cells(name, store.read_summary(store.open_run(masked)), first))
+        rows.append(cells(name, store.read_result(masked), first))
         print(" | ".join(rows[-1]), flush=True)
     return [f"## {run.recipe_name}", "", *lines(COLUMNS, rows), ""]
 

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from _tables import and_alone, course, lines, number, span
 from interdyn import plot, store
 from interdyn.measurement import analyse
+from interdyn.values import RunResult
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 WIDE = 0.25  # an interval of the boundary wider than this share of the log axis decides nothing
@@ -60,8 +61,8 @@ PAIRS = (  # of network and data in the paper
 COLUMNS = ("run", "mean order", "boundary", "gap", "distance", "no noise", "tilt", "noise", "samples", "cost")
 
 
-def and_only(run: store.Run) -> dict[str, dict]:
-    """Return summary and analysis of a run when AND interactions alone explain the outputs exactly."""
+def and_only(run: store.Run) -> RunResult:
+    """Return the result of a run when AND interactions alone explain the outputs exactly."""
     measured = [store.read_measurement(run, step, group="test") for step in run.steps]
     found = [and_alone(torch.from_numpy(m.v)) for m in measured]
     history = store.read_history(run)
@@ -98,25 +99,25 @@ def draw(path: Path, height: float, *panels: Callable[[Axes], object]) -> None:
 def keep(folder: Path) -> None:
     """Keep one finished run."""
     run = store.open_run(folder)
-    summary, view, alone = store.read_summary(run), plot.load_run(folder), and_only(run)
+    view, alone = store.read_result(run), and_only(run)
+    summary = view.to_json()["summary"]
     recipe = (folder / "recipe.toml").read_text()
     scale = tomllib.loads(recipe).get("scale", "")
     out = RESULTS / "-".join([run.recipe_name, *([scale] if scale else [])])
     out.mkdir(parents=True, exist_ok=True)
-    own = np.array(store.read_analysis(run)["groups"]["test"]["per_sample_mean_order"], dtype=float)
-    lowest = int(np.nanargmin(np.array(summary["mean_order"], dtype=float)))
-    boundary = summary["phases"]["boundary_step"]
+    own = view.first.per_sample_mean_order
+    lowest = int(np.nanargmin(view.first.mean_order.value))
+    boundary = view.phases.boundary_step
     turn = lowest if boundary is None else int(np.abs(np.log1p(run.steps) - np.log1p(boundary)).argmin())
     summary["scale"] = scale
     summary["share_of_samples"] = share_of_samples(own, turn)
     keys = ("mean_order", "phases", "theory_summary")
     environment = json.loads((folder / "env.json").read_text())
-    summary["and_only"] = {key: alone["summary"][key] for key in keys}
+    summary["and_only"] = {key: alone.to_json()["summary"][key] for key in keys}
     summary["environment"] = {key: environment[key] for key in ("machine", "threads", "device", "packages")}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    store.write_json(out / "summary.json", summary)
     (out / "recipe.toml").write_text(recipe)
-    named = {"recipe": f"{run.recipe_name}, AND only", "version": summary["version"]}
-    single = plot.run_view(alone["summary"] | named, alone["analysis"])
+    single = alone.model_copy(update={"recipe": f"{run.recipe_name}, AND only", "version": view.version})
     draw(out / "orders.png", 3.2, lambda ax: plot.plot_order_distribution(view, ax=ax))
     draw(
         out / "phases.png",

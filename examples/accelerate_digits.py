@@ -21,8 +21,8 @@ model, optimiser, loader = accelerator.prepare(
 )
 tracker = ix.Tracker(
     (x[1000:1012], y[1000:1012]),
-    players=ix.patches(4, 4).choose(7),
-    schedule=ix.log_spaced(5),
+    players=ix.players.patches(4, 4).choose(7),
+    schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/accelerate_digits",
 )

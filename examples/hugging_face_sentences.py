@@ -1,6 +1,7 @@
 """The callback in a training of the Hugging Face Trainer: a small BERT learns which made-up reviews are positive.
 
-With sentences of your own, `interdyn.words` finds the words and their tokens; here each token is a word, and a player.
+With sentences of your own, `interdyn.players.words` finds the words and their tokens; here each token is a word, and a
+player.
 """
 
 import torch
@@ -30,7 +31,7 @@ tracker = ix.Tracker(
     (test[0][:12], test[1][:12]),
     feature_mask=torch.arange(WORDS).expand(12, WORDS),
     baselines=MASK,
-    schedule=ix.log_spaced(5),
+    schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     names=lambda ids: [f"word {token}" for token in ids],
     out="runs/hugging_face_sentences",

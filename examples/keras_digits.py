@@ -26,8 +26,8 @@ model = keras.Sequential(
 model.compile(keras.optimizers.SGD(0.05, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 tracker = ix.Tracker(
     (torch.tensor(x[1000:1012]), torch.tensor(y[1000:1012])),
-    players=ix.patches(4, 4).choose(7),
-    schedule=ix.log_spaced(5),
+    players=ix.players.patches(4, 4).choose(7),
+    schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/keras_digits",
 )

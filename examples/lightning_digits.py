@@ -37,8 +37,8 @@ x, y = test[:12]
 
 tracker = ix.Tracker(
     (x, y),
-    players=ix.patches(4, 4).choose(7),
-    schedule=ix.log_spaced(5),
+    players=ix.players.patches(4, 4).choose(7),
+    schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/lightning_digits",
 )

@@ -22,8 +22,8 @@ mlflow.set_tracking_uri("sqlite:///mlflow.db")
 with mlflow.start_run(), wandb.init(project="interdyn-example", mode="offline"):
     tracker = ix.Tracker(
         (x[1000:1012], y[1000:1012]),
-        players=ix.patches(4, 4).choose(6),
-        schedule=ix.log_spaced(4),
+        players=ix.players.patches(4, 4).choose(6),
+        schedule=ix.schedules.log_spaced(4),
         loggers=[CSVLogger("measurements.csv"), TensorBoardLogger("tensorboard"), MLflowLogger(), WandbLogger()],
     )
     with watching(tracker, model, optimiser):

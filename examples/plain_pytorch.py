@@ -21,8 +21,8 @@ model = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(57
 optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 tracker = ix.Tracker(
     (x[test[:12]], y[test[:12]]),
-    players=ix.patches(4, 4).choose(7),
-    schedule=ix.log_spaced(6),
+    players=ix.players.patches(4, 4).choose(7),
+    schedule=ix.schedules.log_spaced(6),
     stop_when="over-fitting",
 )
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
-from interdyn import columns
 from interdyn.dynamics import latest_verdict
+from interdyn.players import columns
 from interdyn.tracking import Tracker, every
 from interdyn.tracking._record import scalars_of
 

@@ -23,16 +23,20 @@ for there, back in (
 found = ix.sparsify.split(v)
 assert ix.sparsify.identified(found[0], strongest=2).strength.low.shape == (3, 4)
 assert found[0, 1].i_and.shape == (2, 3)
+assert found.to("cpu").i_and.shape == found.i_and.shape
 assert ix.sparsify.split(v[0, 0], solver="lp").top(2)
 ix.sparsify.split(v[0], solver="sgd-paper", max_iter=5, noise_bound=torch.ones(3, dtype=torch.float64))
 
 network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 3))
 x = torch.randn(4, 1, 6, 6, generator=generator)
-players = ix.patches(3, 3).choose(5)
+players = ix.players.patches(3, 3).choose(5)
 on_input = ix.measure(network, x, target=[0, 1, 2, 0], players=players, baselines="mean")
-on_map = ix.measure(network, x, target=0, players=ix.patches(2, 2), layer="1", merge_order_one=False)
+on_map = ix.measure(network, x, target=0, players=ix.players.patches(2, 2), layer="1", merge_order_one=False)
 assert on_map.i_and.shape == (4, 16)
-game = game_function(network, x[:1], target=1, players=ix.patches(2, 2))
+rows = torch.randn(4, 3, generator=generator)
+by_name = ix.measure(torch.nn.Linear(3, 2), rows, target=0, players=ix.players.columns(), names=list("abc"))
+assert by_name[1:].names == ("a", "b", "c")
+game = game_function(network, x[:1], target=1, players=ix.players.patches(2, 2))
 assert game(np.ones((3, 4), dtype=bool)).shape == (3,)
 assert scalar_outputs(torch.randn(5, 3), torch.zeros(5, dtype=torch.long), output="loss").shape == (5,)
 

@@ -103,7 +103,7 @@ def _steps(rng):
 
 
 def _measure(course, steps, noise, rng):
-    """Return (trajectory, place of each fine point, noiseless population mean there)."""
+    """Return the trajectory and the standard deviation of the delays."""
     n, samples = int(rng.integers(6, 13)), int(rng.integers(12, 51))
     x = np.log1p(steps) / np.log1p(steps[-1])
     delay_sd, offset_sd = rng.uniform(0.0, 0.04), rng.uniform(0.1, 0.5)
@@ -115,10 +115,15 @@ def _measure(course, steps, noise, rng):
     grow = np.exp(rng.normal(0.5, 1.0) * x)[:, None, None]
     shape = rng.uniform(3.0, 10.0)
     strength = p * scale[:, None] * grow * rng.gamma(shape, 1 / shape, p.shape)
+    return Trajectory(steps, strength, unit="logit"), delay_sd
+
+
+def _lowest(course, delay_sd):
+    """Return where on [0, 1] the noiseless population mean is least."""
     fine = np.linspace(0, 1, 2001)
     quantile = np.random.default_rng(0).normal(0, 1, 400)
     quantile = (quantile - quantile.mean()) * delay_sd
-    return Trajectory(steps, strength, unit="logit"), fine, course(fine[:, None] - quantile).mean(axis=1)
+    return fine[course(fine[:, None] - quantile).mean(axis=1).argmin()]
 
 
 def two_phases(count, *, seed, noise=None):
@@ -128,8 +133,9 @@ def two_phases(count, *, seed, noise=None):
         kind = TURNS[i % len(TURNS)]
         level = noise if noise is not None else float(np.exp(rng.uniform(*np.log(NOISE))))
         steps = _steps(rng)
-        trajectory, fine, mean = _measure(_two_phase_course(kind, rng), steps, level, rng)
-        boundary = float(np.expm1(fine[mean.argmin()] * np.log1p(steps[-1])))
+        course = _two_phase_course(kind, rng)
+        trajectory, delay_sd = _measure(course, steps, level, rng)
+        boundary = float(np.expm1(_lowest(course, delay_sd) * np.log1p(steps[-1])))
         out.append(Planted(trajectory, kind, boundary, level))
     return out
 
@@ -141,6 +147,6 @@ def without_two_phases(count, *, seed, noise=None):
         kind = NULLS[i % len(NULLS)]
         level = noise if noise is not None else float(np.exp(rng.uniform(*np.log(NOISE))))
         level = 3 * level if kind == "noise" else level
-        trajectory, _, _ = _measure(_null_course(kind, rng), _steps(rng), level, rng)
+        trajectory, _ = _measure(_null_course(kind, rng), _steps(rng), level, rng)
         out.append(Planted(trajectory, kind, None, level))
     return out

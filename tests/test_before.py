@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 BEFORE = Path(__file__).parent / "data" / "before"
+WORDS = {" looks ": " measurements "}  # of sentences, then and now
 TOLERANCE = 1e-7  # kernels of other processors round otherwise; on one machine numbers agree to 1e-12
 
 
@@ -31,8 +32,14 @@ def differences(found, kept, where=""):
     elif isinstance(kept, float) or _is_number(kept):
         if abs(float(found) - float(kept)) > TOLERANCE * max(abs(float(kept)), 1.0):
             yield f"{where}: {found}, {kept} before"
-    elif found != kept:
+    elif _in_words_of_now(found) != _in_words_of_now(kept):
         yield f"{where}: {found!r}, {kept!r} before"
+
+
+def _in_words_of_now(text):
+    for then, now in WORDS.items():
+        text = text.replace(then, now) if isinstance(text, str) else text
+    return text
 
 
 def _is_number(value):

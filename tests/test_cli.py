@@ -15,6 +15,7 @@ from interdyn import store
 from interdyn.cli import main
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
+from interdyn.values import SplitQuality
 
 VERBS = ("demo", "run", "report", "summary", "samples", "verify", "recipes")
 
@@ -158,9 +159,8 @@ def test_verify_holds(capsys, finished):
 
 
 def test_verify_fails_with_1(capsys, finished, monkeypatch):
-    worse = store.read_summary(store.open_run(finished))
-    worse["solver"]["max_gap"] = 0.75
-    monkeypatch.setattr("interdyn.store.read_summary", lambda run: worse)  # noqa: ARG005
+    worse = store.read_result(finished).model_copy(update={"solver": SplitQuality(max_gap=0.75)})
+    monkeypatch.setattr("interdyn.store.read_result", lambda run: worse)  # noqa: ARG005
     code, out, _ = call(capsys, "verify", str(finished))
     assert code == 1
     assert "0.75" in out
@@ -221,7 +221,7 @@ def test_a_defect_keeps_its_traceback(finished, monkeypatch):
     def broken(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("interdyn.store.read_summary", broken)
+    monkeypatch.setattr("interdyn.store.read_result", broken)
     with pytest.raises(ZeroDivisionError):
         main(["summary", str(finished)])
 

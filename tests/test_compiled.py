@@ -18,8 +18,7 @@ from interdyn.compiled import _numba
 from interdyn.errors import InputError, SpeedWarning, TooLargeError
 from interdyn.sparsify import _effort, _solve, expected_seconds, split
 from interdyn.sparsify._admm import first_point, improve
-from interdyn.sparsify._problem import Problem
-from interdyn.sparsify._units import Units
+from interdyn.sparsify._problem import Problem, Units
 from interdyn.transforms import _mobius, and_from_values
 from test_sparsify import networklike
 

@@ -14,8 +14,8 @@ from interdyn.recipes import build_model, load_samples, resolve
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._registry import _DATASETS, find_dataset
 from interdyn.recipes._schema import DataSection
-from interdyn.recipes.data import sentences
-from interdyn.recipes.data.table_files import _coded
+from interdyn_zoo.data import sentences
+from interdyn_zoo.data.table_files import _coded
 
 SETS = {  # shape, test samples, classes
     "mnist": ((69000, 1, 28, 28), 9000, 10),
@@ -196,7 +196,7 @@ def test_words_of_sentences():
 @pytest.mark.data
 def test_every_part_of_the_sentences(monkeypatch):
     read = []
-    monkeypatch.setattr(sentences, "_coded", lambda *parts: read.append(parts))  # coding phrases takes a while
+    monkeypatch.setattr(sentences, "coded", lambda *parts: read.append(parts))  # coding phrases takes a while
     for part in ("sentences", "phrases"):
         find_dataset("sst2")(seed=0, part=part, test="test")
     for (learned, seen, vocabulary, _), n_train in zip(read, (6920, 67349), strict=True):
@@ -265,7 +265,7 @@ def test_every_set_under_the_data_root_is_among_them():
     find_dataset("mnist")  # loads all
     by_format = {"image-folder", "idx", "cifar-batches", "hf-dataset", "table", "npz", "point-clouds"}
     in_packages = {"digits", "breast_cancer", "wine", "game"}
-    ours = {name for name, factory in _DATASETS.items() if factory.__module__.startswith("interdyn.")}
+    ours = {name for name, found in _DATASETS.items() if any(place.startswith("interdyn_zoo.") for place in found)}
     assert ours == set(FILES) | by_format | in_packages
 
 

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 torch.set_num_threads(1)
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-from interdyn import columns
+from interdyn.players import columns
 from interdyn.tracking import Tracker, every
 
 for tracked in ("with", "without"):

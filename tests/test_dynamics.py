@@ -6,11 +6,17 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from interdyn.dynamics import PhaseStatus, _curve, find_gap_onset, find_phases, initial_orders, spindle_law
-from interdyn.dynamics._branch import branch
 from interdyn.dynamics._curve import curve_posterior, steps_at, time_axis
-from interdyn.dynamics._monotone import falling_fit, prefix_residuals, shape_residuals
-from interdyn.dynamics._shape import LEVEL_POINTS, level_bound, level_stretch
-from interdyn.dynamics._verdict import PhaseEvidence, Turn, verdict
+from interdyn.dynamics._onset import branch
+from interdyn.dynamics._shape import (
+    LEVEL_POINTS,
+    falling_fit,
+    level_bound,
+    level_stretch,
+    prefix_residuals,
+    shape_residuals,
+)
+from interdyn.dynamics._turn import PhaseEvidence, Turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
 from oracles import branch_by_matrices

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import clusters, columns, every, patches, steps, store
+from interdyn import store
 from interdyn.errors import InputError
 from interdyn.measurement import MeasurementConfig, checked_groups, recorded
+from interdyn.players import clusters, columns, patches, steps
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._measuring import choose_groups, exhibits_of
+from interdyn.schedules import every
 from interdyn.tracking import Record, Tracker
 
 

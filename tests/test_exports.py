@@ -1,5 +1,6 @@
 """Results in other libraries and programs, held against those libraries themselves."""
 
+import dataclasses
 from itertools import combinations
 
 import numpy as np
@@ -17,12 +18,19 @@ from torch import nn
 import interdyn as ix
 from interdyn import store
 from interdyn.cli import main
-from interdyn.errors import DataError, InputError, MissingExtraError, ShapeError, StorageError
+from interdyn.errors import (
+    DataError,
+    InputError,
+    MissingExtraError,
+    PlayersError,
+    SchemaError,
+    ShapeError,
+    StorageError,
+)
 from interdyn.exports import export_run, read_laboratory, run_to_pandas, run_to_xarray, shapley_values
-from interdyn.lattice import members, orders, subset_masks
-from interdyn.sparsify import split
+from interdyn.sparsify import identified, split
 from interdyn.tracking import Tracker, at
-from interdyn.values import Selection
+from interdyn.values import Interactions, Selection, members, orders, subset_masks, tensors_of
 
 
 def explained(n=4, samples=3, seed=0):
@@ -131,6 +139,132 @@ def test_pandas_has_one_row_for_each_interaction():
     assert "sample" not in found[0].to_pandas()
 
 
+# -- names of players --------------------------------------------------------------------------------
+
+COLUMNS = ["age", "income", "height", "weight"]
+
+
+@pytest.fixture(scope="module")
+def named():
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    return ix.measure(
+        lambda x: x.prod(1) + x[:, 0], x, players=ix.players.columns(), output="regression", names=COLUMNS
+    )
+
+
+def test_names_reach_every_export(named):
+    one = named[0]
+    table = one.to_pandas()
+    assert [[COLUMNS[p] for p in row.players] for row in table.itertuples()] == [list(n) for n in table["names"]]
+    data = named.to_xarray()
+    assert data["player_name"].dims == ("player",)
+    assert data["player_name"].to_numpy().tolist() == COLUMNS
+    assert one.to_shap().feature_names == COLUMNS
+    assert named.to_shap(names=list("abcd")).feature_names == list("abcd")
+    assert named.to_shap()[:, "income"].values.shape == (3,)
+    assert one.plot_sample(k=1).texts
+    assert {text.get_text() for text in one.plot_sample(k=1).texts} >= set(COLUMNS)
+    assert COLUMNS[one.top(1)[0].players[0]] in one._repr_html_()
+    assert ", ".join(COLUMNS[p] for p in named[0].top(1)[0].players) in named._repr_html_()
+
+
+def test_names_that_differ_by_sample_stay_with_their_samples():
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    drawn = ix.players.columns().choose(2, seed=1)
+    found = ix.measure(lambda x: x.sum(1), x, players=drawn, output="regression", names=COLUMNS)
+    mask = drawn.feature_mask((4,), range(3))
+    expected = tuple(tuple(COLUMNS[int((row == i).nonzero())] for i in range(2)) for row in mask)
+    assert found.names == expected
+    assert len(set(expected)) > 1
+    data = found[1:].to_xarray()
+    assert data["player_name"].dims == ("sample", "player")
+    assert data["player_name"].to_numpy().tolist() == [list(row) for row in expected[1:]]
+    assert found.to_shap()[2].feature_names == list(expected[2])
+    for row in found.to_pandas().itertuples():
+        assert row.names == tuple(expected[row.sample][p] for p in row.players)
+
+
+def test_names_are_joined_over_groups_and_tokens():
+    x = torch.tensor([[1, 7, 8, 0], [1, 9, 0, 0]])
+    mask = torch.tensor([[-1, 0, 0, -1], [-1, 0, -1, -1]])
+    texts = {0: "[PAD]", 1: "[CLS]", 7: "un", 8: "##happy", 9: "end"}
+    options = {"output": "regression", "baselines": 0}
+    found = ix.value_table(
+        lambda x: x.double().sum(1), x, feature_mask=mask, names=lambda row: [texts[i] for i in row], **options
+    )
+    assert found.names == (("unhappy",), ("end",))
+    groups = ix.players.columns([[0], [1, 2], [3]])
+    by_column = ix.value_table(lambda x: x.double().sum(1), x, players=groups, names=COLUMNS, **options)
+    assert by_column.names == ("age", "income, height", "weight")
+    assert by_column.to("meta").names == by_column.names
+    by_name = {"age": [0], "city": [1, 2], "weight": [3]}
+    by_group = ix.value_table(lambda x: x.double().sum(1), x, players=groups, names=by_name, **options)
+    assert by_group.names == ("age", "city", "weight")
+    one_by_one = ix.value_table(lambda x: x.double().sum(1), x, players=groups, names=list("abc"), **options)
+    assert one_by_one.names == ("a", "b", "c")
+
+
+def test_names_that_do_not_fit_are_refused_before_the_masked_passes():
+    def model(x):
+        assert len(x) <= 2
+        return x.flatten(1).sum(1)
+
+    pictures = torch.ones(2, 1, 4, 4)
+    options = {"players": ix.players.patches(2, 2), "output": "regression"}
+    with pytest.raises(ShapeError, match="each of the 4 players; got 2"):
+        ix.measure(model, pictures, names=["a", "b"], **options)
+    with pytest.raises(PlayersError, match="rows of them"):
+        ix.measure(model, pictures, names={"a": [0]}, **options)
+    with pytest.raises(PlayersError, match="each of the 3 columns or tokens; got 1"):
+        ix.measure(model, torch.ones(2, 3), players=ix.players.columns(), output="regression", names=lambda _: ["a"])
+
+
+# -- a file of one's own -----------------------------------------------------------------------------
+
+
+def same(a, b):
+    """Return whether two results are equal in every field."""
+    ours, theirs = tensors_of(a), tensors_of(b)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours)
+    plain = [f.name for f in dataclasses.fields(a) if f.name not in {*ours, "identified", "status"}]
+    assert {name: getattr(a, name) for name in plain} == {name: getattr(b, name) for name in plain}
+    return np.array_equal(a.status, b.status)
+
+
+def test_saved_and_loaded_is_the_same(named, tmp_path):
+    ranges = dataclasses.replace(named, identified=identified(named, strongest=2))
+    _, plain = explained()
+    for i, found in enumerate([named, named[1], ranges, ranges[0], plain]):
+        found.save(tmp_path / f"{i}.safetensors")
+        read = Interactions.load(tmp_path / f"{i}.safetensors")
+        assert same(found, read)
+        assert (read.identified is None) == (found.identified is None)
+    assert read.settings["tol"] == plain.settings["tol"]
+    assert Interactions.load(tmp_path / "0.safetensors").names == tuple(COLUMNS)
+    assert repr(Interactions.load(tmp_path / "3.safetensors").identified) == repr(ranges.identified[0])
+
+
+def test_a_file_that_cannot_be_used_is_refused(named, tmp_path, monkeypatch):
+    path = tmp_path / "found.safetensors"
+    with pytest.raises(DataError, match="a whole file of interactions"):
+        Interactions.load(path)
+    store.write_arrays(path, {"i_and": np.zeros(4)}, header={"kind": "another"})
+    with pytest.raises(DataError, match="a whole file of interactions"):
+        Interactions.load(path)
+    with monkeypatch.context() as newer:
+        newer.setattr("interdyn.store._files.SCHEMA", store.SCHEMA + 1)
+        named.save(path)
+    with pytest.raises(SchemaError, match=f"up to schema {store.SCHEMA}; got schema {store.SCHEMA + 1}"):
+        Interactions.load(path)
+    named.save(path)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match="a whole file of interactions"):
+        Interactions.load(path)
+    with pytest.raises(InputError, match="`settings` must be plain data"):
+        dataclasses.replace(named, settings={"model": torch.nn.Linear(1, 1)}).save(path)
+
+
 # -- a run -------------------------------------------------------------------------------------------
 
 
@@ -142,7 +276,9 @@ def run(tmp_path_factory):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     probe = {"test": (x[:9], y[:9]), "train": (x[9:], y[9:])}
-    with Tracker(probe, players=ix.columns(), schedule=at(0, 1, 2, 3, 4, 5, 6), out=folder, strict=True) as tracker:
+    with Tracker(
+        probe, players=ix.players.columns(), schedule=at(0, 1, 2, 3, 4, 5, 6), out=folder, strict=True
+    ) as tracker:
         for step in range(7):
             tracker.observe(step, net, train_loss=1.0 / (step + 1))
             with torch.no_grad():

@@ -7,8 +7,8 @@ import torch
 import interdyn
 import oracles
 from interdyn.errors import InputError, TooLargeError
-from interdyn.lattice import orders
 from interdyn.sparsify import identified, split
+from interdyn.values import orders
 from test_order_weight import additive
 from test_sparsify import networklike
 

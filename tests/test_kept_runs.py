@@ -12,6 +12,7 @@ import results
 from interdyn import store
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.sparsify import split
+from stored import summary_of
 
 OPTIONS = {"sgd_steps": 30, "background": True}
 
@@ -29,9 +30,13 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(runs):
-    """Summary by name of the choice."""
+    """Result by name of the choice."""
     run, recipe = store.open_run(runs / "keep"), load_recipe(runs / "keep" / "recipe.toml")
     return {v.name: fidelity.outcome(run, v) for v in fidelity.variants(run, recipe, **OPTIONS)}
+
+
+def _orders(result):
+    return result.first.order_distribution.value
 
 
 def test_every_choice_is_there_and_changes_something(runs, found):
@@ -45,24 +50,20 @@ def test_every_choice_is_there_and_changes_something(runs, found):
         "salience 0.05 of the strongest",
         "players not drawn masked",
     ]
-    first = store.read_summary(store.open_run(runs / "keep"))
-    moved = {name: fidelity.moved(summary, first) for name, summary in found.items()}
+    first = store.read_result(runs / "keep")
+    moved = {name: fidelity.moved(result, first) for name, result in found.items()}
     assert all(distance > 1e-4 for distance in moved.values()), moved
     assert fidelity.moved(first, first) == 0
 
 
 def test_another_background_is_what_a_run_with_it_says(runs, found):
-    other = store.read_summary(store.open_run(runs / "mask"))
-    np.testing.assert_allclose(
-        found["players not drawn masked"]["order_distribution"], other["order_distribution"], atol=1e-6
-    )
+    other = store.read_result(runs / "mask")
+    np.testing.assert_allclose(_orders(found["players not drawn masked"]), _orders(other), atol=1e-6)
     run, recipe = store.open_run(runs / "mask"), load_recipe(runs / "mask" / "recipe.toml")
     *_, back = fidelity.variants(run, recipe, **OPTIONS)
-    first = store.read_summary(store.open_run(runs / "keep"))
+    first = store.read_result(runs / "keep")
     assert back.name == "players not drawn kept"
-    np.testing.assert_allclose(
-        fidelity.outcome(run, back)["order_distribution"], first["order_distribution"], atol=1e-6
-    )
+    np.testing.assert_allclose(_orders(fidelity.outcome(run, back)), _orders(first), atol=1e-6)
 
 
 def test_splits_are_those_of_the_recipe_but_for_the_choice(runs):
@@ -111,9 +112,11 @@ def test_a_kept_run_has_every_figure_and_number_of_its_line(runs, tmp_path, monk
     results.write_page()
     folder = tmp_path / "docs" / "results" / "digits-cnn"
     run, kept = store.open_run(runs / "keep"), json.loads((folder / "summary.json").read_text())
-    assert {key: kept[key] for key in store.read_summary(run)} == store.read_summary(run)
+    assert {key: kept[key] for key in summary_of(run)} == summary_of(run)
     assert set(kept["and_only"]) == {"mean_order", "phases", "theory_summary"}
-    assert kept["and_only"]["mean_order"] == results.and_only(run)["summary"]["mean_order"] != kept["mean_order"]
+    assert (
+        kept["and_only"]["mean_order"] == results.and_only(run).to_json()["summary"]["mean_order"] != kept["mean_order"]
+    )
     assert set(kept["share_of_samples"]) == {"falls", "rises", "both"}
     assert (folder / "recipe.toml").read_text() == (runs / "keep" / "recipe.toml").read_text()
     titles = {}

@@ -14,16 +14,16 @@ import torch
 import uvicorn
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import InputError
-from interdyn.live import application
-from interdyn.live._app import is_loopback
-from interdyn.live._runs import Followed, find_runs, listed
 from interdyn.measurement import History
-from interdyn.plot import run_view
-from interdyn.report import _words, render
+from interdyn.players import columns
+from interdyn.report import _words, application, render
+from interdyn.report._live import is_loopback
+from interdyn.report._runs import Followed, find_runs, listed
 from interdyn.tracking import Tracker, every
+from interdyn.values import RunResult
 from pages import needs_browser, pictured, until, watched
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
@@ -110,7 +110,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     assert growing.update()
     assert set(read) == {15, 20, 25, 30, 35, 40}
     monkeypatch.undo()
-    now, end = growing.result_so_far(), History.read(runs / "a").result()
+    now, end = growing.result_so_far().to_json(), History.read(runs / "a").result().to_json()
     for name in ("steps", "order_distribution", "mean_order", "train_loss", "test_loss", "n_players", "n_samples"):
         np.testing.assert_allclose(now["summary"][name], end["summary"][name], err_msg=name)
     assert now["summary"]["solver"] == pytest.approx(end["summary"]["solver"])
@@ -133,11 +133,11 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
 )
 def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
     Training(runs / "a").look(3)
-    now = History.read(runs / "a").result_so_far()
+    now = History.read(runs / "a").result_so_far().to_json()
     interval = None if since is None else [8.0, 20.0]
     now["summary"] |= {"stage": stage}
     now["summary"]["phases"] |= {"found": since is not None, "boundary_step": since, "interval": interval}
-    view = run_view(now["summary"], now["analysis"])
+    view = RunResult.from_json(now["summary"], now["analysis"])
     assert headline in _words.headline(view)
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
     assert facts["Now"] == (stage, "at step 10; the run goes on")
@@ -243,7 +243,7 @@ def test_an_address_for_others_is_refused_without_a_token(host, alone, runs, cap
         assert (ended.value.code == 0) is served_
         assert bool(ran) is served_
         out, err = capsys.readouterr()
-        assert ("Look at: " in out) is served_
+        assert ("Open: " in out) is served_
         assert ("needs a token" in err) is not served_
 
 
@@ -276,9 +276,7 @@ def test_a_finished_run_shows_its_own_results(runs):
     assert followed.refresh() == first
     training.tracker.close()
     assert followed.refresh() == first + 1
-    assert store.read_summary(store.open_run(runs / "a"))["verdict"][0] in followed.page(bare=True).replace(
-        "&#39;", "'"
-    )
+    assert store.read_result(runs / "a").verdict[0] in followed.page(bare=True).replace("&#39;", "'")
 
 
 # -- in a browser ------------------------------------------------------------------------------------

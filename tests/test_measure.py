@@ -6,6 +6,7 @@ import torch
 import interdyn
 from interdyn.errors import InputError
 from interdyn.measurement import MeasurementConfig
+from interdyn.players import columns
 
 
 def test_a_planted_network_is_explained():
@@ -24,7 +25,7 @@ def test_a_planted_network_is_explained():
 def test_cost_and_settings_come_with_the_result(generator):
     model = torch.nn.Linear(4, 3)
     x = torch.randn(2, 4, generator=generator)
-    found = interdyn.measure(model, x, target=[0, 2], players=interdyn.columns(), noise_bound=0.05, identified=True)
+    found = interdyn.measure(model, x, target=[0, 2], players=columns(), noise_bound=0.05, identified=True)
     assert found.forward_passes == 2 * 16
     assert set(found.seconds) == {"forward", "split"}
     assert found.settings["noise_bound"] == 0.05
@@ -40,12 +41,18 @@ def test_threads_that_cannot_be_are_refused_before_any_work():
         raise AssertionError
 
     with pytest.raises(InputError, match="`threads` must be a whole number"):
-        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), threads=0)
+        interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=columns(), threads=0)
 
 
 def test_a_config_says_all_and_what_is_passed_beside_it_goes_before_it(generator):
     x, model = torch.randn(2, 4, generator=generator), torch.nn.Linear(4, 3)
-    options = {"players": interdyn.columns(), "baselines": "mean", "noise_bound": 0.05, "tol": 1e-4, "output": "logit"}
+    options = {
+        "players": columns(),
+        "baselines": "mean",
+        "noise_bound": 0.05,
+        "tol": 1e-4,
+        "output": "logit",
+    }
     config = MeasurementConfig(**options)
     by_config, by_keywords = (interdyn.measure(model, x, target=1, **how) for how in ({"config": config}, options))
     assert torch.equal(by_config.i_and, by_keywords.i_and)
@@ -63,14 +70,14 @@ def test_a_device_that_is_not_there_is_refused_before_any_work():
 
     for device in ("abacus", "cuda:77"):
         with pytest.raises(InputError, match=f"`device` must be one that torch can use here; got '{device}'"):
-            interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=interdyn.columns(), device=device)
+            interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=columns(), device=device)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_tables_stay_where_the_network_is_unless_a_device_is_named(generator):
     x, model = torch.randn(2, 5, generator=generator), torch.nn.Linear(5, 3)
-    options = {"target": 1, "players": interdyn.columns()}
+    options = {"target": 1, "players": columns()}
     on_cpu, on_gpu = interdyn.measure(model, x, **options), interdyn.measure(model.cuda(), x, **options)
     split_on_cpu = interdyn.measure(model, x, device="cpu", **options)
     assert on_gpu.i_and.device.type == "cuda"

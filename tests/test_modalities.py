@@ -42,7 +42,9 @@ def test_patches_of_a_picture():
         lit = torch.nn.functional.max_pool2d(x[:, 0], 2).flatten(1) > 0.5
         return 2 * _both(lit[:, 0], lit[:, 3]) + (lit[:, 5] | lit[:, 6])
 
-    found = ix.measure(model, torch.ones(1, 1, 4, 8), players=ix.patches(2, 4), output="regression", noise_bound=0.0)
+    found = ix.measure(
+        model, torch.ones(1, 1, 4, 8), players=ix.players.patches(2, 4), output="regression", noise_bound=0.0
+    )
     assert _strongest(found, 2) == pytest.approx({("and", (0, 3)): 2.0, ("or", (5, 6)): 1.0}, abs=1e-2)
 
 
@@ -55,7 +57,7 @@ def test_cells_of_a_feature_map():
     see = torch.nn.Conv2d(1, 2, 3, stride=2, padding=1)
     torch.nn.init.constant_(see.weight, 0.5)
     network = torch.nn.Sequential(see, torch.nn.ReLU(), Decides())
-    arguments = {"players": ix.patches(2, 2), "layer": "1", "baselines": 0.0, "output": "regression"}
+    arguments = {"players": ix.players.patches(2, 2), "layer": "1", "baselines": 0.0, "output": "regression"}
     found = ix.measure(network, torch.ones(2, 1, 8, 8), noise_bound=0.0, **arguments)
     for sample in range(2):
         terms = _strongest(found, 2, sample)
@@ -68,7 +70,9 @@ def test_segments_of_a_picture_with_background():
     def model(x):
         return _both(x[:, 0, 0, 0] > 0, x[:, 0, 1, 2] > 0) + x[:, 0, 0, 2].double()
 
-    found = ix.measure(model, torch.ones(1, 1, 2, 4), players=ix.segments(drawn), output="regression", noise_bound=0.0)
+    found = ix.measure(
+        model, torch.ones(1, 1, 2, 4), players=ix.players.segments(drawn), output="regression", noise_bound=0.0
+    )
     assert found.i_and.shape == (1, 8)
     assert _strongest(found, 1) == pytest.approx({("and", (0, 1)): 1.0}, abs=1e-2)
     assert float(found.i_and[0, 0]) == pytest.approx(1.0, abs=1e-2)  # the background stays
@@ -79,7 +83,7 @@ def test_columns_of_a_table_with_codes_together():
         return 3 * _both(x[:, 2] > 0.5, x[:, 0] > 0.5)
 
     x = torch.tensor([[1.0, 0, 1, 0, 1]])
-    players = ix.columns([[0], [1, 2, 3], [4]])
+    players = ix.players.columns([[0], [1, 2, 3], [4]])
     found = ix.measure(model, x, players=players, output="regression", noise_bound=0.0)
     assert _strongest(found, 1) == pytest.approx({("and", (0, 1)): 3.0}, abs=1e-2)
 
@@ -88,17 +92,17 @@ def test_pieces_of_a_sequence():
     def model(x):  # something in the first and in the last piece
         return _both((x[:, :4, 0] > 0.5).any(1), (x[:, 8:, 1] > 0.5).any(1))
 
-    found = ix.measure(model, torch.ones(1, 12, 2), players=ix.steps(3), output="regression", noise_bound=0.0)
+    found = ix.measure(model, torch.ones(1, 12, 2), players=ix.players.steps(3), output="regression", noise_bound=0.0)
     assert _strongest(found, 1) == pytest.approx({("and", (0, 2)): 1.0}, abs=1e-2)
 
 
 def test_pieces_are_cut_evenly_and_not_beyond_the_steps():
-    sizes = torch.bincount(ix.steps(5).cells((12, 3)).flatten())
+    sizes = torch.bincount(ix.players.steps(5).cells((12, 3)).flatten())
     assert sizes.tolist() == [3, 2, 3, 2, 2]
     with pytest.raises(PlayersError, match="13 pieces need a sequence of at least as many steps"):
-        ix.steps(13).cells((12, 3))
+        ix.players.steps(13).cells((12, 3))
     with pytest.raises(PlayersError, match="at least one piece"):
-        ix.steps(0)
+        ix.players.steps(0)
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def _says(ids, *names):
 
 
 def test_words_of_a_sentence():
-    text = ix.words(_tokenizer(), ["The film is greatly funny, but not dull.", "It is dull, not great"])
+    text = ix.players.words(_tokenizer(), ["The film is greatly funny, but not dull.", "It is dull, not great"])
     assert text.words == (("film", "greatly", "funny", "not", "dull"), ("dull", "not", "great"))
 
     def model(ids, attention):  # great AND funny; not AND dull
@@ -119,7 +123,7 @@ def test_words_of_a_sentence():
     found = ix.measure(
         model,
         (text.input_ids, text.attention_mask),
-        feature_mask=(ix.choose_parts(text.parts), torch.full_like(text.parts, -1)),
+        feature_mask=(ix.players.choose_parts(text.parts), torch.full_like(text.parts, -1)),
         baselines=(text.mask_token_id, 0),
         output="regression",
         noise_bound=0.0,
@@ -133,28 +137,28 @@ def test_words_of_a_sentence():
 
 
 def test_a_word_keeps_all_its_tokens_and_the_rest_has_no_player():
-    text = ix.words(_tokenizer(), ["The film's greatly, greatly funny."])
+    text = ix.players.words(_tokenizer(), ["The film's greatly, greatly funny."])
     tokens = [VOCABULARY.split()[i] for i in text.input_ids[0]]
     parts = text.parts[0].tolist()
     assert tokens == ["[CLS]", "the", "film", "'", "s", "great", "##ly", ",", "great", "##ly", "funny", ".", "[SEP]"]
     assert parts == [-1, -1, 0, 0, 0, 1, 1, -1, 2, 2, 3, -1, -1]
     assert "not" not in STOP_WORDS
-    assert ix.words(_tokenizer(), ["the film"], stop_words=()).words == (("the", "film"),)
+    assert ix.players.words(_tokenizer(), ["the film"], stop_words=()).words == (("the", "film"),)
 
 
 def test_sentences_are_padded_and_cut():
-    text = ix.words(_tokenizer(), ["film", "great film not dull"], max_length=4)
+    text = ix.players.words(_tokenizer(), ["film", "great film not dull"], max_length=4)
     assert text.input_ids.tolist() == [[2, 6, 3, 0], [2, 8, 6, 3]]
     assert text.attention_mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert text.words == (("film",), ("great", "film"))
 
 
 def test_a_sentence_of_one_word_is_one_player():
-    text = ix.words(_tokenizer(), ["Funny!"])
+    text = ix.players.words(_tokenizer(), ["Funny!"])
     found = ix.measure(
         lambda ids: _says(ids, "funny").double(),
         text.input_ids,
-        feature_mask=ix.choose_parts(text.parts, 10),
+        feature_mask=ix.players.choose_parts(text.parts, 10),
         baselines=text.mask_token_id,
         output="regression",
         noise_bound=0.0,
@@ -165,22 +169,22 @@ def test_a_sentence_of_one_word_is_one_player():
 
 def test_sentences_and_tokenizers_that_do_not_work():
     with pytest.raises(InputError, match=r"no stop-word; got none in sentence 1, 'it is \.'"):
-        ix.words(_tokenizer(), ["film", "it is ."])
+        ix.players.words(_tokenizer(), ["film", "it is ."])
     with pytest.raises(InputError, match=r"without .MASK.*Pass one as `mask_token`"):
-        ix.words(_tokenizer(mask=None), ["film"])
-    assert ix.words(_tokenizer(mask=None), ["film"], mask_token="[UNK]").mask_token_id == 1
+        ix.players.words(_tokenizer(mask=None), ["film"])
+    assert ix.players.words(_tokenizer(mask=None), ["film"], mask_token="[UNK]").mask_token_id == 1
     with pytest.raises(InputError, match="vocabulary; got '<mask>'"):
-        ix.words(_tokenizer(), ["film"], mask_token="<mask>")
+        ix.players.words(_tokenizer(), ["film"], mask_token="<mask>")
     with pytest.raises(InputError, match="fast one"):
-        ix.words(object(), ["film"])
+        ix.players.words(object(), ["film"])
     for sentences, got in (([], "none"), ("great film", "one text")):
         with pytest.raises(InputError, match=f"list of at least one text; got {got}"):
-            ix.words(_tokenizer(), sentences)
+            ix.players.words(_tokenizer(), sentences)
     unpadded = _tokenizer()
     unpadded.pad_token = None
     with pytest.raises(InputError, match=r"token for padding; got .* without one.*pad_token = tokenizer.eos_token"):
-        ix.words(unpadded, ["film", "great film"])
-    assert ix.words(unpadded, ["great film"]).input_ids.tolist() == [[2, 8, 6, 3]]  # one needs no padding
+        ix.players.words(unpadded, ["film", "great film"])
+    assert ix.players.words(unpadded, ["great film"]).input_ids.tolist() == [[2, 8, 6, 3]]  # one needs no padding
 
 
 def test_stop_words_punctuation_and_special_tokens_are_no_players():
@@ -190,7 +194,7 @@ def test_stop_words_punctuation_and_special_tokens_are_no_players():
         "It can't be dull, it isn\u2019t.",
         "the unheard [UNK] film",
     ]
-    text = ix.words(_tokenizer(), sentences)
+    text = ix.players.words(_tokenizer(), sentences)
     assert text.words == (
         ("great", "don't", "miss", "funny"),
         ("great", "film"),
@@ -217,12 +221,12 @@ def test_the_mean_embedding_as_a_baseline(by_name):
             held = vectors.amax(1) > 0.5
             return _both(held[:, 0], held[:, 1])
 
-    reader, text = Reader(), ix.words(_tokenizer(), ["a great, funny film"])
+    reader, text = Reader(), ix.players.words(_tokenizer(), ["a great, funny film"])
     found = ix.measure(
         reader,
         text.input_ids,
         layer="embedding",
-        feature_mask=ix.choose_parts(text.parts)[..., None],
+        feature_mask=ix.players.choose_parts(text.parts)[..., None],
         baselines="mean-embedding" if by_name else reader.embedding.weight.detach().mean(0),
         output="regression",
         noise_bound=0.0,
@@ -237,7 +241,12 @@ def test_a_mean_embedding_needs_an_embedding():
     for layer, got in ((None, "none"), ("0", "'0', a Linear")):
         with pytest.raises(PlayersError, match=f"name an embedding of tokens; got {got}. Name it"):
             ix.value_table(
-                network, torch.ones(1, 3), target=0, players=ix.columns(), layer=layer, baselines="mean-embedding"
+                network,
+                torch.ones(1, 3),
+                target=0,
+                players=ix.players.columns(),
+                layer=layer,
+                baselines="mean-embedding",
             )
 
 
@@ -256,9 +265,9 @@ def _cloud(samples=1, seed=0):
 
 def test_clusters_of_points_moved_to_their_means():
     points, blob = _cloud(samples=2)
-    ids = ix.clusters(points, 4)
+    ids = ix.players.clusters(points, 4)
     assert all(len(np.unique(ids[s][blob[s] == b])) == 1 for s in range(2) for b in range(4))
-    means = ix.part_means(points, ids)
+    means = ix.players.part_means(points, ids)
     spread = [set(ids[s][blob[s] == b].tolist()).pop() for s in range(2) for b in (0, 1)]
 
     def _width(x, axis):
@@ -279,16 +288,16 @@ def test_clusters_of_points_moved_to_their_means():
 
 def test_clusters_are_the_same_for_the_same_seed_and_need_enough_points():
     points, _ = _cloud()
-    assert torch.equal(ix.clusters(points, 6, seed=3), ix.clusters(points, 6, seed=3))
-    assert len(torch.unique(ix.clusters(points, 40))) == 40
+    assert torch.equal(ix.players.clusters(points, 6, seed=3), ix.players.clusters(points, 6, seed=3))
+    assert len(torch.unique(ix.players.clusters(points, 40))) == 40
     with pytest.raises(InputError, match="40 points for 41 clusters"):
-        ix.clusters(points, 41)
+        ix.players.clusters(points, 41)
     with pytest.raises(InputError, match="1 for 2 clusters"):
-        ix.clusters(torch.zeros(1, 5, 3), 2)
+        ix.players.clusters(torch.zeros(1, 5, 3), 2)
     with pytest.raises(InputError, match="samples, points, coordinates"):
-        ix.clusters(points[0], 2)
+        ix.players.clusters(points[0], 2)
     with pytest.raises(InputError, match="one part for each point"):
-        ix.part_means(points, torch.zeros(1, 3, dtype=torch.long))
+        ix.players.part_means(points, torch.zeros(1, 3, dtype=torch.long))
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -297,13 +306,13 @@ def test_clusters_are_the_same_for_the_same_seed_and_need_enough_points():
 def test_parts_are_drawn_for_each_sample_and_numbered_in_order():
     parts = np.array([[3, 3, 8, -1, 5], [1, 2, 4, 4, 9]])
     assert n_parts(parts).tolist() == [3, 4]
-    assert ix.choose_parts(parts).tolist() == [[0, 0, 2, -1, 1], [0, 1, 2, 2, 3]]
-    drawn = ix.choose_parts(parts, 2, seed=1, sample_ids=[70, 71], others="mask")
-    again = ix.choose_parts(parts[::-1], 2, seed=1, sample_ids=[71, 70], others="mask")
+    assert ix.players.choose_parts(parts).tolist() == [[0, 0, 2, -1, 1], [0, 1, 2, 2, 3]]
+    drawn = ix.players.choose_parts(parts, 2, seed=1, sample_ids=[70, 71], others="mask")
+    again = ix.players.choose_parts(parts[::-1], 2, seed=1, sample_ids=[71, 70], others="mask")
     assert torch.equal(drawn, again.flip(0))
     assert all(set(row.tolist()) - {-1} == {-2, 0, 1} for row in drawn)
-    assert any(not torch.equal(drawn, ix.choose_parts(parts, 2, seed=s, sample_ids=[70, 71])) for s in range(5))
-    assert ix.choose_parts(parts, 9).max(1).values.tolist() == [2, 3]
+    assert any(not torch.equal(drawn, ix.players.choose_parts(parts, 2, seed=s, sample_ids=[70, 71])) for s in range(5))
+    assert ix.players.choose_parts(parts, 9).max(1).values.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +328,7 @@ def test_parts_are_drawn_for_each_sample_and_numbered_in_order():
 )
 def test_parts_that_cannot_be_players(parts, options, message):
     with pytest.raises(PlayersError, match=message):
-        ix.choose_parts(parts, **options)
+        ix.players.choose_parts(parts, **options)
 
 
 def test_fewer_players_are_an_error_unless_allowed():

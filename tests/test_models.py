@@ -125,7 +125,7 @@ def test_dgcnn_does_not_see_the_order_of_points():
 
 
 def test_edges_are_those_of_the_definition():
-    from interdyn.recipes.models.dgcnn import _EdgeConv
+    from interdyn_zoo.models.dgcnn import _EdgeConv
 
     torch.manual_seed(0)
     layer, x = _EdgeConv(3, 4, 5).eval(), torch.randn(2, 9, 3)
@@ -146,7 +146,7 @@ def test_edges_are_those_of_the_definition():
 def test_the_papers_place_is_masked_as_in_the_unsplit_network_with_the_part_before_run_once(name, layer):
     shape, options = SMALL[name]
     network, x = _build(name, shape, **options).double(), _inputs(shape, 2).double()
-    players = ix.patches(8, 8).central(6, 6).choose(4, seed=0)
+    players = ix.players.patches(8, 8).central(6, 6).choose(4, seed=0)
     table = ix.value_table(network, x, target=1, players=players, layer=layer, baselines=0.0, output="logit")
     assert table.provenance["layer_method"] == "remembered"
     masked = network.get_submodule(layer)

@@ -15,7 +15,7 @@ import torch
 import interdyn as ix
 from interdyn import plot, store
 from interdyn.measurement import reading, sample_table
-from interdyn.values import _notebook
+from interdyn.values import RunResult, _notebook
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 ATTACK = "<script>alert(1)</script>"
@@ -47,7 +47,9 @@ def found():
         return (2 * x[:, 0] * x[:, 1] - 0.5 * x[:, 2])[:, None]
 
     x = torch.ones(11, 3)
-    return ix.measure(outputs, x, players=ix.columns(), baselines=0.0, output="regression", noise_bound=0.0, tol=1e-6)
+    return ix.measure(
+        outputs, x, players=ix.players.columns(), baselines=0.0, output="regression", noise_bound=0.0, tol=1e-6
+    )
 
 
 def test_one_sample_is_a_table_of_its_strongest_interactions(found):
@@ -104,7 +106,7 @@ def test_a_run_is_its_verdict_and_a_picture(tmp_path):
 
 
 def test_a_run_of_one_checkpoint_is_said_to_be_one():
-    assert "1 checkpoint<" in plot.run_view({"steps": [7], "mean_order": [2.5]})._repr_html_()
+    assert "1 checkpoint<" in RunResult.from_json({"steps": [7], "mean_order": [2.5]})._repr_html_()
 
 
 def test_a_run_that_is_not_finished_says_so(tmp_path):
@@ -117,10 +119,10 @@ def test_a_run_that_is_not_finished_says_so(tmp_path):
 
 def test_text_of_a_run_is_shown_as_text():
     summary = json.loads((EXAMPLE / "summary.json").read_text())
-    view = plot.run_view({**summary, "recipe": ATTACK, "verdict": [ATTACK]})
+    view = RunResult.from_json({**summary, "recipe": ATTACK, "verdict": [ATTACK]})
     html = view._repr_html_()
     assert ATTACK not in html
     assert all(tag != "script" for tag, _ in Cells(html).tags)
-    quoted = plot.run_view({**summary, "recipe": '" onerror="alert(1)'})._repr_html_()
+    quoted = RunResult.from_json({**summary, "recipe": '" onerror="alert(1)'})._repr_html_()
     assert all(set(found) <= {"alt", "style", "src"} for tag, found in Cells(quoted).tags if tag == "img")
     assert ATTACK not in _notebook.terms_html([("and", (0,), 1.0)], unit=ATTACK, note=ATTACK)

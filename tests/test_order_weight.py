@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from interdyn.errors import CertificateError, PrecisionWarning
-from interdyn.lattice import orders
 from interdyn.sparsify import _split, first_tolerance, split
+from interdyn.values import orders
 from test_sparsify import networklike
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from interdyn import plot
 from interdyn.errors import IncompleteRunError, InputError, NotARunError, RunError, SchemaError, StorageError
+from interdyn.values import RunResult
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 FUNCTIONS = [
@@ -221,7 +222,7 @@ def test_dollar_signs_in_a_name_are_text_not_mathematics(data):
     ],
 )
 def test_step_labels_never_touch(steps):
-    view = plot.run_view({"steps": steps, "mean_order": [2.0] * len(steps)})
+    view = RunResult.from_json({"steps": steps, "mean_order": [2.0] * len(steps)})
     figure = Figure(figsize=(5, 3))
     ax = plot.plot_mean_order(view, ax=figure.subplots())
     figure.canvas.draw()
@@ -266,11 +267,11 @@ def test_a_run_that_cannot_be_read_says_why(run_dir, tmp_path, data):
     with pytest.raises(IncompleteRunError):
         plot.load_run(run_dir)
     with pytest.raises(SchemaError, match="99"):
-        plot.run_view(data["summary"] | {"schema": 99})
+        RunResult.from_json(data["summary"] | {"schema": 99})
     with pytest.raises(IncompleteRunError, match="at least one checkpoint"):
-        plot.run_view({"steps": []})
+        RunResult.from_json({"steps": []})
     with pytest.raises(RunError, match="order_distribution"):
-        plot.run_view(data["summary"] | {"order_distribution": [[1.0]]})
+        RunResult.from_json(data["summary"] | {"order_distribution": [[1.0]]})
     with pytest.raises(InputError, match="Choose from"):
         plot.plot_theory(data, steps=[261], ax=axes())
     with pytest.raises(InputError, match="run directory"):

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from interdyn import plot
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
-from interdyn.measurement import SampleRow
 from interdyn.plot._style import AND, OR
 from interdyn.sparsify import split
-from interdyn.values import Interactions
+from interdyn.values import Interactions, SampleRow
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 

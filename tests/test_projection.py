@@ -1,18 +1,21 @@
 """The projection of the split: paths by their definition, blocks, and the compiled form against dense matrices."""
 
+from functools import cache
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numba import njit
 
 import oracles
-from interdyn.compiled import INNER
+from interdyn.compiled import compiled, source_stamp
 from interdyn.compiled._lanes import load
 from interdyn.sparsify._operator import GramSolver
-from interdyn.sparsify._projection import PATH, project
+from interdyn.sparsify._projection import PATH, PLAN, project
+from interdyn.sparsify._projection import __file__ as _projection_file
 from interdyn.sparsify._symmetry import change_of_basis, explanation_block, metric, plan, spectrum_of_block, stages
+from interdyn.transforms._butterfly import __file__ as butterfly_file
 
 CPU = torch.device("cpu")
 
@@ -80,22 +83,25 @@ def test_small_eigenvalues_are_not_lost_in_rounding():
     assert value.min() == pytest.approx(7.34272268e-8, rel=1e-7)  # in 60 digits
 
 
-@njit(**INNER)
-def _one(layout, y, other, s, arrays, path):
-    project(layout, y, other, load(s, 0), arrays, path)
+def _projection(stamp):
+    def projected(layout, y, other, s, arrays, path):
+        stamp  # noqa: B018  # closed over, so that the cache knows all that is called
+        project(layout, y, other, load(s, 0), arrays, path)
+
+    return projected
 
 
-@njit
-def _projected(layout, y, other, s, arrays, path):
-    _one(layout, y, other, s, arrays, path)
+@cache
+def projected():
+    stamp = source_stamp(Path(_projection_file).parent, Path(butterfly_file).parent)
+    line = "float64[::1]"
+    return compiled(_projection(stamp), f"void({line}, {line}, {line}, {line}, {PLAN}, {line})")
 
 
 def compiled_projection(y, s, n):
     """Run the compiled projection on tables ``(4, 2**n)`` side by side; within vectors, the solver's twins try it."""
-    p = plan(n)
-    arrays = (p.lengths, p.bases, p.first, p.share, p.into, p.back, p.offsets, p.values)
     flat = y.T.ravel().copy()
-    _projected(np.zeros(1), flat, np.zeros_like(flat), s, arrays, np.zeros(PATH))
+    projected()(np.zeros(1), flat, np.zeros_like(flat), s, tuple(plan(n)), np.zeros(PATH))
     return flat.reshape(-1, 4).T
 
 

@@ -287,8 +287,19 @@ def test_bad_models_are_refused():
 
 
 def test_a_name_is_registered_once():
-    with pytest.raises(RecipeError, match="second one"):
-        model("dropping")(nn.Linear)
+    def one(shape, n_outputs):
+        return nn.Linear(*shape, n_outputs)
+
+    def two(shape, n_outputs):
+        return nn.Linear(*shape, n_outputs, bias=False)
+
+    model("twice")(two)
+    model("twice")(two)  # the same function again, as when a cell of a notebook is run again
+    assert build_model(ModelSection(name="twice"), shape=(3,), n_outputs=2, seed=0).bias is None
+    model("twice")(one)
+    both = r"<locals>\.two and .*<locals>\.one\. Name one of these: --set model\.name="
+    with pytest.raises(RecipeError, match=r"`model\.name` must name one factory; got 'twice' for .*" + both):
+        build_model(ModelSection(name="twice"), shape=(3,), n_outputs=2, seed=0)
 
 
 # training

@@ -14,7 +14,8 @@ from interdyn.measurement import measure
 from interdyn.recipes import Dataset, load_recipe, load_samples, resolve, run_recipe
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._schema import DataSection
-from interdyn.store import read_checkpoint, read_measurement, read_summary
+from interdyn.store import read_checkpoint, read_measurement
+from stored import summary_of
 
 BASE = """
 name = "tiny"
@@ -218,7 +219,7 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
     run = run_recipe(recipe, tmp_path / "run")
     v = read_measurement(run, 0, group="test").v
     assert v.shape == (2, 8)
-    assert read_summary(run)["n_players"] == 3
+    assert summary_of(run)["n_players"] == 3
     reader = _Reader()
     from interdyn.recipes import build_model, load_weights
 
@@ -235,14 +236,14 @@ def test_sentences_with_fewer_words_are_left_out_or_measured_and_either_is_said(
     module.data = lambda *, seed: _sentences()  # noqa: ARG005
     module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
     left = run_recipe(resolve(_tree(players={"kind": "parts", "n": 3})), tmp_path / "left")
-    summary = read_summary(left)
+    summary = summary_of(left)
     assert summary["left_out"] == {"test": 3}
     assert "3 test samples have fewer than 3 players and could not be drawn." in summary["verdict"]
     measure = {"test_samples": 6, "baseline": "mask"}
     kept = run_recipe(
         resolve(_tree(players={"kind": "parts", "n": 3, "fewer": "measure"}, measure=measure)), tmp_path / "k"
     )
-    summary = read_summary(kept)
+    summary = summary_of(kept)
     assert "left_out" not in summary
     words = [3 if i % 2 else 2 for i in range(6, 12)]
     assert summary["players_of_samples"] == {"test": words}

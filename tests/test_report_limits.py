@@ -12,6 +12,7 @@ from interdyn.errors import IncompleteRunError
 from interdyn.report import _uses
 from interdyn.store import Exhibit, Measurement
 from pages import HEAD, browser, needs_browser, pictured, until, watched
+from stored import write_results
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -94,7 +95,7 @@ class Planted:
                 "rows": [{"sample_id": i, "sentence": "It looks memorised.", **row} for i in range(self.samples)],
             },
         }
-        store.write_results(self.run, summary=summary, analysis=analysis)
+        write_results(self.run, summary=summary, analysis=analysis)
 
     def exhibit(self, *, side=28, classes=()):
         rng = np.random.default_rng(1)
@@ -166,7 +167,7 @@ def test_a_run_with_a_summary_and_no_checkpoint_is_refused_in_words(tmp_path):
     with store.writing(tmp_path / "run"):
         environment = {"schema": store.SCHEMA, "packages": {}}
         run = store.begin_run(tmp_path / "run", {"name": "empty"}, steps=[0], groups=["test"], environment=environment)
-        store.write_results(run, summary={**summary, "steps": []}, analysis={"schema": store.SCHEMA})
+        write_results(run, summary={**summary, "steps": []}, analysis={"schema": store.SCHEMA})
     with pytest.raises(IncompleteRunError, match="at least one checkpoint"):
         report.write_report(tmp_path / "run")
 

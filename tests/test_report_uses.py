@@ -15,9 +15,11 @@ from interdyn import report, store
 from interdyn.measurement import History
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import _uses
-from interdyn.report._samples import samples
 from interdyn.report._uses import TOP, Uses, packed, quantised
+from interdyn.report._words import samples
+from interdyn.values import SampleTable
 from pages import HEAD, browser, needs_browser
+from stored import analysis_of
 
 ATTACK = "<img src=x onerror='window.alerted = true'>"
 
@@ -149,17 +151,18 @@ def test_without_exhibits_players_have_numbers(copy):
 
 
 def test_the_table_of_samples_is_that_of_the_command(run):
-    found = samples(store.read_analysis(run))
+    found = samples(store.read_result(run).samples)
     expected = History.read(run).samples()
     assert found["sentence"] == expected.sentence
     assert [row[1] for row in found["rows"]] == [str(row.sample_id) for row in expected]
     assert found["left_out"] == 0
-    assert samples({}) is None
-    assert len(samples({"samples": {"rows": [store.read_analysis(run)["samples"]["rows"][0]] * 300}})["rows"]) == 200
+    assert samples(None) is None
+    many = SampleTable.of([expected[0]] * 300, step=0, scored_at=(), learned_at=0, sentence="")
+    assert len(samples(many)["rows"]) == 200
 
 
 def test_a_run_without_training_samples_says_what_to_record(copy):
-    analysis = store.read_analysis(copy)
+    analysis = analysis_of(copy)
     del analysis["samples"]
     store.write_json(copy.path / "analysis.json", analysis)
     assert "Record a group of training samples" in report.write_report(copy.path).read_text()
@@ -223,7 +226,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert seen["first"]["said"] != seen["last"]["said"]
     rows = seen["csv"].splitlines()
     assert rows[0] == "series,x,y,low,high,z"
-    test = store.read_analysis(copy)["groups"]["test"]
+    test = analysis_of(copy)["groups"]["test"]
     assert float(rows[1].split(",")[2]) == pytest.approx(test["mean_order"][0])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interdyn.recipes import checks, load_recipe
+from interdyn.values import RunResult
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 KEPT = sorted(path.parent for path in RESULTS.glob("*/summary.json"))
@@ -27,7 +28,7 @@ def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
             tree["measure"].pop("tol")
         now["measure"].pop("order_weight")
     assert now == then
-    failed = [check for check in checks(summary, recipe.expected) if not check.holds]
+    failed = [check for check in checks(RunResult.from_json(summary), recipe.expected) if not check.holds]
     assert not failed
     if summary["theory_summary"]["mean_tv_phase_2"] is not None:  # more than a solver that works is expected
         assert recipe.expected.phase_2_distance_max is not None

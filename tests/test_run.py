@@ -29,6 +29,7 @@ from interdyn.recipes._measuring import choose_groups, choose_players
 from interdyn.recipes._run import planted_error
 from interdyn.recipes._schema import PlayersSection
 from interdyn.recipes._training import build_model
+from stored import analysis_of, summary_of
 
 TINY = {
     "name": "tiny",
@@ -66,7 +67,7 @@ def one_thread():
 def numbers(folder):
     """Everything a run found, without its wall times and its name."""
     run = store.open_run(folder)
-    summary = {key: value for key, value in store.read_summary(run).items() if key != "seconds"}
+    summary = {key: value for key, value in summary_of(run).items() if key != "seconds"}
     weights = [store.content_hash(store.read_checkpoint(run, step).weights) for step in run.steps]
     tables = [
         store.content_hash({"v": found.v, "i_and": found.i_and, "i_or": found.i_or, "gap": found.gap})
@@ -74,7 +75,7 @@ def numbers(folder):
         for group in run.groups
         if (found := store.read_measurement(run, step, group=group))
     ]
-    return summary, store.read_analysis(run), weights, tables
+    return summary, analysis_of(run), weights, tables
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_holds_what_was_promised(whole):
     run = store.open_run(whole)
-    summary = store.read_summary(run)
+    summary = summary_of(run)
     assert {
         *("schema", "steps", "n_players", "n_samples", "orders", "order_distribution", "mean_order"),
         *("train_loss", "test_loss", "phases", "theory", "solver", "seconds", "forward_passes"),
@@ -370,8 +371,7 @@ def test_a_broken_network_is_refused_by_name(tmp_path, monkeypatch):
 def test_the_planted_interactions_of_the_game_are_found(tmp_path):
     recipe = load_recipe("game-and-or", overrides=["checkpoints.count=3", "measure.test_samples=4"])
     run = run_recipe(recipe, tmp_path / "run")
-    summary = store.read_summary(run)
-    (planted,) = [check for check in checks(summary, recipe.expected) if check.key == "planted_error_max"]
+    (planted,) = [check for check in checks(store.read_result(run), recipe.expected) if check.key == "planted_error_max"]
     assert planted.holds, planted
 
 
@@ -400,4 +400,4 @@ SHIPPED = {"digits", "wine", "breast_cancer", "game"}  # the others run in `./ru
 @pytest.mark.parametrize("name", [n for n in sorted(recipes()) if load_recipe(n).data.name in SHIPPED])
 def test_every_recipe_of_the_library_runs_small(tmp_path, name):
     run = run_recipe(load_recipe(name, smoke=True), tmp_path / "run")
-    assert store.read_summary(run)["recipe"] == name
+    assert summary_of(run)["recipe"] == name

@@ -15,9 +15,10 @@ from scipy import stats
 from torch import nn
 
 import interdyn as ix
-from interdyn import columns, patches, store
+from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
 from interdyn.measurement import History, agreement, generalisation, reading, sample_table
+from interdyn.players import columns, patches
 from interdyn.spectra import (
     Estimate,
     jaccard_by_order,
@@ -278,7 +279,7 @@ def looks_of_a_training():
 
 def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_look():
     table = sample_table(looks_of_a_training())
-    assert (table.step, table.looks, table.learned_at) == (20, (5, 10, 20), 10)
+    assert (table.step, table.scored_at, table.learned_at) == (20, (5, 10, 20), 10)
     by_id = {row.sample_id: row for row in table if row.group == "train"}
     assert by_id[1].score == pytest.approx((3.0 + 3.0 - 4.0) / 3)
     assert by_id[0].score == pytest.approx((3.0 - 4.0 - 4.0) / 3)
@@ -293,20 +294,20 @@ def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_lo
 
 def test_without_looking_back_it_is_the_last_look_alone():
     table = sample_table(looks_of_a_training(), history=False)
-    assert table.looks == (20,)
+    assert table.scored_at == (20,)
     assert not any(row.flagged for row in table)
     assert {row.sample_id: row.score for row in table if row.group == "train"}[1] == pytest.approx(-4.0)
 
 
 def test_looks_at_other_samples_do_not_count():
     looks = [replace(r, sample_ids=r.sample_ids + 50) if r.step == 10 else r for r in looks_of_a_training()]
-    assert sample_table(looks).looks == (5, 20)
+    assert sample_table(looks).scored_at == (5, 20)
 
 
 def test_without_samples_that_were_not_trained_on_all_count_and_the_share_of_false_flags_is_unknown():
     looks = [r for r in looks_of_a_training() if r.group == "train"]
     table = sample_table(looks)
-    assert (table.looks, table.learned_at) == ((10, 20), 20)  # at step 10 two of three labels
+    assert (table.scored_at, table.learned_at) == ((10, 20), 20)  # at step 10 two of three labels
     assert "is not known without samples that were not trained on" in table.sentence
 
 
@@ -363,7 +364,7 @@ def followed(folder=None, players=None, seed=0, **options):
 
 
 def same(a, b):
-    assert (a.step, a.looks, a.learned_at, a.sentence) == (b.step, b.looks, b.learned_at, b.sentence)
+    assert (a.step, a.scored_at, a.learned_at, a.sentence) == (b.step, b.scored_at, b.learned_at, b.sentence)
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
         for key, value in asdict(one).items():

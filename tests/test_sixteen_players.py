@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from interdyn.lattice import orders
 from interdyn.sparsify import split
 from interdyn.spectra import order_profile, order_spectrum, output_without
 from interdyn.theory import row_norms, strength_by_level, target_weights
+from interdyn.values import orders
 
 N = 16
 

@@ -6,13 +6,13 @@ import torch
 
 import oracles
 from interdyn.errors import InputError, NonFiniteError, PrecisionWarning, ShapeError, TooLargeError
-from interdyn.lattice import orders
 from interdyn.sparsify import split
 from interdyn.sparsify._operator import GramSolver, operator
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._sgd_paper import _gradient, _interactions
 from interdyn.sparsify._symmetry import metric
 from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import orders
 
 CPU = torch.device("cpu")
 

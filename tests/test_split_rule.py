@@ -11,9 +11,11 @@ from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import RecipeError
 from interdyn.measurement import History
-from interdyn.measurement._rule import split_record
+from interdyn.measurement._result import split_rule as rule_of
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import split_rule, write_comparison
+from interdyn.values import SplitRule
+from stored import summary_of
 
 SMALL = (
     "data.n_train=60",
@@ -51,7 +53,7 @@ def of_version_01(finished, tmp_path):
 
 
 def test_a_run_says_how_it_was_split_and_what_is_open(finished):
-    summary = store.read_summary(store.open_run(finished))
+    summary = summary_of(finished)
     assert summary["split"]["order_weight"] == 0.02
     assert summary["split"]["tol"] == 0.02 / 5
     assert summary["split"]["tol_rule"] == "auto"
@@ -99,7 +101,7 @@ def test_a_run_is_not_continued_with_another_weight(finished):
 
 def test_a_tracker_does_not_continue_with_another_weight(tmp_path):
     network, probe = torch.nn.Linear(4, 3), (torch.randn(6, 4), torch.arange(6) % 3)
-    options = {"players": ix.columns(), "schedule": lambda _: True, "out": tmp_path / "run", "baselines": 0.0}
+    options = {"players": ix.players.columns(), "schedule": lambda _: True, "out": tmp_path / "run", "baselines": 0.0}
     with ix.Tracker(probe, **options) as tracker:
         tracker.observe(0, network)
     measured = store.read_measurement(store.open_run(tmp_path / "run"), 0, group="test")
@@ -116,11 +118,10 @@ def test_mixed_weights_within_a_run_are_named(finished, tmp_path):
     measured = store.read_measurement(opened, 0, group="test")
     settings = {k: v for k, v in measured.settings.items() if k != "order_weight"}
     store.write_measurement(opened, type(measured)(**{**vars(measured), "settings": settings}))
-    analysed = History.read(opened).result()["summary"]
-    record = analysed["split"]
-    assert record["order_weight"] == [None, 0.02]
-    assert split_rule(record) == "a mixture of order weights: none (version 0.1), 0.02"
-    assert any("split by different rules" in said for said in analysed["verdict"])
+    analysed = History.read(opened).result()
+    assert analysed.split.order_weight == (None, 0.02)
+    assert split_rule(analysed.split) == "a mixture of order weights: none (version 0.1), 0.02"
+    assert any("split by different rules" in said for said in analysed.verdict)
 
 
 def test_the_protocol_of_the_paper_has_no_weight():
@@ -136,8 +137,8 @@ def test_a_recipe_that_cannot_be_split_is_refused_before_work(override):
 
 
 def test_records_of_settings():
-    assert split_record([])["order_weight"] is None
-    assert split_record([{"solver": "admm", "tol": 1e-3, "ridge": 1e-5}])["order_weight"] is None
-    assert split_record([{"order_weight": 0.0, "tol": 1e-3}, {"order_weight": 0.0, "tol": 3e-3}])["tol"] == 3e-3
-    assert split_rule({"order_weight": 0.0}).startswith("the paper's problem")
-    assert "laboratory" in split_rule({"order_weight": 0.0, "solver": "sgd-paper"})
+    assert rule_of([]).order_weight is None
+    assert rule_of([{"solver": "admm", "tol": 1e-3, "ridge": 1e-5}]).order_weight is None
+    assert rule_of([{"order_weight": 0.0, "tol": 1e-3}, {"order_weight": 0.0, "tol": 3e-3}]).tol == 3e-3
+    assert split_rule(SplitRule(order_weight=0.0)).startswith("the paper's problem")
+    assert "laboratory" in split_rule(SplitRule(order_weight=0.0, solver="sgd-paper"))

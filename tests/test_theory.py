@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.lattice import orders
 from interdyn.spectra._bootstrap import interval_edges
 from interdyn.theory import (
     default_levels,
@@ -25,9 +24,8 @@ from interdyn.theory import (
     target_weights,
     weights_by_level,
 )
-from interdyn.theory._kronecker import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
-from interdyn.theory._nulls import nearest_tilt, tilted
-from interdyn.theory._search import nearest, total_variation
+from interdyn.theory._search import nearest, nearest_tilt, tilted, total_variation
+from interdyn.theory._weights import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
 from interdyn.values import Interactions, Selection
 
 

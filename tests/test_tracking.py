@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import columns, patches, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import (
     IncompleteRunError,
@@ -23,10 +23,13 @@ from interdyn.errors import (
     StorageError,
 )
 from interdyn.measurement import MeasurementConfig
+from interdyn.players import columns, patches
+from interdyn.schedules import at, every, log_spaced
 from interdyn.spectra import order_spectrum
-from interdyn.tracking import Tracker, at, every, load_weights, log_spaced, mean_losses, summarise
+from interdyn.tracking import Tracker, load_weights, mean_losses, summarise
 from interdyn.tracking._measuring import measure_group
 from interdyn.tracking._plan import Pace, Plan, planned
+from stored import analysis_of, summary_of
 
 
 @pytest.fixture(autouse=True)
@@ -151,10 +154,10 @@ def test_several_groups_and_the_run_on_disk(tmp_path):
         train(40, tracker=tracker)
     run = store.open_run(tmp_path / "run")
     assert run.steps == tracker.steps == (0, 1, 2, 3, 6, 10, 18, 32)
-    summary = store.read_summary(run)
+    summary = summary_of(run)
     assert summary["steps"] == list(tracker.steps)
     assert summary["train_loss"] == [1.0 / (s + 1) for s in tracker.steps]
-    assert set(store.read_analysis(run)["groups"]) == {"test", "train"}
+    assert set(analysis_of(run)["groups"]) == {"test", "train"}
 
 
 def test_a_killed_training_goes_on_in_the_same_run(tmp_path):
@@ -202,14 +205,14 @@ def test_a_training_that_was_killed_has_a_report(tmp_path, capsys):
     train(12, tracker=tracker)
     run = store.open_run(tmp_path / "run")
     with pytest.raises(IncompleteRunError, match="Close its tracker, or call: interdyn report"):
-        store.read_summary(run)
+        store.read_result(run)
     with pytest.raises(StorageError, match="one process at a time"):
         summarise(tmp_path / "run")
     tracker._record.close(summary=False)  # as the system does for a process that is gone
     with pytest.raises(SystemExit) as ended:
         main(["report", str(tmp_path / "run")])
     assert ended.value.code == 0
-    assert store.read_summary(run)["steps"] == [0, 5, 10]
+    assert summary_of(run)["steps"] == [0, 5, 10]
     assert (tmp_path / "run" / "report.html").is_file()
     capsys.readouterr()
 
@@ -218,13 +221,13 @@ def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         train(12, tracker=tracker)
     run = store.open_run(tmp_path / "run")
-    assert store.read_summary(run)["steps"] == [0, 5, 10]
+    assert summary_of(run)["steps"] == [0, 5, 10]
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
         with pytest.warns(InterdynWarning, match="began before this one"):
             train(17, tracker=tracker)
         assert not (tmp_path / "run" / "summary.json").is_file()
-    assert store.read_summary(run)["steps"] == [0, 5, 10, 15]
+    assert summary_of(run)["steps"] == [0, 5, 10, 15]
 
 
 def test_a_folder_is_not_continued_with_other_samples_and_says_so_to_a_training_from_the_start(tmp_path):
@@ -279,7 +282,7 @@ def test_weights_are_kept_and_a_damaged_measurement_is_made_again_from_them(tmp_
         assert not again.measure_saved(10, network())  # whole
         assert again.steps == (0, 5, 10)
     np.testing.assert_array_equal(store.read_measurement(run, 5, group="test").v, found.v)
-    assert store.read_summary(run)["steps"] == [0, 5, 10]
+    assert summary_of(run)["steps"] == [0, 5, 10]
 
 
 def test_the_time_of_a_checkpoint_is_that_since_the_one_before(tmp_path):

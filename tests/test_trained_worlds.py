@@ -49,7 +49,7 @@ def bert():
     """BERT of Hugging Face that has learned "class 1 = funny AND not", its tokenizer and the sentence."""
     words = VOCABULARY.split()
     tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True)
-    text = ix.words(tokenizer, [SENTENCE])
+    text = ix.players.words(tokenizer, [SENTENCE])
     assert text.words == (("film", "greatly", "funny", "not", "dull"),)
     rows, present = masked_in_all_ways(text.input_ids[0], text.parts[0], text.mask_token_id)
     with torch.random.fork_rng():
@@ -74,7 +74,7 @@ def test_words_of_a_transformer_of_hugging_face(bert):
         network,
         (text.input_ids, text.attention_mask),
         target=1,
-        feature_mask=(ix.choose_parts(text.parts), torch.full_like(text.parts, -1)),
+        feature_mask=(ix.players.choose_parts(text.parts), torch.full_like(text.parts, -1)),
         baselines=(text.mask_token_id, 0),
     )
     (first,) = found[0].top(1)
@@ -96,7 +96,7 @@ def test_the_mean_embedding_of_a_transformer_of_hugging_face(bert):
         text.input_ids,
         target=1,
         layer="bert.embeddings.word_embeddings",
-        feature_mask=ix.choose_parts(text.parts)[..., None],
+        feature_mask=ix.players.choose_parts(text.parts)[..., None],
         baselines="mean-embedding",
     )
     vectors = network.bert.embeddings.word_embeddings.weight.detach()
@@ -121,7 +121,7 @@ def test_a_tokenizer_of_bytes_without_a_mask_and_its_transformer():
     inner.train_from_iterator([SENTENCE] * 3, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>")
     tokenizer.pad_token = tokenizer.eos_token
-    text = ix.words(tokenizer, [SENTENCE, "greatly funny"], mask_token="<|endoftext|>")
+    text = ix.players.words(tokenizer, [SENTENCE, "greatly funny"], mask_token="<|endoftext|>")
     assert text.words == (("film", "greatly", "funny", "not", "dull"), ("greatly", "funny"))
     for sentence in range(2):
         for part, word in enumerate(text.words[sentence]):
@@ -146,7 +146,7 @@ def test_a_tokenizer_of_bytes_without_a_mask_and_its_transformer():
         lambda ids, attention: network(input_ids=ids, attention_mask=attention),
         (text.input_ids, text.attention_mask),
         target=[0, 1],
-        feature_mask=(ix.choose_parts(text.parts), torch.full_like(text.parts, -1)),
+        feature_mask=(ix.players.choose_parts(text.parts), torch.full_like(text.parts, -1)),
         baselines=(text.mask_token_id, 0),
         allow_fewer=True,
     )
@@ -163,7 +163,7 @@ def test_pieces_of_a_sequence_and_a_recurrent_network(kind):
     network = build_model(ModelSection(name=kind, options={"hidden": 16}), shape=(8, 1), n_outputs=2, seed=0)
     labels = (present[:, 0] & present[:, 2]).long()  # class 1 = the first AND the third piece
     taught(network, (rows,), labels, steps=200, rate=2e-2)
-    found = ix.measure(network, steps, target=1, players=ix.segments(pieces[:, None]))
+    found = ix.measure(network, steps, target=1, players=ix.players.segments(pieces[:, None]))
     (first,) = found[0].top(1)
     assert (first.kind, first.players) == ("and", (0, 2))
     assert first.value > 5

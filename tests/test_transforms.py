@@ -11,10 +11,10 @@ from numba import njit
 import oracles
 from interdyn.compiled._lanes import splat
 from interdyn.errors import InputError, ShapeError
-from interdyn.lattice import orders
 from interdyn.transforms import and_from_values, or_from_values, values_from_and, values_from_or
 from interdyn.transforms._butterfly import _strips
 from interdyn.transforms._mobius import butterfly_, sums
+from interdyn.values import orders
 
 
 @njit

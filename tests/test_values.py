@@ -1,15 +1,28 @@
 """The nouns: verbs of the result, shapes, conversion at the door."""
 
+import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.lattice import members, orders, subset_from_members, subset_masks
-from interdyn.sparsify import split
-from interdyn.values import Selection, Term, Trajectory, ValueTable, as_tensor, like
+from interdyn.sparsify import identified, split
+from interdyn.values import (
+    Selection,
+    Term,
+    Trajectory,
+    ValueTable,
+    as_tensor,
+    like,
+    members,
+    orders,
+    subset_from_members,
+    subset_masks,
+    tensors_of,
+)
 
 
 @pytest.fixture
@@ -105,6 +118,63 @@ def test_records_are_frozen_and_say_what_they_hold(found):
     assert "n=3" in repr(table)
     with pytest.raises(ShapeError):
         _ = ValueTable(torch.zeros(2, 7)).n_players
+
+
+# -- names of players --------------------------------------------------------------------------------
+
+
+def test_names_follow_samples_and_are_what_is_printed(found):
+    rows = [["a", "b", "c", "d"], ["e", "f"], ["i", "j", "k", "l"]]
+    each, shared = dataclasses.replace(found, names=rows), dataclasses.replace(found, names=rows[0])
+    assert each[1].names == ("e", "f", "", "")
+    assert each[1:].names == (("e", "f", "", ""), ("i", "j", "k", "l"))
+    assert each[torch.tensor([2, 0])].names == (("i", "j", "k", "l"), ("a", "b", "c", "d"))
+    assert each[torch.tensor([False, True, True])][-1].names == ("i", "j", "k", "l")
+    assert [one.names[0] for one in each] == ["a", "e", "i"]
+    assert shared[2].names == shared[:2].names == ("a", "b", "c", "d")
+    assert each.get_top_k(2).names == each.sparsify(0.1).names == each.names
+    first = each[2].top(1)
+    assert ", ".join("ijkl"[p] for p in first[0].players) in repr(first)
+    assert copy.copy(first).names == pickle.loads(pickle.dumps(first)).names == first.names
+    assert first[0].players == found[2].top(1)[0].players
+    second = each[1].top(3)
+    assert [who for _, who, _ in second.labelled()] == [[("e", "f", "2", "3")[p] for p in t.players] for t in second]
+
+
+@pytest.mark.parametrize("names", [["a"], [["a"]], [["a"] * 5] * 3, [["a", "b", "c", "d"]] * 4])
+def test_names_that_do_not_fit_are_refused(found, names):
+    with pytest.raises(ShapeError, match="`names`"):
+        dataclasses.replace(found, names=names)
+    with pytest.raises(ShapeError, match="`names`"):
+        ValueTable(torch.zeros(3, 16), names=names)
+
+
+def test_a_single_table_takes_one_row_of_names(found):
+    with pytest.raises(ShapeError, match="one row of them for each sample"):
+        dataclasses.replace(found[0], names=[["a", "b", "c", "d"]])
+
+
+# -- devices -----------------------------------------------------------------------------------------
+
+
+def test_all_tensors_of_a_record_move_together(found):
+    ranges = identified(found[:2], strongest=2)
+    whole = dataclasses.replace(found[:2], identified=ranges, names=("a", "b", "c", "d"))
+    there = whole.to("meta")
+    assert {x.device.type for x in tensors_of(there).values()} == {"meta"}
+    assert tensors_of(there).keys() == tensors_of(whole).keys()
+    assert len(tensors_of(there)) == 6 + 12 + 3
+    assert (there.names, there.unit, there.settings) == (whole.names, whole.unit, whole.settings)
+    assert whole.i_and.device.type == "cpu"
+    assert ValueTable(torch.zeros(2, 8), "nats").to("meta").values.is_meta
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_results_go_to_a_graphics_card_and_back(found):
+    back = found.to("cuda").to("cpu")
+    assert torch.equal(back.i_and, found.i_and)
+    assert found.to("cuda")[0].top(2) == found[0].top(2)
 
 
 def test_trajectory_means_and_shapes():

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from interdyn import columns, store
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
+from interdyn.players import columns
 from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
+from stored import summary_of
 
 
 class Net(nn.Module):
@@ -170,7 +172,7 @@ def test_a_watch_sees_what_a_tracker_in_the_training_sees_and_goes_on_where_it_w
         assert watch(tmp_path, network(9), second, once=True, say=said.append) == (0, 5, 10)
         assert (second.trajectory.strength == inside.trajectory.strength).all()
     assert len(said) == 3
-    assert store.read_summary(store.open_run(tmp_path / "run"))["steps"] == [0, 5, 10]
+    assert summary_of(tmp_path / "run")["steps"] == [0, 5, 10]
 
 
 def test_a_watch_follows_a_training_that_goes_on(tmp_path):
@@ -267,7 +269,7 @@ def test_the_command_in_another_process_measures_as_it_is_told(tmp_path):
     assert {key: measured.settings[key] for key in told} == told
     assert measured.unit == "logit"
     assert store.read_salience(run) == {"salience": 0.2, "salience_rule": "mean-effect"}
-    summary = store.read_summary(run)
+    summary = summary_of(run)
     assert summary["steps"] == [0, 10, 20]
     assert summary["n_players"] == 4
     assert None not in summary["test_loss"] + summary["train_accuracy"]

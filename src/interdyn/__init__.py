@@ -3,6 +3,7 @@
 Every name is loaded on first use, so that ``import interdyn`` is quick and loads no torch.
 """
 
+import warnings
 from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
         exports,
         game,
         measurement,
+        players,
         plot,
         recipes,
         report,
+        schedules,
         sparsify,
         spectra,
         store,
@@ -25,64 +28,69 @@ if TYPE_CHECKING:
         transforms,
         values,
     )
-    from interdyn.game import (
-        choose_parts,
-        clusters,
-        columns,
-        mean_baseline,
-        part_means,
-        patches,
-        segments,
-        steps,
-        value_table,
-        words,
-    )
-    from interdyn.measurement import measure
-    from interdyn.tracking import Tracker, all_of, any_of, at, every, log_spaced
+    from interdyn.game import value_table
+    from interdyn.measurement import History, MeasurementConfig, measure
+    from interdyn.tracking import Tracker, watch
     from interdyn.values import Interactions, OrderSpectrum, Trajectory, ValueTable
 
-_ROOMS = frozenset(
-    {
-        *("dynamics", "errors", "exports", "game", "measurement", "plot", "recipes", "report", "sparsify", "spectra"),
-        *("store", "theory", "tracking", "transforms", "values"),
-    }
-)
-_NAMES = {
-    "Interactions": "interdyn.values",
-    "OrderSpectrum": "interdyn.values",
-    "Tracker": "interdyn.tracking",
-    "Trajectory": "interdyn.values",
-    "ValueTable": "interdyn.values",
-    "all_of": "interdyn.tracking",
-    "any_of": "interdyn.tracking",
-    "at": "interdyn.tracking",
-    "choose_parts": "interdyn.game",
-    "clusters": "interdyn.game",
-    "columns": "interdyn.game",
-    "every": "interdyn.tracking",
-    "log_spaced": "interdyn.tracking",
-    "mean_baseline": "interdyn.game",
-    "measure": "interdyn.measurement",
-    "part_means": "interdyn.game",
-    "patches": "interdyn.game",
-    "segments": "interdyn.game",
-    "steps": "interdyn.game",
-    "value_table": "interdyn.game",
-    "words": "interdyn.game",
-}
+__all__ = [
+    "History",
+    "Interactions",
+    "MeasurementConfig",
+    "OrderSpectrum",
+    "Tracker",
+    "Trajectory",
+    "ValueTable",
+    "dynamics",
+    "exports",
+    "measure",
+    "players",
+    "plot",
+    "report",
+    "schedules",
+    "sparsify",
+    "spectra",
+    "theory",
+    "transforms",
+    "value_table",
+    "watch",
+]
 
-__all__ = sorted([*_NAMES, *_ROOMS])
+_HOMES = {
+    "game": ("value_table",),
+    "measurement": ("History", "MeasurementConfig", "measure"),
+    "tracking": ("Tracker", "watch"),
+    "values": ("Interactions", "OrderSpectrum", "Trajectory", "ValueTable"),
+}
+_ROOMS = {
+    *("dynamics", "errors", "exports", "game", "measurement", "players", "plot", "recipes", "report", "schedules"),
+    *("sparsify", "spectra", "store", "theory", "tracking", "transforms", "values"),
+}
+_MOVED = {
+    "players": (
+        *("choose_parts", "clusters", "columns", "mean_baseline", "part_means", "patches", "segments"),
+        *("steps", "words"),
+    ),
+    "schedules": ("all_of", "any_of", "at", "every", "log_spaced"),
+}
 
 __version__ = _version("interdyn")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(import_module(_NAMES[name]), name)
     if name in _ROOMS:
         return import_module(f"interdyn.{name}")
+    for room, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"interdyn.{room}"), name)
+    for room, names in _MOVED.items():
+        if name in names:
+            new = f"interdyn.{room}.{name}"
+            what = f"`interdyn.{name}` is `{new}` from version 0.2 on, and will be gone after it. Write `{new}`."
+            warnings.warn(what, DeprecationWarning, stacklevel=2)
+            return getattr(import_module(f"interdyn.{room}"), name)
     raise AttributeError(f"module 'interdyn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return sorted({*__all__, *_ROOMS, "__version__"})

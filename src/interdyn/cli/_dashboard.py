@@ -16,10 +16,10 @@ def dashboard(
 
     Example: [bold]interdyn dashboard runs[/bold]
     """
-    from interdyn.live import serve
+    from interdyn.report import serve
 
     def tell() -> None:
         query = f"/?token={token}" if token else "/"
-        typer.echo(f"Look at: http://{host}:{port}{query}  (end with Ctrl-C)")
+        typer.echo(f"Open: http://{host}:{port}{query}  (end with Ctrl-C)")
 
     serve(runs, host=host, port=port, token=token, begins=tell)

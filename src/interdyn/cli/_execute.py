@@ -66,10 +66,9 @@ def _lacking() -> MissingExtraError | None:
 
 def tell(run: "Run") -> None:
     """Print the verdict of a finished run and where to look."""
-    from interdyn.store import read_summary
+    from interdyn.store import read_result
 
-    verdict = read_summary(run).get("verdict") or []
-    for sentence in [verdict] if isinstance(verdict, str) else verdict:
+    for sentence in read_result(run).verdict:
         typer.echo(sentence)
     page = run.path / "report.html"
     if page.exists():

@@ -16,14 +16,14 @@ def report(
     Example: [bold]interdyn report interdyn-demo --open[/bold]
     """
     from interdyn.report import write_report
-    from interdyn.store import open_run, read_summary
+    from interdyn.store import open_run, read_result
 
     found = open_run(run)
     if found.open_ended and not (found.path / "summary.json").is_file():
         from interdyn.tracking import summarise
 
         summarise(run)
-    read_summary(found)  # says how far an unfinished run is, and how to finish it
+    read_result(found)  # says how far an unfinished run is, and how to finish it
     page = write_report(run)
     typer.echo(f"Look at: {page}")
     if open_:

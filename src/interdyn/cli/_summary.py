@@ -1,13 +1,15 @@
 """``interdyn summary``."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from interdyn.values import RunResult
 
 
 def summary(
@@ -18,59 +20,48 @@ def summary(
 
     Example: [bold]interdyn summary interdyn-demo --json[/bold]
     """
-    from interdyn.store import json_bytes, open_run, read_summary
+    from interdyn.store import json_bytes, read_result
 
-    content = read_summary(open_run(run))
+    result = read_result(run)
     if json_:
-        typer.echo(json_bytes(content).decode(), nl=False)
+        typer.echo(json_bytes(result.to_json()["summary"]).decode(), nl=False)
         return
-    Console().print(_table(content))
-    for sentence in _sentences(content):
+    Console().print(_table(result))
+    for sentence in _sentences(result):
         typer.echo(sentence)
 
 
-def _table(content: Mapping[str, Any]) -> Table:
+def _table(result: "RunResult") -> Table:
     """Return one row for each checkpoint."""
-    title = f"{content['recipe']}: {content['n_samples']} samples, {content['n_players']} players"
+    title = f"{result.recipe}: {result.n_samples} samples, {result.n_players} players"
     table = Table(title=title, box=box.SIMPLE_HEAD)
-    for name in (
-        "step",
-        "mean order",
-        "train loss",
-        "test loss",
-        "noise variance",
-        "distance to theory",
-        "phase 2",
-    ):
+    theory, orders = result.theory, None if result.first is None else result.first.mean_order
+    columns = {
+        "mean order": (None if orders is None else orders.value, ".3f"),
+        "train loss": (result.train_loss, ".3f"),
+        "test loss": (result.test_loss, ".3f"),
+        "noise variance": (None if theory is None else theory.noise_var.value, ".1e"),
+        "distance to theory": (None if theory is None else theory.tv.value, ".3f"),
+    }
+    for name in ("step", *columns, "phase 2"):
         table.add_column(name, justify="right")
-    theory = {row["step"]: row for row in content.get("theory") or ()}
-    steps = content["steps"]
-    columns = (content.get(key) or [None] * len(steps) for key in ("mean_order", "train_loss", "test_loss"))
-    for step, order, train, test in zip(steps, *columns, strict=True):
-        row = theory.get(step, {})
-        table.add_row(
-            f"{step:g}",
-            *(_cell(value, ".3f") for value in (order, train, test)),
-            _cell(row.get("noise_var"), ".1e"),
-            _cell(row.get("tv_distance"), ".3f"),
-            "yes" if row.get("in_phase_2") else "reference" if step == steps[-1] and theory else "",
-        )
+    for i, step in enumerate(result.steps):
+        cells = [_cell(None if array is None else array[i], style) for array, style in columns.values()]
+        last = "reference" if theory and step == result.steps[-1] else ""
+        table.add_row(f"{step:g}", *cells, "yes" if theory and theory.in_phase_2[i] else last)
     return table
 
 
 def _cell(value: float | None, style: str) -> str:
-    return "-" if value is None else format(value, style)
+    return "-" if value is None or value != value else format(value, style)  # NaN is no number
 
 
-def _sentences(content: Mapping[str, Any]) -> list[str]:
+def _sentences(result: "RunResult") -> list[str]:
     """Return the verdict and the cost in words."""
-    verdict = content.get("verdict") or []
-    seconds = content["seconds"]
-    cost = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in seconds.items())
-    solver = content.get("solver") or {}
+    cost = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in result.seconds.items())
+    solver = result.solver
     return [
-        *([verdict] if isinstance(verdict, str) else verdict),
-        f"Cost: {content['forward_passes']:,} forward passes; {cost}.",
-        f"Solver: certified gap {_cell(solver.get('mean_gap'), '.1e')} on average, "
-        f"{_cell(solver.get('max_gap'), '.1e')} at most.",
+        *result.verdict,
+        f"Cost: {result.forward_passes or 0:,} forward passes; {cost}.",
+        f"Solver: certified gap {_cell(solver.mean_gap, '.1e')} on average, {_cell(solver.max_gap, '.1e')} at most.",
     ]

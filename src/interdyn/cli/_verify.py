@@ -17,16 +17,16 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     from interdyn.errors import InputError
     from interdyn.recipes import checks, resolve
     from interdyn.report import left_open, split_rule
-    from interdyn.store import open_run, read_recipe, read_summary
+    from interdyn.store import open_run, read_recipe, read_result
 
     opened = open_run(run)
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
-    summary = read_summary(opened)
-    typer.echo(f"Split: {split_rule(summary.get('split') or {})}.")
-    if summary.get("identified"):
-        typer.echo(f"Left open by sparsity at the last checkpoint: {left_open(summary['identified'])}.")
-    found = checks(summary, resolve(read_recipe(opened)).expected)
+    result = read_result(opened)
+    typer.echo(f"Split: {split_rule(result.split)}.")
+    if result.identified is not None:
+        typer.echo(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
+    found = checks(result, resolve(read_recipe(opened)).expected)
     if not found:
         typer.echo("The recipe expects nothing, as one that is scaled down does not; nothing to compare.")
         return

@@ -5,10 +5,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from interdyn.dynamics._checks import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
+from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
-from interdyn.dynamics._turn import find_turn
-from interdyn.dynamics._verdict import Turn
+from interdyn.dynamics._turn import Turn, find_turn
 from interdyn.values import Trajectory
 
 ALPHA_LOOK = 0.01  # of the test at one look; with two looks in a row the rate over a whole training is below 5 %
@@ -108,12 +107,10 @@ def online_verdict(
     steps, strength = checked_steps(trajectory.steps), np.asarray(trajectory.strength, dtype=np.float64)
     now = float(steps[-1])
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
-    if not usable[-1]:
-        why = "nothing finite or salient was measured at this look."
-        return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
-    if usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
+    if not usable[-1] or usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
         seen = f"{usable.sum()} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples"
         why = f"{seen}; {MIN_STEPS} and {MIN_SAMPLES} are needed."
+        why = why if usable[-1] else "nothing finite or salient was measured at this look."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed, hump=False)
     gap = None

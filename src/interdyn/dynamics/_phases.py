@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interdyn.dynamics._checks import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
+from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
-from interdyn.dynamics._turn import find_turn
-from interdyn.dynamics._verdict import PhaseEvidence, PhaseStatus, agreement, edges, verdict
+from interdyn.dynamics._turn import PhaseEvidence, PhaseStatus, agreement, edges, find_turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
 

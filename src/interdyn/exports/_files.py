@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from interdyn import store
-from interdyn.errors import InputError, StorageError, missing_extra
-from interdyn.exports._arrays import run_to_xarray
-from interdyn.exports._tables import run_to_pandas
+from interdyn.errors import InputError, StorageError
+from interdyn.exports._tables import library, run_to_pandas, run_to_xarray
 
 
 def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list[Path]:
@@ -55,7 +54,7 @@ def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list
 
 def _zarr(run: store.Run | str | Path, folder: Path) -> list[str]:
     sets = run_to_xarray(run)
-    _need("zarr", "zarr")
+    library("zarr", "zarr")
     for name, data in sets.items():
         data.to_zarr(folder / f"{name}.zarr", zarr_format=2)  # text has no settled place in format 3
     return [f"{name}.zarr" for name in sets]
@@ -63,7 +62,7 @@ def _zarr(run: store.Run | str | Path, folder: Path) -> list[str]:
 
 def _netcdf(run: store.Run | str | Path, folder: Path) -> list[str]:
     sets = run_to_xarray(run)
-    _need("h5py", "NetCDF")
+    library("h5py", "NetCDF")
     for name, data in sets.items():
         data.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
     return [f"{name}.nc" for name in sets]
@@ -71,7 +70,7 @@ def _netcdf(run: store.Run | str | Path, folder: Path) -> list[str]:
 
 def _parquet(run: store.Run | str | Path, folder: Path) -> list[str]:
     tables = run_to_pandas(run)
-    _need("pyarrow", "Parquet")
+    library("pyarrow", "Parquet")
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False)
     return [f"{name}.parquet" for name in tables]
@@ -82,13 +81,6 @@ def _csv(run: store.Run | str | Path, folder: Path) -> list[str]:
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     return [f"{name}.csv" for name in tables]
-
-
-def _need(package: str, purpose: str) -> None:
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise missing_extra(package, "xarray", purpose) from error
 
 
 FORMATS: dict[str, Callable[[store.Run | str | Path, Path], list[str]]] = {

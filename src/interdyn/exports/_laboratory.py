@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 
 from interdyn.errors import DataError, ShapeError
-from interdyn.lattice import n_players_from_size
 from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Interactions
+from interdyn.values import Interactions, n_players_from_size
 
 _NEEDED = ("rewards", "Iand", "Ior")
 

@@ -1,49 +1,140 @@
-"""Long tables: one row for each interaction, one row for each look."""
+"""Labelled arrays and long tables: interactions, and whole runs, for xarray and pandas."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from interdyn import store
-from interdyn.errors import missing_extra
-from interdyn.exports._arrays import run_to_xarray
-from interdyn.lattice import members, orders
-from interdyn.values import Selection
+from interdyn.errors import InputError, missing_extra
+from interdyn.measurement import interactions, measurements
+from interdyn.spectra import order_spectrum
+from interdyn.values import Interactions, Selection, labels, members, orders
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from xarray import Dataset
+
+
+def to_xarray(found: Selection) -> "Dataset":
+    """Return interactions as a data set with named axes.
+
+    Returns
+    -------
+    ``i_and``, ``i_or`` and of `Interactions` ``residual`` of shape ``(sample, subset)`` (``(subset,)`` for a single
+    table), ``objective``, ``gap`` and ``noise_bound`` of shape ``(sample,)``; coordinates ``subset``, ``order`` and
+    ``players``, as ``"0 3"``, and where players have names ``player_name`` of shape ``(player,)``, or
+    ``(sample, player)`` where they differ by sample; the unit in ``attrs``.
+
+    Raises
+    ------
+    InputError
+        If there is more than one axis of samples.
+    MissingExtraError
+        If xarray is not installed.
+    """
+    xarray = library("xarray", "a data set with named axes")
+    if len(found.batch_shape) > 1:
+        raise InputError(
+            f"at most one axis of samples can be exported; got a batch of shape {found.batch_shape}. Take one first."
+        )
+    axes = ("sample",) if found.batch_shape else ()
+    tables = ["i_and", "i_or"]
+    columns: dict[str, Any] = {}
+    if isinstance(found, Interactions):
+        tables.append("residual")
+        columns = {key: (axes, getattr(found, key).cpu().numpy()) for key in ("objective", "gap", "noise_bound")}
+        columns["status"] = (axes, np.asarray(found.status, dtype=str))
+    columns |= {key: ((*axes, "subset"), getattr(found, key).cpu().numpy()) for key in tables}
+    coords = _subsets(found.n_players)
+    if found.names:
+        names = np.array(found.names, dtype=str)
+        coords |= {"player": np.arange(found.n_players), "player_name": (("sample", "player")[-names.ndim :], names)}
+    return xarray.Dataset(columns, coords=coords, attrs={"unit": found.unit})
+
+
+def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
+    """Return all that a run has measured, a data set for each group of samples.
+
+    Returns
+    -------
+    Group to a data set with axes ``step, sample, subset`` (``v``, ``i_and``, ``i_or``), ``step, sample`` (``gap``,
+    ``objective``, ``noise_bound``), ``step, sample, order`` (``strength``: salient, by the run's own rule) and ``step``
+    (losses, accuracies); coordinates ``step``, ``sample`` (its number in the data), ``label`` where there are any,
+    ``order``, ``subset``, ``players``.
+
+    Raises
+    ------
+    IncompleteRunError
+        If a group has not been measured at every step.
+    NotARunError, SchemaError
+        As in `interdyn.store.open_run`.
+    MissingExtraError
+        If xarray is not installed.
+    """
+    xarray = library("xarray", "a data set with named axes")
+    opened = store.as_run(run)
+    history, groups = measurements(opened)
+    options = store.read_salience(opened)
+    losses = {
+        key: ("step", np.array([entry.get(key, np.nan) for entry in history], dtype=float))
+        for key in dict.fromkeys(k for entry in history for k in entry if k not in ("step", "seconds"))
+    }
+    out = {}
+    for name, rows in groups.items():
+        n = int(rows[0].v.shape[-1]).bit_length() - 1
+        columns: dict[str, Any] = dict(losses)
+        for key in ("v", "i_and", "i_or"):
+            columns[key] = (("step", "sample", "subset"), np.stack([getattr(m, key) for m in rows]))
+        for key in ("gap", "objective", "noise_bound"):
+            columns[key] = (("step", "sample"), np.stack([getattr(m, key) for m in rows]))
+        strength = np.stack([order_spectrum(interactions(m), **options).strength for m in rows])
+        columns["strength"] = (("step", "sample", "k"), strength)
+        coords = _subsets(n) | {
+            "step": [m.step for m in rows],
+            "sample": rows[0].sample_ids,
+            "k": np.arange(1, n + 1),
+        }
+        if rows[0].targets is not None:
+            coords["label"] = ("sample", rows[0].targets)
+        about = {"unit": rows[0].unit, "group": name, "recipe": opened.recipe_name, "config_hash": opened.config_hash}
+        out[name] = xarray.Dataset(columns, coords=coords, attrs=about | {"interdyn_version": opened.version})
+    return out
+
+
+def _subsets(n: int) -> dict[str, Any]:
+    names = [" ".join(map(str, members(s))) for s in range(2**n)]
+    return {
+        "subset": np.arange(2**n),
+        "order": ("subset", orders(n)),
+        "players": ("subset", np.array(names, dtype=str)),
+    }
 
 
 def to_pandas(found: Selection) -> "DataFrame":
     """Return one row for each interaction that is not zero: ``sample, kind, players, order, value``.
 
     ``sample`` is the place in the batch, absent for a single table; ``kind`` is ``and`` or ``or``; ``players`` is a
-    tuple. The constant, of order 0, is among the AND interactions. The unit is in ``attrs``.
+    tuple, and so is ``names``, which is there where players have any. The constant, of order 0, is among the AND
+    interactions. The unit is in ``attrs``.
 
     Raises
     ------
     MissingExtraError
         If pandas is not installed.
     """
-    pandas = _pandas()
+    pandas = library("pandas", "a table")
     size = found.i_and.shape[-1]
-    parts = []
-    for kind, table in (("and", found.i_and), ("or", found.i_or)):
-        flat = table.reshape(-1, size).cpu().numpy()
-        sample, subset = np.nonzero(flat)
-        parts.append(
-            pandas.DataFrame(
-                {
-                    "sample": sample,
-                    "kind": kind,
-                    "players": [members(int(s)) for s in subset],
-                    "order": orders(found.n_players)[subset],
-                    "value": flat[sample, subset],
-                }
-            )
-        )
-    out = pandas.concat(parts, ignore_index=True)
+    both = np.stack([table.reshape(-1, size).cpu().numpy() for table in (found.i_and, found.i_or)])
+    kind, sample, subset = np.nonzero(both)
+    players = [members(int(s)) for s in subset]
+    columns = {"sample": sample, "kind": np.array(["and", "or"])[kind], "players": players}
+    if found.names:
+        names = np.array(found.names, dtype=object)
+        rows = np.broadcast_to(names, (*found.batch_shape, found.n_players)).reshape(-1, found.n_players).tolist()
+        columns["names"] = [tuple(labels(who, rows[i])) for i, who in zip(sample, players, strict=True)]
+    out = pandas.DataFrame(columns | {"order": orders(found.n_players)[subset], "value": both[kind, sample, subset]})
     if not found.batch_shape:
         out = out.drop(columns="sample")
     out.attrs["unit"] = found.unit
@@ -64,7 +155,7 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
     IncompleteRunError, NotARunError, SchemaError, MissingExtraError
         As `run_to_xarray`; needs xarray and pandas.
     """
-    pandas = _pandas()
+    pandas = library("pandas", "a table")
     sets = run_to_xarray(run)
     parts: dict[str, list[Any]] = {"interactions": [], "strength": [], "tables": []}
     for group, data in sets.items():
@@ -88,9 +179,9 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
     return out
 
 
-def _pandas() -> Any:
+def library(name: str, purpose: str) -> Any:
+    """Return a library of the extra ``xarray``, or say how to install it."""
     try:
-        import pandas
+        return import_module(name)
     except ImportError as error:
-        raise missing_extra("pandas", "xarray", "a table") from error
-    return pandas
+        raise missing_extra(name, "xarray", purpose) from error

@@ -1,15 +1,138 @@
-"""One forward pass of some rows, and the checks of what a caller hands in."""
+"""One forward pass of some rows, without a trace in the model: what a caller hands in, and the scalar that is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from interdyn._typing import Model
-from interdyn.errors import InterdynError, ModelError, ShapeError, TargetError
-from interdyn.game._outputs import Output, scalar_outputs
+from interdyn.errors import InputError, InterdynError, ModelError, ShapeError, TargetError
+from interdyn.game._batches import WidestArray
+
+OutputName: TypeAlias = Literal["log-odds", "logit", "log-probability", "loss", "regression"]
+Output: TypeAlias = OutputName | Callable[[Tensor, Tensor | None], Tensor]
+"""Name of a scalar, or a function ``(outputs, targets) -> (batch,)``."""
+
+UNITS: dict[str, str] = {
+    "log-odds": "log-odds",
+    "logit": "logit",
+    "log-probability": "nats",
+    "loss": "nats",
+    "regression": "output",
+}
+
+
+def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> Float64[Tensor, " batch"]:
+    r"""Return one number for each row of a network's output.
+
+    With logits ``z`` and target class ``y``, all in float64:
+
+    - ``"log-odds"``: $\log p_y/(1-p_y) = z_y - \log \sum_{c \neq y} e^{z_c}$ (paper, section 2), stable for a certain
+    network;
+    - ``"logit"``: $z_y$;  ``"log-probability"``: $\log p_y$;  ``"loss"``: $-\log p_y$;
+    - ``"regression"``: the output, of column ``y`` where there are several.
+
+    A single logit (shape ``(batch,)`` or ``(batch, 1)``) is that of class 1 against class 0.
+
+    Raises
+    ------
+    ModelError
+        If the output is not a tensor of one or two axes.
+    TargetError
+        If the target is missing or names no output.
+
+    Examples
+    --------
+    >>> scalar_outputs(torch.tensor([[2.0, 0.0], [1e4, 0.0]]), torch.tensor([0, 1]), output="log-odds").tolist()
+    [2.0, -10000.0]
+    """
+    z = getattr(outputs, "logits", outputs)
+    if callable(output):
+        out = output(z, targets)
+        if not isinstance(out, Tensor):
+            raise ModelError(f"`output` must return a tensor of shape (batch,); got {type(out).__name__}.")
+        return out.double().reshape(len(out), -1).squeeze(-1) if out.ndim == 2 and out.shape[1] == 1 else out.double()
+    if not isinstance(z, Tensor) or z.ndim not in (1, 2):
+        got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise ModelError(
+            f"the model must return a tensor of shape (batch, classes) or (batch,); got {got}. "
+            "Wrap it in a function, or pass `output` as a function of its result."
+        )
+    z = z.double()
+    if output == "regression":
+        return _column(z, targets)
+    if targets is None:
+        raise TargetError(f'`target` must name a class for output="{output}"; got None. Pass the label of each sample.')
+    if z.ndim == 1 or z.shape[1] == 1:
+        _check_range(targets, 2)
+        margin = torch.where(targets == 1, z.reshape(-1), -z.reshape(-1))
+        z = torch.stack([-margin / 2, margin / 2], dim=1)
+        targets = torch.ones_like(targets)
+        if output == "logit":
+            return margin
+    _check_range(targets, z.shape[1])
+    chosen = z.gather(1, targets[:, None])[:, 0]
+    if output == "logit":
+        return chosen
+    if output == "log-odds":
+        others = z.scatter(1, targets[:, None], -torch.inf)
+        return chosen - torch.logsumexp(others, dim=1)
+    log_probability = chosen - torch.logsumexp(z, dim=1)
+    return -log_probability if output == "loss" else log_probability
+
+
+def _column(z: Tensor, targets: Tensor | None) -> Tensor:
+    if z.ndim == 1 or z.shape[1] == 1:
+        return z.reshape(-1)
+    if targets is None:
+        raise TargetError(f"the model has {z.shape[1]} outputs, so `target` must name one; got None. Pass its index.")
+    _check_range(targets, z.shape[1])
+    return z.gather(1, targets[:, None])[:, 0]
+
+
+def _check_range(targets: Tensor, classes: int) -> None:
+    bad = (targets < 0) | (targets >= classes)
+    if bool(bad.any()):
+        raise TargetError(
+            f"`target` must lie in 0..{classes - 1}, as the model has {classes} classes; got {int(targets[bad][0])}. "
+            "Pass class indices of this model."
+        )
+
+
+@contextmanager
+def undisturbed(model: Any, inputs: Iterable[Tensor] = ()) -> Iterator[None]:
+    """Run the block in eval and inference mode; then restore every submodule's mode and the generators' states.
+
+    Batch-norm statistics do not change, because eval mode does not update them; dropout draws nothing. The states of
+    the CPU generator and of the generators of the CUDA devices of the model and of ``inputs`` are those of before, also
+    when the block raises.
+
+    Examples
+    --------
+    >>> model = torch.nn.Dropout().train()
+    >>> with undisturbed(model):
+    ...     print(model.training)
+    False
+    >>> model.training
+    True
+    """
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    tensors = [*model.parameters(), *model.buffers(), *inputs] if modules else [*inputs]
+    devices = sorted({t.device.index for t in tensors if t.device.type == "cuda" and t.device.index is not None})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if modules:
+                model.eval()
+            with torch.inference_mode():
+                yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
 
 
 @dataclass(frozen=True)
@@ -21,6 +144,22 @@ class Forward:
     targets: Tensor | None  # (samples,)
     output: Output
     samples: int
+
+    @classmethod
+    def of(
+        cls, model: Model, inputs: Any, target: Any, output: Output, arguments: Any
+    ) -> "tuple[Forward, tuple[Tensor, ...]]":
+        """Return the forward pass that a caller asks for, checked, and its inputs where the model is."""
+        if not callable(output) and output not in get_args(OutputName):
+            raise InputError(
+                f"`output` must be one of {', '.join(get_args(OutputName))}, or a function (outputs, targets) -> "
+                f"(batch,); got {output!r}. Choose one of them."
+            )
+        tensors = _at_home(model, _checked_inputs(inputs))
+        samples, device = len(tensors[0]), tensors[0].device
+        given = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
+        arguments = tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
+        return cls(model, arguments, _checked_targets(target, samples, device), output, samples), tensors
 
     def follow(self, sample: Tensor) -> list[Any]:
         """Return the further arguments for rows of the given samples."""
@@ -46,10 +185,11 @@ class Forward:
             )
         return values
 
-    def try_out(self, inputs: tuple[Tensor, ...]) -> None:
+    def try_out(self, inputs: tuple[Tensor, ...]) -> int:
         """Run two unmasked rows, so that a wrong target or model shows before the work starts.
 
-        Two, because a model that ignores its batch shows only then; those of the least and the greatest target.
+        Two, because a model that ignores its batch shows only then; those of the least and the greatest target. Returns
+        the bytes of the widest array that one row makes, or of the row itself.
 
         Raises
         ------
@@ -59,21 +199,23 @@ class Forward:
         rows = torch.tensor([0, self.samples - 1], device=inputs[0].device)
         if self.targets is not None:
             rows = torch.stack([self.targets.argmin(), self.targets.argmax()])
-        chosen = [x[rows] for x in inputs]
-        try:
-            outputs = self.model(*chosen, *self.follow(rows))
-        except (InterdynError, torch.OutOfMemoryError, MemoryError):
-            raise
-        except Exception as error:
-            shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
-            raise ModelError(
-                f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples of "
-                "the size, channels and type it was trained on."
-            ) from error
-        self._read(outputs, rows)
+        with WidestArray() as widest:
+            chosen = [x[rows] for x in inputs]
+            try:
+                outputs = self.model(*chosen, *self.follow(rows))
+            except (InterdynError, torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception as error:
+                shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
+                raise ModelError(
+                    f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples "
+                    "of the size, channels and type it was trained on."
+                ) from error
+            self._read(outputs, rows)
+        return max(int(widest.bytes) // 2, sum(x[:1].numel() * x.element_size() for x in inputs))
 
 
-def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
+def _checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
     """Return the inputs as a tuple of tensors of one or more samples each.
 
     Raises
@@ -94,7 +236,7 @@ def checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
     return tuple(x.detach() for x in tensors)
 
 
-def checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
+def _checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
     """Return the target of each sample, shape ``(samples,)``.
 
     Raises
@@ -113,15 +255,7 @@ def checked_targets(target: Any, samples: int, device: torch.device) -> Tensor |
     return out.long().expand(samples).to(device)
 
 
-def checked_arguments(arguments: Any, device: torch.device) -> tuple[Any, ...]:
-    """Return the further arguments as a tuple, tensors on ``device``."""
-    if arguments is None:
-        return ()
-    given = arguments if isinstance(arguments, tuple) else (arguments,)
-    return tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
-
-
-def at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
     if isinstance(model, torch.nn.Module):
         for parameter in model.parameters():

@@ -102,10 +102,6 @@ class Masking:
             inputs = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
         return inputs, torch.arange(start, stop, device=self.device) // self.size
 
-    def bytes_per_row(self) -> int:
-        """Return the memory of one masked row of all inputs."""
-        return sum(x[:1].numel() * x.element_size() for x in self.inputs)
-
 
 def feature_ids(
     players: Players | None,

@@ -1,25 +1,28 @@
-"""The table of a network's outputs on all masked inputs."""
+"""A network's outputs on all masked inputs as a table, or on chosen ones: the value function of one sample."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import baseline_tensors, described
-from interdyn.game._batches import Batches, WidestArray, estimated_rows, given_rows
-from interdyn.game._forward import Forward, at_home, checked_arguments, checked_inputs, checked_targets
-from interdyn.game._guard import undisturbed
+from interdyn.game._batches import Batches, estimated_rows, given_rows
+from interdyn.game._forward import UNITS, Forward, Output, undisturbed
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
 from interdyn.game._masking import Masking, feature_ids, players_of_samples
-from interdyn.game._outputs import UNITS, Output, check_output
+from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._players import Players
-from interdyn.game._progress import Progress, reporting
-from interdyn.lattice import MAX_PLAYERS, members
-from interdyn.values import ValueTable
+from interdyn.values import MAX_PLAYERS, ValueTable, members
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(rows_done, rows_in_all)``."""
 
 Further = Callable[[int, int], tuple[float, float]]
 """Called as ``further(players, samples)``: seconds of what follows the passes, and how many are allowed."""
@@ -54,6 +57,7 @@ def value_table(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
+    names: FeatureNames | None = None,
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Progress | None = None,
@@ -99,6 +103,10 @@ def value_table(
         Accept a ``feature_mask`` in which some samples hold fewer players than others (short sentences). A player that
         a sample does not hold changes nothing: ``v(T)`` is that of the players of ``T`` which it holds, and its
         interactions are zero. ``provenance["players_of_samples"]`` tells how many each sample holds.
+    names
+        Names that tables and figures show: one for each player, the same for all samples or a row for each. For samples
+        that are rows of columns or tokens also one for each column, names with the columns that each stands for, or a
+        function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
@@ -136,36 +144,30 @@ def value_table(
     >>> value_table(model, torch.tensor([[1.0, 2.0]]), target=0, feature_mask=torch.arange(2)).values
     tensor([[0., 0., 0., 2.]], dtype=torch.float64)
     """
-    check_output(output)
-    rows = given_rows(batch_size, perturbations_per_eval)
-    tensors = at_home(model, checked_inputs(inputs))
-    samples, device = len(tensors[0]), tensors[0].device
+    forward, tensors = Forward.of(model, inputs, target, output, additional_forward_args)
+    rows, samples, device = given_rows(batch_size, perturbations_per_eval), forward.samples, tensors[0].device
     sample_ids = range(samples) if sample_ids is None else sample_ids
     if len(sample_ids) != samples:
         raise ShapeError(f"`sample_ids` must have one number for each of {samples} samples; got {len(sample_ids)}.")
-    arguments = checked_arguments(additional_forward_args, device)
-    forward = Forward(model, arguments, checked_targets(target, samples, device), output, samples)
 
     def masking_of(maps: tuple[Tensor, ...]) -> Masking:
         ids, n = feature_ids(players, feature_mask, maps, sample_ids, allow_fewer=allow_fewer)
         _refuse_impossible(n)
-        off = (
-            mean_embedding(model, layer) if isinstance(baselines, str) and baselines == "mean-embedding" else baselines
-        )
+        by_name = isinstance(baselines, str) and baselines == "mean-embedding"
+        off = mean_embedding(model, layer) if by_name else baselines
         return Masking(maps, baseline_tensors(off, maps), ids, n)
 
     start, method = time.perf_counter(), None
-    with undisturbed(model, tensors), reporting(progress, bar=show_progress) as report:
+    with undisturbed(model, tensors), _reporting(progress, bar=show_progress) as report:
         if layer is None:
             masking = masking_of(tensors)  # before the model runs: most mistakes are here
         else:
             find_layer(model, layer)
-        with WidestArray() as widest:
-            forward.try_out(tensors)
-        row_bytes = max(widest.bytes // 2, sum(x[:1].numel() * x.element_size() for x in tensors))
+        row_bytes = forward.try_out(tensors)
         batches = Batches(rows or estimated_rows(row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
+        named = () if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
         if not allow_large:
             _refuse_large(masking.n, forward, tensors, min(64, batches.rows), further)
         if layer is None:
@@ -189,7 +191,27 @@ def value_table(
         "torch": str(torch.__version__),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
-    return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance)
+    return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)
+
+
+@contextmanager
+def _reporting(progress: Progress | None, *, bar: bool) -> Iterator[Progress | None]:
+    """Give a function that calls ``progress`` and moves a bar on standard error; ``None`` if nobody listens."""
+    if not bar:
+        yield progress
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True)) as drawn:
+        task = drawn.add_task("masked inputs", total=None)
+
+        def both(done: int, total: int) -> None:
+            drawn.update(task, completed=done, total=total)
+            if progress is not None:
+                progress(done, total)
+
+        yield both
 
 
 def _refuse_impossible(n: int) -> None:
@@ -249,4 +271,76 @@ def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int]) -> None:
             f"the model's output must be finite; got {float(values[row, subset])} for sample {sample_ids[row]} with "
             f"players {list(members(subset))} present (subset {subset}), and {int(bad.sum()) - 1} more. "
             "Check the baseline, and whether training has diverged."
+        )
+
+
+def game_function(
+    model: Model,
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    target: int | Sequence[int] | Tensor | None = None,
+    players: Players | None = None,
+    feature_mask: Any = None,
+    baselines: Any = None,
+    batch_size: int | str = "auto",
+    output: Output = "log-odds",
+    additional_forward_args: Any = None,
+    sample_id: int = 0,
+) -> Callable[[Bool[np.ndarray, "masks players"]], Float64[np.ndarray, " masks"]]:
+    """Return the game of one sample: Boolean masks ``(m, n)``, ``True`` = present, to outputs ``(m,)``.
+
+    Any sampling approximator, shapiq's for instance, takes it as a game; the number of players is not limited.
+    Arguments as in `value_table`, one sample; ``sample_id`` fixes its random players as ``sample_ids`` does there.
+
+    Raises
+    ------
+    ShapeError
+        If ``inputs`` hold more than one sample, or the masks are not ``(m, n)``.
+    NonFiniteError
+        If an output is NaN or infinite; and all that `value_table` raises.
+
+    Examples
+    --------
+    >>> from interdyn.game import columns
+    >>> game = game_function(lambda x: x.sum(1), torch.tensor([[1.0, 2.0]]), output="regression", players=columns())
+    >>> game(np.array([[True, False], [True, True]]))
+    array([1., 3.])
+    """
+    forward, tensors = Forward.of(model, inputs, target, output, additional_forward_args)
+    if forward.samples != 1:
+        raise ShapeError(f"a game is that of one sample; got {forward.samples}. Pass `inputs[i : i + 1]`.")
+    rows, device = given_rows(batch_size, None), tensors[0].device
+    ids, n = feature_ids(players, feature_mask, tensors, [sample_id])
+    masking = Masking(tensors, baseline_tensors(baselines, tensors), ids, n)
+    with undisturbed(model, tensors):
+        row_bytes = forward.try_out(tensors)
+    batches = Batches(rows or estimated_rows(row_bytes, device))
+
+    def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:
+        present = torch.from_numpy(np.array(masks, dtype=bool))
+        if present.ndim != 2 or present.shape[1] != n:
+            raise ShapeError(
+                f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. Give one column a player."
+            )
+
+        def work(start: int, stop: int) -> Tensor:
+            sample = torch.zeros(stop - start, dtype=torch.long, device=device)
+            return forward(masking.block(0, 1, present[start:stop].to(device)), sample)
+
+        with undisturbed(model, tensors):
+            parts = batches.run(work, len(present))
+        values = np.concatenate([part.cpu().numpy() for part in parts]) if parts else np.zeros(0)
+        _refuse_non_finite_masks(values, masks)
+        return values
+
+    return game
+
+
+def _refuse_non_finite_masks(values: np.ndarray, masks: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        present = np.flatnonzero(np.asarray(masks)[bad[0]]).tolist()
+        raise NonFiniteError(
+            f"the model's output must be finite; got {values[bad[0]]} with players {present} present, and "
+            f"{len(bad) - 1} more. Check the baseline, and whether training has diverged."
         )

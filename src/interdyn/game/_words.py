@@ -51,6 +51,22 @@ class Words:
     words: tuple[tuple[str, ...], ...]
     mask_token_id: int
 
+    def names_of(self, feature_mask: Int64[Tensor, "sentences tokens"]) -> tuple[tuple[str, ...], ...]:
+        """Return the words that are players of a mask which `choose_parts` made of ``parts``, a row for each sentence.
+
+        Examples
+        --------
+        >>> parts = torch.tensor([[-1, 0, 1, 1, 2]])
+        >>> text = Words(parts, parts, parts, (("dog", "bites", "man"),), mask_token_id=0)
+        >>> text.names_of(torch.tensor([[-1, 0, -1, -1, 1]]))
+        (('dog', 'man'),)
+        """
+        rows = []
+        for ids, parts, written in zip(feature_mask.tolist(), self.parts.tolist(), self.words, strict=True):
+            part = dict(zip(ids, parts, strict=True))
+            rows.append(tuple(written[part[player]] for player in sorted(part) if player >= 0))
+        return tuple(rows)
+
 
 def words(
     tokenizer: Any,

@@ -1,23 +1,20 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
-from interdyn.measurement._analysis import analyse
 from interdyn.measurement._composition import checked_device, measure, recorded
-from interdyn.measurement._config import Group, MeasurementConfig, Names, checked_groups, configured
+from interdyn.measurement._config import Group, MeasurementConfig, checked_groups, configured
 from interdyn.measurement._exhibits import check_names, exhibit_of
 from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._history import History
 from interdyn.measurement._reading import Reading, reading
-from interdyn.measurement._samples import SampleRow, SampleTable, sample_table
+from interdyn.measurement._result import analyse
+from interdyn.measurement._samples import sample_table
 from interdyn.measurement._stored import interactions, measurements
 
 __all__ = [
     "Group",
     "History",
     "MeasurementConfig",
-    "Names",
     "Reading",
-    "SampleRow",
-    "SampleTable",
     "agreement",
     "analyse",
     "check_names",

@@ -12,7 +12,7 @@ from torch import Tensor
 from interdyn._typing import Model, Solver
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
-from interdyn.game import Output, Players, value_table
+from interdyn.game import FeatureNames, Output, Players, value_table
 from interdyn.measurement._config import Group, MeasurementConfig, configured
 from interdyn.measurement._stored import as_record
 from interdyn.sparsify import BAR_FROM, LONGEST, split
@@ -20,7 +20,7 @@ from interdyn.sparsify import identified as identified_ranges
 from interdyn.store import Measurement
 from interdyn.values import Identified, Interactions, ValueTable
 
-_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "batch_size", "allow_fewer")
+_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "batch_size", "allow_fewer", "names")
 _OF_THE_SPLIT = ("noise_bound", "solver", "tol", "max_iter", "merge_order_one", "order_weight", "rates", "threads")
 
 
@@ -40,6 +40,7 @@ def measure(
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool | None = None,
+    names: FeatureNames | None = None,
     device: str | torch.device | None = None,
     noise_bound: float | Tensor | np.ndarray | None = None,
     solver: Solver | None = None,
@@ -59,7 +60,7 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_fewer, progress
+additional_forward_args, sample_ids, allow_fewer, names, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`, with the same defaults.
@@ -184,7 +185,7 @@ def measured(
     options = {name: getattr(config, name) for name in _OF_THE_SPLIT}
     found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **options)
     seconds = {"forward": table.seconds, "split": time.perf_counter() - start}
-    return table, replace(found, forward_passes=table.forward_passes, seconds=seconds)
+    return table, replace(found, forward_passes=table.forward_passes, seconds=seconds, names=table.names)
 
 
 def recorded(model: Model, group: Group, *, step: int) -> Measurement:
@@ -196,9 +197,9 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
         If the network returns something unusable.
     """
     inputs = group.inputs if len(group.inputs) > 1 else group.inputs[0]
-    ids, target = group.sample_ids, group.target
+    ids, target, config = group.sample_ids, group.target, replace(group.config, names=None)  # which are not kept
     table, found = measured(
-        model, inputs, group.config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
+        model, inputs, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
     return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=target)
 

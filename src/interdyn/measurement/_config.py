@@ -1,6 +1,6 @@
 """How networks are measured, and on what: one record of every option, and the groups of samples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -10,13 +10,10 @@ from torch import Tensor
 
 from interdyn._typing import Solver
 from interdyn.errors import InputError, ShapeError
-from interdyn.game import Output, Players
+from interdyn.game import FeatureNames, Output, Players
 from interdyn.sparsify import ORDER_WEIGHT, expected_seconds, first_tolerance
 from interdyn.spectra import SalienceRule
 from interdyn.store import content_hash
-
-Names = Sequence[str] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
-"""The name of each column; or names with the columns each stands for; or a function from token ids to their texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +25,8 @@ class MeasurementConfig:
 
     Attributes
     ----------
-    players, feature_mask, baselines, layer, batch_size, allow_fewer
-        As in `interdyn.value_table`.
+    players, feature_mask, baselines, layer, batch_size, allow_fewer, names
+        As in `interdyn.value_table`; the pages of a run show names of columns and tokens.
     output
         As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
     device
@@ -38,13 +35,10 @@ class MeasurementConfig:
         As in `interdyn.sparsify.split`.
     salience, salience_rule
         As in `interdyn.spectra.order_spectrum`: what counts in the spectra and verdicts of a training.
-    names
-        For the pages of a run: the name of each column, names with the columns each stands for, or a function from the
-        token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
 
     Examples
     --------
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> MeasurementConfig(players=columns(), noise_bound=0.05).tol
     'auto'
     """
@@ -67,7 +61,7 @@ class MeasurementConfig:
     threads: int | None = None
     salience: float | None = None
     salience_rule: SalienceRule = "mean-effect"
-    names: Names | None = None
+    names: FeatureNames | None = None
 
     def split_seconds(self, n: int, samples: int) -> float:
         """Return about how long splitting the tables of so many samples of ``n`` players takes; 0: not known."""

@@ -37,7 +37,7 @@ def exhibit_of(
 
     Examples
     --------
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> from interdyn.measurement import MeasurementConfig
     >>> group = Group("test", (torch.ones(1, 2),), None, (7,), MeasurementConfig(players=columns(), names=("a", "b")))
     >>> exhibit_of(group).pieces

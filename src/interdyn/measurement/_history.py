@@ -11,13 +11,15 @@ from interdyn import store
 from interdyn.dynamics import OnlineVerdict, latest_verdict, online_verdicts
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._reading import Reading, reading
-from interdyn.measurement._result import of_the_whole, so_far
-from interdyn.measurement._samples import SampleTable, sample_table
+from interdyn.measurement._result import Course, chosen_options, left_open, of_the_whole, so_far
+from interdyn.measurement._samples import sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
-from interdyn.values import Interactions, Trajectory
+from interdyn.values import Interactions, RunResult, SampleTable, Trajectory
+
+_ACCURACIES, _LOSSES = ("train_accuracy", "test_accuracy"), ("train_loss", "test_loss")
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,8 @@ class History:
         self._refuse_nothing("the table of samples needs", self.groups[0])
         return sample_table(self.readings(step), history=history, training=training)
 
-    def result(self, *, options: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        """Return ``summary`` and ``analysis`` of a training that is over, as ``docs/run-directory.md`` describes.
+    def result(self, *, options: Mapping[str, Any] | None = None) -> RunResult:
+        """Return the result of a training that is over.
 
         Parameters
         ----------
@@ -231,10 +233,13 @@ class History:
             if missing:
                 raise not_measured(self._run, missing[0], self._lacking(missing[0]))
         self._refuse_nothing("a summary needs", self.groups[0])
-        return self._signed(of_the_whole(self, options))
+        at, courses = self._courses()
+        losses = {name: self.column(name) for name in _LOSSES}
+        result = of_the_whole(at, courses, self.last, losses, chosen_options(options) | self.salience)
+        return self._signed(result, identified=left_open(self.last, step=at[-1]))
 
-    def result_so_far(self) -> dict[str, dict[str, Any]]:
-        """Return ``summary`` and ``analysis`` of a training that goes on, as far as they can be known; no theory.
+    def result_so_far(self) -> RunResult:
+        """Return the result of a training that goes on, as far as it can be known; no theory.
 
         Raises
         ------
@@ -242,11 +247,24 @@ class History:
             If nothing is measured yet.
         """
         self._refuse_nothing("a summary needs", self.groups[0])
-        return self._signed(so_far(self))
+        at, courses = self._courses()
+        losses = {name: loss for name in _LOSSES if (loss := self.column(name)) is not None}
+        verdict = self.verdict()
+        assert verdict is not None
+        return self._signed(so_far(at, courses, losses, verdict))
 
-    def _signed(self, result: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        identity = {} if self._run is None else store.identity(self._run)
-        return {name: {**content, **identity} for name, content in result.items()}
+    def _courses(self) -> tuple[np.ndarray, dict[str, Course]]:
+        """Return the steps that belong together, and each group over them."""
+        at = self.together
+        ids = {reading.group: reading.sample_ids.tolist() for reading in self.readings(together=True)}
+        courses = {name: Course([self.seen(step, name) for step in at], ids[name]) for name in self.groups}
+        return np.array(at, dtype=float), courses
+
+    def _signed(self, result: RunResult, **more: Any) -> RunResult:
+        """Return a result with what the history knows besides: accuracies, the samples, the cost, the run's name."""
+        columns = {name: column for name in _ACCURACIES if (column := self.column(name)) is not None}
+        told = columns | {"samples": sample_table(self.readings(together=True))} | self.cost() | more
+        return result.model_copy(update=told | ({} if self._run is None else store.identity(self._run)))
 
     @property
     def last(self) -> Interactions:

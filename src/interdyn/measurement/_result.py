@@ -1,79 +1,360 @@
-"""What a history says: the results of a training that is over, and of one that goes on."""
+"""From interactions over steps to spectra, phases, theory and a verdict in words: the result of a training."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from interdyn.measurement._analysis import (
-    Course,
-    analysed,
-    chosen_options,
-    group_record,
-    solver_record,
-    without_nan,
+import numpy as np
+import torch
+
+from interdyn.dynamics import OnlineVerdict, Phases, find_phases
+from interdyn.errors import InputError
+from interdyn.measurement._seen import Seen
+from interdyn.sparsify import expected_seconds, identified
+from interdyn.spectra import bootstrap_distribution
+from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
+from interdyn.values import (
+    Band,
+    GroupResult,
+    Interactions,
+    LeftOpen,
+    PhaseResult,
+    RowNorms,
+    RunResult,
+    SplitQuality,
+    SplitRule,
+    TheoryResult,
+    TheorySummary,
+    Trajectory,
+    orders,
 )
-from interdyn.measurement._rule import identified_record, split_record
-from interdyn.measurement._samples import samples_record
 
-if TYPE_CHECKING:
-    from interdyn.measurement._history import History
-
+_RATIO_NOISE = np.logspace(-10, 2, 49)
 _RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
-_ACCURACIES = ("train_accuracy", "test_accuracy")
-_LOSSES = ("train_loss", "test_loss")
+_RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
+_SAMPLES, _SECONDS = 8, 40.0  # of the ranges in a result, at most
+_PROGRAMS = 14  # splits that each end of a range takes, about
 
 
-def of_the_whole(history: "History", options: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Return summary and analysis of a training that is over."""
-    at, last = history.together, history.last
-    train, test = (history.column(name) for name in _LOSSES)
-    chosen = chosen_options(options) | history.salience
-    result = analysed(at, courses(history), last, losses=(train, test), options=chosen)
-    extra: dict[str, Any] = {
-        name: column.tolist() for name in _ACCURACIES if (column := history.column(name)) is not None
-    }
-    extra["identified"] = identified_record(last, step=at[-1])
-    extra |= history.cost()
-    analysis = {**result["analysis"], "samples": samples_record(history.readings(together=True))}
-    return {"summary": {**result["summary"], **without_nan(extra)}, "analysis": analysis}
+@dataclass(frozen=True)
+class Course:
+    """One group of samples over all steps."""
+
+    seen: Sequence[Seen]
+    sample_ids: Sequence[int]
+
+    @property
+    def strength(self) -> np.ndarray:
+        """Salient strength, shape ``(steps, samples, orders)``."""
+        return np.stack([one.spectrum.strength for one in self.seen])
 
 
-def so_far(history: "History") -> dict[str, dict[str, Any]]:
-    """Return summary and analysis of a training that goes on, as far as they can be known.
+def analyse(
+    steps: Sequence[float],
+    groups: Mapping[str, Mapping[str, Any]],
+    *,
+    train_loss: Sequence[float] | None,
+    test_loss: Sequence[float] | None,
+    options: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """Return what a run's interactions say: order distributions, phases, the theory's fit, a verdict.
+
+    Parameters
+    ----------
+    steps
+        Optimiser steps, ascending.
+    groups
+        Name of each group of samples to ``{"interactions": [Interactions for each step], "sample_ids": [...]}``. The
+        first group is the one that phases and theory are about.
+    train_loss, test_loss
+        Mean loss at each step, or None.
+    options
+        ``salience`` (0.03), ``salience_rule`` (``"mean-effect"``), ``bootstrap`` (500 resamples), ``seed`` (0).
+
+    Returns
+    -------
+    RunResult, without the run's name and cost.
+
+    Raises
+    ------
+    InputError
+        If there is no group, or a group does not have one result for each step.
+    """
+    chosen = chosen_options(options)
+    rule = {"salience": chosen["salience"], "salience_rule": chosen["salience_rule"]}
+    courses: dict[str, Course] = {}
+    for name, group in groups.items():
+        found: Sequence[Interactions] = group["interactions"]
+        if len(found) != len(steps) or not len(steps):
+            raise InputError(
+                f"group {name!r} needs one result for each of {len(steps)} steps (at least one); got {len(found)}. "
+                "Measure the missing steps first."
+            )
+        courses[name] = Course([Seen.of(one, **rule) for one in found], list(group["sample_ids"]))
+    if not courses:
+        raise InputError("`groups` must name at least one group of samples; got none. Pass {'test': {...}}.")
+    last = next(iter(groups.values()))["interactions"][-1]
+    losses = {"train_loss": train_loss, "test_loss": test_loss}
+    arrays = {name: None if loss is None else np.asarray(loss, dtype=float) for name, loss in losses.items()}
+    return of_the_whole(np.asarray(steps, dtype=float), courses, last, arrays, chosen)
+
+
+def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the options of an analysis with their defaults."""
+    return {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
+
+
+def so_far(
+    steps: np.ndarray, courses: Mapping[str, Course], losses: Mapping[str, np.ndarray], verdict: OnlineVerdict
+) -> RunResult:
+    """Return the result of a training that goes on, as far as it can be known.
 
     There is no theory, since its ``w*`` is the final network's; the stage of the verdict stands under ``stage``.
     """
-    groups = {name: group_record(course, n_bootstrap=_RESAMPLES, seed=0) for name, course in courses(history).items()}
-    first = next(iter(groups.values()))
-    verdict = history.verdict()
-    assert verdict is not None
-    orders = len(first["order_distribution"][0])
-    columns = {name: history.column(name) for name in (*_LOSSES, *_ACCURACIES)}
-    every = [one for course in courses(history, history.steps).values() for one in course.seen]
-    summary = {
-        "steps": list(history.together),
-        "n_players": orders,
-        "orders": list(range(1, orders + 1)),
-        "n_samples": first["n_samples"],
-        "order_distribution": first["order_distribution"],
-        "mean_order": first["mean_order"],
-        **{name: column.tolist() for name, column in columns.items() if column is not None},
-        "phases": {
-            "found": verdict.since is not None,
-            "boundary_step": verdict.since,
-            "interval": None if verdict.interval is None else list(verdict.interval),
-            "status": verdict.sentence,
-        },
-        "stage": str(verdict.stage),
-        "solver": solver_record(every),
-        "split": split_record(one.settings for one in every),
-        "verdict": [verdict.sentence],
+    measured = _measured(steps, courses, losses, n_bootstrap=_RESAMPLES, seed=0)
+    phases = PhaseResult(
+        found=verdict.since is not None,
+        boundary_step=verdict.since,
+        interval=verdict.interval,
+        status=verdict.sentence,
+    )
+    said: dict[str, Any] = {"phases": phases, "stage": str(verdict.stage), "verdict": (verdict.sentence,)}
+    return RunResult(**measured, **said)
+
+
+def _measured(
+    steps: np.ndarray,
+    courses: Mapping[str, Course],
+    losses: Mapping[str, np.ndarray | None],
+    *,
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what holds of every training: groups with their spectra, losses, quality and rule of the splits."""
+    main = next(iter(courses.values()))
+    every = [one for course in courses.values() for one in course.seen]
+    gap, residual = (np.concatenate(parts) for parts in ([s.gap for s in every], [s.relative_residual for s in every]))
+    quality = SplitQuality(mean_gap=gap.mean(), max_gap=gap.max(), max_residual=residual.max())
+    return {
+        "steps": steps,
+        "n_players": main.strength.shape[-1],
+        "n_samples": len(main.sample_ids),
+        **losses,
+        "groups": {name: _group(course, n_bootstrap=n_bootstrap, seed=seed) for name, course in courses.items()},
+        "solver": quality,
+        "split": split_rule(one.settings for one in every),
     }
-    analysis = {"groups": groups, "samples": samples_record(history.readings(together=True))}
-    return {"summary": without_nan(summary), "analysis": without_nan(analysis)}
 
 
-def courses(history: "History", steps: Sequence[int] | None = None) -> dict[str, Course]:
-    """Return each group over the steps that belong together, or over others."""
-    at = history.together if steps is None else steps
-    ids = {reading.group: reading.sample_ids.tolist() for reading in history.readings(together=True)}
-    return {name: Course([history.seen(step, name) for step in at], ids[name]) for name in history.groups}
+def of_the_whole(
+    steps: np.ndarray,
+    courses: Mapping[str, Course],
+    last: Interactions,
+    losses: Mapping[str, np.ndarray | None],
+    chosen: Mapping[str, Any],
+) -> RunResult:
+    """Return the result of a whole training, from spectra and the interactions of the first group at the last step."""
+    main, resampling = next(iter(courses.values())), {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
+    trajectory = Trajectory(steps, main.strength, losses["train_loss"], losses["test_loss"], main.seen[0].unit)
+    phases = find_phases(trajectory, **resampling)
+    fit = fit_noise(
+        last,
+        main.strength,
+        steps=steps,
+        boundary_step=phases.boundary_step,
+        salience=chosen["salience"],
+        salience_rule=chosen["salience_rule"],
+        **resampling,
+    )
+    measured = _measured(steps, courses, losses, **resampling)
+    theory = _theory(fit, phases)
+    mean_orders = {name: group.mean_order.value for name, group in measured["groups"].items() if group.mean_order}
+    sentences = _sentences(phases, theory.overall, mean_orders, steps)
+    if isinstance(measured["split"].order_weight, tuple):
+        sentences.append(
+            "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
+            "measure them again."
+        )
+    norms = RowNorms(noise_var=_RATIO_NOISE, ratios=row_norm_ratios(last.n_players, _RATIO_NOISE))
+    said: dict[str, Any] = {
+        "phases": _phases(phases),
+        "theory": theory,
+        "row_norms": norms,
+        "verdict": tuple(sentences),
+    }
+    return RunResult(**measured, **said)
+
+
+def _group(course: Course, *, n_bootstrap: int, seed: int) -> GroupResult:
+    """Return the spectrum of a group over the steps, residuals and gaps."""
+    spectra, strength = [one.spectrum for one in course.seen], course.strength
+    bands = bootstrap_distribution(strength, n_bootstrap=n_bootstrap, seed=seed)
+    total = strength.sum(-1)
+    k = np.arange(1, strength.shape[-1] + 1)
+    share = np.nan_to_num(bands.distribution)
+    return GroupResult(
+        n_samples=strength.shape[1],
+        sample_ids=tuple(course.sample_ids),
+        order_distribution=Band(share, bands.distribution_low, bands.distribution_high),
+        mean_order=Band(bands.mean_order, bands.mean_order_low, bands.mean_order_high),
+        level=bands.level,
+        strength={
+            f"{kind}_{sign}": np.stack([getattr(s, sign)[:, place].mean(axis=0) for s in spectra])
+            for place, kind in enumerate(("and", "or"))
+            for sign in ("positive", "negative")
+        },
+        unit=course.seen[0].unit,
+        n_salient=np.array([s.n_salient.sum(axis=(-2, -1)).mean() for s in spectra]),
+        salience=np.array([np.mean(s.salience) for s in spectra]),
+        per_sample_mean_order=np.where(total > 0, (strength @ k) / np.where(total > 0, total, 1), np.nan),
+        residual=np.array([one.residual for one in course.seen]),
+        gap=np.array([one.gap.max() for one in course.seen]),
+    )
+
+
+def split_rule(settings: Iterable[Mapping[str, Any]]) -> SplitRule:
+    """Return the options of the splits of a run.
+
+    Examples
+    --------
+    >>> split_rule([{"solver": "admm", "order_weight": 0.02, "tol": 2e-3}]).order_weight
+    0.02
+    """
+    every = list(settings)
+    last = every[-1] if every else {}
+    weights = tuple(dict.fromkeys(one.get("order_weight") for one in every)) or (None,)
+    record = {key: last[key] for key in _RULE if key in last}
+    record["order_weight"] = weights if len(weights) > 1 else weights[0]
+    tolerances = [one["tol"] for one in every if "tol" in one]
+    return SplitRule(**record | ({"tol": max(tolerances)} if tolerances else {}))
+
+
+def left_open(found: Interactions, *, step: float) -> LeftOpen | None:
+    """Return what sparsity leaves open of the interactions at one step, on the first samples that vary.
+
+    As many samples as take some forty seconds in one thread, at most eight; None where that is less than one.
+    """
+    rows = (found.objective > 0).nonzero()[:, 0]
+    n = found.n_players
+    one = 2 * _PROGRAMS * (n + 1) * expected_seconds(n, 1, tol=1e-4, threads=1)
+    count = min(len(rows), _SAMPLES, int(_SECONDS / one))
+    if not count:
+        return None
+    chosen = found.sample(rows[:count])
+    ranges = identified(chosen, strongest=0, allow_large=True)
+    strength = chosen.i_and.abs() + chosen.i_or.abs()
+    total = strength[:, 1:].sum(-1, keepdim=True)
+    k = torch.tensor(orders(n).tolist(), dtype=torch.float64, device=strength.device)
+    return LeftOpen(
+        step=step,
+        n_samples=count,
+        factor=ranges.factor.max().item(),
+        mean_order=(ranges.mean_order.low.mean().item(), ranges.mean_order.high.mean().item()),
+        reported_mean_order=((strength @ k) / total[:, 0]).mean().item(),
+        share_low=tuple((ranges.strength.low / total).mean(0).tolist()),
+        share_high=tuple((ranges.strength.high / total).mean(0).tolist()),
+    )
+
+
+def _phases(phases: Phases) -> PhaseResult:
+    evidence = phases.evidence
+    return PhaseResult(
+        found=phases.found,
+        kind=str(phases.status),
+        status=phases.sentence,
+        boundary_step=phases.boundary_step,
+        interval=phases.interval,
+        level=phases.level,
+        gap_onset_step=phases.gap_onset_step,
+        gap_interval=phases.gap_interval,
+        gap_status="No losses were recorded." if phases.gap is None else phases.gap.sentence,
+        agreement=phases.agreement,
+        spindle=None if phases.initial is None else phases.initial.is_spindle,
+        initial="" if phases.initial is None else phases.initial.sentence,
+        evidence=None if evidence is None else {k: _plain(v) for k, v in vars(evidence).items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _theory(fit: NoiseFit, phases: Phases) -> TheoryResult:
+    in_phase_2 = phases.in_phase_2.copy()
+    in_phase_2[-1] = False  # its network supplies w*
+    return TheoryResult(
+        noise_var=Band(fit.noise_var, fit.noise_var_low, fit.noise_var_high),
+        tv=Band(fit.tv_distance, fit.tv_low, fit.tv_high),
+        tv_null_sigma0=fit.tv_null_sigma0,
+        tv_null_tilt=fit.tv_null_tilt,
+        tilt=fit.tilt,
+        in_phase_2=in_phase_2,
+        described=fit.described,
+        sentences=fit.sentence,
+        order_distribution=fit.distribution,
+        bound=fit.tv_bound,
+        level=fit.level,
+        empty_effect=fit.empty_effect,
+        overall=_overall(fit, in_phase_2),
+    )
+
+
+def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
+    if not in_phase_2.any():
+        return TheorySummary(sentence="No second phase was found, so there is nothing the theory could describe.")
+    trend = falling(fit.noise_var, in_phase_2)
+    distances = (fit.tv_distance, fit.tv_null_sigma0, fit.tv_null_tilt, fit.tv_low, fit.tv_high)
+    mean, sigma0, tilt, low, high = (float(x[in_phase_2].mean()) for x in distances)
+    described, count = int((fit.described & in_phase_2).sum()), int(in_phase_2.sum())
+    return TheorySummary(
+        n_steps=count,
+        n_described=described,
+        mean_tv_phase_2=mean,
+        mean_tv_phase_2_low=low,
+        mean_tv_phase_2_high=high,
+        mean_tv_null_sigma0=sigma0,
+        mean_tv_null_tilt=tilt,
+        noise_rank_correlation=trend.rank_correlation,
+        noise_rank_correlation_low=trend.low,
+        noise_rank_correlation_high=trend.high,
+        sentence=(
+            f"Over phase 2 the theory's order distribution is on average {mean:.3f} from the measured one (total "
+            f"variation, 0 to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. It describes "
+            f"{described} of {count} steps. {trend.sentence}"
+        ),
+    )
+
+
+def _sentences(
+    phases: Phases, overall: TheorySummary, mean_orders: Mapping[str, np.ndarray], steps: np.ndarray
+) -> list[str]:
+    """Return short sentences for a newcomer: phases, over-fitting, theory, mislabelled samples."""
+    sentences = [_phase_sentence(phases, next(iter(mean_orders.values())), steps)]
+    if phases.gap is not None:
+        sentences.append(phases.gap.sentence)
+    if phases.found and phases.gap is not None and phases.gap.found:
+        sentences.append(phases.agreement)
+    sentences.append(overall.sentence)
+    if "mislabelled" in mean_orders and "test" in mean_orders:
+        wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
+        if np.isfinite(wrong) and np.isfinite(right):
+            side = "higher" if wrong > right else "not higher"
+            sentences.append(
+                f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples "
+                f"({right:.2f})."
+            )
+    return sentences
+
+
+def _phase_sentence(phases: Phases, order: np.ndarray, steps: np.ndarray) -> str:
+    if not phases.found or phases.interval is None or phases.boundary_step is None or np.isnan(order).all():
+        return phases.sentence
+    lowest = int(np.nanargmin(order))
+    low, high = phases.interval
+    return (
+        f"Two phases: the mean order of the interactions fell from {order[0]:.2f} to {order[lowest]:.2f}, then rose to "
+        f"{order[-1]:.2f}. Phase 2 begins at step {phases.boundary_step:.0f} ({phases.level:.0%} interval {low:.0f} to "
+        f"{high:.0f}, of {steps[-1]:.0f} steps)."
+    )

@@ -1,117 +1,20 @@
-"""The samples of a training one by one: order profile, cancellation, over-fitting score, who looks memorised."""
+"""The samples of a training one by one: order profile, cancellation, over-fitting score, who measured memorised."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from html import escape
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from interdyn.errors import InputError
-from interdyn.measurement._analysis import without_nan
 from interdyn.measurement._reading import Reading
 from interdyn.spectra import Estimate, costliest, mean_over_players, ranks
-from interdyn.values import table_html
+from interdyn.values import SampleRow, SampleTable
 
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
 _HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: since when scores count, when flags
 _WRONG = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
-
-
-@dataclass(frozen=True)
-class SampleRow:
-    """One sample; what is not defined is NaN, or None where it is not a number.
-
-    Attributes
-    ----------
-    group, sample_id, label
-        Where it comes from; its class as training sees it, None where the run holds none.
-    output
-        Log-odds of the label with all players present (or another output, in its unit).
-    mean_order, profile
-        Mean order of the salient interactions; share of each order ``1..n``.
-    cancelling, cancelling_by_order
-        Share of the strength that interactions of opposite sign take from each other, 0 to 1.
-    score, score_low, score_high
-        Over-fitting score and its interval: minus the log-odds with one player left out, a mean over players and looks.
-    rank, rank_low, rank_high
-        Place by falling score among the training samples (or among the others); the places that the intervals allow.
-    carriers
-        Up to three players on which the label rests most: those whose loss costs most, in falling order.
-    flagged, sentence
-        Whether it looks memorised or mislabelled, and why, in words; only training samples can.
-    """
-
-    group: str
-    sample_id: int
-    label: int | None
-    output: float
-    mean_order: float
-    profile: tuple[float, ...]
-    cancelling: float
-    cancelling_by_order: tuple[float, ...]
-    score: float
-    score_low: float
-    score_high: float
-    rank: int | None
-    rank_low: int | None
-    rank_high: int | None
-    carriers: tuple[int, ...]
-    flagged: bool
-    sentence: str
-
-
-class SampleTable(tuple[SampleRow, ...]):
-    """Rows of samples, training samples first, the most suspicious first; ``pandas.DataFrame`` takes it as it is.
-
-    Attributes
-    ----------
-    step
-        The look that outputs and profiles are of.
-    looks
-        The looks that the scores are means over, ascending.
-    learned_at
-        The look that flags are of, at which the network had learned.
-    sentence
-        What the table says, in words.
-    """
-
-    step: int
-    looks: tuple[int, ...]
-    learned_at: int
-    sentence: str
-
-    def __repr__(self) -> str:
-        head = f"{'group':<12} {'sample':>7} {'label':>5} {'output':>7} {'order':>5} {'cancel':>6} {'score':>7}  rank"
-        lines = [self.sentence, head]
-        for row in self[:20]:
-            label = "" if row.label is None else row.label
-            place = "" if row.rank is None else f"{row.rank} ({row.rank_low} to {row.rank_high})"
-            lines.append(
-                f"{row.group:<12} {row.sample_id:>7} {label:>5} {row.output:>+7.2f} {row.mean_order:>5.2f} "
-                f"{row.cancelling:>6.2f} {row.score:>+7.2f}  {place}{'  flagged' if row.flagged else ''}"
-            )
-        return "\n".join([*lines, *([f"... {len(self) - 20} more"] if len(self) > 20 else [])])
-
-    def _repr_html_(self) -> str:
-        heads = ["group", "sample", "label", "output", "mean order", "cancels", "score", "rank", ""]
-        rows = [
-            [
-                escape(row.group),
-                str(row.sample_id),
-                "" if row.label is None else str(row.label),
-                f"{row.output:+.2f}",
-                f"{row.mean_order:.2f}",
-                f"{row.cancelling:.2f}",
-                f"{row.score:+.2f}",
-                "" if row.rank is None else f"{row.rank} ({row.rank_low} to {row.rank_high})",
-                "flagged" if row.flagged else "",
-            ]
-            for row in self[:20]
-        ]
-        left = f" {len(self) - 20} more." if len(self) > 20 else ""
-        return table_html(heads, rows, note=self.sentence + left)
 
 
 def sample_table(
@@ -124,17 +27,18 @@ def sample_table(
 
     $$\mathrm{score} = -\frac{1}{n} \sum_i \overline{v(N \setminus \{i\})}$$
 
-    with ``v`` the log-odds of the label and the bar a mean over looks. It is high where the network speaks against the
-    label, or for it only with every part of the input in place: what is memorised for one sample does not survive.
+    with ``v`` the log-odds of the label and the bar a mean over measurements. It is high where the network speaks
+    against the label, or for it only with every part of the input in place: what is memorised for one sample does not
+    survive.
 
     Parameters
     ----------
     readings
         Of one or more groups at one or more steps, from `reading`; a group's samples are the same at all steps.
     history
-        Whether to look back: the score is then a mean over the looks since the network first gave half of the labels
-        that it gives at its best, up to the last look, of samples it was not trained on (of all, where there are no
-        others). Without it, of the last look alone.
+        Whether to use earlier measurements: the score is then a mean over all since the network first gave half of the
+        labels that it gives at its best, of samples it was not trained on (of all, where there are no others). Without
+        it, of the last measurement alone.
     training
         Names of the groups that were trained on; by default those that begin with ``train``, and ``mislabelled``.
 
@@ -146,11 +50,11 @@ def sample_table(
     Notes
     -----
     A training sample is flagged when the network, once it had learned, spoke against its label with one player left
-    out, with the whole interval (one-sided level 95 %). It had learned at the first look at which it gave nine tenths
-    of the labels that it gives at its best, when little is memorised yet. None is flagged while the network gives fewer
-    labels than halfway between chance and all. Samples that were not trained on show how often a right label would be
-    flagged; `SampleTable.sentence` says so. Scores need outputs that are ``"log-odds"``. Why this score, and how well
-    it finds wrong labels beside others: ``docs/samples.md``, ``benchmarks/bench_mislabelled.py``.
+    out, with the whole interval (one-sided level 95 %). It had learned at the first measurement at which it gave nine
+    tenths of the labels that it gives at its best, when little is memorised yet. None is flagged while the network
+    gives fewer labels than halfway between chance and all. Samples that were not trained on show how often a right
+    label would be flagged; `SampleTable.sentence` says so. Scores need outputs that are ``"log-odds"``. Why this score,
+    and how well it finds wrong labels beside others: ``docs/samples.md``, ``benchmarks/bench_mislabelled.py``.
 
     Examples
     --------
@@ -178,34 +82,17 @@ def sample_table(
     whole = _whole(kept, now) if history else {step: list(now.values())}
     shares = {at: _learned(readings_then, trained).share for at, readings_then in whole.items()}
     since = _since(shares, _HALF)
-    looks = [at for at in whole if at >= since]
+    measured = [at for at in whole if at >= since]
     first = whole[_since(shares, _LEARNED)]
     learned = _learned(first, trained)
     scored = {r.unit for r in now.values()} == {"log-odds"}
     rows: list[SampleRow] = []
     for side in (trained, [n for n in now if n not in trained]):
-        chosen = [[r for at in looks for r in whole[at] if r.group == name] for name in side]
+        chosen = [[r for at in measured for r in whole[at] if r.group == name] for name in side]
         then = [r for name in side for r in first if r.group == name]
         rows += _rows(chosen, then, scored=scored, flags=side is trained and learned.enough)
-    table = SampleTable(rows)
-    table.step, table.looks, table.learned_at = step, tuple(looks), first[0].step
-    table.sentence = _summary(table, first, trained=trained, learned=learned, scored=scored)
-    return table
-
-
-def samples_record(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return the table of samples at the last step as plain data, as ``analysis.json`` keeps it."""
-    table = sample_table(readings)
-    record: dict[str, Any] = without_nan(
-        {
-            "step": table.step,
-            "looks": list(table.looks),
-            "learned_at": table.learned_at,
-            "sentence": table.sentence,
-            "rows": [asdict(row) for row in table],
-        }
-    )
-    return record
+    sentence = _summary(rows, first, measured, trained=trained, learned=learned, scored=scored)
+    return SampleTable.of(rows, step=step, scored_at=measured, learned_at=first[0].step, sentence=sentence)
 
 
 def _is_training(group: str) -> bool:
@@ -237,7 +124,7 @@ def _learned(readings: Sequence[Reading], trained: Sequence[str]) -> _Learned:
 
 
 def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, list[Reading]]:
-    """Return the looks at the same samples and players as the last, by ascending step."""
+    """Return the measurements of the same samples and players as the last, by ascending step."""
     by_step: dict[int, list[Reading]] = {}
     for r in kept:
         if r.group in now and r.mark == now[r.group].mark:
@@ -246,14 +133,14 @@ def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, lis
 
 
 def _since(shares: Mapping[int, float], part: float) -> int:
-    """Return the first look at which the network gave that part of the labels that it gives at its best."""
+    """Return the first measurement at which the network gave that part of the labels that it gives at its best."""
     enough = part * max(shares.values())
     return min(step for step, share in shares.items() if share >= enough)
 
 
-def _against(looked: Sequence[Reading]) -> Estimate:
-    """Return minus the mean over players of the means over looks: evidence against the label."""
-    without = np.stack([r.without for r in looked])
+def _against(course: Sequence[Reading]) -> Estimate:
+    """Return minus the mean over players of the means over measurements: evidence against the label."""
+    without = np.stack([r.without for r in course])
     there = ~np.isnan(without)
     count = there.sum(axis=0)
     total = np.where(there, without, 0.0).sum(axis=0)
@@ -261,7 +148,7 @@ def _against(looked: Sequence[Reading]) -> Estimate:
         np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0), level=_LEVEL
     )
     alone = np.isnan(mean)  # no player changes anything: what is left is the output
-    output = np.mean([r.output for r in looked], axis=0)
+    output = np.mean([r.output for r in course], axis=0)
     return Estimate(*(-np.where(alone, output, x) for x in (mean, high, low)))
 
 
@@ -269,13 +156,13 @@ def _rows(
     groups: Sequence[Sequence[Reading]], then: Sequence[Reading], *, scored: bool, flags: bool
 ) -> list[SampleRow]:
     """Return the rows of groups that are ranked together, by rank; each group's readings by step, and when learned."""
-    scores = [_against(looked) for looked in groups] if scored else []
+    scores = [_against(course) for course in groups] if scored else []
     places = ranks(Estimate(*(np.concatenate(x) for x in zip(*scores, strict=True)))) if scores else None
     rows: list[SampleRow] = []
-    for g, looked in enumerate(groups):
+    for g, course in enumerate(groups):
         first = _against(then[g : g + 1])
-        for i in range(len(looked[-1].output)):
-            row = _plain_row(looked[-1], i)
+        for i in range(len(course[-1].output)):
+            row = _plain_row(course[-1], i)
             if places is not None:
                 value, low, high = (float(x[i]) for x in scores[g])
                 rank, rank_low, rank_high = (int(x[len(rows)]) for x in places)
@@ -283,13 +170,13 @@ def _rows(
                 row = replace(row, rank=rank, rank_low=rank_low, rank_high=rank_high)
                 if flags and first.low[i] > 0:
                     numbers = tuple(-float(x[i]) for x in first)
-                    row = replace(row, flagged=True, sentence=_why(row, numbers, then[g].step, looked[-1].step))
+                    row = replace(row, flagged=True, sentence=_why(row, numbers, then[g].step, course[-1].step))
             rows.append(row)
     return sorted(rows, key=lambda row: (row.rank or 0, row.group, row.sample_id))
 
 
 def _plain_row(r: Reading, i: int) -> SampleRow:
-    """Return what one look tells of one sample, without score and rank."""
+    """Return what one measurement tells of one sample, without score and rank."""
     loss = np.nan_to_num(r.output[i] - r.without[i], nan=-np.inf)
     return SampleRow(
         group=r.group,
@@ -313,7 +200,7 @@ def _plain_row(r: Reading, i: int) -> SampleRow:
 
 
 def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:
-    """Return why a sample is flagged; ``first`` is the evidence at the first look with its interval, high to low."""
+    """Return why a sample is flagged; ``first`` is the evidence when it had learned, with its interval, high to low."""
     name = "its label" if row.label is None else f"its label {row.label}"
     evidence = f"{first[0]:+.2f} with one player left out, {_LEVEL:.0%} interval {first[2]:+.2f} to {first[1]:+.2f}"
     then = f"; at step {since}, when it had learned, {evidence}" if since < step else f"; {evidence}"
@@ -324,12 +211,20 @@ def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:
 
 
 def _summary(
-    table: SampleTable, first: Sequence[Reading], *, trained: Sequence[str], learned: _Learned, scored: bool
+    rows: Sequence[SampleRow],
+    first: Sequence[Reading],
+    scored_at: Sequence[int],
+    *,
+    trained: Sequence[str],
+    learned: _Learned,
+    scored: bool,
 ) -> str:
     if not scored:
         return 'No score: it needs log-odds of a label; measure with output="log-odds".'
-    since, many = table.learned_at, len(table.looks)
-    over = f"step {table.step} alone" if many == 1 else f"{many} looks from step {table.looks[0]} to {table.step}"
+    since, many = first[0].step, len(scored_at)
+    over = f"step {scored_at[-1]} alone"
+    if many > 1:
+        over = f"{many} measurements from step {scored_at[0]} to {scored_at[-1]}"
     if not trained:
         return f"Scores from {over}. No sample can look memorised: there is no group of training samples."
     if not learned.enough:
@@ -338,7 +233,7 @@ def _summary(
             f"{learned.share:.0%} of the samples their label, and more than {learned.needed:.0%} are needed, halfway "
             "between chance and all."
         )
-    of_training = [row for row in table if row.group in trained]
+    of_training = [row for row in rows if row.group in trained]
     count = sum(row.flagged for row in of_training)
     others = [_against([r]).low > 0 for r in first if r.group not in trained]
     rate = (

@@ -4,20 +4,11 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from interdyn.plot._panel import credit
 from interdyn.plot._steps import STEP_LABEL
-from interdyn.plot._style import (
-    GROUP_COLOURS,
-    INK,
-    MUTED,
-    axes_for,
-    empty_panel,
-    frame,
-    group_name,
-    legend,
-    legend_above,
-    step_axis,
-)
+from interdyn.plot._style import COLOURS, INK, axes_for, empty_panel, frame, legend, legend_above, step_axis
 from interdyn.plot._view import Drawable, as_view, has_numbers
+from interdyn.plot.panels import GROUP_COLOURS, group_name
 
 
 def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
@@ -46,17 +37,17 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
     'largest certified gap (relative)'
     """
     view = as_view(data)
-    ax = axes_for(ax)
+    ax, stamp = axes_for(ax), credit(view.recipe, view.version)
     title = "Quality of the AND-OR split: circles the certified gap, squares the residual"
     drawn = {name: g for name, g in view.groups.items() if has_numbers(g.gap) or has_numbers(g.residual)}
     if not drawn:
         needs = "No certificates were recorded.\nRecord `gap` and `residual` of a group in analysis.json."
-        return empty_panel(ax, view, title=title, needs=needs)
-    step_axis(ax, view)
+        return empty_panel(ax, title=title, needs=needs, stamp=stamp)
+    step_axis(ax, view.steps)
     right = ax.twinx()
     unit = next(iter(drawn.values())).unit
     for name, group in drawn.items():
-        colour = GROUP_COLOURS.get(name, MUTED)
+        colour = COLOURS[GROUP_COLOURS.get(name, "muted")]
         if group.gap is not None:
             ax.plot(view.steps, group.gap, color=colour, marker="o", ms=3.5, lw=1.6, label=group_name(name))
         if group.residual is not None:
@@ -67,7 +58,7 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
     right.tick_params(labelsize=8)
     right.spines["top"].set_visible(False)
     legend_above(ax, ncols=2, beside=right)
-    frame(ax, view, title=title, x=STEP_LABEL, y="largest certified gap (relative)")
+    frame(ax, title=title, x=STEP_LABEL, y="largest certified gap (relative)", stamp=stamp)
     ax.spines["right"].set_visible(True)
     return ax
 
@@ -99,11 +90,12 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
     ['order 0 over 1', 'order 1 over 2']
     """
     view = as_view(data)
-    ax = axes_for(ax)
+    ax, stamp = axes_for(ax), credit(view.recipe, view.version)
     title = "How much more noise takes from the higher of two orders"
     norms = view.row_norms
     if norms is None or not has_numbers(norms.ratios):
-        return empty_panel(ax, view, title=title, needs="No norms were recorded.\nRecord `row_norms` in analysis.json.")
+        needs = "No norms were recorded.\nRecord `row_norms` in analysis.json."
+        return empty_panel(ax, title=title, needs=needs, stamp=stamp)
     ax.axhline(1, color=INK, lw=0.8)
     colours = colormaps["cividis"](np.linspace(0, 0.92, len(view.orders)))
     for k, order in enumerate(view.orders):
@@ -112,5 +104,5 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ax.invert_xaxis()
     legend(ax, ncols=2)
-    frame(ax, view, title=title, x="noise variance σ² (no unit), falling as training goes on", y="ratio of row norms")
-    return ax
+    x = "noise variance σ² (no unit), falling as training goes on"
+    return frame(ax, title=title, x=x, y="ratio of row norms", stamp=stamp)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.plot._style import AND, GRID, INK, MUTED, OR, axes_for, empty_panel, stamp
+from interdyn.plot._style import AND, GRID, INK, MUTED, OR, axes_for, empty_panel, without_frame
 from interdyn.plot._tables import Tables, tables_of
 
 _LEAST = 0.01  # of the strongest: what is weaker is not drawn
@@ -37,7 +37,8 @@ def plot_sample(
     players
         The player of each pixel, ``(height, width)``, or point, ``(points,)``; below 0 where there is none.
     names
-        The word or the column of each player, in order; with it the interactions are a list of words.
+        The word or the column of each player, in order; by default the names that ``found`` has, where there are no
+        ``inputs``. With it the interactions are a list of words.
     k
         How many interactions; none that is a hundredth of the strongest or less.
     ax
@@ -68,6 +69,11 @@ def plot_sample(
         )
     n = tables.i_and.shape[1].bit_length() - 1
     terms = _strongest(tables, k)
+    if not terms:
+        needs = "No interaction of this sample differs from zero."
+        return empty_panel(axes_for(ax), title="Strongest interactions", needs=needs, stamp=tables.stamp)
+    if names is None and inputs is None:
+        names = np.ravel(getattr(found, "names", ())).tolist() or None
     if names is not None:
         if len(names) != n:
             raise ShapeError(f"`names` must name each of the {n} players; got {len(names)} names.")
@@ -110,11 +116,6 @@ def _caption(kind: str, value: float, unit: str) -> str:
     return f"{kind} {value:+.2f} {unit}".rstrip()
 
 
-def _nothing(tables: Tables, ax: Axes) -> Axes:
-    needs = "No interaction of this sample differs from zero."
-    return empty_panel(ax, tables.view(), title="Strongest interactions", needs=needs)
-
-
 def _picture(
     tables: Tables,
     terms: Sequence[tuple[str, list[int], float]],
@@ -125,8 +126,6 @@ def _picture(
     """Draw the picture with its players, then once for each interaction, pale but for those that take part."""
     height, width = players.shape
     ax = axes_for(ax, width=2.0 * len(terms) + 2.0, height=2.6 * max(height / width, 0.4))
-    if not terms:
-        return _nothing(tables, ax)
     low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
     shown = (picture - low) / (high - low or 1.0)
     shown = shown[..., None] if shown.ndim == 2 else shown
@@ -145,9 +144,7 @@ def _picture(
     ax.set_xlim(-0.03 * width, (_SPACE * len(terms) + 1.03) * width)
     ax.set_ylim(1.03 * height, -0.2 * height)
     ax.set_aspect("equal")
-    ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return without_frame(ax, tables.stamp)
 
 
 def _edges(players: Int[np.ndarray, "height width"]) -> list[tuple[float, float, float, float]]:
@@ -170,8 +167,6 @@ def _cloud(
 ) -> Axes:
     """Draw the cloud once for each interaction, its clusters coloured; three axes are seen from the front and above."""
     ax = axes_for(ax, width=max(2.0 * len(terms), 3.0), height=2.6)
-    if not terms:
-        return _nothing(tables, ax)
     flat = points if points.shape[1] == 2 else points @ np.array([[0.87, 0.25], [0.0, 0.94], [-0.5, 0.43]])
     flat = flat - flat.min(axis=0)
     width, height = (float(x) or 1.0 for x in flat.max(axis=0))
@@ -184,18 +179,14 @@ def _cloud(
         ax.text(left + width / 2, 1.06 * height, caption, ha="center", va="bottom", fontsize=8)
     ax.set_ylim(-0.03 * height, 1.25 * height)
     ax.set_aspect("equal")
-    ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return without_frame(ax, tables.stamp)
 
 
 def _words(
     tables: Tables, terms: Sequence[tuple[str, list[int], float]], names: Sequence[str], ax: Axes | None
 ) -> Axes:
     """Write the names once for each interaction, those of its players on colour."""
-    ax = axes_for(ax, width=9.0, height=0.5 + 0.42 * max(len(terms), 1))
-    if not terms:
-        return _nothing(tables, ax)
+    ax = axes_for(ax, width=9.0, height=0.5 + 0.42 * len(terms))
     short = [name if len(name) <= 18 else name[:17] + "…" for name in names]
     widths = np.array([max(len(name), 1) + 1.6 for name in short])
     starts = np.concatenate([[0.0], np.cumsum(widths)[:-1]])
@@ -214,6 +205,4 @@ def _words(
             ax.text(middle, y, name, ha="center", va="center", fontsize=size, color=colour, parse_math=False)
     ax.set_xlim(-label, total)
     ax.set_ylim(-len(terms) + 0.4, 0.6)
-    ax.set_axis_off()
-    stamp(ax, tables.view())
-    return ax
+    return without_frame(ax, tables.stamp)

@@ -1,6 +1,7 @@
 """The samples one by one: who is over-fitted on."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from os import PathLike
 from typing import Any
 
@@ -8,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from interdyn.errors import InputError
+from interdyn.plot._panel import credit
 from interdyn.plot._style import INK, MISLABELLED, MUTED, axes_for, empty_panel, frame, legend
-from interdyn.plot._tables import Tables
 
 _MOST = 40
 
@@ -46,12 +47,12 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
             "`interdyn.measurement.History.read(folder).samples()`."
         )
     ax = axes_for(ax, width=9.0, height=3.4)
-    nobody = Tables(np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0), "", "").view()
+    stamp = credit("", version("interdyn"))
     rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]
     title = "Over-fitting score of training samples (lines: 90 % interval)"
     if not rows:
         needs = "No training sample has a score.\nRecord a group `train` with outputs that are log-odds."
-        return empty_panel(ax, nobody, title=title, needs=needs)
+        return empty_panel(ax, title=title, needs=needs, stamp=stamp)
     shown = sorted(rows, key=lambda row: row.rank)[:most]
     if len(shown) < len(rows):
         title = f"The {len(shown)} highest of {len(rows)} over-fitting scores (lines: 90 % interval)"
@@ -69,7 +70,7 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     ax.set_xticks(x, [str(row.sample_id) for row in shown], rotation=90)
     ax.set_xlim(-0.8, len(shown) - 0.2)
     legend(ax)
-    frame(ax, nobody, title=title, x="sample, by rank", y="score (log-odds against the label)")
+    frame(ax, title=title, x="sample, by rank", y="score (log-odds against the label)", stamp=stamp)
     ax.tick_params(axis="x", labelsize=6.5)
     return ax
 

@@ -1,7 +1,7 @@
 """All figures of a run as PNG files."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +10,27 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from interdyn.plot._orders import plot_dynamics, plot_order_distribution, plot_strengths
-from interdyn.plot._phases import plot_loss_gap, plot_mean_order
-from interdyn.plot._theory import plot_noise, plot_theory, plot_theory_distance
-from interdyn.plot._view import RunView, load_run
+from interdyn.plot._figures import (
+    plot_dynamics,
+    plot_loss_gap,
+    plot_mean_order,
+    plot_noise,
+    plot_order_distribution,
+    plot_strengths,
+    plot_theory,
+    plot_theory_distance,
+)
+from interdyn.plot._view import load_run
 from interdyn.store import write_atomic
+from interdyn.values import RunResult
 
-_DPI = 150
-
-
-def _phases(figure: Figure, view: RunView) -> None:
-    above, below = figure.subplots(2, 1)
-    plot_mean_order(view, ax=above)
-    plot_loss_gap(view, ax=below)
-
-
-def _theory(figure: Figure, view: RunView) -> None:
-    above, below = figure.subplots(2, 1)
-    plot_theory(view, ax=above)
-    plot_theory_distance(view, ax=below)
-
-
-_FIGURES: dict[str, tuple[tuple[float, float], Callable[[Figure, RunView], object]]] = {
-    "order_distribution": (
-        (9.0, 3.2),
-        lambda figure, view: plot_order_distribution(view, ax=figure.subplots()),
-    ),
-    "dynamics": ((7.0, 3.6), lambda figure, view: plot_dynamics(view, ax=figure.subplots())),
-    "phases": ((7.0, 6.0), _phases),
-    "theory": ((9.0, 6.4), _theory),
-    "noise": ((7.0, 3.6), lambda figure, view: plot_noise(view, ax=figure.subplots())),
-    "strengths": ((9.0, 3.4), lambda figure, view: plot_strengths(view, ax=figure.subplots())),
+_FIGURES: dict[str, tuple[tuple[float, float], tuple[Callable[..., object], ...]]] = {  # size, from top to bottom
+    "order_distribution": ((9.0, 3.2), (plot_order_distribution,)),
+    "dynamics": ((7.0, 3.6), (plot_dynamics,)),
+    "phases": ((7.0, 6.0), (plot_mean_order, plot_loss_gap)),
+    "theory": ((9.0, 6.4), (plot_theory, plot_theory_distance)),
+    "noise": ((7.0, 3.6), (plot_noise,)),
+    "strengths": ((9.0, 3.4), (plot_strengths,)),
 }
 
 
@@ -75,14 +65,27 @@ def save_figures(run_dir: Path | str) -> list[Path]:
     """
     view = load_run(run_dir)
     folder = Path(run_dir) / "figures"
-    written: list[Path] = []
-    for name, (size, draw) in _FIGURES.items():
-        figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
-        canvas: Any = FigureCanvasAgg(figure)
-        draw(figure, view)
-        canvas.draw()  # once; `savefig` would draw twice
-        image = io.BytesIO()
-        imsave(image, np.asarray(canvas.buffer_rgba()), format="png", dpi=_DPI)
-        written.append(folder / f"{name}.png")
-        write_atomic(written[-1], image.getvalue())
+    written = [folder / f"{name}.png" for name in _FIGURES]
+    for path, (size, figures) in zip(written, _FIGURES.values(), strict=True):
+        write_atomic(path, picture(view, figures, size=size, dpi=150))
     return written
+
+
+def picture(
+    view: RunResult,
+    figures: Sequence[Callable[..., object]],
+    *,
+    size: tuple[float, float],
+    dpi: int,
+    across: bool = False,
+) -> bytes:
+    """Return figures of a run below each other, or ``across``, as one PNG file; ``size`` is in inches."""
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained", facecolor="white")
+    canvas: Any = FigureCanvasAgg(figure)
+    shape = (1, len(figures)) if across else (len(figures), 1)
+    for plot, ax in zip(figures, figure.subplots(*shape, squeeze=False).flat, strict=True):
+        plot(view, ax=ax)
+    canvas.draw()  # once; `savefig` would draw twice
+    image = io.BytesIO()
+    imsave(image, np.asarray(canvas.buffer_rgba()), format="png", dpi=dpi)
+    return image.getvalue()

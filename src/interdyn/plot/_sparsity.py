@@ -48,9 +48,8 @@ def plot_sparsity(data: Any, *, step: int | None = None, group: str = "test", ax
     title = f"Strength of all interactions, {tables.source}"
     size = tables.i_and.shape[1]
     if size < 2 or not len(tables.i_and) or not (np.any(tables.i_and[:, 1:]) or np.any(tables.i_or[:, 1:])):
-        return empty_panel(
-            ax, tables.view(), title=title, needs="No interaction differs from zero.\nMeasure more samples."
-        )
+        needs = "No interaction differs from zero.\nMeasure more samples."
+        return empty_panel(ax, title=title, needs=needs, stamp=tables.stamp)
     rank = np.arange(1, size)
     for name, table, colour in (("AND", tables.i_and, AND), ("OR", tables.i_or, OR)):
         strength = np.sort(np.abs(table[:, 1:]), axis=1)[:, ::-1]
@@ -66,11 +65,5 @@ def plot_sparsity(data: Any, *, step: int | None = None, group: str = "test", ax
     ax.set_ylim(top * 1e-5, top * 2)
     ax.set_xlim(1, size - 1)
     legend(ax, loc="lower left")
-    frame(
-        ax,
-        tables.view(),
-        title=title,
-        x="rank among 2ⁿ - 1 interactions of a kind",
-        y=f"strength ({tables.unit or 'unit of the output'})",
-    )
-    return ax
+    y = f"strength ({tables.unit or 'unit of the output'})"
+    return frame(ax, title=title, x="rank among 2ⁿ - 1 interactions of a kind", y=y, stamp=tables.stamp)

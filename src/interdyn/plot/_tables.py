@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn.errors import IncompleteRunError, InputError
-from interdyn.plot._view import RunView
+from interdyn.plot._panel import credit
 from interdyn.store import Run, as_run, read_measurement, read_salience, to_measure
 
 SALIENCE = 0.03  # part of the mean effect below which an interaction does not count (paper, section 4)
@@ -29,8 +29,8 @@ class Tables:
         Unit of the outputs; where they come from, in words.
     salience
         Part of the mean effect that counts as salient; None where the run goes by another rule.
-    recipe, version
-        For the corner of the figure.
+    stamp
+        Recipe and version, for the corner of the figure.
     """
 
     i_and: Float[np.ndarray, "samples subsets"]
@@ -39,27 +39,7 @@ class Tables:
     unit: str
     source: str
     salience: float | None = SALIENCE
-    recipe: str = ""
-    version: str = version("interdyn")
-
-    def view(self) -> RunView:
-        """Return a view that holds nothing but the name of the run, for frame and corner note."""
-        none = np.zeros(0)
-        empty: dict[str, Any] = dict.fromkeys(
-            ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "phases", "theory", "n_samples")
-        )
-        return RunView(
-            recipe=self.recipe,
-            version=self.version,
-            steps=none,
-            orders=none,
-            groups={},
-            solver={},
-            seconds={},
-            forward_passes=None,
-            verdict=(),
-            **empty,
-        )
+    stamp: str = credit("", version("interdyn"))
 
 
 def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tables:
@@ -106,4 +86,5 @@ def _of_run(run: Run, step: int | None, group: str) -> Tables:
     )
     effect = np.abs(found.v[:, -1] - found.v[:, 0])
     source = f"{len(found.v)} {group} samples at step {at:,}"
-    return Tables(found.i_and, found.i_or, effect, found.unit, source, salience, run.recipe_name, run.version)
+    stamp = credit(run.recipe_name, run.version)
+    return Tables(found.i_and, found.i_or, effect, found.unit, source, salience, stamp)

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from interdyn.errors import DataError, RecipeError
-from interdyn.recipes._options import call_factory
-from interdyn.recipes._registry import find_dataset
+from interdyn.recipes._registry import call_factory, find_dataset
 from interdyn.recipes._schema import DataSection
 from interdyn.values import Term
 

@@ -1,30 +1,45 @@
 """Reading recipes: a name of the library or a file, overrides, and errors for people."""
 
-import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from interdyn.errors import RecipeError
+from interdyn.errors import InterdynWarning, RecipeError
 from interdyn.recipes._protocol import paper_options
+from interdyn.recipes._registry import library, nearest, nearest_provided
 from interdyn.recipes._schema import ExpectedSection, Recipe
 
 _SMOKE_PLAYERS = 8
 
 
 def recipes() -> dict[str, str]:
-    """Return name and description of every recipe in the library.
+    """Return name and description of every recipe in the library: those of all installed providers.
+
+    A recipe that cannot be read, or whose name two providers give, is left out with a warning.
+
+    Raises
+    ------
+    RecipeError
+        If no provider is installed.
 
     Examples
     --------
     >>> "digits-cnn" in recipes()
     True
     """
-    return {name: tomllib.loads(text)["description"] for name, text in _library()}
+    known, found = library(), {}
+    if not known:
+        raise RecipeError(f"the library of recipes must have a provider; got none. {nearest_provided('', [])}")
+    for name in known:
+        try:
+            found[name] = str(_read(name).get("description", ""))
+        except RecipeError as error:
+            warnings.warn(f"the recipe `{name}` is left out: {error}", InterdynWarning, stacklevel=2)
+    return found
 
 
 def load_recipe(
@@ -103,41 +118,24 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
         raise RecipeError(_sentence(error)) from None
 
 
-def nearest(name: str, choices: Sequence[str]) -> str:
-    """Return the clause that helps with a misspelt name: the nearest choice, or all of them.
-
-    Examples
-    --------
-    >>> nearest("epoch", ["epochs", "seed"])
-    'Did you mean `epochs`?'
-    >>> nearest("zzz", ["epochs", "seed"])
-    'Choose one of: epochs, seed.'
-    """
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    return f"Did you mean `{close[0]}`?" if close else f"Choose one of: {', '.join(choices)}."
-
-
-def _library() -> Iterator[tuple[str, str]]:
-    folder = files("interdyn.recipes") / "library"
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".toml"):
-            yield entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
-
-
 def _read(source: str | Path) -> dict[str, Any]:
-    library = dict(_library())
-    if str(source) in library:
-        return tomllib.loads(library[str(source)])
+    known = library()
+    files = known.get(str(source), [Path(source)])
+    if len(files) > 1:
+        raise RecipeError(
+            f"a name of the library must be that of one recipe; got `{source}` for {' and '.join(map(str, files))}. "
+            "Give the path of one of them, or remove the package of the other."
+        )
     try:
-        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        return tomllib.loads(files[0].read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(
             f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
-            f"{nearest(str(source), list(library))} List them: interdyn recipes"
+            f"{nearest_provided(str(source), list(known))}{' List them: interdyn recipes' if known else ''}"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(
-            f"a recipe must be a readable TOML file; got {str(source)!r}: {error}. Correct it there."
+            f"a recipe must be a readable TOML file; got {str(files[0])!r}: {error}. Correct it there."
         ) from None
 
 

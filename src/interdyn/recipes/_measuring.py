@@ -9,6 +9,7 @@ from torch import Tensor
 
 from interdyn.errors import RecipeError
 from interdyn.game import (
+    FeatureNames,
     Players,
     choose_parts,
     clusters,
@@ -18,7 +19,7 @@ from interdyn.game import (
     patches,
     steps,
 )
-from interdyn.measurement import Group, Names, configured, exhibit_of
+from interdyn.measurement import Group, configured, exhibit_of
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._schema import PlayersSection, Recipe
 from interdyn.store import Exhibit
@@ -100,7 +101,7 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
     return Group(name, (inputs,), target, tuple(ids.tolist()), configured(None, given))
 
 
-def _names(samples: Samples) -> Names | None:
+def _names(samples: Samples) -> FeatureNames | None:
     """Return names of columns, of the columns of each part of a table, or the texts of tokens, if the data have any."""
     if samples.vocabulary:
         return lambda tokens: [samples.vocabulary[token] for token in tokens]
@@ -187,7 +188,7 @@ def numbers_of_players(groups: Sequence[Group], recipe: Recipe, samples: Samples
         mask = group.config.feature_mask
         found = [] if mask is None else n_parts(mask.numpy()).tolist()
         if found and min(found) < max(found):
-            told.setdefault("players_of_samples", {})[group.name] = found
+            told.setdefault("players_of_samples", {})[group.name] = tuple(found)
             fewer, least, most = sum(k < max(found) for k in found), min(found), max(found)
             sentences.append(
                 f"{fewer} of {len(found)} {group.name} samples have fewer than {most} players, the least {least}."

@@ -1,30 +1,46 @@
-"""Names for networks and data sets; a file in ``models`` or ``data`` with a decorated factory adds one."""
+"""Models, data sets and recipes by name: those registered in this process, and those of providers.
 
-import pkgutil
-from collections.abc import Callable
+A provider is a package that a distribution names in the entry-point group ``interdyn.recipes``::
+
+    [project.entry-points."interdyn.recipes"]
+    acme = "acme_recipes"
+
+Importing the package registers its models and data sets with `model` and `dataset`; each TOML file in its folder
+``library`` is a recipe under the name of the file. The package is imported when a model or data set is looked up by
+name. Listing and reading recipes does not import it.
+"""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
-from interdyn.errors import RecipeError
-from interdyn.recipes._load import nearest
+from interdyn.errors import InterdynWarning, RecipeError
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
-_MODELS: dict[str, Callable[..., Any]] = {}
-_DATASETS: dict[str, Callable[..., Any]] = {}
+_GROUP = "interdyn.recipes"
+_MODELS: dict[str, dict[str, Callable[..., Any]]] = {}  # name: module:factory of each that was registered
+_DATASETS: dict[str, dict[str, Callable[..., Any]]] = {}
 
 
 def model(name: str) -> Callable[[Factory], Factory]:
     """Register a factory of networks: ``factory(shape, n_outputs, **options) -> torch.nn.Module``.
 
     ``shape`` is the shape of one input without the sample axis, ``n_outputs`` the number of classes, or 1 for
-    a regression.
+    a regression. A second factory under one name is an error when the name is looked up. The same function may be
+    defined again, as when a cell of a notebook is run again.
     """
     return _adder(_MODELS, name)
 
 
 def dataset(name: str) -> Callable[[Factory], Factory]:
-    """Register a factory of data sets: ``factory(*, seed, **options) -> Dataset``."""
+    """Register a factory of data sets: ``factory(*, seed, **options) -> Dataset``; names as for `model`."""
     return _adder(_DATASETS, name)
 
 
@@ -34,9 +50,9 @@ def find_model(name: str) -> Callable[..., Any]:
     Raises
     ------
     RecipeError
-        If there is none.
+        If there is none, or two have the name.
     """
-    return _find(name, _MODELS, "models")
+    return _find(name, _MODELS, "model")
 
 
 def find_dataset(name: str) -> Callable[..., Any]:
@@ -45,33 +61,50 @@ def find_dataset(name: str) -> Callable[..., Any]:
     Raises
     ------
     RecipeError
-        If there is none.
+        If there is none, or two have the name.
     """
     return _find(name, _DATASETS, "data")
 
 
-def _adder(registry: dict[str, Callable[..., Any]], name: str) -> Callable[[Factory], Factory]:
-    def add(factory: Factory) -> Factory:
-        if registry.setdefault(name, factory) is not factory:
-            raise RecipeError(f"`{name}` must name one factory; got a second one. Register it under another name.")
-        return factory
+def library() -> dict[str, list[Path]]:
+    """Return the files of the providers' recipes by name; a name that two providers give has two files."""
+    found: dict[str, list[Path]] = {}
+    for provider in entry_points(group=_GROUP):
+        try:
+            spec = find_spec(provider.module)
+            if spec is None:
+                raise ModuleNotFoundError(f"no package {provider.module}")
+        except Exception as error:  # a dotted name imports its parent, which may raise anything
+            _warn_of(provider, error)
+            continue
+        for folder in spec.submodule_search_locations or ():
+            for file in Path(folder, "library").glob("*.toml"):
+                found.setdefault(file.stem, []).append(file)
+    return dict(sorted(found.items()))
 
-    return add
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """Return the clause that helps with a misspelt name: the nearest choice, or all of them.
+
+    Examples
+    --------
+    >>> nearest("epoch", ["epochs", "seed"])
+    'Did you mean `epochs`?'
+    >>> nearest("zzz", ["epochs", "seed"])
+    'Choose one of: epochs, seed.'
+    """
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"Did you mean `{close[0]}`?" if close else f"Choose one of: {', '.join(choices)}."
 
 
-def _find(name: str, registry: dict[str, Callable[..., Any]], folder: str) -> Callable[..., Any]:
-    if ":" in name:
-        return imported(name)
-    package = import_module(f"interdyn.recipes.{folder}")
-    for entry in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        import_module(entry.name)
-    if name not in registry:
-        section = "model" if folder == "models" else "data"
-        raise RecipeError(
-            f"`{section}.name` must be a registered name or module:factory; got {name!r}. "
-            f"{nearest(name, sorted(registry))}"
-        )
-    return registry[name]
+def nearest_provided(name: str, choices: Sequence[str]) -> str:
+    """Return the clause of `nearest` for a name that providers give, or how to get them where there are none."""
+    if choices and entry_points(group=_GROUP):
+        return nearest(name, choices)
+    return (
+        f"No installed package provides any (entry-point group `{_GROUP}`). Install interdyn again; in its source "
+        "tree: pip install -e ."
+    )
 
 
 def imported(name: str) -> Callable[..., Any]:
@@ -94,3 +127,81 @@ def imported(name: str) -> Callable[..., Any]:
         raise RecipeError(f"{name!r} must name a function; got {type(factory).__name__}. Name the factory itself.")
     found: Callable[..., Any] = factory
     return found
+
+
+def call_factory(
+    factory: Callable[..., Any], options: Mapping[str, Any], *arguments: Any, place: str, **fixed: Any
+) -> Any:
+    """Return ``factory(*arguments, **fixed, **options)``.
+
+    Raises
+    ------
+    RecipeError
+        If the factory takes no such option or lacks one; ``place`` is the section to correct.
+
+    Examples
+    --------
+    >>> call_factory(lambda shape, *, width=1: (shape, width), {"width": 3}, 8, place="model.options")
+    (8, 3)
+    """
+    signature = inspect.signature(factory)
+    parameters = signature.parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in fixed]
+        for key in options:
+            if key not in known:
+                help_ = nearest(key, known) if known else "Remove it."
+                raise RecipeError(f"[{place}] has no key `{key}`; got `{place}.{key} = {options[key]!r}`. {help_}")
+    try:
+        signature.bind(*arguments, **fixed, **options)
+    except TypeError as error:
+        raise RecipeError(
+            f"[{place}] must give what the factory takes; got {dict(options)}: {error}. Add it to the recipe."
+        ) from None
+    return factory(*arguments, **fixed, **options)
+
+
+def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Callable[[Factory], Factory]:
+    def add(factory: Factory) -> Factory:
+        registry.setdefault(name, {})[f"{factory.__module__}:{factory.__qualname__}"] = factory
+        return factory
+
+    return add
+
+
+def _find(name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str) -> Callable[..., Any]:
+    if ":" in name:
+        return imported(name)
+    _import_providers()
+    factories = registry.get(name, {})
+    if not factories:
+        raise RecipeError(
+            f"`{section}.name` must be a registered name or module:factory; got {name!r}. "
+            f"{nearest_provided(name, sorted(registry))}"
+        )
+    if len(factories) > 1:
+        raise RecipeError(
+            f"`{section}.name` must name one factory; got {name!r} for {' and '.join(factories)}. Name one of these: "
+            f"--set {section}.name={next(iter(factories))}"
+        )
+    return next(iter(factories.values()))
+
+
+def _import_providers() -> None:
+    """Import every provider, which registers what it has; one that fails is warned of and does not stop the others."""
+    for provider in entry_points(group=_GROUP):
+        try:
+            import_module(provider.module)
+        except Exception as error:  # whatever a stranger's import raises
+            _warn_of(provider, error)
+
+
+def _warn_of(provider: EntryPoint, error: Exception) -> None:
+    distribution = provider.dist.name if provider.dist else provider.name
+    warnings.warn(
+        f"models, data and recipes of the distribution `{distribution}` are left out: its package {provider.module} "
+        f"must be importable; got {type(error).__name__}: {error}. Update the distribution, or remove it: pip "
+        f"uninstall {distribution}",
+        InterdynWarning,
+        stacklevel=2,
+    )

@@ -7,14 +7,14 @@ from time import perf_counter
 import torch
 
 from interdyn import store
-from interdyn.lattice import subset_from_members
 from interdyn.measurement import Group, History, checked_device
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import Trainer, log_spaced, total_steps
-from interdyn.tracking import Record, Tracker, at
-from interdyn.values import Interactions, Term
+from interdyn.schedules import at
+from interdyn.tracking import Record, Tracker
+from interdyn.values import Interactions, Term, subset_from_members
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``; stages are ``training`` (steps), ``measuring`` (one unit for
@@ -120,14 +120,12 @@ def _analyse(run: store.Run, recipe: Recipe, samples: Samples, groups: Sequence[
     begun = perf_counter()
     history = History.read(run)
     result = history.result(options=recipe.analysis.model_dump())
-    summary = result["summary"]
-    if samples.planted and recipe.players.n is None and recipe.players.groups is None:  # the columns, in order
-        summary["planted"] = planted_error(history.last, samples.planted)
     told, sentences = numbers_of_players(groups, recipe, samples)
-    summary |= told
-    summary["verdict"] += sentences
-    summary["seconds"]["everything_else"] += perf_counter() - begun
-    store.write_results(run, **result)
+    if samples.planted and recipe.players.n is None and recipe.players.groups is None:  # the columns, in order
+        told["planted"] = planted_error(history.last, samples.planted)
+    rest = result.seconds["everything_else"] + perf_counter() - begun
+    told |= {"verdict": (*result.verdict, *sentences), "seconds": {**result.seconds, "everything_else": rest}}
+    store.write_result(run, result.model_copy(update=told))
     progress("analysing", 1, 1)
 
 

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from interdyn.errors import ModelError
 from interdyn.measurement import checked_device
 from interdyn.recipes._dataset import Samples
-from interdyn.recipes._options import call_factory
-from interdyn.recipes._registry import find_model
+from interdyn.recipes._registry import call_factory, find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
 from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 

@@ -1,9 +1,22 @@
-"""The report of a run, or of several beside each other: one HTML file that explains itself and works offline."""
+"""The report of a run, or of several beside each other: one HTML file that explains itself and works offline.
+
+`application` and `serve` show the same page while a run is written; they need the extra ``live`` and are loaded on use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from interdyn.report._compare import write_comparison
-from interdyn.report._page import filled, render, write_report
-from interdyn.report._samples import samples
-from interdyn.report._uses import Uses
+from interdyn.report._page import render, write_report
 from interdyn.report._words import left_open, split_rule
 
-__all__ = ["Uses", "filled", "left_open", "render", "samples", "split_rule", "write_comparison", "write_report"]
+if TYPE_CHECKING:
+    from interdyn.report._live import application, serve
+
+__all__ = ["application", "left_open", "render", "serve", "split_rule", "write_comparison", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("application", "serve"):
+        return getattr(import_module("interdyn.report._live"), name)
+    raise AttributeError(f"module 'interdyn.report' has no attribute {name!r}")

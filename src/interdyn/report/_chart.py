@@ -1,49 +1,41 @@
-"""What all charts of the report share: the record, the axis of training time, lines with bands.
+"""A `Panel` as plain data for plotly's JavaScript.
 
-Charts are plain data for plotly's JavaScript. Colours are written as ``"var:name"`` and looked up among the page's
-CSS variables when drawn, so that one chart serves light, dark and print. Times are places on `StepAxis`; hover texts
-show the steps themselves.
+Colours are written as ``"var:name"`` and looked up among the page's CSS variables when drawn, so that one chart serves
+light, dark and print. Steps are places on `StepAxis`; hover texts show the steps themselves.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from interdyn.plot import Band, RunView, StepAxis, has_numbers, step_label
+from interdyn.plot import Panel, Rule, Series, StepAxis, has_numbers, step_label
 
-STEP = "<b>step %{customdata[0]:,}</b><br>"
+_STEP = "<b>step %{customdata[0]:,}</b><br>"
+_SYMBOLS = {"o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "v": "triangle-down"}
+_DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One chart: traces and layout for plotly, words for those who do not see it.
+def chart(panel: Panel, *, slider: bool = True) -> dict[str, Any]:
+    """Return traces and layout of a panel, with its words.
 
-    ``frames`` holds, for every checkpoint, what changes in each trace; empty for charts that show all
-    checkpoints at once. ``missing`` says what to record when there is nothing to draw.
+    ``frames`` holds, for every step, what changes in each trace of a panel over orders; ``slider`` says whether the
+    page has one, whose step is marked in the charts over training.
+
+    Examples
+    --------
+    >>> chart(Panel("id", "A title", missing="Record something."))["missing"]
+    'Record something.'
     """
-
-    id: str
-    title: str
-    caption: str
-    alt: str = ""
-    height: int = 300
-    data: list[dict[str, Any]] = field(default_factory=list)
-    layout: dict[str, Any] = field(default_factory=dict)
-    frames: list[list[dict[str, Any]]] = field(default_factory=list)
-    missing: str = ""
-
-    def payload(self) -> dict[str, Any]:
-        """Return what the page's JavaScript needs."""
-        return {
-            "id": self.id,
-            "data": self.data,
-            "layout": self.layout,
-            "frames": self.frames,
-            "height": self.height,
-        }
+    out: dict[str, Any] = {key: getattr(panel, key) for key in ("id", "title", "missing", "alt")}
+    out |= {"caption": f"{panel.caption} {panel.remark}".strip(), "height": 320 if panel.over_orders else 300}
+    if panel.missing:
+        return {**out, "data": [], "layout": {}, "frames": []}
+    if panel.over_orders:
+        return {**out, **_over_orders(panel)}
+    cells = panel.cells
+    data = [_heat(panel, cells)] if cells is not None else [t for s in panel.series for t in _line(panel, s)]
+    return {**out, "data": data, "layout": _layout(panel, slider), "frames": []}
 
 
 def numbers(array: np.ndarray) -> Any:
@@ -60,101 +52,165 @@ def numbers(array: np.ndarray) -> Any:
     return float(f"{value:.9g}") if np.isfinite(value) else None
 
 
-def layout_over_time(view: RunView, y_title: str, *, y: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the layout of a chart over training time, boundary marked, with the cursor the slider moves."""
-    axis = StepAxis.of(view.steps)
-    ticks, labels = axis.ticks()
-    edges = axis.edges(view.steps)
-    shapes, notes = _boundary(view)
-    cursor = vertical(0, 0, line={"color": "var:cursor", "width": 1.5})
-    return {
-        "xaxis": {
-            "title": {"text": "optimiser step", "standoff": 6},
-            "tickvals": [float(p) for p in axis.position(np.array(ticks))],
-            "ticktext": labels,
-            "range": [float(edges[0]), float(edges[-1])],
-            "fixedrange": True,
-            "showgrid": False,
-            "zeroline": False,
-        },
-        "yaxis": {"title": {"text": y_title}, "fixedrange": True, "zeroline": False, **(y or {})},
-        "shapes": [*shapes, {**cursor, "name": "cursor"}] if len(view.steps) > 1 else shapes,
-        "annotations": notes,
-    }
-
-
-def _boundary(view: RunView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the shapes and the label of the phase boundary, its interval as a stripe; empty without one."""
-    phases = view.phases
-    if phases is None or not phases.found or phases.boundary is None:
-        return [], []
-    place = place_of(view, phases.boundary)
-    shapes = [] if phases.interval is None else [stripe(view, phases.interval, colour="stripe")]
-    shapes.append(vertical(place, place, line={"color": "var:ink", "width": 1.2, "dash": "dash"}))
-    edges = StepAxis.of(view.steps).edges(view.steps)
-    right = place > (edges[0] + edges[-1]) / 2
-    label = {
-        "x": place,
-        "y": 1,
-        "yref": "paper",
-        "text": f"boundary {step_label(phases.boundary)}",
-        "showarrow": False,
-        "xanchor": "right" if right else "left",
-        "yanchor": "top",
-        "xshift": -3 if right else 3,
-        "font": {"size": 11, "color": "var:ink"},
-    }
-    return shapes, [label]
-
-
-def place_of(view: RunView, step: float) -> float:
-    """Return where a step stands on the axis of training time."""
-    return float(StepAxis.of(view.steps).position(np.array(step)))
-
-
-def stripe(view: RunView, interval: tuple[float, float], *, colour: str) -> dict[str, Any]:
-    """Return the shape that shades an interval of steps."""
-    low, high = (place_of(view, edge) for edge in interval)
-    return {
-        **vertical(low, high, fillcolor=f"var:{colour}", line={"width": 0}, layer="below"),
-        "type": "rect",
-    }
-
-
-def vertical(low: float, high: float, **style: Any) -> dict[str, Any]:
-    """Return a line or stripe over the whole height of a chart."""
-    kind = "line" if low == high else "rect"
-    return {"type": kind, "x0": low, "x1": high, "y0": 0, "y1": 1, "yref": "paper", **style}
-
-
-def line_with_band(
-    view: RunView, band: Band, *, name: str, colour: str, unit: str, **style: Any
-) -> list[dict[str, Any]]:
+def _line(panel: Panel, series: Series) -> list[dict[str, Any]]:
     """Return the traces of a line with its interval as a band under it."""
-    x = numbers(StepAxis.of(view.steps).position(view.steps))
-    interval = band.interval()
-    traces: list[dict[str, Any]] = []
-    custom = [numbers(view.steps)]
-    hover = STEP + f"{escape(name)}: %{{y:.3~g}}{unit}"
-    if interval is not None and has_numbers(interval[0]):
-        edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        traces.append({**edge, "y": numbers(interval[0])})
-        traces.append({**edge, "y": numbers(interval[1]), "fill": "tonexty", "fillcolor": f"var:{colour}-band"})
-        custom += [numbers(interval[0]), numbers(interval[1])]
+    steps = panel.steps if series.steps is None else series.steps
+    x, colour, edges = numbers(StepAxis.of(panel.steps).position(steps)), f"var:{series.colour}", series.edges()
+    hover = _STEP + f"{escape(series.name)}: %{{y:.3~g}}{series.unit}"
+    columns, traces = [numbers(steps)], []
+    if edges is not None:
+        columns += [numbers(edge) for edge in edges]
         hover += "<br>interval %{customdata[1]:.3~g} to %{customdata[2]:.3~g}"
-    line = {"color": f"var:{colour}", "width": 2, **style.pop("line", {})}
-    marker = {"color": f"var:{colour}", "size": 6, **style.pop("marker", {})}
-    traces.append(
-        {
-            "x": x,
-            "y": numbers(band.value),
-            "mode": "lines+markers",
-            "name": escape(name),
-            "line": line,
-            "marker": marker,
-            "customdata": [list(row) for row in zip(*custom, strict=True)],
-            "hovertemplate": hover + "<extra></extra>",
-            **style,
-        }
-    )
-    return traces
+        edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        traces += [
+            {**edge, "y": columns[1]},
+            {**edge, "y": columns[2], "fill": "tonexty", "fillcolor": f"{colour}-band"},
+        ]
+    line = {
+        "x": x,
+        "y": numbers(series.band.value),
+        "mode": "lines+markers",
+        "name": escape(series.name),
+        "line": {"color": colour, "width": 2, "dash": _DASHES[series.dash]},
+        "marker": {"color": colour, "size": 6, "symbol": _SYMBOLS[series.symbol]},
+        "opacity": 0.5 if series.faint else 1,
+        "customdata": [list(row) for row in zip(*columns, strict=True)],
+        "hovertemplate": hover + "<extra></extra>",
+    }
+    return [*traces, line]
+
+
+def _heat(panel: Panel, cells: Series) -> dict[str, Any]:
+    steps, orders = panel.steps, panel.orders
+    return {
+        "type": "heatmap",
+        "x": numbers(StepAxis.of(steps).edges(steps)),
+        "y": numbers(np.concatenate([orders - 0.5, orders[-1:] + 0.5])),
+        "z": numbers(cells.band.value.T),
+        "zmin": 0,
+        "zmax": float(np.nanmax(cells.band.value)) if cells.top is None else cells.top,
+        "colorscale": "Cividis",
+        "colorbar": {"title": {"text": "share", "side": "top"}, "thickness": 10, "outlinewidth": 0, "len": 1},
+        "customdata": [[[step, order] for step in numbers(steps)] for order in numbers(orders)],
+        "hovertemplate": _STEP + "order %{customdata[1]}: share %{z:.3f}<extra></extra>",
+    }
+
+
+def _layout(panel: Panel, slider: bool) -> dict[str, Any]:
+    """Return the layout of a chart over training: marked steps and values, and the cursor that the slider moves."""
+    axis = StepAxis.of(panel.steps)
+    ticks, labels = axis.ticks()
+    edges = axis.edges(panel.steps)
+    shapes = [
+        {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level.at, "y1": level.at, "line": _stroke(level, 1)}
+        for level in panel.levels
+    ]
+    notes: list[dict[str, Any]] = []
+    for place, moment in enumerate(panel.moments):
+        more, note = _moment(axis, moment, place, white=panel.cells is not None)
+        if note["x"] > (edges[0] + edges[-1]) / 2:  # the name stands on the side that has more room
+            note |= {"xanchor": "right", "xshift": -3}
+        shapes += more
+        notes.append(note)
+    if slider and len(panel.steps) > 1:
+        cursor = "#ffffff" if panel.cells is not None else "var:cursor"
+        shapes.append({**_across(0, 0), "line": {"color": cursor, "width": 1.5}, "name": "cursor"})
+    y: dict[str, Any] = {"title": _title(panel.y), "fixedrange": True, "zeroline": False}
+    if panel.cells is not None:
+        y |= {"showgrid": False, "dtick": _every(panel)}
+    elif panel.scale == "log":
+        y |= _decades(panel)
+    elif panel.scale == "from zero":
+        y["rangemode"] = "tozero"
+    x = {
+        "title": _title(panel.x),
+        "tickvals": numbers(axis.position(np.array(ticks))),
+        "ticktext": labels,
+        "range": [float(edges[0]), float(edges[-1])],
+        "fixedrange": True,
+        "showgrid": False,
+        "zeroline": False,
+    }
+    return {"xaxis": x, "yaxis": y, "shapes": shapes, "annotations": notes}
+
+
+def _moment(axis: StepAxis, moment: Rule, place: int, *, white: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the shapes of a marked step, its interval as a stripe (on colours as dotted edges), and its name."""
+    at, *edges = (float(axis.position(np.array(step))) for step in (moment.at, *(moment.interval or ())))
+    line = {"color": "#ffffff", "width": 1.2, "dash": _DASHES[moment.dash]} if white else _stroke(moment, 1.2)
+    shapes = [{**_across(at, at), "line": line}]
+    if edges and white:
+        shapes += [{**_across(edge, edge), "line": {**line, "width": 1, "dash": "dot"}} for edge in edges]
+    elif edges:
+        fill = "var:stripe" if moment.colour == "ink" else f"var:{moment.colour}-band"
+        shapes.insert(0, {**_across(*edges), "fillcolor": fill, "line": {"width": 0}, "layer": "below"})
+    note = {
+        "x": at,
+        "y": 1 - 0.09 * place,
+        "yref": "paper",
+        "text": escape(f"{moment.name} {step_label(moment.at)}"),
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "top",
+        "xshift": 3,
+        "font": {"size": 11, "color": "#ffffff" if white else f"var:{moment.colour}"},
+        **({"bgcolor": "rgba(0,0,0,0.45)"} if white else {}),
+    }
+    return shapes, note
+
+
+def _title(text: str) -> dict[str, Any]:
+    return {"text": text, "standoff": 6, "font": {"size": 13}}
+
+
+def _stroke(rule: Rule, width: float) -> dict[str, Any]:
+    return {"color": f"var:{rule.colour}", "width": width, "dash": _DASHES[rule.dash]}
+
+
+def _across(low: float, high: float) -> dict[str, Any]:
+    """Return a line or stripe over the whole height of a chart."""
+    return {"type": "line" if low == high else "rect", "x0": low, "x1": high, "y0": 0, "y1": 1, "yref": "paper"}
+
+
+def _every(panel: Panel) -> int:
+    return 1 if len(panel.orders) <= 12 else 5
+
+
+def _decades(panel: Panel) -> dict[str, Any]:
+    """Return a logarithmic axis over whole decades around the values, with about five labels."""
+    values = np.concatenate([edge for series in panel.series for edge in (series.band.value, *(series.edges() or ()))])
+    logs = np.log10(values[np.isfinite(values) & (values > 0)])
+    low, high = int(np.floor(logs.min() - 0.01)), int(np.ceil(logs.max() + 0.01))
+    ticks = {"exponentformat": "power", "dtick": max(1, round((high - low) / 5)), "tick0": low}
+    return {"type": "log", "range": [low, high], **ticks}
+
+
+def _over_orders(panel: Panel) -> dict[str, Any]:
+    """Return bars and lines over orders, one step at a time."""
+    traces, frames = [], [[] for _ in panel.steps]  # type: list[dict[str, Any]], list[list[dict[str, Any]]]
+    for series in panel.series:
+        trace: dict[str, Any] = {"name": escape(series.name), "x": numbers(panel.orders)}
+        trace["hovertemplate"] = f"order %{{x}}: %{{y:.3f}}<extra>{escape(series.name)}</extra>"
+        colour, edges = f"var:{series.colour}", series.edges() if series.mark == "bars" else None
+        if series.mark == "bars":
+            error = {"type": "data", "symmetric": False, "color": "var:ink", "thickness": 1, "width": 0}
+            trace |= {"type": "bar", "marker": {"color": colour}, "error_y": error}
+        else:
+            marker = {"color": colour, "size": 8, "symbol": _SYMBOLS[series.symbol]}
+            trace |= {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "line": {"color": colour, "width": 2},
+                "marker": marker,
+            }
+        traces.append({**trace, **({"visible": "legendonly"} if series.optional else {})})
+        for i, (frame, value) in enumerate(zip(frames, series.band.value, strict=True)):
+            frame.append({"y": numbers(value)})
+            if edges is not None:
+                down, up = np.maximum([value - edges[0][i], edges[1][i] - value], 0)
+                frame[-1]["error_y"] = {"array": numbers(up), "arrayminus": numbers(down)}
+    seen = [edge for series in panel.series for edge in (series.band.value, *(series.edges() or ()))]
+    top = max(float(np.nanmax(array)) for array in seen if has_numbers(array))
+    x = {"title": _title(panel.x), "showgrid": False, "dtick": _every(panel), "fixedrange": True}
+    y = {"title": _title(panel.y), "range": [0, 1.05 * top], "fixedrange": True}
+    return {"data": traces, "layout": {"xaxis": x, "yaxis": y}, "frames": frames}

@@ -2,27 +2,16 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from interdyn.errors import InputError
-from interdyn.plot import QUANTITIES, Band, RunView, StepAxis, course_of, load_run, named_runs
+from interdyn.plot import load_run, panels
 from interdyn.report import _words
-from interdyn.report._chart import STEP, Chart, layout_over_time, numbers
+from interdyn.report._chart import chart
 from interdyn.report._page import filled
 from interdyn.store import write_atomic
-
-_COLOURS = ("reality", "theory", "mislabelled", "null-b", "muted", "accent")
-_DASHES = ("solid", "dash", "dot", "dashdot")
-_CAPTIONS = {
-    "mean_order": "How many input parts an interaction joins, on average.",
-    "loss_gap": "Test loss minus training loss.",
-    "noise_var": "The noise level at which the theory matches each checkpoint best.",
-    "tv_distance": "0 means that the theory's distribution over orders is the measured one, 1 that they share nothing.",
-}
+from interdyn.values import RunResult
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
@@ -58,28 +47,20 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         raise InputError(f"a comparison needs two or more runs; got {len(folders)}. Pass their folders.")
     views = [load_run(folder) for folder in folders]
     names = _names(folders, views)
-    grouped: dict[str, list[RunView]] = {}
+    grouped: dict[str, list[RunResult]] = {}
     for name, view in zip(names, views, strict=True):
         grouped.setdefault(view.recipe if seeds else name, []).append(view)
-    charts = [_chart(quantity, named_runs(grouped)) for quantity in QUANTITIES]
-    drawn = [chart for chart in charts if not chart.missing]
-    payload = {
-        "charts": [chart.payload() for chart in drawn],
-        "steps": [0],
-        "positions": [0],
-        "notes": [""],
-        "start": 0,
-        "uses": None,
-    }
+    charts = [chart(panels.comparison(grouped, quantity), slider=False) for quantity in panels.QUANTITIES]
+    payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}  # there is no slider
     html = filled(
         "compare.html.j2",
         names=names,
         charts=charts,
+        payload={**payload, "charts": [one for one in charts if not one["missing"]]},
         rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
         rules=_rules(names, views),
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
-        payload=payload,
         live=False,
     )
     path = Path(out)
@@ -87,7 +68,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     return path
 
 
-def _names(folders: Sequence[Path], views: Sequence[RunView]) -> list[str]:
+def _names(folders: Sequence[Path], views: Sequence[RunResult]) -> list[str]:
     """Return the shortest names that differ: recipes, else folders, else both with a number."""
     for names in ([v.recipe for v in views], [f.resolve().name for f in folders], [str(f) for f in folders]):
         if len(set(names)) == len(names):
@@ -95,13 +76,13 @@ def _names(folders: Sequence[Path], views: Sequence[RunView]) -> list[str]:
     return [f"{view.recipe} {i + 1}" for i, view in enumerate(views)]
 
 
-def _rules(names: Sequence[str], views: Sequence[RunView]) -> list[str]:
+def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
     """Return by which rule each run was split, where they are not all split by the same."""
     rules = [_words.split_rule(view.split) for view in views]
     return [f"{name}: {rule}" for name, rule in zip(names, rules, strict=True)] if len(set(rules)) > 1 else []
 
 
-def _row(view: RunView) -> tuple[str, ...]:
+def _row(view: RunResult) -> tuple[str, ...]:
     short = [(name, value, remark.removeprefix("90 % interval ")) for name, value, remark in _words.facts(view)]
     facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in short}
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
@@ -113,58 +94,6 @@ def _row(view: RunView) -> tuple[str, ...]:
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),
     )
-
-
-def _chart(quantity: str, grouped: Mapping[str, Sequence[RunView]]) -> Chart:
-    """Return the chart of one quantity, a line for each run or for each group of seeds."""
-    title, label = QUANTITIES[quantity]
-    widest = max((view for views in grouped.values() for view in views), key=lambda view: view.steps[-1])
-    courses = {name: course for name, views in grouped.items() if (course := course_of(views, quantity)) is not None}
-    if not courses:
-        return Chart(quantity, title, "", missing=f"Record `{quantity}` in at least one run.")
-    axis = StepAxis.of(widest.steps)
-    data: list[dict[str, Any]] = []
-    for place, (name, (steps, band)) in enumerate(courses.items()):
-        many = len(grouped[name])
-        words = f"{name} ({many} seeds, band: range)" if many > 1 else name
-        data += _line(axis, steps, band, place=place, name=words)
-    layout = layout_over_time(
-        widest, label, y={"type": "log", "exponentformat": "power"} if quantity == "noise_var" else {}
-    )
-    layout |= {"shapes": [], "annotations": []}  # boundaries are in the table: one line for each would cross them all
-    spoken = "; ".join(f"{name} ends at {band.value[-1]:.3g}" for name, (_, band) in courses.items())
-    return Chart(quantity, title, _CAPTIONS[quantity], f"{title} of several runs: {spoken}.", data=data, layout=layout)
-
-
-def _line(axis: StepAxis, steps: np.ndarray, band: Band, *, place: int, name: str) -> list[dict[str, Any]]:
-    x, colour = numbers(axis.position(steps)), _COLOURS[place % len(_COLOURS)]
-    traces: list[dict[str, Any]] = []
-    columns = [numbers(steps)]
-    hover = STEP + f"{escape(name)}: %{{y:.3~g}}"
-    interval = band.interval()
-    if interval is not None and f"{colour}-band" in _BANDS:
-        edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        traces.append({**edge, "y": numbers(interval[0])})
-        traces.append({**edge, "y": numbers(interval[1]), "fill": "tonexty", "fillcolor": f"var:{colour}-band"})
-    if interval is not None:
-        columns += [numbers(interval[0]), numbers(interval[1])]
-        hover += "<br>%{customdata[1]:.3~g} to %{customdata[2]:.3~g}"
-    traces.append(
-        {
-            "x": x,
-            "y": numbers(band.value),
-            "mode": "lines+markers",
-            "name": escape(name),
-            "line": {"color": f"var:{colour}", "width": 2, "dash": _DASHES[place // len(_COLOURS) % len(_DASHES)]},
-            "marker": {"color": f"var:{colour}", "size": 5},
-            "customdata": [list(row) for row in zip(*columns, strict=True)],
-            "hovertemplate": hover + "<extra></extra>",
-        }
-    )
-    return traces
-
-
-_BANDS = {"reality-band", "theory-band", "mislabelled-band", "muted-band"}
 
 
 def _differences(folders: Sequence[Path]) -> list[tuple[str, ...]]:

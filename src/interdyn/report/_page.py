@@ -1,18 +1,19 @@
 """One HTML file from a run: charts, words, and everything needed to show them, inside it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from interdyn.errors import missing_extra
-from interdyn.plot import RunView, StepAxis, has_numbers, run_view, save_figures
-from interdyn.report import _charts, _words
-from interdyn.report._chart import numbers
+from interdyn.plot import StepAxis, has_numbers, panels, save_figures
+from interdyn.report import _words
+from interdyn.report._chart import chart, numbers
 from interdyn.report._plotly import plotly_script
-from interdyn.report._samples import samples
 from interdyn.report._uses import Uses
-from interdyn.store import open_run, read_results, write_atomic
+from interdyn.store import read_result, write_atomic
+from interdyn.values import RunResult
 
 try:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -57,10 +58,7 @@ def write_report(run_dir: Path | str) -> Path:
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
     folder = Path(run_dir)
-    summary, analysis = read_results(open_run(folder))
-    html = render(
-        run_view(summary, analysis), texts=_texts(folder), used=Uses(folder).record(), table=samples(analysis)
-    )
+    html = render(read_result(folder), texts=_texts(folder), used=Uses(folder).record())
     save_figures(folder)
     path = folder / "report.html"
     write_atomic(path, html.encode())
@@ -68,11 +66,10 @@ def write_report(run_dir: Path | str) -> Path:
 
 
 def render(
-    view: RunView,
+    view: RunResult,
     *,
     texts: dict[str, str] | None = None,
     used: dict[str, Any] | None = None,
-    table: dict[str, Any] | None = None,
     live: bool = False,
     bare: bool = False,
 ) -> str:
@@ -84,51 +81,32 @@ def render(
         The run.
     texts
         Settings to show as they are, by file name.
-    used, table
-        What `Uses.record` and `samples` return.
+    used
+        What `Uses.record` returns.
     live
-        Whether the page asks its own host for what is new, as that of `interdyn.live` does.
+        Whether the page asks its own host for what is new, as the live page does.
     bare
         Whether plotly's JavaScript is left out, for a page that has it.
     """
-    heat_maps = [_charts.heat_map(view, name, top=_top(view)) for name in list(view.groups) or ["test"]]
-    dynamics = [*heat_maps, _charts.mean_order(view), _charts.loss_gap(view)]
-    orders = _charts.orders(view)
-    theory = [_charts.distance(view), _charts.noise(view)]
-    courses = _charts.courses(view)
-    drawn = [chart for chart in (orders, *dynamics, *theory, *([courses] if used else [])) if not chart.missing]
-    notes = _words.notes(view)
+    share = _largest_share(view)
+    heat_maps = [panels.heat_map(view, name, top=share) for name in list(view.groups) or ["test"]]
+    orders = panels.orders(view, theory=True, others=("mislabelled",))
+    sections = {
+        "orders": [chart(replace(orders, title="Orders at the chosen checkpoint"))],
+        "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), panels.loss_gap(view))],
+        "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
+        "uses": [chart(panels.courses(view))] if used else [],
+    }
     payload = {
-        "charts": [chart.payload() for chart in drawn],
+        "charts": [one for section in sections.values() for one in section if not one["missing"]],
         "steps": numbers(view.steps),
         "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
-        "notes": notes,
+        "notes": _words.notes(view),
         "start": _start(view),
         "uses": used,
     }
-    return filled(
-        "page.html.j2",
-        view=view,
-        headline=_words.headline(view),
-        facts=_words.facts(view),
-        story=_words.story(view),
-        theory_sentence=str(view.theory.overall.get("sentence") or "") if view.theory is not None else "",
-        confidence=_words.confidence(view),
-        orders=orders,
-        dynamics=dynamics,
-        theory=theory,
-        courses=courses,
-        uses=used,
-        samples=table,
-        notes=notes,
-        start=payload["start"],
-        trust=_words.trust(view),
-        table=_words.table(view),
-        texts=texts or {},
-        payload=payload,
-        live=live,
-        bare=bare,
-    )
+    content: dict[str, Any] = {"view": view, "words": _words, "charts": sections, "payload": payload}
+    return filled("page.html.j2", texts=texts or {}, live=live, bare=bare, **content)
 
 
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:
@@ -137,13 +115,13 @@ def filled(template: str, *, bare: bool = False, **content: Any) -> str:
     return _TEMPLATES.get_template(template).render(plotly=plotly, **content)
 
 
-def _top(view: RunView) -> float:
+def _largest_share(view: RunResult) -> float:
     """Return the largest share of any group, so that heat maps can be compared by eye."""
     bands = [g.order_distribution for g in view.groups.values() if g.order_distribution is not None]
     return max((float(np.nanmax(band.value)) for band in bands if has_numbers(band.value)), default=1.0)
 
 
-def _start(view: RunView) -> int:
+def _start(view: RunResult) -> int:
     """Return the checkpoint shown first: the middle of phase 2, where theory and network can be compared."""
     inside = np.flatnonzero(view.theory.in_phase_2) if view.theory is not None else np.empty(0, dtype=np.intp)
     return int(inside[len(inside) // 2]) if inside.size else len(view.steps) - 1

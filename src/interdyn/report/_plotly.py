@@ -1,4 +1,8 @@
-"""Plotly's JavaScript as a page needs it: the library's own file, of which a browser runs only what is used."""
+"""Plotly's JavaScript as a page needs it: the package's own file, of which a browser sets up only what is used.
+
+A page opens in about half the time (2.5 s instead of 4.4 s on a busy machine with two cores); its size stays.
+`./run bench report` prints both times.
+"""
 
 import re
 
@@ -16,27 +20,8 @@ _KINDS = re.compile(r"([\w$]+)\.register\(\[((?:[\w$]+\(\),){10,}[\w$]+\(\))\]\)
 
 
 def plotly_script() -> str:
-    """Return plotly's JavaScript, `unwrapped` and with only the `TRACES` set up: a page opens in half the time."""
-    return lean(unwrapped(get_plotlyjs()))
-
-
-def unwrapped(script: str) -> str:
-    """Return the script without the function around it, in which a browser would parse all of it twice.
-
-    What is not wrapped in the known way is returned as it is.
-
-    Examples
-    --------
-    >>> unwrapped('(function(root, factory) {...}(self, () => {"use strict";var Plotly=1;return Plotly;}));')
-    '"use strict";var Plotly=1;'
-    >>> unwrapped("something else")
-    'something else'
-    """
-    begin, end = script.find('"use strict";var Plotly='), script.rfind("return Plotly;")
-    if begin < 0 or end < begin:
-        return script
-    licence, closed, _ = script[:begin].partition("*/\n")
-    return (licence + closed if closed else "") + script[begin:end]
+    """Return plotly's JavaScript with only the `TRACES` set up."""
+    return lean(get_plotlyjs())
 
 
 def lean(script: str) -> str:

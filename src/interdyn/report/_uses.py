@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from interdyn.plot import group_name
+from interdyn.plot.panels import group_name
 from interdyn.store import Exhibit, Measurement, Run, map_interactions, open_run, read_exhibit, read_measurement
 
 TOP = 5  # interactions shown of each sample
@@ -19,7 +19,7 @@ _BYTES = 1_000_000  # of pictures: larger ones are shown coarser
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Kept:
     """What the page needs of one measurement: of its first samples the output and the strongest interactions."""
 
     shape: tuple[int, ...]  # of the value tables
@@ -48,7 +48,7 @@ class Uses:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._looks: dict[tuple[str, int], _Look] = {}
+        self._kept: dict[tuple[str, int], _Kept] = {}
         self._hash = ""
 
     def record(self) -> dict[str, Any] | None:
@@ -56,8 +56,9 @@ class Uses:
 
         Returns
         -------
-        ``groups``: for each group its name in words, its samples (number, label), their look, and for every step the
-        strongest interactions and the course of those that are strongest at the end; arrays are packed (`packed`).
+        ``groups``: for each group its name in words, its samples (number, label, picture, points or words), and for
+        every step the strongest interactions and the course of those that are strongest at the end; arrays are packed
+        (`packed`).
 
         Raises
         ------
@@ -66,23 +67,23 @@ class Uses:
         """
         run = open_run(self._folder)
         if run.config_hash != self._hash:  # another run in the same folder
-            self._looks, self._hash = {}, run.config_hash
+            self._kept, self._hash = {}, run.config_hash
         groups = [found for name in run.groups if (found := self._group(run, name)) is not None]
         return {"groups": groups, "top": TOP} if groups else None
 
     def _group(self, run: Run, name: str) -> dict[str, Any] | None:
         for step in run.steps:
-            if (name, step) not in self._looks and (m := read_measurement(run, step, group=name)) is not None:
-                self._looks[name, step] = _look(m)
-        steps = [s for s in run.steps if (name, s) in self._looks]
+            if (name, step) not in self._kept and (m := read_measurement(run, step, group=name)) is not None:
+                self._kept[name, step] = _kept(m)
+        steps = [s for s in run.steps if (name, s) in self._kept]
         while steps and map_interactions(run, steps[-1], group=name) is None:  # it is being deleted
             steps.pop()
         if not steps:
             return None
-        last = self._looks[name, steps[-1]]
-        alike = [s for s in steps if self._looks[name, s].shape == last.shape]
+        last = self._kept[name, steps[-1]]
+        alike = [s for s in steps if self._kept[name, s].shape == last.shape]
         courses = {s: row for s in alike if (row := _course(run, s, name, last.place)) is not None}
-        looks = [self._looks[name, s] for s in courses]
+        kept = [self._kept[name, s] for s in courses]
         count = len(last.output)
         exhibit = read_exhibit(run, name)
         if exhibit is not None and len(exhibit.sample_ids) != len(last.ids):
@@ -95,9 +96,9 @@ class Uses:
             "ids": last.ids[:count],
             "labels": None if last.targets is None else last.targets[:count],
             "classes": [] if exhibit is None else list(exhibit.classes),
-            "output": packed(np.stack([look.output for look in looks])),
-            "subsets": packed(np.stack([look.place for look in looks])),
-            "values": quantised(np.stack([look.value for look in looks])),
+            "output": packed(np.stack([one.output for one in kept])),
+            "subsets": packed(np.stack([one.place for one in kept])),
+            "values": quantised(np.stack([one.value for one in kept])),
             "courses": quantised(np.stack(list(courses.values()))),
             **_shown(exhibit, count),
         }
@@ -130,7 +131,7 @@ def quantised(array: np.ndarray) -> dict[str, Any]:
     return {**packed(np.round(array / scale).astype(np.int16)), "scale": scale}
 
 
-def _look(m: Measurement) -> _Look:
+def _kept(m: Measurement) -> _Kept:
     """Return the part of a measurement that is kept; of the interactions AND first, OR after, without the constant."""
     count = min(len(m.v), _MOST)
     both = np.concatenate([m.i_and[:count], m.i_or[:count]], axis=1)
@@ -139,7 +140,7 @@ def _look(m: Measurement) -> _Look:
     place = np.argpartition(-np.abs(both), top - 1, axis=1)[:, :top]
     value = np.take_along_axis(both, place, axis=1)
     order = np.argsort(-np.abs(value), axis=1, kind="stable")
-    return _Look(
+    return _Kept(
         m.v.shape,
         m.unit,
         m.sample_ids.tolist(),
@@ -170,7 +171,7 @@ def _entries(
 
 
 def _shown(exhibit: Exhibit | None, count: int) -> Mapping[str, Any]:
-    """Return the look of the samples for the page; without one, players have numbers."""
+    """Return what the samples look like on the page; without an exhibit, players have numbers."""
     if exhibit is None:
         return {"look": "numbers"}
     if exhibit.pictures is not None and exhibit.players is not None:

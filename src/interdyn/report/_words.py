@@ -1,13 +1,14 @@
-"""The sentences of the report: what happened, how sure, and a note for every checkpoint."""
+"""The words of the report: what happened, how sure, a note for every checkpoint, and its tables."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from interdyn.dynamics import MIN_STEPS
-from interdyn.plot import RunView, step_label
+from interdyn.plot import step_label
+from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule, TheorySummary
 
+_MOST_ROWS = 200  # of the table of samples
 _GROWING = {
     "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
     "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
@@ -16,15 +17,15 @@ _GROWING = {
 }
 
 
-def number(value: Any, pattern: str = ".3g") -> str:
-    """Write a number for people; what was not recorded is called so.
+def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -> str:
+    """Write a number for people; what was not recorded is called so, or as ``missing`` says.
 
     Examples
     --------
     >>> number(0.01234), number(None), number(float("nan"))
     ('0.0123', 'not recorded', 'not recorded')
     """
-    return "not recorded" if value is None or not np.isfinite(value) else format(value, pattern)
+    return missing if value is None or not np.isfinite(value) else format(value, pattern)
 
 
 def percent(value: Any) -> str:
@@ -38,38 +39,38 @@ def percent(value: Any) -> str:
     return number(value) if value is None or not np.isfinite(value) else f"{100 * value:.2g} %"
 
 
-def split_rule(split: Mapping[str, Any]) -> str:
+def split_rule(split: SplitRule) -> str:
     """Return by which rule a run was split, in words.
 
     Examples
     --------
-    >>> split_rule({"order_weight": 0.02})
+    >>> split_rule(SplitRule(order_weight=0.02))
     'ties go to the lower order (order weight 0.02)'
-    >>> split_rule({})
+    >>> split_rule(SplitRule())
     'split of version 0.1: ties are shared, which shows higher orders'
     """
-    weight = split.get("order_weight")
-    if isinstance(weight, list):
+    weight = split.order_weight
+    if isinstance(weight, tuple):
         return f"a mixture of order weights: {', '.join('none (version 0.1)' if w is None else str(w) for w in weight)}"
     if weight is None:
         return "split of version 0.1: ties are shared, which shows higher orders"
-    if split.get("solver") == "sgd-paper":
+    if split.solver == "sgd-paper":
         return "the laboratory's recipe"
     if weight == 0:
         return "the paper's problem: ties are left open (order weight 0)"
     return f"ties go to the lower order (order weight {weight})"
 
 
-def left_open(identified: Mapping[str, Any]) -> str:
+def left_open(identified: LeftOpen) -> str:
     """Return what sparsity alone leaves open of the mean order at the last step, in words.
 
     Examples
     --------
-    >>> left_open({"mean_order": [1.31, 1.74], "reported_mean_order": 1.4, "factor": 1.001, "n_samples": 8})
+    >>> left_open(LeftOpen(mean_order=(1.31, 1.74), reported_mean_order=1.4, factor=1.001, n_samples=8))
     'mean order 1.40, could be 1.31 to 1.74'
     """
-    low, high = identified["mean_order"]
-    return f"mean order {identified['reported_mean_order']:.2f}, could be {low:.2f} to {high:.2f}"
+    low, high = identified.mean_order
+    return f"mean order {identified.reported_mean_order:.2f}, could be {low:.2f} to {high:.2f}"
 
 
 def _interval(pair: tuple[float, float] | None) -> str:
@@ -78,7 +79,7 @@ def _interval(pair: tuple[float, float] | None) -> str:
     return f"90 % interval {step_label(pair[0])} to {step_label(pair[1])}"
 
 
-def headline(view: RunView) -> str:
+def headline(view: RunResult) -> str:
     """Return the verdict in one sentence for someone new to all this."""
     phases = view.phases
     if view.stage is not None:
@@ -87,30 +88,30 @@ def headline(view: RunView) -> str:
         return "One checkpoint was measured: it shows what the network uses, but not how that changes."
     if phases is None:
         return "The interactions were measured over training, but the search for phases was not run."
-    if not phases.found or phases.boundary is None:
+    if not phases.found or phases.boundary_step is None:
         return "These measurements do not support a claim of two phases."
     return (
-        f"Training had two phases: until about step {step_label(phases.boundary)} the network got simpler, "
+        f"Training had two phases: until about step {step_label(phases.boundary_step)} the network got simpler, "
         "and from then on it learned more and more complex interactions."
     )
 
 
-def facts(view: RunView) -> list[tuple[str, str, str]]:
+def facts(view: RunResult) -> list[tuple[str, str, str]]:
     """Return the few numbers that matter as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
     phases = view.phases
     if view.stage is not None:
         rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
-        since = phases.boundary if phases is not None else None
+        since = phases.boundary_step if phases is not None else None
         began = "not established" if since is None else f"step {step_label(since)}"
         interval = phases.interval if phases is not None else None
         rows.append(("Phase 2 since", began, "up to now" if since is None else _interval(interval)))
     elif phases is not None:
-        found = phases.found and phases.boundary is not None
-        boundary = f"step {step_label(phases.boundary)}" if found and phases.boundary is not None else "none found"
-        rows.append(("Phase boundary", boundary, _interval(phases.interval) if found else "no verdict"))
-        onset = "no start found" if phases.gap_onset is None else f"step {step_label(phases.gap_onset)}"
-        remark = _why_no_onset(view) if phases.gap_onset is None else _interval(phases.gap_interval)
+        at = phases.boundary_step if phases.found else None
+        boundary = "none found" if at is None else f"step {step_label(at)}"
+        rows.append(("Phase boundary", boundary, "no verdict" if at is None else _interval(phases.interval)))
+        onset = "no start found" if phases.gap_onset_step is None else f"step {step_label(phases.gap_onset_step)}"
+        remark = _why_no_onset(view) if phases.gap_onset_step is None else _interval(phases.gap_interval)
         rows.append(("Over-fitting since", onset, remark))
     group = view.group("test")
     band = group.mean_order if group is not None else None
@@ -118,28 +119,27 @@ def facts(view: RunView) -> list[tuple[str, str, str]]:
     if finite.size > 1:
         course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
         rows.append(("Mean order", course, "players: start, lowest, end"))
-    overall = view.theory.overall if view.theory is not None else {}
-    if overall.get("mean_tv_phase_2") is not None:
-        nulls = [number(overall.get(f"mean_tv_null_{name}"), ".3f") for name in ("sigma0", "tilt")]
+    overall = TheorySummary() if view.theory is None else view.theory.overall
+    if overall.mean_tv_phase_2 is not None:
+        nulls = [number(value, ".3f") for value in (overall.mean_tv_null_sigma0, overall.mean_tv_null_tilt)]
         remark = f"in phase 2; simpler theories {nulls[0]}, {nulls[1]}"
-        rows.append(("Distance to theory", number(overall["mean_tv_phase_2"], ".3f"), remark))
+        rows.append(("Distance to theory", number(overall.mean_tv_phase_2, ".3f"), remark))
     return rows
 
 
-def _why_no_onset(view: RunView) -> str:
+def _why_no_onset(view: RunResult) -> str:
     known = 0 if view.loss_gap is None else int(np.isfinite(view.loss_gap).sum())
     if not known:
         return "training and test loss were not recorded"
     return "the loss gap does not clearly grow" if known >= MIN_STEPS else f"{known} checkpoints are too few to judge"
 
 
-def story(view: RunView) -> list[str]:
+def story(view: RunResult) -> list[str]:
     """Return the sentences of the verdict, each once."""
-    phases = view.phases.sentences if view.phases is not None else ()
-    return list(dict.fromkeys(s for s in view.verdict or phases if s))
+    return list(dict.fromkeys(s for s in view.verdict if s))
 
 
-def confidence(view: RunView) -> list[str]:
+def confidence(view: RunResult) -> list[str]:
     """Return how sure the verdict is, and how the boundary and the loss gap agree."""
     out: list[str] = []
     phases = view.phases
@@ -170,7 +170,7 @@ def confidence(view: RunView) -> list[str]:
     return out
 
 
-def notes(view: RunView) -> list[str]:
+def notes(view: RunResult) -> list[str]:
     """Return one sentence for every checkpoint, shown and read aloud as the slider moves."""
     group = view.group("test")
     band = group.mean_order if group is not None else None
@@ -190,7 +190,7 @@ def notes(view: RunView) -> list[str]:
     return out
 
 
-def trust(view: RunView) -> list[tuple[str, str, str]]:
+def trust(view: RunResult) -> list[tuple[str, str, str]]:
     """Return the quality and the cost of the numbers as (name, value, what it means)."""
     solver, seconds = view.solver, view.seconds
     split = "how far an explanation is from the sparsest one, at most (certified)"
@@ -200,7 +200,7 @@ def trust(view: RunView) -> list[tuple[str, str, str]]:
     return [
         (
             "Gap of the AND-OR split",
-            f"mean {percent(solver.get('mean_gap'))}, max {percent(solver.get('max_gap'))}",
+            f"mean {percent(solver.mean_gap)}, max {percent(solver.max_gap)}",
             split,
         ),
         ("Ties between orders", split_rule(view.split), "which of the equally sparse explanations is reported"),
@@ -209,7 +209,7 @@ def trust(view: RunView) -> list[tuple[str, str, str]]:
             left_open(view.identified) if view.identified else "not recorded",
             _open_remark(view.identified),
         ),
-        ("Residual", f"max {percent(solver.get('max_residual'))}", rest),
+        ("Residual", f"max {percent(solver.max_residual)}", rest),
         (
             "Samples",
             groups or number(view.n_samples, "d"),
@@ -221,16 +221,16 @@ def trust(view: RunView) -> list[tuple[str, str, str]]:
     ]
 
 
-def _open_remark(identified: Mapping[str, Any]) -> str:
-    if not identified:
+def _open_remark(identified: LeftOpen | None) -> str:
+    if identified is None:
         return "how far the order is fixed by sparsity alone: `interdyn.sparsify.identified`"
     return (
-        f"all interactions of {identified['n_samples']} samples at the last checkpoint, over all explanations within "
-        f"{percent(identified['factor'] - 1)} of the sparsest (certified)"
+        f"all interactions of {identified.n_samples} samples at the last checkpoint, over all explanations within "
+        f"{percent(identified.factor - 1)} of the sparsest (certified)"
     )
 
 
-def table(view: RunView) -> tuple[list[str], list[list[str]]]:
+def table(view: RunResult) -> tuple[list[str], list[list[str]]]:
     """Return the numbers behind the charts: header and one row per checkpoint."""
     columns: list[tuple[str, np.ndarray | None, str]] = []
     for name, group in view.groups.items():
@@ -254,3 +254,19 @@ def table(view: RunView) -> tuple[list[str], list[list[str]]]:
         for i, step in enumerate(view.steps)
     ]
     return ["step", *(name for name, _, _ in shown)], rows
+
+
+def samples(table: SampleTable | None) -> dict[str, Any] | None:
+    """Return sentence, heads and rows of the table of samples; None where the run holds none.
+
+    Rows are of training samples by rank, then of the others, as `interdyn samples` prints them.
+    """
+    if not table:
+        return None
+    return {
+        "sentence": table.sentence,
+        "heads": (*table.HEADS[:-1], "looks memorised or mislabelled"),
+        "rows": [row.cells() for row in table[:_MOST_ROWS]],
+        "left_out": max(len(table) - _MOST_ROWS, 0),
+        "flagged": [f"{row.group} {row.sample_id}: {row.sentence}" for row in table if row.flagged],
+    }

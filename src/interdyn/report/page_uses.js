@@ -3,7 +3,7 @@ page.part(async (payload, keep) => {
   const { draw, listen, now } = page;
   const uses = payload.uses;
   if (!uses) return;
-  // first of all, and not after waiting: whoever looks now, as a page that is renewed again does, finds it chosen
+  // restored before anything is awaited, since a page may be renewed again at once
   const chooser = document.getElementById("sample");
   const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
   if (option) option.selected = true;
@@ -26,7 +26,7 @@ page.part(async (payload, keep) => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
 
-  // the interaction in the place `k` of a sample at a look: AND in the first half of the places, OR in the second
+  // the interaction in the place `k` of a sample at a step: AND in the first half of the places, OR in the second
   const term = (group, place, value) => {
     const size = 2 ** group.players;
     const subset = place % size;
@@ -34,7 +34,7 @@ page.part(async (payload, keep) => {
     for (let i = 0; i < group.players; i++) if (subset >> i & 1) members.push(i);
     return { kind: place < size ? "and" : "or", members, value };
   };
-  const look = (group, index) => {
+  const measured = (group, index) => {
     const step = payload.steps[index];
     let at = 0;
     group.steps.forEach((s, i) => { if (s <= step) at = i; });
@@ -160,7 +160,7 @@ page.part(async (payload, keep) => {
 
   const show = (index) => {
     const [group, sample] = chosen();
-    const at = look(group, index);
+    const at = measured(group, index);
     const found = terms(group, at, sample);
     const output = group.output.data[at * group.output.shape[1] + sample];
     said.textContent = `At step ${group.steps[at].toLocaleString("en")} the output for its class is ${signed(output)} `
@@ -172,12 +172,12 @@ page.part(async (payload, keep) => {
   const chart = payload.charts.find((c) => c.id === "courses");
   const course = () => {
     const [group, sample] = chosen();
-    const [looks, samples, top] = group.courses.shape;
+    const [steps, samples, top] = group.courses.shape;
     const dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
-    const last = terms(group, looks - 1, sample);
+    const last = terms(group, steps - 1, sample);
     chart.data = last.map((one, k) => {
       const y = [];
-      for (let at = 0; at < looks; at++) y.push(group.courses.data[(at * samples + sample) * top + k]);
+      for (let at = 0; at < steps; at++) y.push(group.courses.data[(at * samples + sample) * top + k]);
       const name = `${one.kind.toUpperCase()} ${named(group, sample, one.members)}`;
       const safe = name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
       const x = group.steps.map((step) => payload.positions[payload.steps.indexOf(step)]);

@@ -2,8 +2,8 @@
 
 from interdyn.sparsify._effort import BAR_FROM, LONGEST, expected_seconds
 from interdyn.sparsify._identified import identified
+from interdyn.sparsify._solve import first_tolerance
 from interdyn.sparsify._split import ORDER_WEIGHT, SplitSettings, split
-from interdyn.sparsify._tolerance import first_tolerance
 
 __all__ = [
     "BAR_FROM",

@@ -68,14 +68,7 @@ class _State:
     last: Tensor  # (b,): residual of the step before
 
     def take(self, keep: Tensor) -> "_State":
-        return _State(
-            self.rows[keep],
-            self.w[:, keep],
-            self.anchor[:, keep],
-            self.point[:, keep],
-            self.slope[:, keep],
-            *(x[keep] for x in (self.tau, self.s, self.tau_first, self.since, self.first, self.last)),
-        )
+        return _State(*(x[:, keep] if x.ndim == 3 else x[keep] for x in vars(self).values()))
 
 
 def first_ratio(n: int) -> float:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from interdyn.compiled import worker_count
 from interdyn.errors import TooLargeError
-from interdyn.lattice import MAX_PLAYERS, n_players_from_size
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._solve import WITHIN, Watch, solve
+from interdyn.values import MAX_PLAYERS, n_players_from_size
 
 LONGEST = 600.0
 """Seconds that a call may be expected to take without ``allow_large=True``."""

@@ -64,7 +64,7 @@ from interdyn.sparsify._passes import (
     subtract_explained,
     travelled,
 )
-from interdyn.sparsify._projection import PATH, project
+from interdyn.sparsify._projection import PATH, PLAN, project
 from interdyn.transforms._butterfly import __file__ as butterfly_file
 
 
@@ -171,16 +171,34 @@ def _restart(rows: Any, work: Any, lane: Any, cost: Any, ratio: float) -> None:
             lane[TAU * 4 + i], lane[S * 4 + i] = tau_next[i], s_next[i]
 
 
+@njit(**INNER)
+def _mark_due(rows: Any, steps: Any, check: Any, max_iter: int) -> None:
+    """Mark the tables whose certificate is due after their next step."""
+    for i in range(len(rows)):
+        k = steps[i] + 1
+        due = k % (CHECK_EVERY if k < SELDOM_FROM else SELDOM) == 0 or k == max_iter
+        check[i] = rows[i] >= 0 and k > 0 and due
+
+
+@njit(**INNER)
+def _take_next(rows: Any, steps: Any, fresh: Any, v: Any, todo: Any, counter: Any, table: Any) -> None:
+    """Give each free lane the next table, as long as any is left, and mark these lanes."""
+    for i in range(len(rows)):
+        fresh[i] = False
+        if rows[i] < 0 and counter[0] < len(todo):
+            taken = fetch_next(counter)
+            if taken < len(todo):
+                rows[i], steps[i], fresh[i] = todo[taken], -1, True
+                for t in range(v.shape[1]):
+                    table[len(rows) * t + i] = v[rows[i], t]
+
+
 def _solver(stamp: str) -> Any:
     def solve(
         v: Any, problem: Any, costs: Any, which: Any, todo: Any, counter: Any, stop: Any, tol: float, max_iter: int,
-        ratio: float, x_best: Any, bounds: Any, steps_taken: Any, tables: Any, indices: Any,
+        ratio: float, best: Any, plan: Any,
     ) -> None:  # fmt: skip
         stamp  # noqa: B018  # closed over, so that the cache knows all that is called
-        lengths, bases, first_path, offsets = indices
-        share, into, back, values = tables
-        plan = (lengths, bases, first_path, share, into, back, offsets, values)
-        best = (x_best, bounds[0], bounds[1], bounds[2], steps_taken)
         low, high, scale = costs
         cost = (low[0], high[0], scale[0], scale[1])
         many = 4 if low.ndim == 2 else 1  # tables at work at once
@@ -193,10 +211,7 @@ def _solver(stamp: str) -> Any:
         rows, steps = np.full(many, -1), np.zeros(many, np.int64)
         check, fresh = np.zeros(many, np.bool_), np.zeros(many, np.bool_)
         while not stop[0]:
-            for i in range(many):
-                k = steps[i] + 1
-                due = k % (CHECK_EVERY if k < SELDOM_FROM else SELDOM) == 0 or k == max_iter
-                check[i] = rows[i] >= 0 and k > 0 and due
+            _mark_due(rows, steps, check, max_iter)
             free = counter[0] < len(todo) and (rows < 0).any()
             if check.any() or free:  # the move that waits is made first
                 advance(w, anchor, by_and, by_or, y, table, cost, lane)
@@ -205,14 +220,7 @@ def _solver(stamp: str) -> Any:
                 turn = check.copy()
                 certify(rows, check, steps, problem, work, lane, cost, plan, best, tol, max_iter)
                 free_done(rows, turn, steps, problem[2], best, tol, max_iter)
-            for i in range(many):
-                fresh[i] = False
-                if rows[i] < 0 and counter[0] < len(todo):
-                    taken = fetch_next(counter)
-                    if taken < len(todo):
-                        rows[i], steps[i], fresh[i] = todo[taken], -1, True
-                        for t in range(v.shape[1]):
-                            table[many * t + i] = v[rows[i], t]
+            _take_next(rows, steps, fresh, v, todo, counter, table)
             if fresh.any():
                 if many == 1:  # side by side, all tables have the same cost
                     cost = (low[which[rows[0]]], high[which[rows[0]]], scale[0], scale[1])
@@ -241,18 +249,15 @@ _COST = {"side by side": "float64[:,::1]", "within": "float64[:,:,::1]"}
 def loop(layout: str) -> Callable[..., None]:
     """Return the loop for tables ``"side by side"`` or ``"within"`` (`interdyn.compiled._lanes`).
 
-    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, x,
-    (primal, dual, cost), steps, (share, into, back, values), (lengths, bases, first, offsets))`` works on tables
-    ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``, ``primal``, ``dual``, ``cost`` and ``steps`` are
-    those of `Outcome`, and begin with a first point; what comes before ``todo`` is that of `Problem`, slopes times
-    the metric; ``scale`` is the metric and one over it. Interactions stand AND before OR, in shape ``(costs, 2 *
-    2**n)`` side by side, where all tables have the first cost, and ``(costs, 2 * 2**n / 4, 4)`` within; ``ratio`` is
-    the first ratio of both steps. The last two arguments are from `Plan`.
+    ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, (x, primal,
+    dual, cost, steps), plan)`` works on tables ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``,
+    ``primal``, ``dual``, ``cost`` and ``steps`` are those of `Outcome`, and begin with a first point; what comes before
+    ``todo`` is that of `Problem`, slopes times the metric; ``scale`` is the metric and one over it. Interactions stand
+    AND before OR, in shape ``(costs, 2 * 2**n)`` side by side, where all tables have the first cost, and ``(costs, 2 *
+    2**n / 4, 4)`` within; ``ratio`` is the first ratio of both steps, ``plan`` the arrays of `Plan`.
     """
     return compiled(
         _solver(source_stamp(Path(__file__).parent, Path(butterfly_file).parent)),
         f"void(float64[:,::1], UniTuple({_LINE}, 3), UniTuple({_COST[layout]}, 3), {_WHOLE}, {_WHOLE}, {_WHOLE}, "
-        f"{_WHOLE}, "
-        f"float64, int64, float64, float64[:,:,::1], UniTuple({_LINE}, 3), {_WHOLE}, UniTuple({_LINE}, 4), "
-        f"UniTuple({_WHOLE}, 4))",
+        f"{_WHOLE}, float64, int64, float64, Tuple((float64[:,:,::1], {_LINE}, {_LINE}, {_LINE}, {_WHOLE})), {PLAN})",
     )

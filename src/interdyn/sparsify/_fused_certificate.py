@@ -16,7 +16,6 @@ from interdyn.compiled._lanes import (
     each,
     fma,
     last,
-    least,
     load,
     mirrored,
     most,
@@ -39,6 +38,7 @@ from interdyn.sparsify._passes import (
     S,
     adjoint,
     advance,
+    clip,
     cut,
     objective,
     rescale,
@@ -82,11 +82,10 @@ def _approach(work: Any, lane: Any, metric: Any, plan: Any) -> None:
     size = len(y)
     before, d, shift = spare[:size], spare[size : 2 * size], spare[2 * size :]
     s, inside = load(lane, S * 4), load(lane, INSIDE * 4)
-    minus = mul(splat(-1.0), inside)
     _residual(metric, x, v, by_and, by_or, before)
     for c in range(0, len(y), 4):
         r = load(before, c)
-        box = least(most(r, minus), inside)
+        box = clip(r, inside)
         store(d, c, box)
         store(shift, c, splat(0.0))
         store(y, c, sub(r, box))
@@ -97,7 +96,7 @@ def _approach(work: Any, lane: Any, metric: Any, plan: Any) -> None:
         for c in range(0, len(y), 4):
             box, moved = load(d, c), load(shift, c)
             r = add(add(box, moved), mul(s, load(y, c)))
-            box = least(most(sub(r, moved), minus), inside)
+            box = clip(sub(r, moved), inside)
             moved = sub(add(moved, box), r)
             store(d, c, box)
             store(shift, c, moved)
@@ -110,14 +109,13 @@ def _repair(work: Any, lane: Any, metric: Any, plan: Any) -> None:
     """Move ``x`` by the least step that brings every residual within the bound; refined twice."""
     _, _, x, v, by_and, by_or, y, other, path, _, _ = work
     inside = load(lane, INSIDE * 4)
-    minus = mul(splat(-1.0), inside)
     worst = np.empty(4)
     for _ in range(3):
         _residual(metric, x, v, by_and, by_or, y)
         largest = splat(0.0)
         for c in range(0, len(y), 4):
             r = load(y, c)
-            r = sub(r, least(most(r, minus), inside))
+            r = sub(r, clip(r, inside))
             store(y, c, r)
             largest = most(largest, most(r, mul(splat(-1.0), r)))
         store(worst, 0, largest)
@@ -134,7 +132,6 @@ def _multipliers(w: Any, alone: Any, work: Any, lane: Any, cost: Any, plan: Any)
     low, high, _, _ = cost
     size = len(y)
     tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
-    minus_bound = mul(splat(-1.0), bound)
     total = splat(0.0)
     for c in range(0, size, 4):
         u = cut(load(w, c), mul(tau, each(low, c)), mul(tau, each(high, c)))
@@ -144,7 +141,7 @@ def _multipliers(w: Any, alone: Any, work: Any, lane: Any, cost: Any, plan: Any)
         store(by_or, size - 4 - c, mirrored(low, u))
         total = add(total, u)
         x = load(w, 2 * size + c)
-        x = div(sub(x, least(most(x, minus_bound), bound)), tau)
+        x = div(sub(x, clip(x, bound)), tau)
         store(y, c, x)
         store(alone, c, div(x, s))
     subtract_explained(low, y, by_and, by_or, across(low, total), -1.0)

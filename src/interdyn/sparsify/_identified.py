@@ -20,13 +20,11 @@ from torch import Tensor
 
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
-from interdyn.lattice import n_players_from_size, orders
 from interdyn.sparsify._effort import refuse_slow
-from interdyn.sparsify._problem import Problem, order_weights
+from interdyn.sparsify._problem import WIDE, Problem, Units, order_weights
 from interdyn.sparsify._solve import solve
-from interdyn.sparsify._units import WIDE, Units
 from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import Identified, Interactions, Range
+from interdyn.values import Identified, Interactions, Range, n_players_from_size, orders
 
 MAX_ITER = 20_000
 _FINE = 0.02  # of the slack: how finely the least norm is found
@@ -137,18 +135,14 @@ def identified(
     ]
     mean, strength, one, kinds, subsets, factor = (torch.cat(parts, dim=-1) for parts in zip(*out, strict=True))
 
-    def shaped(ends: Tensor, *, scaled: bool) -> Range:
-        # of shape (4 ends, quantities, tables)
-        if scaled:
-            ends = units.absolute_(ends[..., None].clone())[..., 0]
-        moved = ends.movedim(1, -1)
+    def shaped(ends: Tensor) -> Range:
+        moved = units.absolute_(ends[..., None].clone())[..., 0].movedim(1, -1)  # (4 ends, tables, quantities)
         return Range(*(side.reshape(*batch, -1) for side in moved))
 
-    order = shaped(mean, scaled=False)
     return Identified(
-        Range(*(getattr(order, name)[..., 0] for name in ("low", "high", "low_reached", "high_reached"))),
-        shaped(strength, scaled=True),
-        shaped(one, scaled=True),
+        Range(*(side.reshape(batch) for side in mean[:, 0])),
+        shaped(strength),
+        shaped(one),
         kinds.T.reshape(*batch, count),
         subsets.T.reshape(*batch, count),
         factor.reshape(batch),

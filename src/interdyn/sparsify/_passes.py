@@ -43,6 +43,12 @@ def cut(x: Any, low: Any, high: Any) -> Any:
     return least(most(x, low), high)
 
 
+@njit(forceinline=True, **INNER)
+def clip(x: Any, bound: Any) -> Any:
+    """Return ``x`` limited to ``[-bound, bound]``."""
+    return cut(x, mul(splat(-1.0), bound), bound)
+
+
 @njit(**INNER)
 def _subset_sums(layout: Any, x: Any) -> None:
     subset_sums(x, 0, power(len(x)), 2, splat(1.0))
@@ -71,7 +77,6 @@ def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, cost: 
     live, weight = load(lane, LIVE * 4), load(lane, WEIGHT * 4)
     two, minus = splat(2.0), splat(-2.0)
     keep = sub(splat(1.0), weight)
-    minus_bound = mul(splat(-1.0), bound)
     twice_s = mul(two, s)
     total = last(low, by_or)
     sum_or = splat(0.0)
@@ -95,10 +100,10 @@ def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, cost: 
         sum_or = add(sum_or, x)
 
         x = load(w, 2 * size + c)
-        moved = fma(twice_s, load(y, c), fms(two, least(most(x, minus_bound), bound), x))
+        moved = fma(twice_s, load(y, c), fms(two, clip(x, bound), x))
         x = where(live, fma(weight, load(anchor, 2 * size + c), mul(keep, moved)), x)
         store(w, 2 * size + c, x)
-        store(y, c, sub(load(v, c), fms(two, least(most(x, minus_bound), bound), x)))
+        store(y, c, sub(load(v, c), fms(two, clip(x, bound), x)))
     return across(low, sum_or)
 
 
@@ -134,7 +139,6 @@ def residuals(w: Any, by_and: Any, by_or: Any, y: Any, cost: Any, lane: Any, out
     size = len(y)
     low, high, metric, inverse = cost
     tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
-    minus_bound = mul(splat(-1.0), bound)
     total = last(low, by_or)
     sum_and = sum_or = sum_d = splat(0.0)
     for c in range(0, size, 4):
@@ -146,7 +150,7 @@ def residuals(w: Any, by_and: Any, by_or: Any, y: Any, cost: Any, lane: Any, out
         x = fms(step, sub(total, mirrored(low, load(by_or, size - 4 - c))), u)
         sum_or = fma(mul(x, x), over, sum_or)
         x = load(w, 2 * size + c)
-        x = fms(s, load(y, c), sub(x, least(most(x, minus_bound), bound)))
+        x = fms(s, load(y, c), sub(x, clip(x, bound)))
         sum_d = fma(x, x, sum_d)
     store(out, 0, across(low, add(add(sum_and, sum_or), div(sum_d, s))))
 
@@ -160,7 +164,6 @@ def travelled(w: Any, anchor: Any, cost: Any, lane: Any, out: Any) -> None:
     size = len(w) // 3
     low, high, _, inverse = cost
     tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
-    minus_bound = mul(splat(-1.0), bound)
     primal = dual = primal_d = dual_d = splat(0.0)
     for kind in range(2):
         for c in range(0, size, 4):
@@ -172,7 +175,7 @@ def travelled(w: Any, anchor: Any, cost: Any, lane: Any, out: Any) -> None:
             primal, dual = fma(mul(z, z), over, primal), fma(mul(g, g), over, dual)
     for c in range(2 * size, 3 * size, 4):
         x, then = load(w, c), load(anchor, c)
-        z = sub(least(most(x, minus_bound), bound), least(most(then, minus_bound), bound))
+        z = sub(clip(x, bound), clip(then, bound))
         g = sub(sub(x, then), z)
         primal_d, dual_d = fma(z, z, primal_d), fma(g, g, dual_d)
     scale = mul(s, tau)
@@ -188,7 +191,6 @@ def rescale(w: Any, anchor: Any, cost: Any, lane: Any, tau_next: Any, s_next: An
     size = len(w) // 3
     low, high, _, _ = cost
     tau, s, bound = load(lane, TAU * 4), load(lane, S * 4), load(lane, BOUND * 4)
-    minus_bound = mul(splat(-1.0), bound)
     restart = load(lane, RESTART * 4)
     factor = sub(div(load(tau_next, 0), tau), splat(1.0))
     for c in range(0, 2 * size, 4):
@@ -200,7 +202,7 @@ def rescale(w: Any, anchor: Any, cost: Any, lane: Any, tau_next: Any, s_next: An
     factor = sub(div(mul(load(s_next, 0), load(tau_next, 0)), mul(s, tau)), splat(1.0))
     for c in range(2 * size, 3 * size, 4):
         x = load(w, c)
-        x = where(restart, fma(sub(x, least(most(x, minus_bound), bound)), factor, x), x)
+        x = where(restart, fma(sub(x, clip(x, bound)), factor, x), x)
         store(w, c, x)
         store(anchor, c, where(restart, x, load(anchor, c)))
 

@@ -19,6 +19,9 @@ from interdyn.transforms._butterfly import power
 PATH = 40 * ROWS
 """Length of the working space for single paths."""
 
+PLAN = f"Tuple(({', '.join(['int64[::1]'] * 3 + ['float64[::1]'] * 3 + ['int64[::1]', 'float64[::1]'])}))"
+"""Numba's type of the arrays of a `Plan`."""
+
 
 @njit(**INNER)
 def _in_one(x: Any, y: Any, lengths: Any, bases: Any, first: int, last: int, half: int, share: Any) -> None:

@@ -14,9 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.sparsify._admm import Outcome
-from interdyn.sparsify._problem import Problem, clip
+from interdyn.sparsify._problem import Problem, Units, clip
 from interdyn.sparsify._solve import solve as certified
-from interdyn.sparsify._units import Units
 from interdyn.transforms import and_from_values, or_from_values
 from interdyn.transforms._mobius import butterfly_
 

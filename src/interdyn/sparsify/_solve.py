@@ -1,21 +1,35 @@
-"""The certified solver for a batch of tables: which form of it runs, and in how many threads."""
+"""The certified solver for a batch of tables: which form of it runs, in how many threads, and how finely."""
 
 from collections.abc import Callable
-from math import ceil
+from functools import partial
+from math import ceil, sqrt
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from interdyn.compiled import available, in_workers, one_torch_thread, worker_count
-from interdyn.lattice import n_players_from_size
+from interdyn.errors import InputError
 from interdyn.sparsify._admm import Outcome, first_point, first_ratio, improve
 from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
+from interdyn.values import n_players_from_size, orders
 
 _TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
 _BRIEF = 2**28  # entries times steps at most, up to which a split ends before an interruption would be missed
 _VECTOR = 3  # players from which on a table fills vectors of its own
 WITHIN = 11  # players from which on a table has a thread to itself: four side by side would leave the cache
+
+COARSEST, FINEST, FINER = 1e-2, 1.5e-4, 4.0
+"""Without an order weight: the tolerances tried, each a quarter of the one before."""
+
+SHARE = 0.1
+"""By how much of the interval over tables the strength of an order may move."""
+
+_PILOT = 16  # tables at most on which a tolerance is tried
+_NORMAL_90 = 1.645  # half of a 90 % interval, in standard errors
+_COUNTS = 0.01  # of all strength, from which on an order counts
 
 Watch = Callable[[Outcome], None]
 """Called now and then, while threads work, with the best points and bounds so far."""
@@ -60,10 +74,7 @@ def solve(
         return best
     rows = max(1, _TENSOR_ENTRIES // problem.v.shape[-1])
     for part in torch.split(todo, rows):
-        if on_cpu:
-            with one_torch_thread():
-                improve(problem, best, part, tol=tol, max_iter=max_iter)
-        else:
+        with one_torch_thread():
             improve(problem, best, part, tol=tol, max_iter=max_iter)
         if watch is not None:
             watch(best)
@@ -84,9 +95,6 @@ def _compiled(
 
     n = n_players_from_size(problem.v.shape[-1])
     alone = n >= WITHIN or len(problem.low) > 1
-    run = loop("within" if alone else "side by side")
-    p = plan(n)
-    v = problem.v.contiguous()
     bound, budget, least = (x.contiguous().numpy() for x in (problem.bound[:, 0], problem.budget, problem.least))
     metric = problem.metric
     scale = torch.stack([metric, 1 / metric])
@@ -94,36 +102,71 @@ def _compiled(
         x.contiguous().reshape(len(x), *((-1, 4) if alone else (-1,))).numpy()
         for x in (problem.low * metric, problem.high * metric, scale)
     )
-    counter, stop = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-
-    def work() -> None:
-        run(
-            v.numpy(),
-            (bound, budget, least),
-            (low, high, scales),
-            problem.which.numpy(),
-            todo.numpy(),
-            counter,
-            stop,
-            tol,
-            max_iter,
-            first_ratio(n),
-            best.x.numpy(),
-            (best.primal.numpy(), best.dual.numpy(), best.cost.numpy()),
-            best.steps.numpy(),
-            (p.share, p.into, p.back, p.values),
-            (p.lengths, p.bases, p.first, p.offsets),
-        )
-
-    def end() -> None:
-        stop[0] = 1
-
-    if watch is None and v.shape[-1] * len(todo) * max_iter <= _BRIEF:
+    stop = np.zeros(1, dtype=np.int64)
+    work = partial(
+        loop("within" if alone else "side by side"),
+        problem.v.contiguous().numpy(),
+        (bound, budget, least),
+        (low, high, scales),
+        problem.which.numpy(),
+        todo.numpy(),
+        np.zeros(1, dtype=np.int64),  # the next of `todo`
+        stop,
+        tol,
+        max_iter,
+        first_ratio(n),
+        tuple(x.numpy() for x in (best.x, best.primal, best.dual, best.cost, best.steps)),
+        tuple(plan(n)),
+    )
+    if watch is None and problem.v.shape[-1] * len(todo) * max_iter <= _BRIEF:
         work()  # a thread would cost more than it gains
         return
     in_workers(
         work,
         min(workers, len(todo) if alone else ceil(len(todo) / 4)),
-        stop=end,
+        stop=lambda: stop.fill(1),
         watch=None if watch is None else lambda: watch(best),
     )
+
+
+def first_tolerance(tol: float | str, order_weight: float, n: int) -> float:
+    """Return the tolerance to begin with: the one given, or ``order_weight / n``.
+
+    Raises
+    ------
+    InputError
+        If it is a word other than "auto".
+    """
+    if tol == "auto":
+        return order_weight / max(n, 1) if order_weight > 0 else COARSEST
+    if isinstance(tol, str):
+        raise InputError(f'`tol` must be a number or "auto"; got {tol!r}. Pass 1e-3, for example.')
+    return float(tol)
+
+
+def settled_tolerance(problem: Problem, *, max_iter: int, threads: int) -> float:
+    """Return the coarsest tolerance that the order spectrum of ``problem`` does not feel; see `split`.
+
+    A single table has no interval to be held against; it gets 1e-3.
+    """
+    tables = len(problem.v)
+    if tables < 2:
+        return 1e-3
+    rows = torch.linspace(0, tables - 1, min(tables, _PILOT), device=problem.v.device).long()
+    pilot = problem.take(rows)
+
+    def strength(tol: float) -> Float[Tensor, "tables orders"]:
+        n = n_players_from_size(pilot.v.shape[-1])
+        x = solve(pilot, tol=tol, max_iter=max_iter, threads=threads).x.abs().sum(0)
+        k = torch.tensor(orders(n).tolist(), device=x.device)
+        return torch.stack([x[:, k == order].sum(-1) for order in range(1, n + 1)], dim=-1)
+
+    tol, now = COARSEST, strength(COARSEST)
+    while tol > FINEST:
+        finer = strength(tol / FINER)
+        width = 2 * _NORMAL_90 * finer.std(dim=0) / sqrt(tables)
+        counts = finer.mean(0) > _COUNTS * finer.mean(0).sum()
+        if bool((((now - finer).mean(0).abs() <= SHARE * width) | ~counts).all()):
+            break
+        tol, now = tol / FINER, finer
+    return tol

@@ -13,17 +13,15 @@ from torch import Tensor
 from interdyn._typing import Solver
 from interdyn.compiled import worker_count
 from interdyn.errors import CertificateError, InputError, NonFiniteError, PrecisionWarning, ShapeError
-from interdyn.lattice import members, n_players_from_size
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
 from interdyn.sparsify._lp import solve_lp
-from interdyn.sparsify._problem import Problem
+from interdyn.sparsify._problem import WIDE, Problem, Units
 from interdyn.sparsify._sgd_paper import solve_sgd_paper
-from interdyn.sparsify._solve import Watch
+from interdyn.sparsify._solve import Watch, first_tolerance, settled_tolerance
 from interdyn.sparsify._solve import solve as solve_admm
-from interdyn.sparsify._tolerance import first_tolerance, settled_tolerance
-from interdyn.sparsify._units import WIDE, Units
-from interdyn.values import Interactions, as_tensor
+from interdyn.transforms._mobius import checked_table
+from interdyn.values import Interactions, as_tensor, members, n_players_from_size
 
 ORDER_WEIGHT = 0.02
 """How much more an interaction costs for each player more."""
@@ -180,9 +178,7 @@ def split(
          value  kind  players
             +2  AND   0 1
     """
-    table = as_tensor(v, "v", dtype=torch.float64)
-    if table.ndim == 0:
-        raise ShapeError("`v` must have shape (*batch, 2**n); got a single number. Pass the whole table.")
+    table = checked_table(v, "v", dtype=torch.float64)
     n = n_players_from_size(table.shape[-1])
     settings = SplitSettings(
         solver,
@@ -220,7 +216,7 @@ def split(
         gap=gap.reshape(batch),
         status=np.array(status, dtype=object).reshape(batch),
         noise_bound=units.absolute_(bound.clone()).reshape(batch),
-        settings={**asdict(settings), "noise_bound": described},
+        settings={**asdict(settings), "rates": list(settings.rates), "noise_bound": described},
     )
 
 

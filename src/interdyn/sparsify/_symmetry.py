@@ -24,13 +24,13 @@ vectors; not ``K D K^T``, whose smallest eigenvalues drown in rounding from n = 
 Source: split.md of the project, section 2; paper, section 2 for ``K = [Z W]``.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 
-from interdyn.lattice import orders
+from interdyn.values import orders
 
 FALL = 0.5
 """How much less an interaction steps for each player more."""
@@ -99,8 +99,7 @@ def spectrum_of_block(*parts: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return singular**2, vectors
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What the compiled projection reads for one number of players; all arrays flat.
 
     Attributes

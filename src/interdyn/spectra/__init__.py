@@ -2,10 +2,8 @@
 
 from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
 from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
-from interdyn.spectra._order_spectrum import order_spectrum
-from interdyn.spectra._profile import OrderProfile, order_profile
+from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
-from interdyn.spectra._sums import sum_by_order
 from interdyn.spectra._survival import Estimate, Ranks, costliest, mean_over_players, output_without, ranks
 
 __all__ = [

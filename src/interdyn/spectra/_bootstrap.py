@@ -144,8 +144,7 @@ def bootstrap_distribution(
     [1.625, 1.5, 1.75]
     """
     strength = check_strength(strength)
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+    check_level(level)
     if n_bootstrap < 1:
         raise InputError(f"`n_bootstrap` must be 1 or more; got {n_bootstrap}. Pass for example 1000.")
     weights = resampling_weights(strength.shape[-2], n_bootstrap, seed)
@@ -164,6 +163,12 @@ def bootstrap_distribution(
         mean_order_high=np.asarray(mean_high[..., 0]),
         level=level,
     )
+
+
+def check_level(level: float) -> None:
+    """Refuse a coverage that is not between 0 and 1 with an `InputError`."""
+    if not 0 < level < 1:
+        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
 
 
 def check_strength(strength: np.ndarray) -> Float[np.ndarray, "*steps samples orders"]:

@@ -8,8 +8,14 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.spectra._bootstrap import interval_edges, quantiles_over_draws, resampling_weights, student_quantile
-from interdyn.spectra._sums import sum_by_order
+from interdyn.spectra._bootstrap import (
+    check_level,
+    interval_edges,
+    quantiles_over_draws,
+    resampling_weights,
+    student_quantile,
+)
+from interdyn.spectra._order_spectrum import sum_by_order
 from interdyn.values import Interactions
 
 _BLOCK = 2**21  # entries of the vectors that are held at a time
@@ -112,8 +118,7 @@ def jaccard_by_order(
     >>> jaccard_by_order(planted(9, 2, -1, 3), planted(0, 1, 1, 3)).similarity  # (1 + 0) / (2 + 1 + 1), 3 / 3
     array([0.25, 1.  ])
     """
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+    check_level(level)
     if n_draws < 1:
         raise InputError(f"`n_draws` must be 1 or more; got {n_draws}. Pass for example 500.")
     left, right = _vectors(a, "a"), _vectors(b, "b")

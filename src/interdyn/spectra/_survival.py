@@ -5,10 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from interdyn.errors import InputError
-from interdyn.lattice import subset_masks
-from interdyn.spectra._bootstrap import student_quantile
-from interdyn.values import Interactions
+from interdyn.spectra._bootstrap import check_level, student_quantile
+from interdyn.values import Interactions, subset_masks
 
 _TIE = 1e-9  # share of the greatest loss below which a difference is rounding
 
@@ -113,8 +111,7 @@ def mean_over_players(values: Float[np.ndarray, "*batch players"], *, level: flo
     >>> float(value), bool(low < 1 < 3 < high)
     (2.0, True)
     """
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+    check_level(level)
     there = ~np.isnan(values)
     n = there.sum(axis=-1)
     kept = np.where(there, values, 0.0)

@@ -23,12 +23,10 @@ from interdyn.store._records import (
 )
 from interdyn.store._results import (
     identity,
-    read_analysis,
-    read_results,
-    read_summary,
+    read_result,
     to_measure,
     withdraw_results,
-    write_results,
+    write_result,
 )
 from interdyn.store._run import Run, as_run, begin_run, config_hash, open_run, read_recipe, read_salience
 
@@ -48,7 +46,6 @@ __all__ = [
     "json_bytes",
     "map_interactions",
     "open_run",
-    "read_analysis",
     "read_arrays",
     "read_checkpoint",
     "read_exhibit",
@@ -56,9 +53,8 @@ __all__ = [
     "read_history",
     "read_measurement",
     "read_recipe",
-    "read_results",
+    "read_result",
     "read_salience",
-    "read_summary",
     "read_trainer",
     "to_measure",
     "trainer_steps",
@@ -69,7 +65,7 @@ __all__ = [
     "write_exhibit",
     "write_json",
     "write_measurement",
-    "write_results",
+    "write_result",
     "write_trainer",
     "writing",
 ]

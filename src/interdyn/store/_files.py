@@ -116,6 +116,6 @@ def check_schema(schema: Any, path: Path) -> None:
     """Refuse what a newer version wrote."""
     if isinstance(schema, int) and schema > SCHEMA:
         raise SchemaError(
-            f"this version of interdyn reads runs up to schema {SCHEMA}; got schema {schema} in {path}. "
+            f"this version of interdyn reads files up to schema {SCHEMA}; got schema {schema} in {path}. "
             "Update it: pip install --upgrade interdyn"
         )

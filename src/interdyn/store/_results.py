@@ -1,17 +1,17 @@
 """The end of a run: its summary and its analysis."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from interdyn.errors import IncompleteRunError, StorageError
 from interdyn.store._atomic import write_json
-from interdyn.store._files import SCHEMA, check_schema, read_header
-from interdyn.store._run import VERSION, Run
+from interdyn.store._files import read_header
+from interdyn.store._run import VERSION, Run, as_run
+from interdyn.values import RunResult
 
 
-def write_results(run: Run, *, summary: Mapping[str, Any], analysis: Mapping[str, Any]) -> None:
+def write_result(run: Run, result: RunResult) -> None:
     """Write ``analysis.json`` and then ``summary.json``, whose presence says that the run is complete.
 
     Raises
@@ -19,8 +19,9 @@ def write_results(run: Run, *, summary: Mapping[str, Any], analysis: Mapping[str
     StorageError
         If the file system refuses.
     """
-    write_json(run.path / "analysis.json", analysis)
-    write_json(run.path / "summary.json", summary)
+    content = result.model_copy(update=identity(run)).to_json()
+    write_json(run.path / "analysis.json", content["analysis"])
+    write_json(run.path / "summary.json", content["summary"])
 
 
 def withdraw_results(run: Run) -> None:
@@ -39,42 +40,20 @@ def withdraw_results(run: Run) -> None:
         ) from error
 
 
-def read_summary(run: Run) -> dict[str, Any]:
-    """Return the summary of a complete run.
+def read_result(run: Run | str | Path) -> RunResult:
+    """Return the result of a finished run, or of that in a folder.
 
     Raises
     ------
     IncompleteRunError
         If the run has not come to its end; says how far it is and the command that finishes it.
-    SchemaError
-        If a newer version of this package wrote it.
+    NotARunError, SchemaError, RunError
+        If the folder is no run, a newer version of this package wrote it, or an entry does not fit.
     """
-    return _read(run, "summary.json")
-
-
-def read_analysis(run: Run) -> dict[str, Any]:
-    """Return the analysis of a complete run: the details behind the summary.
-
-    Raises
-    ------
-    IncompleteRunError
-        If the run has not come to its end; says how far it is and the command that finishes it.
-    SchemaError
-        If a newer version of this package wrote it.
-    """
-    return _read(run, "analysis.json")
-
-
-def read_results(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the summary of a complete run, and its analysis, empty where it was not written.
-
-    Raises
-    ------
-    IncompleteRunError, SchemaError
-        As `read_summary`.
-    """
-    there = (run.path / "analysis.json").is_file()
-    return read_summary(run), read_analysis(run) if there else {}
+    opened = as_run(run)
+    summary = _read(opened, "summary.json")
+    analysis = _read(opened, "analysis.json") if (opened.path / "analysis.json").is_file() else None
+    return RunResult.from_json(summary, analysis)
 
 
 def _read(run: Run, name: str) -> dict[str, Any]:
@@ -85,7 +64,6 @@ def _read(run: Run, name: str) -> dict[str, Any]:
             f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has "
             f"{_progress(run)}. {_way_out(run)}"
         ) from error
-    check_schema(content.get("schema"), run.path / name)
     return content
 
 
@@ -96,8 +74,8 @@ def _way_out(run: Run) -> str:
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """Return what every result says of its run: schema, recipe, hash of its settings, version of this package."""
-    return {"schema": SCHEMA, "recipe": run.recipe_name, "config_hash": run.config_hash, "version": VERSION}
+    """Return what every result says of its run: recipe, hash of its settings, version of this package."""
+    return {"recipe": run.recipe_name, "config_hash": run.config_hash, "version": VERSION}
 
 
 def to_measure(run: Run) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import tomli_w
 from interdyn.errors import IncompleteRunError, InterdynError, NotARunError, RecipeError, StorageError
 from interdyn.store._atomic import write_atomic, write_json
 from interdyn.store._files import SCHEMA, check_schema
+from interdyn.values import accessor
 
 KIND = "interdyn-run"
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
@@ -58,9 +58,9 @@ class Run:
     open_ended: bool = False
 
     def _repr_html_(self) -> str:
-        """Return the run for a notebook; its figures are drawn by a room above, which is opened by name."""
+        """Return the run for a notebook, with its figures."""
         try:
-            html: str = import_module("interdyn.plot").load_run(self.path)._repr_html_()
+            html: str = accessor("load_run")(self.path)._repr_html_()
         except InterdynError as error:
             return f"<div><strong>{escape(self.recipe_name)}</strong> {escape(str(error))}</div>"
         return html

@@ -1,11 +1,9 @@
 """Why interactions are learned in order of complexity: regression under parameter noise, in closed form."""
 
 from interdyn.theory._expected import distribution_by_level, strength_by_level, target_weights
-from interdyn.theory._fit import NoiseFit, fit_noise
-from interdyn.theory._rows import row_norm_ratios, row_norms
+from interdyn.theory._fit import NoiseFit, NoiseTrend, falling, fit_noise
 from interdyn.theory._search import default_levels
-from interdyn.theory._trend import NoiseTrend, falling
-from interdyn.theory._weights import optimal_weights, weights_by_level
+from interdyn.theory._weights import optimal_weights, row_norm_ratios, row_norms, weights_by_level
 
 __all__ = [
     "NoiseFit",

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from interdyn.compiled import one_torch_thread
 from interdyn.errors import InputError
-from interdyn.lattice import orders
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, is_salient, salience_threshold, sum_by_order
 from interdyn.spectra._bootstrap import share
 from interdyn.theory._weights import weights_in_blocks
-from interdyn.values import Interactions, Selection
+from interdyn.values import Interactions, Selection, orders
 
 
 def target_weights(

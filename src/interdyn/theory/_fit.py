@@ -1,19 +1,19 @@
-"""The noise level of each checkpoint: the theory's order distribution against the measured one."""
+"""The noise level of each checkpoint, from its distribution over orders, in words; whether it falls over phase 2."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from statistics import NormalDist
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
-from interdyn.spectra._bootstrap import check_strength, interval_edges, share
+from interdyn.spectra._bootstrap import check_level, check_strength, interval_edges, share
 from interdyn.theory._expected import distribution_by_level, target_weights
-from interdyn.theory._nulls import nearest_tilt
-from interdyn.theory._search import Match, interval, match, resample, total_variation
-from interdyn.theory._sentences import describe
+from interdyn.theory._search import Match, interval, match, nearest_tilt, resample, total_variation
 from interdyn.values import Interactions
 
 
@@ -165,7 +165,7 @@ def fit_noise(
         "at_high": found.nearest == len(found.levels) - 1,
     }
     told = [
-        describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
+        _describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
         for t in range(len(strength))
     ]
     distribution = share(found.expected.mean(axis=1))[found.nearest]
@@ -228,3 +228,135 @@ def _check_options(level: float, n_bootstrap: int, tv_bound: float) -> None:
             "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
             f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
         )
+
+
+def _describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
+    """Return whether the regression view describes a step, and a plain sentence or three.
+
+    ``step`` holds its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
+    (measured strength is that of ``w*``), ``"at_low"`` and ``"at_high"`` (the level lies at an end of the search).
+
+    Examples
+    --------
+    >>> numbers = {"step": 5, "noise_var": 1e-3, "tv_distance": 0.2, "tv_null_sigma0": 0.4, "tv_null_tilt": 0.3}
+    >>> claims = {"is_final": False, "at_low": False, "at_high": False}
+    >>> _describe(numbers | claims, 0.15, None)
+    (False, 'Not described by the regression view: its nearest distribution is 0.200 away, above the bound of 0.15.')
+    """
+    tv = step["tv_distance"]
+    if math.isnan(tv):
+        return False, "Nothing is salient in the network or in the theory, so there are no distributions to compare."
+    if boundary_step is not None and step["step"] < boundary_step:
+        return False, (
+            f"Not described by the regression view: this is phase 1, before the boundary at step {boundary_step:g}; "
+            f"the nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
+        )
+    if tv > tv_bound:
+        return False, (
+            f"Not described by the regression view: its nearest distribution is {tv:.3f} away, "
+            f"above the bound of {tv_bound:g}."
+        )
+    if step["is_final"]:
+        return True, "This network supplies the target of the regression, so its agreement is no test."
+    return True, " ".join([f"Described: noise variance {step['noise_var']:.2g}, distance {tv:.3f}.", *_remarks(step)])
+
+
+def _remarks(step: Mapping[str, Any]) -> list[str]:
+    """Return what weakens a good distance."""
+    tv, out = step["tv_distance"], []
+    nulls = {"no noise": step["tv_null_sigma0"], "a tilt of the final distribution": step["tv_null_tilt"]}
+    as_good = [name for name, distance in nulls.items() if distance <= tv]
+    if as_good:
+        out.append(f"The simpler explanation by {' or by '.join(as_good)} is at least as near.")
+    if step["at_low"] or step["at_high"]:
+        end = "lower" if step["at_low"] else "upper"
+        out.append(f"The level lies at the {end} end of the search, so it is only a bound.")
+    return out
+
+
+class NoiseTrend(NamedTuple):
+    """Rank correlation of the noise level with time.
+
+    Attributes
+    ----------
+    rank_correlation, low, high
+        Spearman's correlation, -1 when each level is below the one before, with an interval; NaN when there are
+        too few steps.
+    n_steps
+        Steps that entered.
+    is_falling
+        The whole interval is below 0.
+    sentence
+        The same in words.
+    """
+
+    rank_correlation: float
+    low: float
+    high: float
+    n_steps: int
+    is_falling: bool
+    sentence: str
+
+
+def _ranks(x: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+    """Return ranks from 0, the mean rank for ties."""
+    _, index, count = np.unique(x, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count + 1) / 2)[index])
+
+
+def falling(
+    noise_var: Float[np.ndarray, " steps"], in_phase_2: Bool[np.ndarray, " steps"], *, level: float = 0.9
+) -> NoiseTrend:
+    r"""Return the rank correlation of the noise level with time over phase 2.
+
+    $$\rho = \mathrm{corr}(\mathrm{rank}(t), \mathrm{rank}(\sigma^2_t)), \quad
+      \tanh\left(\mathrm{artanh}\,\rho \mp z \sqrt{(1 + \rho^2/2)/(m - 3)}\right)$$
+
+    Parameters
+    ----------
+    noise_var
+        Fitted level of each step in the order of time, `NoiseFit.noise_var`; NaN where there is none.
+    in_phase_2
+        The steps to use. Leave out the last step, whose network supplies ``w*``.
+    level
+        Nominal coverage of the interval, between 0 and 1.
+
+    Raises
+    ------
+    ShapeError
+        If the two arrays differ in length.
+    InputError
+        If ``level`` does not lie between 0 and 1.
+
+    Notes
+    -----
+    The interval takes the steps for independent, which neighbours in training are not quite: read it as a guide. A
+    perfect correlation of ``m`` steps is moved half a swap of neighbours inwards, ``6 / (m (m^2 - 1))``, so that its
+    interval has a width. Source: Bonett and Wright (2000).
+
+    Examples
+    --------
+    >>> noise_var = np.array([7.0, 1e-1, 1e-2, 1e-4, 1e-3, 1e-6, 1e-8])
+    >>> print(falling(noise_var, np.array([False, True, True, True, True, True, True])).sentence)
+    The noise levels fall over phase 2: rank correlation -0.94 (-0.99 to -0.55, 6 steps).
+    """
+    noise_var, use = np.asarray(noise_var, dtype=np.float64), np.asarray(in_phase_2, dtype=bool)
+    if noise_var.ndim != 1 or noise_var.shape != use.shape:
+        raise ShapeError(
+            "`noise_var` and `in_phase_2` must have one entry per step; "
+            f"got shapes {noise_var.shape} and {use.shape}. Pass both for the same steps."
+        )
+    check_level(level)
+    y = noise_var[use & ~np.isnan(noise_var)]
+    m = len(y)
+    if m < 4 or np.ptp(y) == 0:
+        reason = f"{m} steps are too few" if m < 4 else "all levels are the same"
+        return NoiseTrend(math.nan, math.nan, math.nan, m, False, f"No verdict on falling noise levels: {reason}.")
+    rho = float(np.corrcoef(np.arange(m), _ranks(y))[0, 1])
+    inside = 1 - 6 / (m * (m**2 - 1))
+    z = math.atanh(min(max(rho, -inside), inside))
+    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((1 + rho**2 / 2) / (m - 3))
+    low, high = min(rho, math.tanh(z - half)), max(rho, math.tanh(z + half))
+    verdict = "The noise levels fall over phase 2" if high < 0 else "The noise levels do not clearly fall over phase 2"
+    sentence = f"{verdict}: rank correlation {rho:.2f} ({low:.2f} to {high:.2f}, {m} steps)."
+    return NoiseTrend(rho, low, high, m, high < 0, sentence)

@@ -1,11 +1,11 @@
 """Follow a training while it goes on: when to measure, what it may cost, what the measurements say."""
 
+from interdyn.schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network, load_weights, weights_of
 from interdyn.tracking._from_disk import loss_of, mean_losses, watch
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Record, summarise
-from interdyn.tracking._schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._tracker import Tracker
 
 __all__ = [

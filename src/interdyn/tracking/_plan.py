@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interdyn.errors import InputError
-from interdyn.tracking._schedules import Schedule
+from interdyn.schedules import Schedule
 
 _NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, until they are removed
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from interdyn.dynamics import latest_verdict
 from interdyn.measurement import Group
+from interdyn.schedules import Schedule
 from interdyn.tracking._measuring import measure_group
 from interdyn.tracking._plan import MIN_MEASUREMENTS, MIN_PLAYERS, Plan, planned, renamed
-from interdyn.tracking._schedules import Schedule
 from interdyn.values import Trajectory
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many

@@ -328,4 +328,4 @@ def summarise(folder: Path | str) -> None:
 
 def _write_summary(folder: Path) -> None:
     run = store.open_run(folder)
-    store.write_results(run, **History.read(run).result())
+    store.write_result(run, History.read(run).result())

@@ -16,16 +16,16 @@ from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError
-from interdyn.game import Output, Players
-from interdyn.measurement import MeasurementConfig, Names, SampleTable, checked_groups, configured
+from interdyn.game import FeatureNames, Output, Players
+from interdyn.measurement import MeasurementConfig, checked_groups, configured
+from interdyn.schedules import Schedule, at, due, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._measuring import bare, is_first
 from interdyn.tracking._plan import Pace, Plan, renamed, share_of
 from interdyn.tracking._pricing import Estimate, Pricing
 from interdyn.tracking._record import Logger, Record
-from interdyn.tracking._schedules import Schedule, at, due, log_spaced
-from interdyn.values import Trajectory
+from interdyn.values import SampleTable, Trajectory
 
 _PENDING = 4  # networks kept aside until the speed of training is known
 _SETTLED = 0.5  # seconds of training after which its speed is
@@ -84,7 +84,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
     Examples
     --------
     >>> import torch
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> x, y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
     >>> network = torch.nn.Linear(4, 2)
@@ -117,7 +117,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         threads: int | None = None,
         salience: float | None = None,
         salience_rule: SalienceRule | None = None,
-        names: Names | None = None,
+        names: FeatureNames | None = None,
         schedule: Schedule | None = None,
         budget: float | None = None,
         total_steps: int | None = None,
@@ -180,7 +180,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         Examples
         --------
         >>> import torch
-        >>> from interdyn import columns
+        >>> from interdyn.players import columns
         >>> tracker = Tracker((torch.zeros(8, 4), torch.arange(8) % 2), players=columns(), total_steps=100)
         >>> cost = tracker.estimate(torch.nn.Linear(4, 2), step_seconds=0.01)
         >>> cost.measurements, cost.share < 10

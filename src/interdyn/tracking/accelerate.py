@@ -49,8 +49,8 @@ def watching(
     Examples
     --------
     >>> import torch
-    >>> from interdyn import columns
-    >>> from interdyn.tracking import every
+    >>> from interdyn.players import columns
+    >>> from interdyn.schedules import every
     >>> x, y = torch.randn(32, 3, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 2
     >>> accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
     >>> network = torch.nn.Linear(3, 2)

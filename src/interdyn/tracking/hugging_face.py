@@ -35,7 +35,7 @@ class TrackerCallback(TrainerCallback):
     Examples
     --------
     >>> import torch
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> callback = TrackerCallback(Tracker((torch.randn(8, 4), torch.arange(8) % 2), players=columns()))
     >>> callback.tracker.steps
     ()

@@ -33,7 +33,7 @@ class TrackerCallback(Callback):
 
     Examples
     --------
-    >>> from interdyn import columns
+    >>> from interdyn.players import columns
     >>> callback = TrackerCallback(Tracker((torch.randn(8, 4), torch.arange(8) % 2), players=columns()))
     >>> callback.tracker.steps
     ()

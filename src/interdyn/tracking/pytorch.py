@@ -32,8 +32,8 @@ class Watch:
 
     Examples
     --------
-    >>> from interdyn import columns
-    >>> from interdyn.tracking import every
+    >>> from interdyn.players import columns
+    >>> from interdyn.schedules import every
     >>> x, y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
     >>> watch = Watch(Tracker((x, y), players=columns(), schedule=every(2)))
     >>> network = nn.Linear(3, 2)
@@ -130,8 +130,8 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
 
     Examples
     --------
-    >>> from interdyn import columns
-    >>> from interdyn.tracking import every
+    >>> from interdyn.players import columns
+    >>> from interdyn.schedules import every
     >>> x, y = torch.randn(32, 3, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 2
     >>> network = torch.nn.Linear(3, 2)
     >>> optimiser = torch.optim.SGD(network.parameters(), lr=0.1)

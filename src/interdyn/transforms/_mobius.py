@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interdyn.compiled import available
 from interdyn.errors import ShapeError
-from interdyn.lattice import n_players_from_size
+from interdyn.values import n_players_from_size
 from interdyn.values._convert import Array, as_tensor, like
 
 _KINDS = {torch.float64: "float64", torch.float32: "float32"}
@@ -38,9 +38,9 @@ def butterfly_(x: Float[Tensor, "*batch subsets"], sign: int) -> Float[Tensor, "
     return x
 
 
-def _table(array: Array, name: str) -> Tensor:
+def checked_table(array: np.ndarray | Tensor, name: str, *, dtype: torch.dtype | None = None) -> Tensor:
     """Return the caller's table as a contiguous tensor, checked; not a copy where none is needed."""
-    x = as_tensor(array, name)
+    x = as_tensor(array, name, dtype=dtype)
     if x.ndim == 0:
         raise ShapeError(
             f"`{name}` must hold one value per subset on its last axis; got a single number. "
@@ -119,7 +119,7 @@ def and_from_values(v: Array) -> Array:
     >>> and_from_values(np.array([0.0, 1.0, 2.0, 5.0]))  # players 0 and 1 together add 2
     array([0., 1., 2., 2.])
     """
-    return like(sums(_table(v, "v"), -1), v)
+    return like(sums(checked_table(v, "v"), -1), v)
 
 
 def values_from_and(i: Array) -> Array:
@@ -152,7 +152,7 @@ def values_from_and(i: Array) -> Array:
     >>> values_from_and(np.array([0.0, 1.0, 2.0, 2.0]))
     array([0., 1., 2., 5.])
     """
-    return like(sums(_table(i, "i"), 1), i)
+    return like(sums(checked_table(i, "i"), 1), i)
 
 
 def or_from_values(v: Array) -> Array:
@@ -187,7 +187,7 @@ def or_from_values(v: Array) -> Array:
     >>> or_from_values(np.array([0.0, 1.0, 1.0, 1.0]))  # player 0 or player 1 gives 1
     array([0., 0., 0., 1.])
     """
-    x = _table(v, "v")
+    x = checked_table(v, "v")
     out = sums(x, -1, backwards=True, negated=True)
     out[..., 0] = x[..., 0]
     return like(out, v)
@@ -223,4 +223,4 @@ def values_from_or(i: Array) -> Array:
     >>> values_from_or(np.array([0.0, 0.0, 0.0, 1.0]))
     array([0., 1., 1., 1.])
     """
-    return like(sums(_table(i, "i"), 1, met=True), i)
+    return like(sums(checked_table(i, "i"), 1, met=True), i)

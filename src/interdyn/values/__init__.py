@@ -7,36 +7,88 @@ torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from interdyn.values._names import Names, checked_names, labels
 from interdyn.values._notebook import table_html
+from interdyn.values._registry import accessor
+from interdyn.values._subsets import (
+    MAX_PLAYERS,
+    members,
+    n_players_from_size,
+    orders,
+    subset_from_members,
+    subset_masks,
+)
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
-    from interdyn.values._convert import as_tensor, like
+    from interdyn.values._convert import as_tensor, like, tensors_of
     from interdyn.values._identified import Identified, Range
+    from interdyn.values._record import Band
+    from interdyn.values._run_result import (
+        GroupResult,
+        LeftOpen,
+        PhaseResult,
+        RowNorms,
+        RunResult,
+        SplitQuality,
+        SplitRule,
+        TheoryResult,
+        TheorySummary,
+    )
+    from interdyn.values._sample_table import SampleRow, SampleTable
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
+_FILES = {
+    **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
+    **dict.fromkeys(("Identified", "Range"), "_identified"),
+    **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
+    **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
+    **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms", "RunResult"), "_run_result"),
+    **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_result"),
+    "Band": "_record",
+}
+
 __all__ = [
+    "MAX_PLAYERS",
+    "Band",
+    "GroupResult",
     "Identified",
     "Interactions",
+    "LeftOpen",
+    "Names",
     "OrderSpectrum",
     "Pair",
+    "PhaseResult",
     "Range",
+    "RowNorms",
+    "RunResult",
+    "SampleRow",
+    "SampleTable",
     "Selection",
+    "SplitQuality",
+    "SplitRule",
     "Term",
     "Terms",
+    "TheoryResult",
+    "TheorySummary",
     "Trajectory",
     "ValueTable",
+    "accessor",
     "as_tensor",
+    "checked_names",
+    "labels",
     "like",
+    "members",
+    "n_players_from_size",
+    "orders",
+    "subset_from_members",
+    "subset_masks",
     "table_html",
+    "tensors_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"as_tensor", "like"}:
-        return getattr(import_module("interdyn.values._convert"), name)
-    if name in {"Identified", "Range"}:
-        return getattr(import_module("interdyn.values._identified"), name)
-    if name in __all__:
-        return getattr(import_module("interdyn.values._tables"), name)
+    if name in _FILES:
+        return getattr(import_module(f"interdyn.values.{_FILES[name]}"), name)
     raise AttributeError(f"module 'interdyn.values' has no attribute {name!r}")

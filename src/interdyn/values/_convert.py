@@ -1,6 +1,7 @@
 """One array world inside (torch), the caller's own at the door."""
 
-from typing import TypeVar
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from interdyn.errors import InputError
 
 Array = TypeVar("Array", np.ndarray, Tensor)
+Record = TypeVar("Record")
 
 
 def as_tensor(array: np.ndarray | Tensor, name: str = "v", *, dtype: torch.dtype | None = None) -> Tensor:
@@ -44,3 +46,27 @@ def like(tensor: Tensor, model: Array) -> Array:
     if isinstance(model, Tensor):
         return tensor
     return tensor.cpu().numpy()
+
+
+def tensors_of(record: Any, prefix: str = "") -> dict[str, Tensor]:
+    """Return all tensors of a frozen record by name, those of records in it as ``"field.name"``."""
+    out: dict[str, Tensor] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Tensor):
+            out[prefix + field.name] = value
+        elif is_dataclass(value):
+            out |= tensors_of(value, f"{prefix}{field.name}.")
+    return out
+
+
+def moved(record: Record, device: torch.device | str) -> Record:
+    """Return a frozen record with all its tensors, and those of records in it, on ``device``."""
+    changed: dict[str, Any] = {}
+    for field in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        if isinstance(value, Tensor):
+            changed[field.name] = value.to(device)
+        elif is_dataclass(value):
+            changed[field.name] = moved(value, device)
+    return replace(record, **changed)  # type: ignore[type-var]

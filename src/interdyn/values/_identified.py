@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interdyn._typing import KINDS
 from interdyn.errors import InputError
-from interdyn.lattice import members
+from interdyn.values._subsets import members
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ _BAR = "display:inline-block;height:0.7em;border-radius:2px"
 _WIDEST = 120  # pixels of the strongest bar
 
 
-def terms_html(terms: Iterable[tuple[str, Sequence[int], float]], *, unit: str = "", note: str = "") -> str:
+def terms_html(terms: Iterable[tuple[str, Sequence[object], float]], *, unit: str = "", note: str = "") -> str:
     """Return a table of interactions ``(kind, players, value)``, strongest first, each with a bar.
 
     Examples
@@ -25,7 +25,7 @@ def terms_html(terms: Iterable[tuple[str, Sequence[int], float]], *, unit: str =
             f"{value:+.3g}",
             _bar(abs(value) / most, AND if kind == "and" else OR),
             kind.upper(),
-            ", ".join(map(str, players)),
+            escape(", ".join(map(str, players))),
         ]
         for kind, players, value in rows
     ]

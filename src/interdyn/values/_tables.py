@@ -1,10 +1,10 @@
 """Tables over the ``2**n`` subsets: network outputs and interactions (torch float64)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
-from importlib import import_module
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -12,10 +12,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn.errors import InputError
-from interdyn.lattice import members, n_players_from_size, orders, subset_from_members
+from interdyn.values._convert import moved
 from interdyn.values._identified import Identified
+from interdyn.values._names import Names, checked_names, labels, names_of_samples
 from interdyn.values._notebook import table_html, terms_html
+from interdyn.values._registry import accessor
+from interdyn.values._subsets import members, n_players_from_size, orders, subset_from_members
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+    from shap import Explanation
+    from shapiq import InteractionValues
+    from xarray import Dataset
+
+_S = TypeVar("_S", bound="Selection")
 _SHOWN = 8  # interactions of a sample, or samples, in a notebook
 
 
@@ -35,17 +46,26 @@ class Term(NamedTuple):
 
 
 class Terms(tuple[Term, ...]):
-    """Interactions by falling strength; prints as a table."""
+    """Interactions by falling strength; prints as a table, with the ``names`` of players where they have any."""
 
-    __slots__ = ()
+    names: tuple[str, ...]
+
+    def __new__(cls, terms: Iterable[Term] = (), names: tuple[str, ...] = ()) -> "Terms":
+        out = super().__new__(cls, terms)
+        out.names = names
+        return out
+
+    def labelled(self) -> list[tuple[str, list[str], float]]:
+        """Return kind, names (or numbers) of the players and value of each interaction."""
+        return [(t.kind, labels(t.players, self.names), t.value) for t in self]
 
     def __repr__(self) -> str:
-        lines = [f"{'value':>10}  kind  players"]
-        lines += [f"{t.value:>+10.4g}  {t.kind.upper():<4}  {' '.join(map(str, t.players))}" for t in self]
+        lines, between = [f"{'value':>10}  kind  players"], ", " if self.names else " "
+        lines += [f"{value:>+10.4g}  {kind.upper():<4}  {between.join(who)}" for kind, who, value in self.labelled()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return terms_html(self)
+        return terms_html(self.labelled())
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,8 @@ class ValueTable:
         Wall time of the forward passes.
     provenance
         What made the table: model, baseline, players, seed, versions; plain data.
+    names
+        Names of the players: one for each, or a row of them for each sample; empty where they have numbers alone.
     """
 
     values: Float[Tensor, "*batch subsets"]
@@ -71,6 +93,15 @@ class ValueTable:
     forward_passes: int = 0
     seconds: float = 0.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    names: Names = ()
+
+    def __post_init__(self) -> None:
+        if self.names:
+            object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.values.shape[:-1]))
+
+    def to(self, device: torch.device | str) -> "ValueTable":
+        """Return the same table on ``device``."""
+        return moved(self, device)
 
     @property
     def n_players(self) -> int:
@@ -95,11 +126,22 @@ class Selection:
         float64, shape ``(*batch, 2**n)``; entry ``s`` is the interaction of the players whose bits are set in ``s``.
     unit
         Unit of the interactions, that of the network output.
+    names
+        Names of the players: one for each, or a row of them for each sample; empty where they have numbers alone.
     """
 
     i_and: Float[Tensor, "*batch subsets"]
     i_or: Float[Tensor, "*batch subsets"]
     unit: str = ""
+    names: Names = ()
+
+    def __post_init__(self) -> None:
+        if self.names:
+            object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.batch_shape))
+
+    def to(self: _S, device: torch.device | str) -> _S:
+        """Return the same with all tensors on ``device``."""
+        return moved(self, device)
 
     @property
     def n_players(self) -> int:
@@ -118,7 +160,8 @@ class Selection:
 
     def _masked(self, keep_and: Tensor, keep_or: Tensor) -> "Selection":
         zero = self.i_and.new_zeros(())
-        return Selection(torch.where(keep_and, self.i_and, zero), torch.where(keep_or, self.i_or, zero), self.unit)
+        i_and, i_or = torch.where(keep_and, self.i_and, zero), torch.where(keep_or, self.i_or, zero)
+        return Selection(i_and, i_or, self.unit, self.names)
 
     def get_n_order(self, order: int) -> "Selection":
         """Return the interactions among exactly ``order`` players; all others are zero.
@@ -175,35 +218,29 @@ class Selection:
         flat = np.abs(both).ravel()
         index = np.argsort(-flat, kind="stable")[: np.count_nonzero(flat)][:k]
         kinds, subsets = np.unravel_index(index, both.shape)
-        return Terms(
-            Term(("and", "or")[kind], members(int(s)), float(both[kind, s]))
-            for kind, s in zip(kinds, subsets, strict=True)
-        )
+        found = zip(kinds, subsets, strict=True)
+        terms = (Term(("and", "or")[kind], members(int(s)), float(both[kind, s])) for kind, s in found)
+        return Terms(terms, self.names)  # type: ignore[arg-type]  # one table has no rows of names
 
     def top(self, k: int = 10) -> Terms:
         """Return the ``k`` strongest interactions of a single table; the result prints as a table."""
         return self.terms(k)
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> "DataFrame":
         """Return a row for each interaction that is not zero; see `interdyn.exports.to_pandas`."""
-        return _exports().to_pandas(self)
+        return accessor("to_pandas")(self)
 
-    def to_shap(self, **options: Any) -> Any:
+    def to_shap(self, *, data: Any = None, names: Sequence[str] | None = None) -> "Explanation":
         """Return Shapley values for SHAP's plots; see `interdyn.exports.to_shap`."""
-        return _exports().to_shap(self, **options)
+        return accessor("to_shap")(self, data=data, names=names)
 
-    def to_shapiq(self, **options: Any) -> Any:
+    def to_shapiq(self, *, kind: Literal["total", "and", "or"] = "total") -> "InteractionValues":
         """Return the interactions of one sample for shapiq; see `interdyn.exports.to_shapiq`."""
-        return _exports().to_shapiq(self, **options)
+        return accessor("to_shapiq")(self, kind=kind)
 
-    def to_xarray(self) -> Any:
+    def to_xarray(self) -> "Dataset":
         """Return a data set with named axes; see `interdyn.exports.to_xarray`."""
-        return _exports().to_xarray(self)
-
-
-def _exports() -> Any:
-    """Return the room that takes results elsewhere; by name, since it lies above this one."""
-    return import_module("interdyn.exports")
+        return accessor("to_xarray")(self)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -246,7 +283,13 @@ class Interactions(Selection):
     forward_passes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def __getitem__(self, key: Any) -> Any:
+    @overload
+    def __getitem__(self, key: tuple[int, ...]) -> Pair: ...
+
+    @overload
+    def __getitem__(self, key: int | slice | Tensor) -> "Interactions": ...
+
+    def __getitem__(self, key: Any) -> "Pair | Interactions":
         """Return a `Pair` for a tuple of players, the sample(s) for an index or slice of the first axis."""
         if isinstance(key, tuple):
             return self.pair(key)
@@ -259,6 +302,34 @@ class Interactions(Selection):
         if not self.batch_shape:
             raise TypeError("a single table has no length; it has no sample axis")
         return self.batch_shape[0]
+
+    def save(self, path: str | Path) -> None:
+        """Write all of it into one file; see `interdyn.exports.save_interactions`."""
+        accessor("save_interactions")(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Interactions":
+        """Return what `save` wrote; see `interdyn.exports.load_interactions`."""
+        found: Interactions = accessor("load_interactions")(path)
+        return found
+
+    def plot_sample(
+        self,
+        inputs: Any = None,
+        *,
+        players: Any = None,
+        names: Sequence[str] | None = None,
+        k: int = 5,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Draw the strongest interactions of one sample on the sample itself; see `interdyn.plot.plot_sample`."""
+        drawn: Axes = accessor("plot_sample")(self, inputs, players=players, names=names, k=k, ax=ax)
+        return drawn
+
+    def plot_sparsity(self, *, ax: "Axes | None" = None) -> "Axes":
+        """Draw the strength of all interactions, sorted; see `interdyn.plot.plot_sparsity`."""
+        drawn: Axes = accessor("plot_sparsity")(self, ax=ax)
+        return drawn
 
     def sample(self, key: int | slice | Tensor) -> "Interactions":
         """Return the sample(s) ``key`` of the first batch axis.
@@ -273,12 +344,13 @@ class Interactions(Selection):
                 f"this holds one table and no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
+        rows: Any = key.cpu().numpy() if isinstance(key, Tensor) else key
         parts: dict[str, Any] = {
-            f.name: value[key]
+            f.name: value[rows if isinstance(value, np.ndarray) else key]
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor | np.ndarray | Identified)
         }
-        return replace(self, **parts)
+        return replace(self, **parts, names=names_of_samples(self.names, rows))
 
     def __repr__(self) -> str:
         size = self.i_and.shape[-1]
@@ -299,14 +371,14 @@ class Interactions(Selection):
         if not self.batch_shape:
             gap, rest = float(self.gap), float(self.residual.abs().max())
             note = f"{self.n_players} players; gap {gap:.1e} or less, at most {rest:.2g} {self.unit} left unexplained"
-            return terms_html(self.top(_SHOWN), unit=self.unit, note=note)
+            return terms_html(self.top(_SHOWN).labelled(), unit=self.unit, note=note)
         if len(self.batch_shape) > 1:
             return f"<pre>{escape(repr(self))}</pre>"
         rows = []
         for i, one in enumerate(self[:_SHOWN]):
-            strongest = one.top(1)
-            term = f"{strongest[0].kind.upper()} {', '.join(map(str, strongest[0].players))}" if strongest else "none"
-            value = f"{strongest[0].value:+.3g}" if strongest else ""
+            term, value = "none", ""
+            for kind, who, strength in one.top(1).labelled():
+                term, value = escape(f"{kind.upper()} {', '.join(who)}"), f"{strength:+.3g}"
             rows.append([str(i), term, value, f"{float(one.objective):.3g}", f"{float(one.gap):.1e}"])
         left = len(self) - len(rows)
         note = f"{self.n_players} players, {self.unit}" + (f"; {left} samples more" if left else "")

@@ -72,8 +72,8 @@ def make_tracked(folder):
     x, y, net = world()
     optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
     probe = {"test": (x[64:72], y[64:72]), "train": (x[:6], y[:6])}
-    schedule = ix.at(0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
-    with ix.Tracker(probe, players=ix.columns(), schedule=schedule, out=folder, strict=True) as tracker:
+    schedule = ix.schedules.at(0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
+    with ix.Tracker(probe, players=ix.players.columns(), schedule=schedule, out=folder, strict=True) as tracker:
         for step in range(129):
             tracker.observe(step, net, **losses(net, x, y))
             train(net, optimiser, x, y)
@@ -92,7 +92,9 @@ def make_watched(folder):
                 torch.save(net.state_dict(), Path(saved) / f"step_{step}.pt")
             train(net, optimiser, x, y)
         probe = {"test": (x[64:72], y[64:72])}
-        with ix.Tracker(probe, players=ix.columns(), schedule=ix.every(1), out=folder, strict=True) as tracker:
+        with ix.Tracker(
+            probe, players=ix.players.columns(), schedule=ix.schedules.every(1), out=folder, strict=True
+        ) as tracker:
             watch(saved, net, tracker, losses=lambda seen: mean_losses(seen, groups), once=True)
 
 
@@ -115,7 +117,7 @@ def results(folder):
     """Return summary and analysis, computed anew from the measurements."""
     from interdyn.measurement import History
 
-    return History.read(folder).result(options=run_options(folder))
+    return History.read(folder).result(options=run_options(folder)).to_json()
 
 
 def run_options(folder):
@@ -145,7 +147,7 @@ def numbers(folder) -> Iterator[tuple[str, object]]:
     yield "verdicts", plain(list(history.verdicts()))
     yield "trajectory", plain(history.trajectory())
     table = history.samples()
-    yield "samples", plain({"rows": list(table), "looks": table.looks, "learned_at": table.learned_at})
+    yield "samples", plain({"rows": list(table), "looks": table.scored_at, "learned_at": table.learned_at})
     with tempfile.TemporaryDirectory() as out:
         for path in export_run(folder, to="csv", out=Path(out) / "csv"):
             yield f"csv {path.stem}", [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[:99]]

@@ -1,0 +1,74 @@
+"""What players are called: from names of columns, from tokens, or one by one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+from interdyn.errors import PlayersError
+from interdyn.values import Names, checked_names
+
+FeatureNames = Sequence[str] | Sequence[Sequence[str]] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
+"""One for each player, or each column; names with their columns; or a function from token ids to texts."""
+
+
+def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ..."], n: int) -> Names:
+    """Return the names of ``n`` players, one row for all samples where they are the same.
+
+    Parameters
+    ----------
+    names
+        A name for each player, the same for all samples or a row for each. For samples that are rows of columns or
+        tokens also a name for each column; names with the columns that each stands for; or a function from the token
+        ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``. A player is then called by the names
+        of its columns, or by its tokens.
+    inputs
+        The samples.
+    ids
+        The player of each feature, below 0 where there is none; of a shape that broadcasts to the samples.
+    n
+        Number of players.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one name for each player.
+    PlayersError
+        If names do not fit the columns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> player_names(["age", "city A", "city B"], torch.zeros(2, 3), torch.tensor([[0, 1, 1]]), 2)
+    ('age', 'city A, city B')
+    """
+    rows = inputs.ndim == 2
+    of_columns = rows and not isinstance(names, Mapping) and not callable(names) and len(names) == inputs.shape[1]
+    if not (of_columns or isinstance(names, Mapping) or callable(names)):
+        return checked_names(names, n, (len(inputs),))
+    ids = ids.reshape(*ids.shape[:2], -1)[..., 0] if ids.ndim > 2 else ids  # a token that is a vector is one feature
+    if not rows or ids.shape[1] not in (1, inputs.shape[1]):
+        raise PlayersError(
+            f"names of columns or tokens need samples that are rows of them; got samples of shape "
+            f"{tuple(inputs.shape[1:])}. Name the players, one by one."
+        )
+    samples = len(inputs) if callable(names) else len(ids)
+    every = ids.expand(samples, inputs.shape[1]).tolist()
+    out = [_joined(names, inputs[i].tolist(), of, n) for i, of in enumerate(every)]
+    return out[0] if len(set(out)) == 1 else tuple(out)
+
+
+def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[str, ...]:
+    """Return the name of each player of one sample, put together from those of its features."""
+    if isinstance(names, Mapping):
+        named = [(name, of[column]) for name, columns in names.items() for column in columns if column < len(of)]
+        each = [[name for name, player in dict.fromkeys(named) if player == i] for i in range(n)]
+    else:
+        texts = [str(text) for text in (names(row) if callable(names) else names)]
+        if len(texts) != len(row):
+            raise PlayersError(
+                f"`names` must give a text for each of the {len(row)} columns or tokens; got {len(texts)}."
+            )
+        each = [[text for text, player in zip(texts, of, strict=True) if player == i] for i in range(n)]
+    return tuple(" ".join(t).replace(" ##", "") if callable(names) else ", ".join(t) for t in each)

@@ -1,0 +1,313 @@
+"""What each figure of a run shows: one function per question, from a run to a `Panel`, without a drawing library.
+
+What a run must hold, units and intervals are those of the figure of `interdyn.plot` of that name.
+
+Examples
+--------
+>>> from interdyn.plot import panels
+from interdyn.values import RunResult
+>>> panel = panels.mean_order(RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6]}))
+>>> panel.y, panel.series[0].name, panel.series[0].band.value.tolist()
+('mean order (players)', 'test samples', [3.5, 1.6])
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interdyn.plot._panel import Panel, Rule, Series, credit
+from interdyn.plot._steps import StepAxis
+from interdyn.plot._view import has_numbers
+from interdyn.values import Band, RunResult
+
+GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
+GROUP_COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
+COMPARED = ("reality", "theory", "green", "mislabelled", "or", "muted")
+"""Colours of runs beside each other; where there are more, lines are dashed."""
+
+QUANTITIES = {  # what can be compared: title, label of the axis, caption
+    "mean_order": (
+        "Mean order of the interactions",
+        "mean order (players)",
+        "How many input parts an interaction joins, on average.",
+    ),
+    "loss_gap": ("Loss gap", "loss gap (unit of the loss)", "Test loss minus training loss."),
+    "noise_var": (
+        "Noise level that matches each checkpoint",
+        "noise variance σ² (no unit)",
+        "The noise level at which the theory matches each checkpoint best.",
+    ),
+    "tv_distance": (
+        "Distance between theory and reality",
+        "total variation distance (0 to 1)",
+        "0 means that the theory's distribution over orders is the measured one, 1 that they share nothing.",
+    ),
+}
+_ORDER = "order of the interaction (number of players)"
+_SHARE = "share of interaction strength"
+
+
+def group_name(name: str) -> str:
+    """Return the words for a group of samples."""
+    return GROUP_NAMES.get(name, f"{name} samples")
+
+
+def phase_2(view: RunResult) -> Int[np.ndarray, " some"]:
+    """Return the indices of phase 2 without the last step, whose network is the theory's input."""
+    inside = np.flatnonzero(view.theory.in_phase_2) if view.theory is not None else np.empty(0, dtype=np.intp)
+    return np.asarray(inside[inside < len(view.steps) - 1])
+
+
+def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) -> Panel:
+    """Return the share of each order at each step of one group; ``top`` is the share at the end of the colours."""
+    place = list(view.groups).index(group) if group in view.groups else 0
+    head = _head(view, f"heat-{place}", f"Orders of {group_name(group)}")
+    share = _distribution(view, group)
+    if share is None:
+        return Panel(**head, missing=_no_orders(group))
+    peak = view.orders[np.nan_to_num(share.value).argmax(axis=1)]
+    return Panel(
+        **head,
+        y="order of the interaction",
+        orders=view.orders,
+        series=(Series(_SHARE, share, "ink", mark="cells", top=top),),
+        moments=_boundary(view),
+        caption="Each column is a checkpoint; bright means that much of the network's strength has that order.",
+        alt=f"Heat map of {group_name(group)}: strongest order {peak[0]:.0f} at first, {peak[-1]:.0f} at last.",
+    )
+
+
+def orders(view: RunResult, group: str = "test", *, theory: bool = False, others: Sequence[str] = ()) -> Panel:
+    """Return the order distribution of a group at every step, beside it that of the theory and of other groups."""
+    head = _head(view, "orders", f"Order distribution over training, {group_name(group)}")
+    measured = _distribution(view, group)
+    if measured is None:
+        return Panel(**head, missing=_no_orders(group))
+    series = [Series(f"measured, {group_name(group)}", measured, GROUP_COLOURS.get(group, "muted"), mark="bars")]
+    if theory and view.theory is not None and has_numbers(view.theory.order_distribution):
+        assert view.theory.order_distribution is not None
+        series.append(Series("theory", Band(view.theory.order_distribution), "theory", symbol="D"))
+    for name in others:
+        if (other := _distribution(view, name)) is not None:
+            words, colour = f"measured, {group_name(name)}", GROUP_COLOURS.get(name, "muted")
+            series.append(Series(words, Band(other.value), colour, symbol="s", optional=True))
+    return Panel(
+        **head,
+        x=_ORDER,
+        y=_SHARE,
+        orders=view.orders,
+        series=tuple(series),
+        scale="from zero",
+        caption="Bars: measured, with 90 % intervals. Diamonds: what the theory expects at the same checkpoint.",
+        alt="Bars: the share of each order at the checkpoint chosen with the slider, described in words above.",
+    )
+
+
+def theory(view: RunResult) -> Panel:
+    """Return the order distribution of test samples beside the theory's."""
+    panel, title = orders(view, theory=True), "Theory against reality, test samples"
+    if len(panel.series) < 2:
+        return Panel(**_head(view, "orders", title), missing=_no_theory(view))
+    return replace(panel, title=title if phase_2(view).size else f"{title}; no second phase was found")
+
+
+def strengths(view: RunResult, group: str = "test") -> Panel:
+    """Return the strength of each order at every step by kind and sign; what lowers the output points down."""
+    head = _head(view, "strengths", f"Strength by kind and sign, {group_name(group)}")
+    measured = view.group(group)
+    if measured is None or measured.strength is None:
+        return Panel(**head, missing="No signed strengths were recorded.\nRecord `strength` of this group.")
+    series = tuple(
+        Series(
+            f"{kind.upper()}, {verb} the output",
+            Band(sign * np.abs(measured.strength[f"{kind}_{name}"])),
+            kind,
+            mark="bars",
+            side=-1 if kind == "and" else 1,
+            faint=sign < 0,
+        )
+        for kind in ("and", "or")
+        for sign, name, verb in ((1, "positive", "raises"), (-1, "negative", "lowers"))
+    )
+    y = f"mean strength per sample ({measured.unit})"
+    return Panel(**head, x=_ORDER, y=y, orders=view.orders, series=series, levels=(Rule(0.0),))
+
+
+def mean_order(view: RunResult) -> Panel:
+    """Return the mean order of every group over training."""
+    head = _head(view, "mean-order", *QUANTITIES["mean_order"])
+    bands = {name: group.mean_order for name, group in view.groups.items() if group.mean_order is not None}
+    drawn = {name: band for name, band in bands.items() if has_numbers(band.value)}
+    if not drawn:
+        needs = "No mean order was recorded.\nRecord `mean_order` of at least one group of samples."
+        return Panel(**head, missing=needs)
+    series, spoken = [], []
+    for name, band in drawn.items():
+        symbol, colour = "o" if name == "test" else "s", GROUP_COLOURS.get(name, "muted")
+        series.append(Series(group_name(name), band, colour, symbol=symbol, unit=" players"))
+        finite = band.value[np.isfinite(band.value)]
+        spoken.append(f"{group_name(name)} from {finite[0]:.2f} over a low of {finite.min():.2f} to {finite[-1]:.2f}")
+    head["caption"] += " The pale band is the 90 % interval."
+    return Panel(**head, series=tuple(series), moments=_boundary(view), alt=f"Mean order: {'; '.join(spoken)}.")
+
+
+def loss_gap(view: RunResult) -> Panel:
+    """Return test loss minus training loss over training, with the step from which it grows."""
+    head = _head(view, "loss-gap", *QUANTITIES["loss_gap"])
+    gap = view.loss_gap
+    if gap is None or not has_numbers(gap):
+        needs = "No loss was recorded.\nRecord `train_loss` and `test_loss` at every checkpoint."
+        return Panel(**head, missing=needs)
+    moments, phases = _boundary(view), view.phases
+    if phases is not None and phases.gap_onset_step is not None:
+        moments += (Rule(phases.gap_onset_step, "gap starts to grow", "theory", ":", phases.gap_interval),)
+    head["caption"] += " Where it starts to grow (dotted) the network starts to over-fit."
+    finite = gap[np.isfinite(gap)]
+    return Panel(
+        **head,
+        series=(Series("test loss minus training loss", Band(gap), "theory"),),
+        moments=moments,
+        levels=(Rule(0.0),),
+        alt=f"Loss gap: {finite[0]:.3g} at the start, {finite[-1]:.3g} at the end.",
+        remark="" if np.isfinite(gap).all() else "Not a number where the line stops.",
+    )
+
+
+def distance(view: RunResult) -> Panel:
+    """Return the distance between theory and reality over training beside the two simpler explanations."""
+    head = _head(view, "distance", *QUANTITIES["tv_distance"])
+    theory = view.theory
+    if theory is None or not has_numbers(theory.tv.value):
+        return Panel(**head, missing=_no_theory(view))
+    inside = phase_2(view)
+    described = np.full(len(view.steps), np.nan)
+    described[inside] = theory.tv.value[inside]
+    series = [Series("theory", theory.tv, "theory", symbol="D", faint=True)]
+    series += [Series("theory, in phase 2", Band(described), "theory", symbol="D")] if inside.size else []
+    series += [
+        Series("null: no noise", Band(theory.tv_null_sigma0), "null-a", symbol="^", dash=":"),
+        Series("null: tilt", Band(theory.tv_null_tilt), "null-b", symbol="v", dash="--"),
+    ]
+    bound = theory.bound
+    levels = () if bound is None else (Rule(bound, f"describes the step below {bound:g}", "muted"),)
+    head["caption"] += " A theory worth having lies below both simpler explanations after the boundary."
+    if bound is not None:
+        head["caption"] += f" It describes a checkpoint where it is below the grey line, {bound:g}."
+    phase = theory.tv.value[theory.in_phase_2]
+    alt = "Total variation distance between the theory's and the measured distribution over orders"
+    alt += f"; in phase 2 at most {np.nanmax(phase):.3f}." if has_numbers(phase) else "."
+    return Panel(**head, series=tuple(series), moments=_boundary(view), levels=levels, scale="from zero", alt=alt)
+
+
+def noise(view: RunResult) -> Panel:
+    """Return the noise variance that fits each step best; a level of 0 has no place on its axis and is left out."""
+    head = _head(view, "noise", *QUANTITIES["noise_var"])
+    level = _quantity(view, "noise_var")
+    if view.theory is None or level is None:
+        return Panel(**head, missing=_no_theory(view))
+    described = Band(np.where(view.theory.described, level.value, np.nan))
+    finite = level.value[np.isfinite(level.value)]
+    head["caption"] += " The theory explains phase 2 by noise that fades, so the level should fall."
+    return Panel(
+        **head,
+        series=(
+            Series("theory does not describe the step", level, "muted", faint=True),
+            Series("theory describes the step", described, "theory", symbol="D"),
+        ),
+        moments=_boundary(view),
+        scale="log",
+        alt=f"Fitted noise variance: {finite[0]:.1e} at the first fitted step, {finite[-1]:.1e} at the last.",
+    )
+
+
+def courses(view: RunResult) -> Panel:
+    """Return the frame in which a page draws the interactions of the chosen sample over training."""
+    return Panel(
+        **_head(view, "courses", "Strongest interactions over training"),
+        y="interaction",
+        moments=_boundary(view),
+        levels=(Rule(0.0),),
+        caption="The interactions that are strongest at the end, over the whole training, in the unit of the output.",
+        alt="Strongest interactions of the chosen sample over training; the tiles above name them.",
+    )
+
+
+def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel:
+    """Return one of `QUANTITIES` of several runs, or of groups of seeds; boundaries would cross all lines."""
+    views = [view for members in named.values() for view in members]
+    widest = max(views, key=lambda view: view.steps[-1])
+    versions = ", ".join(sorted({view.version for view in views if view.version}))
+    names = " and ".join(dict.fromkeys(view.recipe for view in views))
+    head = {**_head(widest, quantity, *QUANTITIES[quantity]), "stamp": credit(names, versions)}
+    found = {name: course for name, members in named.items() if (course := _course(members, quantity)) is not None}
+    if not found:
+        return Panel(**head, missing=f"No run holds this quantity.\nRecord `{quantity}` in at least one run.")
+    series, spoken = [], []
+    for place, (name, (steps, band)) in enumerate(found.items()):
+        words = f"{name} ({len(named[name])} seeds, band: range)" if len(named[name]) > 1 else name
+        dash = ("-", "--", ":", "-.")[place // len(COMPARED) % 4]
+        colour = COMPARED[place % len(COMPARED)]
+        series.append(Series(words, band, colour, dash=dash, steps=steps, interval=""))
+        spoken.append(f"{name} ends at {band.value[-1]:.3g}")
+    alt = f"{head['title']} of several runs: {'; '.join(spoken)}."
+    return Panel(**head, series=tuple(series), scale="log" if quantity == "noise_var" else "linear", alt=alt)
+
+
+def _course(views: Sequence[RunResult], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:
+    """Return steps and band of one run, or mean and range of seeds at the steps that all have reached."""
+    bands = [(view, band) for view in views if (band := _quantity(view, quantity)) is not None]
+    if len(bands) < 2:
+        return (bands[0][0].steps, bands[0][1]) if bands else None
+    axis = StepAxis.of(bands[0][0].steps)
+    end = min(float(view.steps[-1]) for view, _ in bands)
+    steps = bands[0][0].steps[bands[0][0].steps <= end]
+    at = axis.position(steps)
+    values = np.stack([np.interp(at, axis.position(view.steps), band.value) for view, band in bands])
+    return steps, Band(values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _quantity(view: RunResult, quantity: str) -> Band | None:
+    band: Band | None = None
+    if quantity == "mean_order" and view.groups:
+        band = next(iter(view.groups.values())).mean_order
+    elif quantity == "loss_gap" and view.loss_gap is not None:
+        band = Band(view.loss_gap)
+    elif quantity == "noise_var" and view.theory is not None:
+        noise = view.theory.noise_var
+        band = Band(np.where(noise.value > 0, noise.value, np.nan), noise.low, noise.high)
+    elif quantity == "tv_distance" and view.theory is not None:
+        band = view.theory.tv
+    return band if band is not None and has_numbers(band.value) else None
+
+
+def _head(view: RunResult, name: str, title: str, y: str = "", caption: str = "") -> dict[str, Any]:
+    """Return what every panel of a run has."""
+    stamp = credit(view.recipe, view.version)
+    words = {"y": y, "caption": caption} if y else {}
+    return {"id": name, "title": title, "steps": view.steps, "stamp": stamp, **words}
+
+
+def _boundary(view: RunResult) -> tuple[Rule, ...]:
+    phases = view.phases
+    if phases is None or not phases.found or phases.boundary_step is None:
+        return ()
+    return (Rule(phases.boundary_step, "phase boundary", dash="--", interval=phases.interval),)
+
+
+def _distribution(view: RunResult, group: str) -> Band | None:
+    measured = view.group(group)
+    band = measured.order_distribution if measured is not None else None
+    return band if band is not None and has_numbers(band.value) else None
+
+
+def _no_orders(group: str) -> str:
+    return f"Nothing was measured on {group_name(group)}.\nRecord `order_distribution` of this group."
+
+
+def _no_theory(view: RunResult) -> str:
+    if view.stage is not None:
+        return "This comes when the run has ended: the theory starts from the final network."
+    return "The theory was not fitted.\nFit the theory with `interdyn.theory.fit_noise`. Record it as `theory`."

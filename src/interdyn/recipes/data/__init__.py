@@ -1,1 +1,0 @@
-"""Built-in data; a new file here with a factory under ``@dataset("name")`` adds one."""

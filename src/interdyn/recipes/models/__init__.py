@@ -1,1 +1,0 @@
-"""Built-in networks; a new file here with a factory under ``@model("name")`` adds one."""

@@ -1,0 +1,217 @@
+"""Pages on this computer that follow runs while they are written, and who may see them."""
+
+import hmac
+import ipaddress
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from threading import Lock
+
+from interdyn.errors import InputError, InterdynError, missing_extra
+from interdyn.report._page import filled
+from interdyn.report._runs import Followed, Listed, find_runs, listed
+
+try:
+    import anyio
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+    from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as error:
+    raise missing_extra("starlette", "live", "the live page") from error
+
+_EVERY = 0.5  # seconds after which the folder is read again
+_QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
+_COOKIE = "interdyn-token"
+
+
+def application(root: Path | str, *, token: str | None = None, hosts: tuple[str, ...] | None = None) -> Starlette:
+    """Return the application: a list of the runs in a folder, and a page for each that follows it. It only reads.
+
+    Parameters
+    ----------
+    root
+        Folder in which runs are looked for, itself included.
+    token
+        What a visitor must know: as ``?token=...`` once, then kept in a cookie. None: anyone who reaches it.
+    hosts
+        Names by which it may be called (the header ``Host``), against pages of others that point at this computer;
+        None: any.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist.
+    """
+    pages = _Pages(Path(root))
+    routes = [
+        Route("/", pages.index),
+        Route("/events", pages.list_events),
+        Route("/runs/{name:path}/events", pages.run_events),
+        Route("/runs/{name:path}/", pages.page),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(_Guard, token=token, hosts=hosts)])
+
+
+class _Pages:
+    """The pages of a folder: its list, and each run that somebody has asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"the live page needs a folder that holds runs; got {folder}, which is none.")
+        self._folder = folder
+        self._followed: dict[str, Followed] = {}
+        self._lock = Lock()
+
+    def _run(self, name: str) -> Followed | None:
+        path = find_runs(self._folder).get(name)
+        if path is None:
+            return None
+        with self._lock:
+            known = self._followed.get(name)
+            if known is None or known.path != path:
+                known = self._followed[name] = Followed(path)
+            return known
+
+    def _listed(self) -> list[Listed]:
+        return [listed(name, path) for name, path in find_runs(self._folder).items()]
+
+    def index(self, _: Request) -> Response:
+        root = self._folder.name or str(self._folder)
+        return HTMLResponse(filled("list.html.j2", bare=True, root=root, runs=self._listed()))
+
+    def page(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        run = self._run(name)
+        if run is None:
+            return PlainTextResponse("There is no such run (any more).", status_code=404)
+        try:
+            with self._lock:
+                return HTMLResponse(run.page(bare="bare" in request.query_params))
+        except InterdynError as error:
+            return HTMLResponse(filled("wait.html.j2", bare=True, name=name, why=str(error)))
+
+    def _version(self, name: str) -> str | None:
+        run = self._run(name)
+        if run is None:
+            return None
+        try:
+            with self._lock:
+                return str(run.refresh())
+        except (InterdynError, OSError):
+            return "trouble"
+
+    async def list_events(self, request: Request) -> Response:
+        return _stream(request, lambda: repr(self._listed()))
+
+    async def run_events(self, request: Request) -> Response:
+        return _stream(request, lambda: self._version(request.path_params["name"]))
+
+
+def _stream(request: Request, version: Callable[[], str | None]) -> StreamingResponse:
+    """Send a message whenever the version changes after the page was made."""
+
+    async def events() -> AsyncIterator[str]:
+        known = await anyio.to_thread.run_sync(version)
+        quiet = 0.0
+        yield ": here\n\n"
+        while not await request.is_disconnected():
+            await anyio.sleep(_EVERY)
+            now = await anyio.to_thread.run_sync(version)
+            if now is None:
+                yield "event: gone\ndata: gone\n\n"
+                return
+            quiet += _EVERY
+            if now != known:
+                known, quiet = now, 0.0
+                yield "data: new\n\n"
+            elif quiet >= _QUIET:
+                quiet = 0.0
+                yield ": still here\n\n"
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+
+class _Guard:
+    """Refuses host names other than this computer's and visitors without the token."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, hosts: tuple[str, ...] | None) -> None:
+        self._app, self._token, self._hosts = app, token, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        answer = self._refusal(request)
+        await (answer or self._app)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self._hosts is not None and request.url.hostname not in self._hosts:
+            return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
+        if self._token is None:
+            return None
+        given = request.query_params.get("token")
+        if given is not None and hmac.compare_digest(given.encode(), self._token.encode()):
+            answer = RedirectResponse(request.url.remove_query_params("token"), status_code=303)
+            answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
+            return answer
+        kept = request.cookies.get(_COOKIE, "")
+        if hmac.compare_digest(kept.encode(), self._token.encode()):
+            return None
+        return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
+
+
+def serve(
+    root: Path | str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    begins: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve the pages until interrupted.
+
+    Parameters
+    ----------
+    root, token
+        As in `application`.
+    host, port
+        Where; an address that others can reach needs a token.
+    begins
+        Called once nothing is in the way of serving.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, or others could reach it without a token.
+    """
+    loopback = is_loopback(host)
+    if not loopback and not token:
+        raise InputError(
+            f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host "
+            "out to serve this computer alone."
+        )
+    hosts = ("127.0.0.1", "localhost", "::1", "[::1]", host) if loopback else None
+    app = application(root, token=token, hosts=hosts)
+    begins()
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this computer can reach an address.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

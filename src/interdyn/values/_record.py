@@ -1,0 +1,69 @@
+"""What results are made of: frozen records whose arrays are lists in JSON, checked against the run's shape."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo
+from pydantic.dataclasses import dataclass
+
+from interdyn.errors import RunError
+
+
+def numbers_of(raw: Any) -> np.ndarray:
+    """Return nested lists as an array of floats, null as NaN; what are no numbers becomes empty and fits no shape."""
+    try:
+        return np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _lists(array: np.ndarray) -> list[Any]:
+    found: list[Any] = array.tolist()
+    return found
+
+
+def fits(*dims: str) -> Callable[[Any, ValidationInfo], Any]:
+    """Return the check that an array, or a band, has the shape of the run's steps and orders."""
+
+    def check(found: Any, info: Any) -> Any:  # a ValidationInfo cannot be checked at run time
+        if info.context is None:  # made in this process
+            return found
+        wanted = tuple(info.context[dim] for dim in dims)
+        for array in (found.value, found.low, found.high) if isinstance(found, Band) else (found,):
+            if array is not None and array.shape != wanted:
+                raise RunError(
+                    f"`{info.field_name}` must be numbers of shape {wanted} (steps first, then orders); got "
+                    f"{array.shape if array.size else 'something else'}. Run it again: `interdyn run RECIPE`."
+                )
+        return found
+
+    return check
+
+
+Numbers = Annotated[np.ndarray, BeforeValidator(numbers_of), PlainSerializer(_lists)]
+"""An array of floats; in JSON nested lists, null for NaN."""
+
+Flags = Annotated[np.ndarray, BeforeValidator(lambda raw: np.array(raw, dtype=bool)), PlainSerializer(_lists)]
+OverSteps = Annotated[Numbers, AfterValidator(fits("steps"))]
+OverOrders = Annotated[Numbers, AfterValidator(fits("steps", "orders"))]
+Pair = tuple[float, float]
+
+
+class Record(BaseModel):
+    """Base of all parts of a result: frozen; what it does not know is left out when it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
+class Band:
+    """A measured quantity and its interval; ``low`` and ``high`` are ``None`` where none was recorded."""
+
+    value: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
+
+    def interval(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return ``(low, high)``, or ``None`` when either was not recorded."""
+        return None if self.low is None or self.high is None else (self.low, self.high)

@@ -1,0 +1,395 @@
+"""What a run found, as one frozen record with one codec: the JSON of ``summary.json`` and ``analysis.json``."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationError
+
+from interdyn.errors import IncompleteRunError, RunError, SchemaError
+from interdyn.values._record import Band, Flags, Numbers, OverOrders, OverSteps, Pair, Record, fits, numbers_of
+from interdyn.values._registry import accessor
+from interdyn.values._sample_table import SampleTable
+
+RESULT_SCHEMA = 1
+KINDS = ("and_positive", "and_negative", "or_positive", "or_negative")
+_THEORY_COLUMNS = {  # attribute to the names of value, low and high in a row of summary.json
+    "noise_var": ("noise_var", "noise_var_low", "noise_var_high"),
+    "tv": ("tv_distance", "tv_low", "tv_high"),
+}
+_THEORY_NUMBERS = ("tv_null_sigma0", "tv_null_tilt", "tilt")
+_OF_THE_ANALYSIS = ("groups", "row_norms", "samples")
+_Samples = Annotated[SampleTable, BeforeValidator(SampleTable.from_json), PlainSerializer(SampleTable.to_json)]
+
+
+class GroupResult(Record):
+    """What was measured on one group of samples (``"test"`` or another).
+
+    Attributes
+    ----------
+    n_samples, sample_ids
+        How many samples, and their numbers in the data.
+    order_distribution
+        Share of each order in the salient strength, ``(steps, orders)``, with interval.
+    mean_order
+        Strength-weighted mean order, ``(steps,)``, with interval.
+    level
+        Nominal coverage of the intervals.
+    strength
+        Mean magnitude of the salient interactions, each name of `KINDS` to ``(steps, orders)``, in ``unit``.
+    n_salient, salience
+        Mean number of salient interactions of a sample, and mean threshold, ``(steps,)``.
+    per_sample_mean_order
+        ``(steps, samples)``.
+    gap, residual
+        Largest certified gap and largest residual of each step, ``(steps,)``.
+    """
+
+    n_samples: int | None = None
+    sample_ids: tuple[int, ...] = ()
+    order_distribution: Annotated[Band, AfterValidator(fits("steps", "orders"))] | None = None
+    mean_order: Annotated[Band, AfterValidator(fits("steps"))] | None = None
+    level: float | None = None
+    strength: Mapping[str, OverOrders] | None = None
+    unit: str = "unit of the output"
+    n_salient: OverSteps | None = None
+    salience: OverSteps | None = None
+    per_sample_mean_order: Numbers | None = None
+    residual: OverSteps | None = None
+    gap: OverSteps | None = None
+
+
+class PhaseResult(Record):
+    """The verdict on the two phases; steps are optimiser steps, ``None`` where there is no answer.
+
+    ``status``, ``gap_status``, ``agreement`` and ``initial`` are sentences, ``kind`` one of
+    `interdyn.dynamics.PhaseStatus`, ``evidence`` the numbers of `interdyn.dynamics.PhaseEvidence`.
+    """
+
+    found: bool = False
+    kind: str = ""
+    status: str = ""
+    boundary_step: float | None = None
+    interval: Pair | None = None
+    level: float | None = None
+    gap_onset_step: float | None = None
+    gap_interval: Pair | None = None
+    gap_status: str = ""
+    agreement: str = ""
+    spindle: bool | None = None
+    initial: str = ""
+    evidence: Mapping[str, Any] | None = None
+
+
+class TheorySummary(Record):
+    """The theory over phase 2: mean total variation distances, and the rank correlation of noise and step."""
+
+    n_steps: int = 0
+    n_described: int | None = None
+    mean_tv_phase_2: float | None = None
+    mean_tv_phase_2_low: float | None = None
+    mean_tv_phase_2_high: float | None = None
+    mean_tv_null_sigma0: float | None = None
+    mean_tv_null_tilt: float | None = None
+    noise_rank_correlation: float | None = None
+    noise_rank_correlation_low: float | None = None
+    noise_rank_correlation_high: float | None = None
+    sentence: str = ""
+
+
+class TheoryResult(Record):
+    """The theory's fit, one entry per step of the run (NaN where the step was not fitted); see `theory.NoiseFit`.
+
+    ``noise_var`` is the paper's sigma squared; ``tv`` the total variation distance between the measured and
+    the theoretical distribution over orders, in [0, 1]; the nulls are the same distance for ``sigma = 0`` and
+    for an exponential tilt of the final distribution. ``overall`` sums up phase 2.
+    """
+
+    noise_var: Band
+    tv: Band
+    tv_null_sigma0: Numbers
+    tv_null_tilt: Numbers
+    tilt: Numbers
+    in_phase_2: Flags
+    described: Flags
+    sentences: tuple[str, ...]
+    order_distribution: OverOrders | None = None
+    bound: float | None = None
+    level: float | None = None
+    empty_effect: Numbers | None = None
+    overall: TheorySummary = TheorySummary()
+
+
+class RowNorms(Record):
+    """Norm of the theory's rows of order ``k`` over that of order ``k + 1``, ``k = 0..n-1``: ``(levels, n)``."""
+
+    noise_var: Numbers
+    ratios: Numbers
+
+
+class SplitQuality(Record):
+    """Certified gap, mean and largest; largest residual relative to ``max|v|`` of its table."""
+
+    mean_gap: float | None = None
+    max_gap: float | None = None
+    max_residual: float | None = None
+
+
+class SplitRule(Record):
+    """The options of the splits of a run.
+
+    ``order_weight`` is None where version 0.1 made the split, by least energy, and all weights where they are mixed;
+    ``tol`` is the coarsest.
+    """
+
+    solver: str | None = None
+    order_weight: float | tuple[float | None, ...] | None = None
+    noise_bound: Any = None
+    tol: float | None = None
+    tol_rule: str | None = None
+    max_iter: int | None = None
+    merge_order_one: bool | None = None
+
+
+class LeftOpen(Record):
+    """What sparsity alone leaves open at a step, over all explanations within ``factor`` of the sparsest.
+
+    ``mean_order`` is low and high, a mean over ``n_samples`` samples; the shares are those of each order.
+    """
+
+    step: float | None = None
+    n_samples: int
+    factor: float
+    mean_order: Pair
+    reported_mean_order: float
+    share_low: tuple[float, ...] = ()
+    share_high: tuple[float, ...] = ()
+
+
+class RunResult(Record):
+    """Everything that figures, report, exports and commands take from a run; see `from_json`, `interdyn.load_run`.
+
+    Attributes
+    ----------
+    recipe, config_hash, version
+        Name and hash of what made the run, and version of this package.
+    steps
+        Optimiser steps, ascending, shape ``(steps,)``; 0 is the network before training.
+    n_players, n_samples
+        Number of players; of samples in the first group.
+    train_loss, test_loss, train_accuracy, test_accuracy
+        Shape ``(steps,)`` or ``None``.
+    groups
+        Measurements per group of samples; the first is the one the verdict is about.
+    phases, theory, row_norms, identified, samples
+        ``None`` when not computed.
+    solver, split
+        How good the splits are, and by which rule they were made.
+    forward_passes, seconds
+        Cost: masked inputs given to the network; wall time by part.
+    verdict
+        Short plain sentences.
+    stage
+        Where a training is that still goes on; None once it has ended.
+    planted, left_out, players_of_samples
+        Of a recipe: how far the measurement is from known interactions; samples that could not be drawn; the number of
+        players of each sample where they differ. None where that is not so.
+    """
+
+    recipe: str = "unnamed recipe"
+    config_hash: str = ""
+    version: str = ""
+    steps: Numbers
+    n_players: int = 0
+    n_samples: int | None = None
+    train_loss: OverSteps | None = None
+    test_loss: OverSteps | None = None
+    train_accuracy: OverSteps | None = None
+    test_accuracy: OverSteps | None = None
+    groups: Mapping[str, GroupResult] = {}
+    phases: PhaseResult | None = None
+    theory: TheoryResult | None = None
+    row_norms: RowNorms | None = None
+    solver: SplitQuality = SplitQuality()
+    split: SplitRule = SplitRule()
+    identified: LeftOpen | None = None
+    samples: (
+        Annotated[SampleTable, BeforeValidator(SampleTable.from_json), PlainSerializer(SampleTable.to_json)] | None
+    ) = None
+    forward_passes: int | None = None
+    seconds: Mapping[str, float] = {}
+    verdict: tuple[str, ...] = ()
+    stage: str | None = None
+    planted: Mapping[str, float] | None = None
+    left_out: Mapping[str, int] | None = None
+    players_of_samples: Mapping[str, tuple[int, ...]] | None = None
+
+    @property
+    def orders(self) -> np.ndarray:
+        """Orders ``1..n``."""
+        return np.arange(1.0, self.n_players + 1)
+
+    @property
+    def first(self) -> GroupResult | None:
+        """The group the verdict is about."""
+        return next(iter(self.groups.values()), None)
+
+    @property
+    def loss_gap(self) -> np.ndarray | None:
+        """Test loss minus training loss, or ``None`` when either was not recorded."""
+        if self.train_loss is None or self.test_loss is None:
+            return None
+        return np.asarray(self.test_loss - self.train_loss)
+
+    def group(self, name: str) -> GroupResult | None:
+        """Return the group of that name, or ``None`` when it was not measured."""
+        return self.groups.get(name)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:
+        return f"RunResult({self.recipe!r}, {len(self.steps)} checkpoints, {self.n_players} players)"
+
+    def _repr_html_(self) -> str:
+        html: str = accessor("run_html")(self)
+        return html
+
+    @classmethod
+    def from_json(cls, summary: Mapping[str, Any], analysis: Mapping[str, Any] | None = None) -> "RunResult":
+        """Return the result that the two JSON objects of a run hold.
+
+        Parameters
+        ----------
+        summary
+            Content of ``summary.json``. Only ``steps`` is required.
+        analysis
+            Content of ``analysis.json``; without it there are no intervals, no signed strengths and no other groups.
+
+        Raises
+        ------
+        SchemaError
+            When a newer version wrote it.
+        IncompleteRunError
+            When no checkpoint has been measured yet.
+        RunError
+            When an entry is missing or does not fit the steps and orders of the run.
+
+        Examples
+        --------
+        >>> result = RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, None]})
+        >>> result.steps.tolist(), result.theory
+        ([0.0, 10.0], None)
+        """
+        analysis = analysis or {}
+        for name, block in (("summary.json", summary), ("analysis.json", analysis)):
+            if int(block.get("schema") or RESULT_SCHEMA) > RESULT_SCHEMA:
+                raise SchemaError(
+                    f"`{name}` must have schema {RESULT_SCHEMA} or older; got {block['schema']}. "
+                    "Upgrade: pip install --upgrade interdyn"
+                )
+        steps = numbers_of(summary.get("steps") or [])
+        if steps.ndim != 1 or steps.size == 0 or bool((np.diff(steps) <= 0).any()):
+            raise IncompleteRunError(
+                f"a run to draw needs at least one checkpoint, steps ascending; got steps {steps.tolist()}. "
+                "Let the run go on: `interdyn run RECIPE --out DIR`."
+            )
+        n = int(summary.get("n_players") or len(summary.get("orders") or ()))
+        data = {key: value for key, value in summary.items() if value is not None and key not in ("theory", "steps")}
+        data |= {"steps": steps, "n_players": n, "groups": _groups(summary, analysis.get("groups") or {})}
+        data |= {key: analysis[key] for key in ("row_norms", "samples") if analysis.get(key)}
+        if rows := summary.get("theory"):
+            overall = summary.get("theory_summary") or {}
+            data["theory"] = {**_theory(rows, steps), **(analysis.get("theory") or {}), "overall": overall}
+        if isinstance(data.get("verdict"), str):
+            data["verdict"] = [data["verdict"]]
+        try:
+            return cls.model_validate(data, context={"steps": len(steps), "orders": n})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise RunError(
+                f"the results of a run must hold `{place}` as this version knows it; got {first['input']!r:.80}. "
+                "Analyse it again: remove summary.json and give the run's command."
+            ) from None
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return ``{"summary": ..., "analysis": ...}``, plain data as ``docs/run-directory.md`` describes."""
+        data = self.model_dump(mode="json", exclude_unset=True)
+        analysis = {key: data.pop(key) for key in _OF_THE_ANALYSIS if key in data}
+        analysis["groups"] = {name: _flat(group) for name, group in analysis.get("groups", {}).items()}
+        summary = {"orders": self.orders.astype(int).tolist(), **data}
+        first: dict[str, Any] = next(iter(analysis["groups"].values()), {})
+        summary |= {key: first[key] for key in ("order_distribution", "mean_order") if key in first}
+        if self.theory is not None:
+            data["theory"].pop("overall", None)
+            summary["theory_summary"] = self.theory.overall.model_dump(mode="json")
+            summary["theory"] = _rows(self.theory, self.steps)
+            columns = {*_THEORY_COLUMNS, *_THEORY_NUMBERS, "in_phase_2", "described", "sentences"}
+            analysis["theory"] = {key: value for key, value in data["theory"].items() if key not in columns}
+        schema: dict[str, Any] = {"schema": RESULT_SCHEMA}
+        identity = {key: summary[key] for key in ("recipe", "config_hash", "version") if key in summary}
+        return {"summary": schema | summary, "analysis": schema | identity | analysis}
+
+
+def _groups(summary: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the groups; the summary, which has no intervals, stands in for the first without an analysis."""
+    groups = {str(name): _folded(block) for name, block in blocks.items() if block}
+    groups = dict(sorted(groups.items(), key=lambda item: item[0] != "test"))
+    if "test" not in groups and ("order_distribution" in summary or "mean_order" in summary):
+        keys = ("order_distribution", "mean_order", "n_samples")
+        groups = {"test": _folded({key: summary.get(key) for key in keys}), **groups}
+    return groups
+
+
+def _folded(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a group's block with each quantity and its interval in one place, as `Band` has them."""
+    out = {key: value for key, value in block.items() if value is not None}
+    for name in ("order_distribution", "mean_order"):
+        if name in out:
+            out[name] = {"value": out[name], "low": out.pop(f"{name}_low", None), "high": out.pop(f"{name}_high", None)}
+    if set(out.get("strength") or ()) < set(KINDS):
+        out.pop("strength", None)
+    return out
+
+
+def _flat(block: dict[str, Any]) -> dict[str, Any]:
+    """Undo `_folded`."""
+    out: dict[str, Any] = {}
+    for key, value in block.items():
+        if isinstance(value, dict) and "value" in value:
+            out[key] = value["value"]
+            out |= {f"{key}_{end}": value[end] for end in ("low", "high") if value.get(end) is not None}
+        else:
+            out[key] = value
+    return out
+
+
+def _theory(rows: list[Mapping[str, Any]], steps: np.ndarray) -> dict[str, Any]:
+    """Return the columns of the theory's rows, aligned to the steps; NaN where a step has none."""
+    by_step = {float(row["step"]): row for row in rows}
+    aligned = [by_step.get(float(step), {}) for step in steps]
+
+    def column(key: str) -> list[Any]:
+        return [row.get(key) for row in aligned]
+
+    bands = {
+        name: dict(zip(("value", "low", "high"), map(column, keys), strict=True))
+        for name, keys in _THEORY_COLUMNS.items()
+    }
+    numbers = {name: column(name) for name in _THEORY_NUMBERS}
+    flags = {name: [bool(value) for value in column(name)] for name in ("in_phase_2", "described")}
+    return {**bands, **numbers, **flags, "sentences": [str(text or "") for text in column("sentence")]}
+
+
+def _rows(theory: TheoryResult, steps: np.ndarray) -> list[dict[str, Any]]:
+    """Undo `_theory`."""
+    columns: dict[str, Any] = {}
+    for name, keys in _THEORY_COLUMNS.items():
+        band: Band = getattr(theory, name)
+        columns |= {
+            key: part for key, part in zip(keys, (band.value, band.low, band.high), strict=True) if part is not None
+        }
+    columns |= {name: getattr(theory, name) for name in (*_THEORY_NUMBERS, "in_phase_2", "described")}
+    rows = [{"step": float(step)} | {k: v[i].item() for k, v in columns.items()} for i, step in enumerate(steps)]
+    return [{**row, "sentence": sentence} for row, sentence in zip(rows, theory.sentences, strict=True)]

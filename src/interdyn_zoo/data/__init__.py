@@ -1,0 +1,1 @@
+"""Data; a new file here with a factory under ``@dataset("name")`` adds one."""

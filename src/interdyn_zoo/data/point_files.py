@@ -1,0 +1,91 @@
+"""Point clouds and meshes that people have at home: .off, .ply, .npy."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from interdyn.errors import DataError, missing_extra
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
+
+_FORMATS = (".npy", ".off", ".ply")
+
+
+@dataset("point-clouds")
+def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
+    """Return clouds from files in one folder for each class, centred and scaled to the unit sphere.
+
+    Parameters
+    ----------
+    seed
+        Which points are taken.
+    path
+        Folder with ``CLASS/*.off`` (or .ply, .npy), or with the parts ``train`` and ``test``, above the classes
+        or, as in ModelNet, below them.
+    n_points
+        Points of each cloud: drawn from the points of a file, or uniformly on the surface where it holds a mesh.
+
+    Returns
+    -------
+    Shape ``(samples, n_points, 3)``; classes in the order of their folders' names.
+
+    Raises
+    ------
+    DataError
+        If there are no files, one cannot be read, or a cloud has fewer points.
+    MissingExtraError
+        If trimesh is not installed (.off and .ply only).
+    """
+    root = own_path(path, what="a folder of point clouds", folder=True)
+    train: list[tuple[Path, str]] = []
+    test: list[tuple[Path, str]] = []
+    for file in sorted(file for file in root.rglob("*") if file.suffix.lower() in _FORMATS):
+        folders = file.relative_to(root).parts[:-1]
+        labels = [name for name in folders if name not in ("train", "test")]
+        if labels:
+            (test if "test" in folders else train).append((file, labels[0]))
+    if not train:
+        raise DataError(
+            f"a folder of clouds needs one folder for each class with files {', '.join(_FORMATS)}; got none in {root}. "
+            "Put each class into a folder of its own."
+        )
+    rng = np.random.default_rng(seed)
+    clouds = np.stack([_unit(_points(file, n_points, rng)) for file, _ in train + test])
+    return Dataset(
+        clouds, **numbered(*([label for _, label in part] for part in (train, test) if part), place=str(root))
+    )
+
+
+def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.ndarray, "points 3"]:
+    """Return points of a file: some of those it holds, or new ones on the surface of its mesh."""
+    if file.suffix.lower() == ".npy":
+        try:
+            points = np.load(file)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"a cloud must be an array that NumPy reads; got {file}: {error}. Remove it.") from error
+    else:
+        try:
+            import trimesh
+        except ImportError as error:
+            raise missing_extra("trimesh", "clouds", "point clouds from .off and .ply files") from error
+        try:
+            read = trimesh.load(file, process=False)
+        except Exception as error:
+            raise DataError(f"a cloud must be a file that trimesh reads; got {file}: {error}. Remove it.") from error
+        if isinstance(read, trimesh.Trimesh) and len(read.faces):
+            return np.asarray(read.sample(n_points, seed=int(rng.integers(2**31))))
+        points = np.asarray(getattr(read, "vertices", np.empty((0, 3))))
+    if points.ndim != 2 or points.shape[1] < 3 or len(points) < n_points:
+        raise DataError(
+            f"each cloud needs {n_points} points of three coordinates; got shape {points.shape} in {file}. "
+            "Take fewer: --set data.options.n_points=256"
+        )
+    return np.asarray(points[rng.permutation(len(points))[:n_points], :3])
+
+
+def _unit(points: Float[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:
+    """Return a cloud centred on its mean and scaled so that the farthest point has distance 1."""
+    centred = points - points.mean(axis=0)
+    return np.asarray(centred / max(np.linalg.norm(centred, axis=1).max(), 1e-12), dtype=np.float32)

@@ -1,0 +1,150 @@
+"""Tables that people have at home: CSV and Parquet, with words and gaps in them."""
+
+import csv
+import gzip
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from interdyn.errors import DataError, missing_extra
+from interdyn.recipes import Dataset, dataset
+from interdyn_zoo.data._classes import numbered
+from interdyn_zoo.data._root import own_path
+
+_GAPS = ("", "?", "nan", "na", "n/a", "null")  # in any case of letters
+
+
+@dataset("table")
+def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dataset:  # noqa: ARG001
+    """Return the rows of a table: ``.csv`` (also with ``;``) or ``.tsv``, packed by gzip or not, or ``.parquet``.
+
+    Parameters
+    ----------
+    path
+        The file, with the names of the columns in its first line.
+    target
+        Column of the classes, or of the numbers to predict.
+    regression
+        The target holds numbers in place of classes.
+
+    Returns
+    -------
+    One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the mean;
+    one for each word in a column of words, a gap being a word of its own. Gaps are empty cells, ``?``, ``NA`` and
+    ``NaN``. ``parts`` are the columns.
+
+    Raises
+    ------
+    DataError
+        If the file is no such table, has no such column, or a cell of a column of numbers holds none.
+    MissingExtraError
+        If pyarrow is not installed (.parquet only).
+
+    Notes
+    -----
+    A column is of numbers when the first or half of its filled cells are; a cell that is none is then refused.
+    """
+    return coded_table(own_path(path, what="a table"), target=target, regression=regression)
+
+
+def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
+    """Return the rows of the table at ``path``; see `table`."""
+    header, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"the columns of the table {path} need names of their own; got two `{twice}`. Rename one.")
+    if target not in header:
+        raise DataError(f"the table {path} must have the column `{target}`; got {', '.join(header)}. Name one of them.")
+    columns = {column: [row[place] for row in rows] for place, column in enumerate(header)}
+    last = columns.pop(target)
+    if not last or any(_is_gap(cell) for cell in last):
+        gap = next((f"a gap in row {i + 2}" for i, cell in enumerate(last) if _is_gap(cell)), "no rows")
+        raise DataError(f"each row of {path} must have its `{target}`; got {gap}. Fill it, or leave the row out.")
+    coded = [_coded(column, cells) for column, cells in columns.items()]
+    if not coded:
+        raise DataError(f"the table {path} must have a column beside `{target}`; got none. Name another target.")
+    answers: dict[str, Any] = {"n_classes": None}
+    answers |= {"targets": _numbers(target, last)} if regression else numbered(last, place=str(path))
+    parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
+    return Dataset(
+        np.concatenate(coded, axis=1),
+        parts=np.broadcast_to(parts, (len(rows), len(parts))),
+        names=tuple(columns),
+        **answers,
+    )
+
+
+def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = "\t" if ".tsv" in path.suffixes else max(",;\t", key=first.count)
+            header, *rows = list(csv.reader(file, delimiter=delimiter)) or [[]]
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+        raise DataError(f"{path} must be a table of text in UTF-8; got {error}. Save it again.") from error
+    while rows and not rows[-1]:  # empty lines at the end
+        rows.pop()
+    short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
+    if short is not None:
+        raise DataError(
+            f"each row of {path} must have {len(header)} cells; got {len(rows[short])} in row {short + 2}. Correct it."
+        )
+    return header, rows
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise missing_extra("pyarrow", "tables", "tables from .parquet files") from error
+    try:
+        read = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path} must be a table in Parquet; got {error}. Write it again.") from error
+    cells = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in read.columns]
+    return list(read.column_names), [list(row) for row in zip(*cells, strict=True)]
+
+
+def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
+    """Return a column of numbers as it is, with an indicator of gaps where there are any; one of words as 0 and 1.
+
+    A gap in a column of words is a word of its own; a gap in one of numbers becomes the mean of the others.
+    """
+    filled = [cell for cell in cells if not _is_gap(cell)]
+    numbers = [_is_number(cell) for cell in filled]
+    if not any(numbers[:1]) and 2 * sum(numbers) < max(1, len(filled)):
+        categories = sorted(set(cells))
+        place = {category: i for i, category in enumerate(categories)}
+        return np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
+    values = _numbers(name, cells)
+    gap = np.isnan(values)
+    values[gap] = values[~gap].mean()
+    columns = [values, gap] if gap.any() else [values]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _numbers(name: str, cells: list[str]) -> np.ndarray:
+    """Return a column of numbers, NaN for its gaps."""
+    wrong = next((i for i, cell in enumerate(cells) if not _is_gap(cell) and not _is_number(cell)), None)
+    if wrong is not None:
+        raise DataError(
+            f"the column `{name}` must hold numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
+            "leave it empty."
+        )
+    return np.array([np.nan if _is_gap(cell) else float(cell) for cell in cells])
+
+
+def _is_gap(cell: str) -> bool:
+    return cell.strip().lower() in _GAPS
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
