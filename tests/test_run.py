@@ -371,7 +371,8 @@ def test_a_broken_network_is_refused_by_name(tmp_path, monkeypatch):
 def test_the_planted_interactions_of_the_game_are_found(tmp_path):
     recipe = load_recipe("game-and-or", overrides=["checkpoints.count=3", "measure.test_samples=4"])
     run = run_recipe(recipe, tmp_path / "run")
-    (planted,) = [check for check in checks(store.read_result(run), recipe.expected) if check.key == "planted_error_max"]
+    found = checks(store.read_result(run), recipe.expected)
+    (planted,) = [check for check in found if check.key == "planted_error_max"]
     assert planted.holds, planted
 
 
