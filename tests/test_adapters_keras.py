@@ -72,7 +72,7 @@ def test_with_a_budget_copies_of_the_model_are_measured():
 def test_losses_and_logs_are_those_of_keras():
     watch = tracker()
     model, history = fit(watch)
-    # the looks at 8 and 16 are at the last batch of an epoch; validation follows and is known to the next look
+    # the measurements at 8 and 16 are at the last batch of an epoch; validation follows and is known to the next
     assert watch.trajectory.train_loss[2] == pytest.approx(float(history["loss"][0]), rel=1e-5)
     assert watch.trajectory.test_loss[3] == pytest.approx(float(history["val_loss"][0]), rel=1e-5)
     assert np.isnan(watch.trajectory.test_loss).tolist() == [True, True, True, False, True, False, True]

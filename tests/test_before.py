@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 BEFORE = Path(__file__).parent / "data" / "before"
-WORDS = {" looks ": " measurements "}  # of sentences, then and now
+WORDS = {  # of sentences, then and now
+    "1 look at": "1 measurement of",
+    "looks at": "measurements of",
+    " looks ": " measurements ",
+    "next look": "next measurement",
+    "a look,": "a measurement,",
+    "at this look": "at this step",
+}
 TOLERANCE = 1e-7  # kernels of other processors round otherwise; on one machine numbers agree to 1e-12
 
 

@@ -124,7 +124,7 @@ def test_samples_for_people_and_for_programs(capsys, finished):
         assert name in out
     assert "…" not in out
     assert "Scores from" in out
-    code, out, _ = call(capsys, "samples", str(finished), "--step", str(steps[1]), "--one-look", "--json")
+    code, out, _ = call(capsys, "samples", str(finished), "--step", str(steps[1]), "--one-step", "--json")
     content = json.loads(out)
     assert code == 0
     assert (content["step"], content["looks"]) == (steps[1], [steps[1]])

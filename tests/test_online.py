@@ -38,7 +38,7 @@ def test_a_fall_is_phase_1_and_a_rise_is_established_by_two_looks():
     assert said[7].stage is Stage.PHASE_1
     first = next(i for i, v in enumerate(said) if v.since is not None)
     assert said[first - 1].rising
-    assert "to be confirmed by the next look" in said[first - 1].sentence
+    assert "to be confirmed by the next measurement" in said[first - 1].sentence
     assert said[first].interval[0] <= STEPS[7] <= said[first].interval[1]
     assert said[-1].stage is Stage.OVER_FITTING
     assert "for want of losses" in said[-1].sentence

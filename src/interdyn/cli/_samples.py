@@ -11,9 +11,9 @@ from rich.table import Table
 
 def samples(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    step: Annotated[int | None, typer.Option(help="Look at this step; by default the last that is measured.")] = None,
-    one_look: Annotated[
-        bool, typer.Option("--one-look", help="Scores of that step alone, not a mean over the looks up to it.")
+    step: Annotated[int | None, typer.Option(help="The step; by default the last that is measured.")] = None,
+    one_step: Annotated[
+        bool, typer.Option("--one-step", help="Scores of that step alone, not a mean over the steps up to it.")
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
 ) -> None:
@@ -24,7 +24,7 @@ def samples(
     from interdyn.measurement import History
     from interdyn.store import json_bytes
 
-    found = History.read(run).samples(step, history=not one_look)
+    found = History.read(run).samples(step, history=not one_step)
     if json_:
         content = found.to_json()
         content["samples"] = content.pop("rows")

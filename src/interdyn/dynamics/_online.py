@@ -1,4 +1,4 @@
-"""The verdict while a training goes on: it may be asked for after every look, and seldom cries wolf."""
+"""The verdict while a training goes on: it may be asked for after every measurement, and seldom cries wolf."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,12 +10,12 @@ from interdyn.dynamics._onset import GapOnset, find_gap_onset
 from interdyn.dynamics._turn import Turn, find_turn
 from interdyn.values import Trajectory
 
-ALPHA_LOOK = 0.01  # of the test at one look; with two looks in a row the rate over a whole training is below 5 %
+ALPHA = 0.01  # of the test at one measurement; with two in a row the rate over a whole training is below 5 %
 SMALLEST_RISE = 0.1  # orders
 
 
 class Stage(StrEnum):
-    """Where a training is, as far as the looks up to now tell."""
+    """Where a training is, as far as the measurements up to now tell."""
 
     PHASE_1 = "phase 1"
     PHASE_2 = "phase 2"
@@ -25,12 +25,12 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class OnlineVerdict:
-    """What the looks up to ``step`` say.
+    """What the measurements up to ``step`` say.
 
     Attributes
     ----------
     step
-        The last look.
+        The last measured step.
     stage
         One of `Stage`.
     since, interval
@@ -38,11 +38,11 @@ class OnlineVerdict:
     level
         Probability of the interval.
     rising
-        Whether the test at this look alone finds a rise; two such looks in a row establish it.
+        Whether the test at this step alone finds a rise; two such steps in a row establish it.
     sentence
         The verdict in words, with its reason.
     rise_p, fall_p, gap_p
-        P-values of rise and fall of the mean order and of growth of the loss gap at this look; None where not tested.
+        P-values of rise and fall of the mean order and of growth of the loss gap at this step; None where not tested.
     """
 
     step: float
@@ -72,7 +72,7 @@ def online_verdict(
     trajectory
         Everything measured up to now; the same samples at every step, with or without losses.
     before
-        The verdict at the look before; without it nothing can be established, only indicated.
+        The verdict at the step before; without it nothing can be established, only indicated.
     level, n_bootstrap, seed
         As in `find_phases`.
 
@@ -87,10 +87,10 @@ def online_verdict(
 
     Notes
     -----
-    The second phase is established when the rise of the mean order is significant at 1 % at two looks in a row, and
+    The second phase is established when the rise of the mean order is significant at 1 % at two steps in a row, and
     over-fitting when the loss gap grows as well; where no losses are recorded, the rise stands for it (paper, section
-    4) and the sentence says so. Looking often does not matter: ``benchmarks/bench_online.py`` simulates trainings
-    without a second phase, with a verdict at every look. The theory is not used: its ``w*`` is the final network's.
+    4) and the sentence says so. Measuring often does not matter: ``benchmarks/bench_online.py`` simulates trainings
+    without a second phase, with a verdict at every step. The theory is not used: its ``w*`` is the final network's.
 
     Examples
     --------
@@ -98,8 +98,8 @@ def online_verdict(
     >>> order_2 = np.array([.9, .8, .6, .3, .1, .1, .1, .3, .5, .7])  # the rest is of order 1
     >>> strength = np.stack([1 - order_2, order_2], axis=-1)[:, None].repeat(8, axis=1)
     >>> verdict = None
-    >>> for looks in range(1, 11):
-    ...     verdict = online_verdict(Trajectory(steps[:looks], strength[:looks]), before=verdict)
+    >>> for count in range(1, 11):
+    ...     verdict = online_verdict(Trajectory(steps[:count], strength[:count]), before=verdict)
     >>> str(verdict.stage), 4 < verdict.since < 64
     ('over-fitting has begun', True)
     """
@@ -108,9 +108,9 @@ def online_verdict(
     now = float(steps[-1])
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
     if not usable[-1] or usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
-        seen = f"{usable.sum()} look{'s' if usable.sum() > 1 else ''} at {strength.shape[1]} samples"
+        seen = f"{usable.sum()} measurement{'s' if usable.sum() > 1 else ''} of {strength.shape[1]} samples"
         why = f"{seen}; {MIN_STEPS} and {MIN_SAMPLES} are needed."
-        why = why if usable[-1] else "nothing finite or salient was measured at this look."
+        why = why if usable[-1] else "nothing finite or salient was measured at this step."
         return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"No verdict at step {now:g}: {why}")
     turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed, hump=False)
     gap = None
@@ -124,10 +124,10 @@ def online_verdict(
 def latest_verdict(trajectory: Trajectory) -> OnlineVerdict:
     """Return the verdict at the last step: the last of `online_verdicts`, without the ones before.
 
-    Of the look before only whether it saw a rise matters, so two tests are enough.
+    Of the step before only whether it saw a rise matters, so two tests are enough.
     """
-    looks = len(trajectory.steps)
-    before = online_verdict(trajectory.first(looks - 1)) if looks > 1 else None
+    count = len(trajectory.steps)
+    before = online_verdict(trajectory.first(count - 1)) if count > 1 else None
     return online_verdict(trajectory, before=before)
 
 
@@ -150,10 +150,10 @@ def _judged(
     now: float, turn: Turn, gap: GapOnset | None, *, before: OnlineVerdict | None, level: float
 ) -> OnlineVerdict:
     e = turn.evidence
-    rising = e.rise_p <= ALPHA_LOOK and e.rise >= SMALLEST_RISE
-    falls = e.fall_p <= ALPHA_LOOK and e.fall >= SMALLEST_RISE
+    rising = e.rise_p <= ALPHA and e.rise >= SMALLEST_RISE
+    falls = e.fall_p <= ALPHA and e.fall >= SMALLEST_RISE
     established = rising and before is not None and before.rising
-    grows = gap is not None and gap.p_value is not None and gap.p_value <= ALPHA_LOOK
+    grows = gap is not None and gap.p_value is not None and gap.p_value <= ALPHA
     known = gap is not None and gap.p_value is not None
     since, interval = (turn.boundary, turn.interval) if established else (None, None)
     at, rise = f"At step {now:g}: ", f"{e.rise:.2f} orders (p = {e.rise_p:.2g})"
@@ -168,15 +168,15 @@ def _judged(
             sentence = f"{at}phase 2 {begun}: the mean order rises by {rise}; the loss gap does not grow yet."
     elif falls and not rising:
         stage, fell = Stage.PHASE_1, f"{at}phase 1: the mean order has fallen by {e.fall:.2f} orders"
-        sentence = f"{fell}; a rise after that is not established (p = {e.rise_p:.2g}, {ALPHA_LOOK:g} is needed)."
+        sentence = f"{fell}; a rise after that is not established (p = {e.rise_p:.2g}, {ALPHA:g} is needed)."
         if grows:
             sentence += " The loss gap grows, though."
     else:
         stage = Stage.NO_VERDICT
         if rising:
-            why = f"a rise of {rise} is indicated, to be confirmed by the next look."
+            why = f"a rise of {rise} is indicated, to be confirmed by the next measurement."
         else:
-            why = f"beside noise of {e.noise_std:.2f} orders a look, neither a fall nor a rise is established."
+            why = f"beside noise of {e.noise_std:.2f} orders a measurement, neither a fall nor a rise is established."
         sentence = f"{at}no verdict: {why}"
     gap_p = None if gap is None else gap.p_value
     return OnlineVerdict(

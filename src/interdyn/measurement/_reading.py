@@ -1,4 +1,4 @@
-"""What a look tells of each sample: small enough to keep for every look of a training."""
+"""What a measurement tells of each sample: small enough to keep for every step of a training."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

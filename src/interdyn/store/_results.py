@@ -81,7 +81,7 @@ def identity(run: Run) -> dict[str, Any]:
 def to_measure(run: Run) -> str:
     """Return what to do about a measurement that a run lacks, as the last sentence of an error."""
     if run.open_ended:
-        return "Its training has not looked there, or the file is damaged: choose what is there, or train on."
+        return "Its training was not measured there, or the file is damaged: choose a step that is there, or train on."
     return f"Measure it: {_command(run)}"
 
 
