@@ -26,6 +26,7 @@ from interdyn.recipes import (
 )
 from interdyn.recipes._schema import DataSection, ModelSection
 from interdyn.store import config_hash
+from interdyn.values import RunResult
 
 TERMS = [
     {"kind": "and", "players": [0, 1], "weight": 2.0},
@@ -402,6 +403,8 @@ def test_steps_are_counted():
 # what is expected
 
 SUMMARY = {
+    "steps": [0, 1, 2, 3, 4],
+    "theory": [{"step": step} for step in range(5)],
     "mean_order": [3.5, None, 1.5, 2.5, 2.25],
     "phases": {"boundary_step": 100, "spindle": True},
     "train_loss": [2.0, 2.0, 1.0, 0.5, 0.0],
@@ -427,11 +430,11 @@ WANTED = {
 @pytest.mark.parametrize("key", sorted(WANTED))
 def test_each_expectation_holds_up_to_its_limit_and_not_beyond(key):
     exact, sign = WANTED[key], 1 if key.endswith("_min") else -1
-    (holds,) = checks(SUMMARY, ExpectedSection(**{key: exact - sign * 1e-6}))
-    (fails,) = checks(SUMMARY, ExpectedSection(**{key: exact + sign * 1e-6}))
+    (holds,) = checks(RunResult.from_json(SUMMARY), ExpectedSection(**{key: exact - sign * 1e-6}))
+    (fails,) = checks(RunResult.from_json(SUMMARY), ExpectedSection(**{key: exact + sign * 1e-6}))
     assert holds.got == pytest.approx(exact)
     assert (holds.holds, fails.holds) == (True, False)
-    (absent,) = checks({}, ExpectedSection(**{key: exact}))
+    (absent,) = checks(RunResult.from_json({"steps": [0]}), ExpectedSection(**{key: exact}))
     assert (absent.got, absent.holds) == (None, False)
 
 
@@ -444,7 +447,7 @@ def test_a_boundary_or_spindle_is_expected_or_not(key, entry):
     absent = None if key == "boundary" else False
     without = {**SUMMARY, "phases": {**SUMMARY["phases"], entry: absent}}
     for summary, wanted, holds in ((SUMMARY, True, True), (without, True, False), (without, False, True)):
-        (check,) = checks(summary, ExpectedSection(**{key: wanted}))
+        (check,) = checks(RunResult.from_json(summary), ExpectedSection(**{key: wanted}))
         assert check.holds is holds
 
 

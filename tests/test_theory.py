@@ -26,7 +26,7 @@ from interdyn.theory import (
 )
 from interdyn.theory._search import nearest, nearest_tilt, tilted, total_variation
 from interdyn.theory._weights import EIGENVALUES, D, U, distinct_eigenvalues, kronecker_product
-from interdyn.values import Interactions, Selection
+from interdyn.values import Interactions, Selection, orders
 
 
 @pytest.fixture(autouse=True)

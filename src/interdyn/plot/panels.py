@@ -5,7 +5,7 @@ What a run must hold, units and intervals are those of the figure of `interdyn.p
 Examples
 --------
 >>> from interdyn.plot import panels
-from interdyn.values import RunResult
+>>> from interdyn.values import RunResult
 >>> panel = panels.mean_order(RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6]}))
 >>> panel.y, panel.series[0].name, panel.series[0].band.value.tolist()
 ('mean order (players)', 'test samples', [3.5, 1.6])
