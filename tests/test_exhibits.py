@@ -214,6 +214,19 @@ def test_columns_and_tokens_have_the_names_that_are_given(tmp_path):
     assert read.pieces[1][0] == ("goodness", 0)
 
 
+def test_columns_may_share_a_name_and_names_of_players_are_no_names_of_columns(tmp_path):
+    x = torch.tensor([[1.0, 0.0, 1.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    options = {"feature_mask": torch.tensor([0, 1, 1])}
+    shared, _ = tracked(tmp_path / "a", x, flat(3), names={"age": [0], "city": [1, 2]}, **options)
+    assert shared.pieces[1] == (("age = 0.5", 0), ("city", 1))
+    players, _ = tracked(tmp_path / "b", x, flat(3), names=("age", "city"), **options)
+    assert players.pieces[1][0] == ("column 1 = 0.5", 0)
+    pictures = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    tracked(tmp_path / "c", pictures, flat(4), players=patches(1, 2), names=("left", "right"))
+    with pytest.raises(InputError, match="must stand for columns 0 to 2; got column 7"):
+        tracked(tmp_path / "d", x, flat(3), names={"age": [7]}, **options)
+
+
 def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
     x = torch.rand(4, 20, 3, generator=torch.Generator().manual_seed(0))
     parts = clusters(x, 4)

@@ -339,6 +339,14 @@ def test_a_layer_can_be_masked_in_place_of_the_input():
     assert np.abs(measured.v[:, 0] - unmasked.v[:, 0]).max() > 1e-4  # the bias of the layer is masked too
 
 
+def test_a_recipe_says_all_that_a_config_does():
+    recipe = digits(rates=[1e-3], device="cpu", solver="sgd-paper", max_iter=7, merge_order_one=False)
+    recipe = recipe.model_copy(update={"analysis": recipe.analysis.model_copy(update={"salience": 0.07})})
+    config = choose_groups(recipe, load_samples(recipe.data))[0].config
+    assert (config.rates, config.device, config.solver, config.max_iter) == ([1e-3], "cpu", "sgd-paper", 7)
+    assert (config.merge_order_one, config.salience, config.tol) == (False, 0.07, recipe.measure.tol)
+
+
 def test_more_samples_than_there_are_is_refused():
     recipe = digits(mislabelled_samples=500)
     with pytest.raises(RecipeError, match=r"`measure\.mislabelled_samples` must be at most .*got 500"):

@@ -311,6 +311,18 @@ def test_losses_are_found_where_something_is_measured_and_what_is_passed_goes_be
     assert tracker.history.column("test_accuracy")[0] == mean_losses(net, groups)["test_accuracy"]
 
 
+def test_losses_that_cannot_be_found_are_told_and_the_step_is_measured_all_the_same():
+    def losses(_net):
+        raise ValueError("no data")
+
+    tracker = Tracker(probe(), players=columns(), schedule=at(0), losses=losses)
+    with pytest.warns(InterdynWarning, match="step 0, losses: ValueError: no data"):
+        assert tracker.observe(0, network(), test_loss=0.5)
+    assert tracker.trajectory.test_loss.tolist() == [0.5]
+    with pytest.raises(ValueError, match="no data"):
+        Tracker(probe(), players=columns(), losses=losses, strict=True).observe(0, network())
+
+
 def test_a_group_may_be_measured_in_a_way_of_its_own(tmp_path):
     (x, y), mask = probe(), torch.tensor([0, 0, 1, 1, 2, 2])
     own = MeasurementConfig(feature_mask=mask, baselines=torch.zeros(12, 6), noise_bound=0.1)

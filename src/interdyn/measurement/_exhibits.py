@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int, Num
 
 from interdyn.errors import InputError
+from interdyn.game import FeatureNames
 from interdyn.measurement._config import Group
 from interdyn.store import Exhibit, Pieces
 
@@ -23,7 +24,7 @@ def exhibit_of(
     Parameters
     ----------
     group
-        The samples; ``config.names`` names columns or tokens.
+        The samples; ``config.names`` names columns or tokens, or players, which are not shown here.
     shown
         The samples as people know them, such as before they were standardised, shape ``(samples, *shape)``; by default
         the inputs.
@@ -69,7 +70,7 @@ def check_names(group: Group) -> None:
     InputError
         If a sample is no row of columns or tokens, or they are fewer or more than its features.
     """
-    if group.config.names is None:
+    if _names_of_features(group) is None:
         return
     shape = tuple(group.inputs[0].shape)
     if len(shape) != 2:
@@ -79,6 +80,15 @@ def check_names(group: Group) -> None:
         )
     row = group.inputs[0][0].detach().cpu().numpy()
     _pieces(group, row, np.zeros(len(row), dtype=int))
+
+
+def _names_of_features(group: Group) -> FeatureNames | None:
+    """Return the names of a group's columns or tokens; None where there are none, or they are those of players."""
+    names, shape = group.config.names, group.inputs[0].shape
+    if names is None or callable(names) or isinstance(names, Mapping):
+        return names
+    first = names if not names or isinstance(names[0], str) else names[0]
+    return None if len(first) == group.n_players and (len(shape) != 2 or len(first) != shape[1]) else names
 
 
 def _mask_of(group: Group, shape: tuple[int, ...]) -> Int[np.ndarray, "samples ..."] | None:
@@ -149,7 +159,7 @@ def _steps(players: Int[np.ndarray, "steps features"]) -> Pieces:
 
 def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]) -> Pieces:
     """Return the words of a sentence, or name, value and player of each column or columns with a name in common."""
-    names = group.config.names
+    names = _names_of_features(group)
     if isinstance(names, Mapping):
         outside = [i for columns in names.values() for i in columns if not 0 <= i < len(row)]
         if outside:

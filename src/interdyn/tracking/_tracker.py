@@ -334,8 +334,8 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
 
     def _measure(self, step: int, model: Any, given: Mapping[str, float]) -> bool:
         """Find the losses of a step that is due, and measure there."""
-        begun = perf_counter()
-        losses = {**({} if self.losses is None else self.losses(bare(model))), **given}
+        begun, find = perf_counter(), self.losses or (lambda _: {})
+        losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **given}, otherwise=given)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
