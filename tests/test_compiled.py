@@ -269,14 +269,15 @@ v = torch.zeros(2**14, 2**10, dtype=torch.float64)
 v += 1.0
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew: a process inherits that of its parent
 before = kib("VmRSS")
-found = split(v)
+found = split(v, allow_large=True)
 print((kib("VmHWM") - before) / 2**17)
 """
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's /proc")
 def test_a_batch_takes_little_more_memory_than_its_result():
-    done = subprocess.run([sys.executable, "-c", _PEAK], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", _PEAK], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     # times the tables, of 128 MiB: AND, OR and residual are three, the tables in units of their range one
     assert float(done.stdout) < 5.5
 
