@@ -39,7 +39,6 @@ def whole_over_bare(record: Record, title: str, recipe: Recipe, steps: int, repe
     """
     network, group = trained(recipe, steps)
     section, calls = recipe.measure, []
-    behind = network if section.layer is None else network.get_submodule(section.layer)
     arguments = {
         "target": group.target,
         "players": group.config.players,
@@ -50,9 +49,7 @@ def whole_over_bare(record: Record, title: str, recipe: Recipe, steps: int, repe
         "output": section.output,
     }
     if section.layer is None:
-        handle = behind.register_forward_pre_hook(lambda _module, given: calls.append(given[0].clone()))
-        table = value_table(network, group.inputs[0], **arguments)
-        handle.remove()
+        table = value_table(lambda x: calls.append(x.clone()) or network(x), group.inputs[0], **arguments)
         run = network
     else:  # the masked maps are what the layer gives, once our hook has put them in its place
         table, run = value_table(network, group.inputs[0], **arguments), Behind(network, section.layer)

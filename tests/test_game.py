@@ -18,11 +18,11 @@ from interdyn.game import (
     blur_baseline,
     columns,
     game_function,
+    isolated,
     mean_baseline,
     patches,
     scalar_outputs,
     segments,
-    undisturbed,
     value_table,
 )
 
@@ -241,7 +241,7 @@ class TestUndisturbed:
         state = torch.get_rng_state()
 
         def fails():
-            with undisturbed(model):
+            with isolated(model):
                 torch.rand(3)
                 raise RuntimeError("broken")
 
@@ -351,6 +351,9 @@ class Devious(torch.nn.Module):
         return self.last(self.first(after) if self.kind == "twice" else after)
 
 
+RUN: list[int] = []  # of a module's function: what it closes over is copied with it
+
+
 class TestLayer:
     @pytest.mark.parametrize("own_batch", [False, True])
     def test_masked_feature_maps_equal_the_whole_network(self, own_batch, generator):
@@ -375,9 +378,10 @@ class TestLayer:
     @pytest.mark.parametrize("rows", [8, 64, 512])
     def test_the_part_before_runs_once_a_sample(self, rows, generator):
         model = Residual(own_batch=False)
-        before = []
+        before = RUN
+        before.clear()
         run = model.first.forward
-        model.first.forward = lambda x: before.append(len(x)) or run(x)
+        model.first.forward = lambda x: RUN.append(len(x)) or run(x)
         x = pictures(generator, 3)
         found = value_table(model, x, target=0, players=patches(3, 3), layer="second", batch_size=rows)
         assert found.values.shape == (3, 512)

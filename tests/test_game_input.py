@@ -8,7 +8,7 @@ import torch
 
 import interdyn
 from interdyn.errors import InputError, ModelError, PlayersError, TooLargeError
-from interdyn.game import blur_baseline, columns, patches, segments, undisturbed, value_table
+from interdyn.game import blur_baseline, columns, isolated, patches, segments, value_table
 
 
 def first(x):
@@ -219,7 +219,7 @@ class TestOnAnAccelerator:
     def test_further_arguments_follow_and_generators_stay(self):
         state = torch.cuda.get_rng_state()
         x = torch.ones(2, 3, device="cuda")
-        with undisturbed(None, [x]):
+        with isolated(lambda x: x):
             torch.rand(3, device="cuda")
         assert torch.equal(torch.cuda.get_rng_state(), state)
         found = value_table(

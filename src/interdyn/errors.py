@@ -11,6 +11,7 @@
     ├── TooLargeError(ValueError)       more work than allowed; says how much
     ├── CertificateError(RuntimeError)  a certificate contradicts itself: a fault of this package
     ├── ModelError(RuntimeError)        the user's model failed or returned something unusable
+    │   └── DisturbedError              measuring changed the network; training that goes on is another one
     ├── RecipeError(ValueError)         a recipe cannot be read or run
     ├── DataError(FileNotFoundError)    a data set is missing or not as expected
     ├── CheckpointError(ValueError)     a saved network cannot be read, or is of another network
@@ -64,6 +65,10 @@ class CertificateError(InterdynError, RuntimeError):
 
 class ModelError(InterdynError, RuntimeError):
     """The user's model failed or returned something unusable."""
+
+
+class DisturbedError(ModelError):
+    """Measuring changed the network."""
 
 
 class RecipeError(InterdynError, ValueError):

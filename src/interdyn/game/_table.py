@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import baseline_tensors, described
 from interdyn.game._batches import Batches, estimated_rows, given_rows
-from interdyn.game._forward import UNITS, Forward, Output, undisturbed
+from interdyn.game._forward import UNITS, Forward, Output
+from interdyn.game._isolation import isolated
 from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
 from interdyn.game._masking import Masking, feature_ids, players_of_samples
 from interdyn.game._names import FeatureNames, player_names
@@ -71,8 +73,9 @@ def value_table(
     Parameters
     ----------
     model
-        A ``torch.nn.Module`` or any function of the inputs. A module runs in eval mode under ``inference_mode`` on
-        its own device and in its own precision; afterwards its modes and all generators are as before.
+        A ``torch.nn.Module`` or any function of the inputs. Of a module a private copy runs, in eval mode, on its own
+        device and in its own precision, without the hooks that were put on it from outside; pass a function that calls
+        it to have them. The module itself, what a function uses of modules, and all generators are put back.
     inputs
         Samples along dim 0: a tensor, or a tuple of tensors for a model of several inputs.
     target
@@ -129,7 +132,7 @@ def value_table(
     TooLargeError
         If there are more masked inputs than allowed; with an estimate of the time.
     ModelError
-        If the model returns something that is not one row for each input.
+        If the model returns something that is not one row for each input; a `DisturbedError` if it is not what it was.
     NonFiniteError
         If an output is NaN or infinite; names sample and players.
 
@@ -154,15 +157,16 @@ def value_table(
         ids, n = feature_ids(players, feature_mask, maps, sample_ids, allow_fewer=allow_fewer)
         _refuse_impossible(n)
         by_name = isinstance(baselines, str) and baselines == "mean-embedding"
-        off = mean_embedding(model, layer) if by_name else baselines
+        off = mean_embedding(forward.model, layer) if by_name else baselines
         return Masking(maps, baseline_tensors(off, maps), ids, n)
 
     start, method = time.perf_counter(), None
-    with undisturbed(model, tensors), _reporting(progress, bar=show_progress) as report:
+    with isolated(model) as network, _reporting(progress, bar=show_progress) as report:
+        forward = replace(forward, model=network)
         if layer is None:
             masking = masking_of(tensors)  # before the model runs: most mistakes are here
         else:
-            find_layer(model, layer)
+            find_layer(network, layer)
         row_bytes = forward.try_out(tensors)
         batches = Batches(rows or estimated_rows(row_bytes, device))
         if layer is not None:
@@ -177,8 +181,7 @@ def value_table(
             if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
                 batches = Batches(estimated_rows(runner.row_bytes, device))
             values, method = _sweep_samples(runner, samples, batches, report), runner.method
-    # a clone made out here is a tensor like any other, not one of inference mode
-    values = values.clone().reshape(samples, masking.size)
+    values = values.reshape(samples, masking.size)
     _refuse_non_finite(values, sample_ids)
     provenance = {
         "n_players": masking.n,
@@ -312,8 +315,8 @@ def game_function(
     rows, device = given_rows(batch_size, None), tensors[0].device
     ids, n = feature_ids(players, feature_mask, tensors, [sample_id])
     masking = Masking(tensors, baseline_tensors(baselines, tensors), ids, n)
-    with undisturbed(model, tensors):
-        row_bytes = forward.try_out(tensors)
+    with isolated(model) as network:
+        row_bytes = replace(forward, model=network).try_out(tensors)
     batches = Batches(rows or estimated_rows(row_bytes, device))
 
     def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:
@@ -325,9 +328,10 @@ def game_function(
 
         def work(start: int, stop: int) -> Tensor:
             sample = torch.zeros(stop - start, dtype=torch.long, device=device)
-            return forward(masking.block(0, 1, present[start:stop].to(device)), sample)
+            return run(masking.block(0, 1, present[start:stop].to(device)), sample)
 
-        with undisturbed(model, tensors):
+        with isolated(model) as network:
+            run = replace(forward, model=network)
             parts = batches.run(work, len(present))
         values = np.concatenate([part.cpu().numpy() for part in parts]) if parts else np.zeros(0)
         _refuse_non_finite_masks(values, masks)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from interdyn.errors import CheckpointError, ModelError
-from interdyn.game import undisturbed
+from interdyn.game import isolated
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
 from interdyn.tracking._measuring import device_of
 from interdyn.tracking._tracker import Tracker
@@ -145,8 +145,8 @@ def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -
             continue
         tensors, device = inputs if isinstance(inputs, tuple) else (inputs,), device_of(network)
         chosen = torch.as_tensor(ids[0]) if ids else torch.arange(len(target))
-        with undisturbed(network):
-            parts = [network(*(t[part].to(device) for t in tensors)) for part in torch.split(chosen, rows)]
+        with isolated(network) as private:
+            parts = [private(*(t[part].to(device) for t in tensors)) for part in torch.split(chosen, rows)]
         output, wanted = torch.cat([_logits(part) for part in parts]).double(), target[chosen].to(device)
         if not wanted.is_floating_point():
             output = _scores(output, int(wanted.max()) + 1)

@@ -1,69 +1,10 @@
-"""The measurement of a network in training, as it is inside its wrappers, and who measures in a distributed one."""
+"""Where a network in training is, and who measures in a distributed one."""
 
 import os
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import distributed, nn
-
-from interdyn.errors import InputError
-from interdyn.measurement import Group, recorded
-from interdyn.store import Measurement
-
-
-def measure_group(model: Any, group: Group, *, step: int) -> Measurement:
-    """Return tables and interactions of a group, for the network as it is now and where it is."""
-    network = bare(model)
-    with torch.autocast(device_of(network).type, enabled=False), _uncompiled():
-        return recorded(network, group, step=step)
-
-
-def bare(model: Any) -> Any:
-    """Return the network inside `torch.compile`, DataParallel and DistributedDataParallel: the same parameters.
-
-    Raises
-    ------
-    InputError
-        If several processes hold a part of the parameters each: to run it, all would have to.
-
-    Examples
-    --------
-    >>> network = nn.Linear(2, 1)
-    >>> bare(nn.DataParallel(network)) is network
-    True
-    """
-    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        if isinstance(model, wrappers):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        elif _world_size() > 1 and _is_sharded(model):
-            raise InputError(
-                "a network that is measured must be whole in the process that measures; got one whose parameters are "
-                "spread over processes (FSDP, DeepSpeed ZeRO-3 or tensor parallel). Measure its checkpoints instead: "
-                "interdyn watch."
-            )
-        else:
-            return model
-
-
-def _is_sharded(model: Any) -> bool:
-    """Return whether running the network alone would wait for other processes for ever; by names, to import nothing."""
-    if not isinstance(model, nn.Module):
-        return False
-    wrapped = any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules())
-    return wrapped or any(type(p).__name__ == "DTensor" or hasattr(p, "ds_id") for p in model.parameters())
-
-
-def _uncompiled() -> AbstractContextManager[Any]:
-    """Run as written what `torch.compile` took hold of, in whatever way, so that measuring compiles nothing anew."""
-    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
-        return nullcontext()
-    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return stance
 
 
 def device_of(model: Any) -> torch.device:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from interdyn.dynamics import latest_verdict
-from interdyn.measurement import Group
+from interdyn.measurement import Group, recorded
 from interdyn.schedules import Schedule
-from interdyn.tracking._measuring import measure_group
 from interdyn.tracking._plan import MIN_MEASUREMENTS, MIN_PLAYERS, Plan, planned, renamed
 from interdyn.values import Trajectory
 
@@ -38,6 +37,8 @@ class Estimate:
         Whether the budget allows it; None without a budget, or where the training time is not known.
     sentence
         The same in words.
+    copy_bytes
+        Memory of the private copy of the network that is measured, on its device, while it is measured.
     """
 
     n_players: int
@@ -47,6 +48,7 @@ class Estimate:
     share: float | None
     fits: bool | None
     sentence: str
+    copy_bytes: int = 0
 
     looks = renamed("looks", "measurements")
 
@@ -136,7 +138,7 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
 
     def seconds(n: int | None, samples: int) -> tuple[float, int]:
         begun = perf_counter()
-        tried = measure_group(model, group.first(samples).drawn(n), step=0)
+        tried = recorded(model, group.first(samples).drawn(n), step=0)
         return perf_counter() - begun, tried.v.size
 
     drawn, most_players = group.config.players is not None, group.n_players

@@ -16,10 +16,11 @@ from jaxtyping import Float
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import IncompleteRunError, InterdynWarning, NonFiniteError
-from interdyn.measurement import Group, History, check_names, exhibit_of
+from interdyn.game import bare
+from interdyn.measurement import Group, History, check_names, exhibit_of, recorded
 from interdyn.store import Checkpoint, Exhibit, Measurement
 from interdyn.tracking._checkpoints import weights_of
-from interdyn.tracking._measuring import bare, is_first, measure_group
+from interdyn.tracking._measuring import is_first
 from interdyn.tracking._plan import Plan
 
 _T = TypeVar("_T")
@@ -244,7 +245,7 @@ class Record:
         try:
             measured = [
                 (store.read_measurement(self.open(), step, group=group.name) if saved else None)
-                or measure_group(model, group, step=step)
+                or recorded(model, group, step=step)
                 for group in groups
             ]
         except NonFiniteError as error:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -15,13 +16,13 @@ import torch
 from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
-from interdyn.errors import InputError
-from interdyn.game import FeatureNames, Output, Players
+from interdyn.errors import DisturbedError, InputError
+from interdyn.game import FeatureNames, Output, Players, bare, copy_bytes, private_copy
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, at, due, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
-from interdyn.tracking._measuring import bare, is_first
+from interdyn.tracking._measuring import is_first
 from interdyn.tracking._plan import Pace, Plan, renamed, share_of
 from interdyn.tracking._pricing import Estimate, Pricing
 from interdyn.tracking._record import Logger, Record
@@ -77,9 +78,11 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
 
     Notes
     -----
-    The network is measured in eval mode under ``inference_mode``, its modes and all generators are put back, autocast
-    is off, wrappers of ``torch.compile`` and of data-parallel training are left aside; so the trained weights are bit
-    by bit those of a training that was not measured. In distributed training rank 0 measures.
+    A private copy of the network is measured, in eval mode, without autocast and outside the wrappers of
+    ``torch.compile`` and of data-parallel training; a network that cannot be copied is run as it is and all that it
+    holds put back. All generators are put back. So the trained weights are bit by bit those of a training that was not
+    measured. Where a network is disturbed all the same, measuring ends and a warning says so. In distributed training
+    rank 0 measures.
 
     Examples
     --------
@@ -186,7 +189,8 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         >>> cost.measurements, cost.share < 10
         (16, True)
         """
-        return self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
+        cost = self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
+        return replace(cost, copy_bytes=copy_bytes(model))
 
     def observe(
         self,
@@ -258,7 +262,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
             saved = None if known else store.read_checkpoint(self._record.open(), step)
             if saved is None:
                 return False
-            network = copy.deepcopy(bare(model))
+            network = private_copy(bare(model)) or copy.deepcopy(bare(model))
             load_weights(network, saved.weights)
             entry = {**saved.losses, "seconds": dict(saved.seconds)}
             act = partial(self._record.keep, step, network, entry, saved=True)
@@ -285,7 +289,8 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         self._first = step if self._first is None else self._first
         if self._share is not None and self.plan is None and not self._blind:
             if is_due and step not in self.history.steps:
-                self._pending.append((step, copy.deepcopy(bare(model)), losses))
+                network = bare(model)
+                self._pending.append((step, private_copy(network) or copy.deepcopy(network), losses))
             settled = self.training_seconds >= _SETTLED or len(self._pending) >= _PENDING
             return self._settle(step, model) if settled and step > self._first else False
         if not is_due or step in self.history.steps or not self._affordable(step):
@@ -339,7 +344,11 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
-        return self._record.keep(step, model, entry, plan=self.plan, loggers=self.loggers)
+        try:
+            return self._record.keep(step, model, entry, plan=self.plan, loggers=self.loggers)
+        except DisturbedError as error:
+            self._blind = str(error)
+            raise
 
     @property
     def steps(self) -> tuple[int, ...]:
