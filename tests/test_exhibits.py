@@ -196,19 +196,19 @@ def test_columns_and_tokens_have_the_names_that_are_given(tmp_path):
     assert found.pieces[0] == (("age = 1", 0), ("pay = 2", 1))
     unnamed, _ = tracked(tmp_path / "b", x, flat(2), players=columns())
     assert unnamed.pieces[1] == (("column 1 = 0.5", 0), ("column 2 = -1", 1))
-    words = ("[CLS]", "not", "good", "##ness", "[PAD]")
+    words = ("[CLS]", "not", "good", "##ness", "[PAD]", "[MASK]")
     tokens = torch.tensor([[0, 1, 2, 3, 4], [0, 2, 3, 4, 4]] * 2)
     of = torch.tensor([[-1, 0, 1, 1, -1], [-1, 0, 1, -1, -1]] * 2)
 
     class Bag(nn.Module):
         def __init__(self):
             super().__init__()
-            self.table = nn.Embedding(5, 2)
+            self.table = nn.Embedding(6, 2)
 
         def forward(self, ids):
             return self.table(ids).sum(1)
 
-    options = {"feature_mask": of, "baselines": 4, "names": lambda ids: [words[i] for i in ids]}
+    options = {"feature_mask": of, "baselines": 5, "names": lambda ids: [words[i] for i in ids]}
     read, _ = tracked(tmp_path / "c", tokens, Bag(), **options)
     assert read.pieces[0] == (("not", 0), ("goodness", 1))
     assert read.pieces[1][0] == ("goodness", 0)

@@ -291,7 +291,7 @@ class TestMemory:
             return x.sum(1)
 
         value_table(model, torch.ones(2, 3), players=columns(), output="regression", perturbations_per_eval=6)
-        assert sizes[1:] == [6, 6, 4]
+        assert sizes[3:] == [6, 6, 4]
         with pytest.raises(InputError, match="both"):
             value_table(
                 model, torch.ones(2, 3), players=columns(), output="regression", batch_size=4, perturbations_per_eval=6
@@ -385,8 +385,8 @@ class TestLayer:
         x = pictures(generator, 3)
         found = value_table(model, x, target=0, players=patches(3, 3), layer="second", batch_size=rows)
         assert found.values.shape == (3, 512)
-        # the targets are tried out, the maps of three samples made, the method tried out; then one row for each sample
-        assert before == [2, 3, 2, 1, 1, 1]
+        # the network is tried out, the maps of three samples made, the method tried out; then one row for each sample
+        assert before == [3, 3, 2, 3, 2, 1, 1, 1]
         model.first(x)  # the user's own is back
         assert before[-1] == 3
 
@@ -541,7 +541,7 @@ class TestBadInput:
 
     def test_inputs_outputs_and_baselines(self):
         with pytest.raises(ShapeError, match="dim 0"):
-            value_table(sum, np.ones((2, 3)), players=columns())
+            value_table(sum, np.ones(()), players=columns())
         with pytest.raises(ShapeError, match="same number"):
             value_table(sum, (torch.ones(2, 3), torch.ones(3, 3)), feature_mask=torch.arange(3))
         with pytest.raises(ShapeError, match="same number"):

@@ -121,7 +121,7 @@ def test_a_tokenizer_of_bytes_without_a_mask_and_its_transformer():
     inner.train_from_iterator([SENTENCE] * 3, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>")
     tokenizer.pad_token = tokenizer.eos_token
-    text = ix.players.words(tokenizer, [SENTENCE, "greatly funny"], mask_token="<|endoftext|>")
+    text = ix.players.words(tokenizer, [SENTENCE, "greatly funny"], mask_token="\u0120")  # a space, in its alphabet
     assert text.words == (("film", "greatly", "funny", "not", "dull"), ("greatly", "funny"))
     for sentence in range(2):
         for part, word in enumerate(text.words[sentence]):

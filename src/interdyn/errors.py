@@ -23,6 +23,7 @@
     └── MissingExtraError(ImportError)  an optional dependency is not installed
 
     InterdynWarning(UserWarning)
+    ├── InputWarning                    an input or output is read in another way than it stands
     ├── PrecisionWarning                a result is less precise than asked
     ├── BudgetWarning                   work was cut to fit the machine
     └── SpeedWarning                    work is done in a slower way than usual
@@ -109,6 +110,10 @@ class MissingExtraError(InterdynError, ImportError):
 
 class InterdynWarning(UserWarning):
     """Base of all warnings of this package."""
+
+
+class InputWarning(InterdynWarning):
+    """An input or output is read in another way than it stands, or may not be what it seems."""
 
 
 class PrecisionWarning(InterdynWarning):

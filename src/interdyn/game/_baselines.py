@@ -1,13 +1,28 @@
 """What masked features are set to."""
 
 import math
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from interdyn.errors import InputError, PlayersError
+from interdyn.errors import InputError, InputWarning, PlayersError, ShapeError
+from interdyn.game._forward import Forward, find_layer
+from interdyn.game._outputs import LAST_TOKEN
+from interdyn.game._samples import tensor_of
+
+
+def seems_channels_last(shape: Sequence[int]) -> bool:
+    """Return whether a sample looks like a picture with up to four channels in its last axis.
+
+    Examples
+    --------
+    >>> seems_channels_last((32, 32, 3)), seems_channels_last((3, 32, 32))
+    (True, False)
+    """
+    return len(shape) == 3 and 1 <= shape[-1] <= 4 < min(shape[:2])
 
 
 def mean_baseline(data: Tensor) -> Tensor:
@@ -18,13 +33,16 @@ def mean_baseline(data: Tensor) -> Tensor:
     >>> mean_baseline(torch.tensor([[0.0, 2.0], [2.0, 2.0]]))
     tensor([[1., 2.]])
     """
+    data = tensor_of(data, "data")
     if data.ndim < 1 or not len(data):
-        raise InputError(f"`data` must hold samples along dim 0; got shape {tuple(data.shape)}.")
+        raise InputError(f"`data` must hold samples along dim 0; got shape {tuple(data.shape)}. Pass several.")
     return data.double().mean(0, keepdim=True).to(data.dtype if data.is_floating_point() else torch.float32)
 
 
-def blur_baseline(inputs: Tensor, sigma: float = 2.0) -> Tensor:
+def blur_baseline(inputs: Tensor, sigma: float = 2.0, *, channels: Literal["first", "last"] = "first") -> Tensor:
     r"""Return pictures blurred by a Gaussian of ``sigma`` pixels over the last two axes, edges repeated.
+
+    With ``channels="last"`` over the two axes before the last one.
 
     Raises
     ------
@@ -36,13 +54,16 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0) -> Tensor:
     >>> blur_baseline(torch.ones(1, 1, 4, 4)).round(decimals=4).unique()
     tensor([1.])
     """
+    inputs = tensor_of(inputs, "inputs")
     if not sigma > 0 or inputs.ndim < 3:
         raise InputError(
             f"a blur needs `sigma` > 0 and pictures (samples, ..., height, width); got {sigma} and "
-            f"{tuple(inputs.shape)}."
+            f"{tuple(inputs.shape)}. Pass a batch of pictures."
         )
     if not inputs.is_floating_point():
         raise InputError(f"a blur needs floating-point pictures; got {inputs.dtype}. Pass `inputs.float()`.")
+    if channels == "last":
+        return blur_baseline(inputs.movedim(-1, 1), sigma).movedim(1, -1)
     radius = max(1, math.ceil(3 * sigma))
     weight = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma) ** 2)
     weight = (weight / weight.sum()).to(inputs)
@@ -52,8 +73,17 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0) -> Tensor:
     return torch.nn.functional.conv2d(flat, weight[None, None, None, :]).reshape(inputs.shape)
 
 
-def baseline_tensors(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def baseline_tensors(
+    baselines: Any,
+    inputs: tuple[Tensor, ...],
+    *,
+    channels: Literal["first", "last"] | None = None,
+    model: Any = None,
+    layer: str | None = None,
+) -> tuple[Tensor, ...]:
     """Return a tensor that broadcasts to each input, from None, a number, a tensor, ``"mean"``, ``"blur"`` or a tuple.
+
+    ``"mean-embedding"`` is that of the ``layer`` of the model.
 
     Raises
     ------
@@ -61,10 +91,12 @@ def baseline_tensors(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
         If a baseline does not broadcast to its input, is not a whole number for an input of whole numbers, a tuple has
         another length than the inputs, or the mean of a single input is asked for.
     """
+    if isinstance(baselines, str) and baselines == "mean-embedding":
+        baselines = _mean_embedding(model, layer)
     given = baselines if isinstance(baselines, tuple) else (baselines,) * len(inputs)
     if len(given) != len(inputs):
         raise PlayersError(f"`baselines` must have one entry for each of {len(inputs)} inputs; got {len(given)}.")
-    return tuple(_one(b, x) for b, x in zip(given, inputs, strict=True))
+    return tuple(_one(b, x, channels) for b, x in zip(given, inputs, strict=True))
 
 
 def broadcasts_to(shape: Sequence[int], to: Sequence[int]) -> bool:
@@ -78,7 +110,7 @@ def broadcasts_to(shape: Sequence[int], to: Sequence[int]) -> bool:
     return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))
 
 
-def _one(baseline: Any, x: Tensor) -> Tensor:
+def _one(baseline: Any, x: Tensor, channels: Literal["first", "last"] | None) -> Tensor:
     if isinstance(baseline, str):
         if baseline not in ("mean", "blur"):
             raise PlayersError(f'`baselines` as a word must be "mean", "blur" or "mean-embedding"; got {baseline!r}.')
@@ -87,9 +119,18 @@ def _one(baseline: Any, x: Tensor) -> Tensor:
                 '`baselines="mean"` is the mean of the inputs that are passed; got one, which is its own mean, so that '
                 "masking would change nothing. Pass several, or `baselines=mean_baseline(x_train)`."
             )
-        out = mean_baseline(x) if baseline == "mean" else blur_baseline(x)
+        if baseline == "blur" and channels is None and seems_channels_last(x.shape[1:]):
+            raise PlayersError(
+                f"a blur goes over the last two axes of a picture; got a sample of shape {tuple(x.shape[1:])}, whose "
+                "channels "
+                'seem to be last. Pass baselines=blur_baseline(inputs, channels="last"), or "first" if they are first.'
+            )
+        out = mean_baseline(x) if baseline == "mean" else blur_baseline(x, channels=channels or "first")
     else:
-        out = torch.as_tensor(0.0 if baseline is None else baseline)
+        try:
+            out = tensor_of(0.0 if baseline is None else baseline, "baselines").detach()
+        except ShapeError as error:
+            raise PlayersError(str(error)) from None
     given, out = out, out.to(device=x.device, dtype=x.dtype)
     if not (x.is_floating_point() or x.is_complex() or torch.equal(out.double(), given.to(x.device).double())):
         raise PlayersError(
@@ -102,6 +143,59 @@ def _one(baseline: Any, x: Tensor) -> Tensor:
             f"{tuple(out.shape)}. Pass a number, or a tensor with one entry for each feature."
         )
     return out
+
+
+def _mean_embedding(model: Any, layer: str | None) -> Tensor:
+    """Return the mean of all vectors of an embedding, shape ``(width,)``.
+
+    Raises
+    ------
+    PlayersError
+        If ``layer`` names no embedding.
+    """
+    module = None if layer is None else find_layer(model, layer)
+    if not isinstance(module, torch.nn.Embedding):
+        got = "none" if module is None else f"{layer!r}, a {type(module).__name__}"
+        raise PlayersError(
+            f'the baseline "mean-embedding" needs `layer` to name an embedding of tokens; got {got}. Name it, for '
+            'example: layer="bert.embeddings.word_embeddings"'
+        )
+    return module.weight.detach().mean(0)
+
+
+def check_mask_token(forward: Forward, baseline: Tensor, x: Tensor, ids: Tensor, attention: Tensor | None) -> None:
+    """Refuse a mask token that the network takes for padding or for the end of a sentence; warn where that is likely.
+
+    Raises
+    ------
+    PlayersError
+        If the baseline is the padding or end token of the network's config, or stands where the attention mask is 0.
+    """
+    if x.ndim != 2 or x.is_floating_point() or x.is_complex() or baseline.numel() != 1:
+        return
+    token, config = int(baseline), getattr(forward.model, "config", None)
+    fixed = (
+        attention is not None and forward.reading.key == LAST_TOKEN
+    )  # what is attended and read is given from outside
+    apart = [getattr(config, name, None) for name in ("pad_token_id", "eos_token_id")]
+    known = {i for given in apart for i in (given if isinstance(given, list) else [given])} if not fixed else set()
+    padded = attention is not None and attention.shape == x.shape and bool((x[attention == 0] == token).any())
+    if token in known or (padded and not fixed):
+        raise PlayersError(
+            f"the token that stands for a masked word must differ from those of padding and of the end of a sentence; "
+            f"got {token}, which is one of them: masking would change which position is read. Pass another one, for "
+            "example that of [MASK] or of unknown words."
+        )
+    ends = (x[:, -1] == token) & (ids.expand(len(ids), x.shape[1])[:, -1] == -1)
+    embedded = forward.model.modules() if isinstance(forward.model, torch.nn.Module) else ()
+    padding = any(isinstance(m, torch.nn.Embedding) and m.padding_idx == token for m in embedded)
+    if (bool(ends.any()) or padding) and not fixed:
+        warnings.warn(
+            f"the token that stands for a masked word, {token}, is also that of padding: a network that looks for the "
+            "end of a sentence reads another position once words are masked. Pass another one, if it does.",
+            InputWarning,
+            stacklevel=5,
+        )
 
 
 def _shown(baseline: Tensor) -> str:

@@ -96,7 +96,8 @@ def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
     return max(1, min(_ROWS_AUTO, fit))
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory is full."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -133,7 +134,7 @@ class Batches:
         try:
             return work(start, stop)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error) or stop - start == 1:
+            if not out_of_memory(error) or stop - start == 1:
                 raise
             return None
 

@@ -1,232 +1,295 @@
-"""One forward pass of some rows: what a caller hands in, and the scalar that is read."""
+"""One forward pass of some rows, without a trace in the model: how it is called, and the scalar that is read."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from interdyn._typing import Model
-from interdyn.errors import InputError, InterdynError, ModelError, ShapeError, TargetError
-from interdyn.game._batches import WidestArray
+from interdyn.errors import InputError, ModelError
+from interdyn.game._outputs import LAST_TOKEN, Output, OutputKey, Reading
+from interdyn.game._samples import Inputs, Samples, labels_of, samples_of
 
-OutputName: TypeAlias = Literal["log-odds", "logit", "log-probability", "loss", "regression"]
-Output: TypeAlias = OutputName | Callable[[Tensor, Tensor | None], Tensor]
-"""Name of a scalar, or a function ``(outputs, targets) -> (batch,)``."""
-
-UNITS: dict[str, str] = {
-    "log-odds": "log-odds",
-    "logit": "logit",
-    "log-probability": "nats",
-    "loss": "nats",
-    "regression": "output",
-}
+_EXCLUSIVE, _MULTI = ("log-odds", "log-probability", "loss"), "multi_label_classification"
 
 
-def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> Float64[Tensor, " batch"]:
-    r"""Return one number for each row of a network's output.
+class Style(NamedTuple):
+    """How a model takes its inputs: as arrays of NumPy or tensors; those with names by keyword, or in one mapping."""
 
-    With logits ``z`` and target class ``y``, all in float64:
-
-    - ``"log-odds"``: $\log p_y/(1-p_y) = z_y - \log \sum_{c \neq y} e^{z_c}$ (paper, section 2), stable for a certain
-    network;
-    - ``"logit"``: $z_y$;  ``"log-probability"``: $\log p_y$;  ``"loss"``: $-\log p_y$;
-    - ``"regression"``: the output, of column ``y`` where there are several.
-
-    A single logit (shape ``(batch,)`` or ``(batch, 1)``) is that of class 1 against class 0.
-
-    Raises
-    ------
-    ModelError
-        If the output is not a tensor of one or two axes.
-    TargetError
-        If the target is missing or names no output.
-
-    Examples
-    --------
-    >>> scalar_outputs(torch.tensor([[2.0, 0.0], [1e4, 0.0]]), torch.tensor([0, 1]), output="log-odds").tolist()
-    [2.0, -10000.0]
-    """
-    z = getattr(outputs, "logits", outputs)
-    if callable(output):
-        out = output(z, targets)
-        if not isinstance(out, Tensor):
-            raise ModelError(f"`output` must return a tensor of shape (batch,); got {type(out).__name__}.")
-        return out.double().reshape(len(out), -1).squeeze(-1) if out.ndim == 2 and out.shape[1] == 1 else out.double()
-    if not isinstance(z, Tensor) or z.ndim not in (1, 2):
-        got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        raise ModelError(
-            f"the model must return a tensor of shape (batch, classes) or (batch,); got {got}. "
-            "Wrap it in a function, or pass `output` as a function of its result."
-        )
-    z = z.double()
-    if output == "regression":
-        return _column(z, targets)
-    if targets is None:
-        raise TargetError(f'`target` must name a class for output="{output}"; got None. Pass the label of each sample.')
-    if z.ndim == 1 or z.shape[1] == 1:
-        _check_range(targets, 2)
-        margin = torch.where(targets == 1, z.reshape(-1), -z.reshape(-1))
-        z = torch.stack([-margin / 2, margin / 2], dim=1)
-        targets = torch.ones_like(targets)
-        if output == "logit":
-            return margin
-    _check_range(targets, z.shape[1])
-    chosen = z.gather(1, targets[:, None])[:, 0]
-    if output == "logit":
-        return chosen
-    if output == "log-odds":
-        others = z.scatter(1, targets[:, None], -torch.inf)
-        return chosen - torch.logsumexp(others, dim=1)
-    log_probability = chosen - torch.logsumexp(z, dim=1)
-    return -log_probability if output == "loss" else log_probability
-
-
-def _column(z: Tensor, targets: Tensor | None) -> Tensor:
-    if z.ndim == 1 or z.shape[1] == 1:
-        return z.reshape(-1)
-    if targets is None:
-        raise TargetError(f"the model has {z.shape[1]} outputs, so `target` must name one; got None. Pass its index.")
-    _check_range(targets, z.shape[1])
-    return z.gather(1, targets[:, None])[:, 0]
-
-
-def _check_range(targets: Tensor, classes: int) -> None:
-    bad = (targets < 0) | (targets >= classes)
-    if bool(bad.any()):
-        raise TargetError(
-            f"`target` must lie in 0..{classes - 1}, as the model has {classes} classes; got {int(targets[bad][0])}. "
-            "Pass class indices of this model."
-        )
+    numpy: bool = False
+    mapping: bool = False
 
 
 @dataclass(frozen=True)
 class Forward:
-    """A model with its further arguments, its targets and the scalar that is read from its output."""
+    """A model with all that it takes beside the masked inputs, its targets and the scalar that is read from its output.
+
+    Attributes
+    ----------
+    model
+        What is called.
+    samples, targets
+        Number of samples, and the target of each, shape ``(samples,)``; None: none.
+    reading
+        What is read from a result.
+    names, companions
+        The names by which the masked inputs are passed, empty where by position, and the inputs that are never masked.
+    arguments
+        Further arguments by position.
+    last
+        Position of the last token of each sample, for ``output_key="last-token"``.
+    styles
+        Ways to call it, in the order in which they are tried; the first that works stays.
+    head
+        Name of a last layer that makes probabilities; what goes into it is the result.
+    """
 
     model: Model
-    arguments: tuple[Any, ...]
-    targets: Tensor | None  # (samples,)
-    output: Output
     samples: int
+    targets: Tensor | None
+    reading: Reading
+    names: tuple[str, ...] = ()
+    companions: Mapping[str, Tensor] = field(default_factory=dict)
+    arguments: tuple[Any, ...] = ()
+    last: Tensor | None = None
+    styles: tuple[Style, ...] = (Style(),)
+    head: str = ""
 
     @classmethod
     def of(
-        cls, model: Model, inputs: Any, target: Any, output: Output, arguments: Any
+        cls,
+        model: Model,
+        inputs: Inputs,
+        target: Any,
+        output: Output,
+        arguments: Any = None,
+        *,
+        output_key: OutputKey | None = None,
+        masked: Any = None,
     ) -> "tuple[Forward, tuple[Tensor, ...]]":
-        """Return the forward pass that a caller asks for, checked, and its inputs where the model is."""
-        if not callable(output) and output not in get_args(OutputName):
+        """Return the forward pass that a caller asks for, checked, and the masked inputs where the model is.
+
+        Of a batch by name the keys of ``masked``, if that is a mapping, are masked; else its first entry.
+        """
+        reading = Reading.of(output, output_key)
+        given = samples_of(inputs)
+        run, network = _callable(model, output)
+        if output in _EXCLUSIVE and getattr(getattr(network, "config", None), "problem_type", "") == _MULTI:
             raise InputError(
-                f"`output` must be one of {', '.join(get_args(OutputName))}, or a function (outputs, targets) -> "
-                f"(batch,); got {output!r}. Choose one of them."
+                f'output="{output}" is of classes that exclude each other; got a network of several labels, by its '
+                'config. Pass output="multi-label" for the log-odds of the label `target` by itself.'
             )
-        tensors = _at_home(model, _checked_inputs(inputs))
-        samples, device = len(tensors[0]), tensors[0].device
-        given = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
-        arguments = tuple(a.to(device) if isinstance(a, Tensor) else a for a in given)
-        return cls(model, arguments, _checked_targets(target, samples, device), output, samples), tensors
+        tensors = _at_home(network, given)
+        count, device = len(given), tensors[0].device
+        more = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
+        if more and given.keywords:
+            raise InputError(
+                "`additional_forward_args` goes with inputs by position; got inputs by name. Put it into the batch."
+            )
+        values = callable(output) or output == "regression"
+        labels = given.target if target is None else target
+        targets = labels_of(labels, count, classes=_classes(model, labels), values=values)
+        by_name = dict(zip(given.keywords, tensors, strict=False))
+        keys = masked if isinstance(masked, Mapping) else ()
+        names = tuple(name for name in by_name if name in keys) or given.keywords[:1]
+        forward = cls(
+            run,
+            count,
+            None if targets is None else targets.to(device),
+            reading,
+            names,
+            {name: x for name, x in by_name.items() if name not in names and _takes(network, name)},
+            tuple(a.to(device) if isinstance(a, Tensor) else a for a in more),
+            _last_tokens(network, tensors, by_name) if output_key == LAST_TOKEN else None,
+            _styles(run, given),
+        )
+        return forward, tuple(by_name[name] for name in names) if names else tensors
 
-    def follow(self, sample: Tensor) -> list[Any]:
-        """Return the further arguments for rows of the given samples."""
-        return [a[sample] if isinstance(a, Tensor) and a.ndim and len(a) == self.samples else a for a in self.arguments]
+    def _follow(self, value: Any, sample: Tensor) -> Any:
+        return value[sample] if isinstance(value, Tensor) and value.ndim and len(value) == self.samples else value
 
-    def __call__(self, inputs: Sequence[Tensor], sample: Tensor) -> Tensor:
-        """Return one float64 number for each row; ``sample`` is the sample of each row.
+    def run(self, inputs: Sequence[Tensor], sample: Tensor) -> Any:
+        """Return the result for some rows, as the model gives it; ``sample`` is the sample of each row.
+
+        Where the network ends in a layer that makes probabilities, what goes into that layer.
+        """
+        style = self.styles[0]
+        rows: list[Any] = list(inputs)
+        arguments = [self._follow(a, sample) for a in self.arguments]
+        more = {name: self._follow(x, sample) for name, x in self.companions.items()}
+        if style.numpy:
+            rows = [_array(x) for x in rows]
+            arguments = [_array(a) if isinstance(a, Tensor) else a for a in arguments]
+            more = {name: _array(x) for name, x in more.items()}
+        seen: list[Any] = []
+        handle = None
+        if self.head:
+            module = self.model.get_submodule(self.head)  # type: ignore[attr-defined]  # a head is one of a module
+            handle = module.register_forward_hook(lambda _module, given, _out: seen.append(given[0]))
+        try:
+            if not self.names:
+                result = self.model(*rows, *arguments)
+            else:
+                batch = {**dict(zip(self.names, rows, strict=True)), **more}
+                result = self.model(batch) if style.mapping else self.model(**batch)
+        finally:
+            if handle is not None:
+                handle.remove()
+        return seen[-1] if seen else result
+
+    def part(self, result: Any, sample: Tensor) -> Any:
+        """Return the part of a result that is read."""
+        return self.reading.part(result, None if self.last is None else self.last[sample])
+
+    def read(self, part: Any, sample: Tensor) -> Tensor:
+        """Return one float64 number for each row of what is read.
 
         Raises
         ------
         ModelError, TargetError
-            If the model does not return one row for each input, or has no such output.
+            If there is not one row for each input, or no such output.
         """
-        return self._read(self.model(*inputs, *self.follow(sample)), sample)
-
-    def _read(self, outputs: Any, sample: Tensor) -> Tensor:
+        if isinstance(part, Tensor) and part.ndim and len(part) != len(sample):
+            raise _other_rows(tuple(part.shape), len(sample))
         targets = None if self.targets is None else self.targets[sample]
-        values = scalar_outputs(outputs, targets, output=self.output)
+        if targets is not None and isinstance(part, Tensor):
+            targets = targets.to(part.device)
+        values = self.reading.scalars(part, targets)
         if values.shape != (len(sample),):
-            raise ModelError(
-                f"the model must return one row for each input; got {tuple(values.shape)} for {len(sample)} inputs. "
-                "Check that dim 0 of its output is the batch."
-            )
+            raise _other_rows(tuple(values.shape), len(sample))
         return values
 
-    def try_out(self, inputs: tuple[Tensor, ...]) -> int:
-        """Run two unmasked rows, so that a wrong target or model shows before the work starts.
+    def __call__(self, inputs: Sequence[Tensor], sample: Tensor) -> Tensor:
+        """Return one float64 number for each row; ``sample`` is the sample of each row."""
+        return self.read(self.part(self.run(inputs, sample), sample), sample)
 
-        Two, because a model that ignores its batch shows only then; those of the least and the greatest target. Returns
-        the bytes of the widest array that one row makes, or of the row itself.
-
-        Raises
-        ------
-        ModelError
-            If the model fails on them, as one for pictures of another size does.
-        """
-        rows = torch.tensor([0, self.samples - 1], device=inputs[0].device)
-        if self.targets is not None:
-            rows = torch.stack([self.targets.argmin(), self.targets.argmax()])
-        with WidestArray() as widest:
-            chosen = [x[rows] for x in inputs]
-            try:
-                outputs = self.model(*chosen, *self.follow(rows))
-            except (InterdynError, torch.OutOfMemoryError, MemoryError):
-                raise
-            except Exception as error:
-                shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
-                raise ModelError(
-                    f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. Pass samples "
-                    "of the size, channels and type it was trained on."
-                ) from error
-            self._read(outputs, rows)
-        return max(int(widest.bytes) // 2, sum(x[:1].numel() * x.element_size() for x in inputs))
+    def with_style(self, style: Style) -> "Forward":
+        """Return the same, called in one way only."""
+        return replace(self, styles=(style,))
 
 
-def _checked_inputs(inputs: Any) -> tuple[Tensor, ...]:
-    """Return the inputs as a tuple of tensors of one or more samples each.
+def _other_rows(shape: tuple[int, ...], rows: int) -> ModelError:
+    return ModelError(
+        f"the model must return one row for each input; got {shape} for {rows} inputs. "
+        "Check that dim 0 of its output is the batch."
+    )
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.detach().cpu().numpy()
+
+
+def _callable(model: Any, output: Output) -> tuple[Callable[..., Any], torch.nn.Module | None]:
+    """Return what is called to run a model, and the module, if it is one, that has its type and device.
 
     Raises
     ------
-    ShapeError
-        If one is no tensor, or the numbers of samples differ or are 0.
+    InputError
+        If it cannot be called and has no ``predict_proba``.
     """
-    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
-    for x in tensors:
-        if not isinstance(x, Tensor) or x.ndim < 1:
-            got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-            raise ShapeError(f"`inputs` must be tensors with samples along dim 0; got {got}. Pass torch tensors.")
-    lengths = {len(x) for x in tensors}
-    if len(lengths) != 1 or not lengths.pop():
-        raise ShapeError(
-            f"`inputs` must hold the same number of samples, one or more; got {[len(x) for x in tensors]}."
-        )
-    return tuple(x.detach() for x in tensors)
-
-
-def _checked_targets(target: Any, samples: int, device: torch.device) -> Tensor | None:
-    """Return the target of each sample, shape ``(samples,)``.
-
-    Raises
-    ------
-    TargetError
-        If targets are not whole numbers, one for all or one for each.
-    """
-    if target is None:
-        return None
-    out = torch.as_tensor(target)
-    if out.is_floating_point() or out.is_complex() or out.ndim > 1 or (out.ndim == 1 and len(out) not in (1, samples)):
-        raise TargetError(
-            f"`target` must be one class index, or one for each of {samples} samples; got {out.dtype} of shape "
-            f"{tuple(out.shape)}. Pass labels as whole numbers."
-        )
-    return out.long().expand(samples).to(device)
-
-
-def _at_home(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
     if isinstance(model, torch.nn.Module):
-        for parameter in model.parameters():
-            if parameter.is_floating_point():
-                dtype = parameter.dtype
-                return tuple(x.to(parameter.device, dtype if x.is_floating_point() else None) for x in inputs)
-    return tuple(x.to(inputs[0].device) for x in inputs)
+        # an exported module refuses `eval`: it is what it was when it was exported
+        exported = isinstance(model, torch.fx.GraphModule) and "eval" in vars(model)
+        return (ExportedCall(model) if exported else model), model
+    names = ("predict",) if output == "regression" else ("predict_proba",)
+    for name in () if callable(model) else names:
+        if callable(method := getattr(model, name, None)):
+            return method, None
+    if not callable(model):
+        raise InputError(
+            f"`model` must be a torch.nn.Module, a function, or have {names[0]}; got {type(model).__name__}. Pass a "
+            "function from inputs to outputs."
+        )
+    return model, None
+
+
+class ExportedCall:
+    """A function that runs an exported network."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._module = module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._module(*args, **kwargs)
+
+
+def _classes(model: Any, labels: Any) -> Sequence[Any]:
+    """Return the class of each output, where the model knows it and labels do not name outputs by number."""
+    owner = getattr(model, "__self__", model)
+    if isinstance(owner, torch.nn.Module):
+        order = getattr(getattr(owner, "config", None), "label2id", None)
+        first = labels if isinstance(labels, str) else next(iter(labels), None) if np.ndim(labels) else None
+        if not isinstance(order, dict) or not isinstance(first, str):
+            return ()
+        return sorted(order, key=lambda name: int(order[name]))
+    classes = getattr(owner, "classes_", None)
+    return classes.tolist() if isinstance(classes, np.ndarray) and classes.ndim == 1 else ()
+
+
+def _styles(run: Any, given: Samples) -> tuple[Style, ...]:
+    kinds = (False,) if isinstance(run, torch.nn.Module | ExportedCall) else (given.numpy, not given.numpy)
+    ways = (False, True) if given.keywords else (False,)
+    return tuple(Style(numpy, mapping) for numpy in kinds for mapping in ways)
+
+
+def _takes(network: Any, name: str) -> bool:
+    """Return whether a module's ``forward`` has a parameter of that name, or takes any."""
+    if network is None or isinstance(network, torch.jit.ScriptModule):
+        return True
+    parameters = inspect.signature(network.forward).parameters.values()
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters) or len(parameters) == 1
+
+
+def _last_tokens(network: Any, tensors: tuple[Tensor, ...], by_name: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the position of the last token of each sample: by its attention mask, or the padding of the network."""
+    there = by_name.get("attention_mask")
+    if there is None:
+        pad = getattr(getattr(network, "config", None), "pad_token_id", None)
+        if tensors[0].ndim != 2 or tensors[0].is_floating_point() or pad is None:
+            return None
+        there = tensors[0] != pad
+    positions = torch.arange(there.shape[-1], device=there.device)
+    return torch.where(there.reshape(len(there), -1) > 0, positions, 0).amax(1)
+
+
+def _at_home(network: torch.nn.Module | None, given: Samples) -> tuple[Tensor, ...]:
+    """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
+    for parameter in () if network is None else network.parameters():
+        if parameter.is_floating_point():
+            dtype = parameter.dtype
+            return tuple(x.to(parameter.device, dtype if x.is_floating_point() else None) for x in given.inputs)
+    device = given.inputs[0].device
+    if network is not None and given.numpy:  # arrays have no type of their own to a network without parameters
+        usual = torch.get_default_dtype()
+        return tuple(x.to(device, usual if x.is_floating_point() else None) for x in given.inputs)
+    return tuple(x.to(device) for x in given.inputs)
+
+
+def find_layer(model: Any, layer: str) -> torch.nn.Module:
+    """Return the named module.
+
+    Raises
+    ------
+    InputError
+        If the model is no module or has no such layer; lists the nearest names.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")
+    names: dict[str, torch.nn.Module] = {name: module for name, module in model.named_modules() if name}
+    if layer not in names:
+        near = difflib.get_close_matches(layer, names, n=3, cutoff=0.0)
+        told = f"The nearest are {', '.join(near)}." if near else "It has none: mask the input instead."
+        raise InputError(f"`layer` must name a module of the model; got {layer!r}. {told}")
+    if isinstance(names[layer], torch.jit.ScriptModule):
+        raise InputError(
+            f"`layer` needs a network that runs its modules from Python; got the scripted module {layer!r}. Mask the "
+            "input instead, or measure the network from which it was scripted."
+        )
+    return names[layer]

@@ -8,7 +8,6 @@ model allows this is tried out against a full batch first; one that does not has
 (``"one row"``), or the full batch, the part before the layer included (``"full"``).
 """
 
-import difflib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,48 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interdyn.errors import InputError, ModelError, PlayersError
+from interdyn.errors import ModelError
 from interdyn.game._batches import Batches, WidestArray
-from interdyn.game._forward import Forward
+from interdyn.game._forward import Forward, find_layer
 from interdyn.game._masking import Masking, presence
 
 _TOLERANCE = 1e-4  # between one-row and full-batch runs, relative: float32 kernels differ with the batch
-
-
-def find_layer(model: Any, layer: str) -> torch.nn.Module:
-    """Return the named module.
-
-    Raises
-    ------
-    InputError
-        If the model is no module or has no such layer; lists the nearest names.
-    """
-    if not isinstance(model, torch.nn.Module):
-        raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")
-    names: dict[str, torch.nn.Module] = {name: module for name, module in model.named_modules() if name}
-    if layer not in names:
-        near = difflib.get_close_matches(layer, names, n=3, cutoff=0.0)
-        told = f"The nearest are {', '.join(near)}." if near else "It has none: mask the input instead."
-        raise InputError(f"`layer` must name a module of the model; got {layer!r}. {told}")
-    return names[layer]
-
-
-def mean_embedding(model: Any, layer: str | None) -> Tensor:
-    """Return the mean of all vectors of an embedding, shape ``(width,)``.
-
-    Raises
-    ------
-    PlayersError
-        If ``layer`` names no embedding.
-    """
-    module = None if layer is None else find_layer(model, layer)
-    if not isinstance(module, torch.nn.Embedding):
-        got = "none" if module is None else f"{layer!r}, a {type(module).__name__}"
-        raise PlayersError(
-            f'the baseline "mean-embedding" needs `layer` to name an embedding of tokens; got {got}. Name it, for '
-            'example: layer="bert.embeddings.word_embeddings"'
-        )
-    return module.weight.detach().mean(0)
 
 
 def _hooked(module: torch.nn.Module, hook: Callable[[Any], Any], work: Callable[[], Any]) -> Any:
@@ -82,14 +45,18 @@ def feature_maps(forward: Forward, layer: str, inputs: tuple[Tensor, ...], batch
     def work(start: int, stop: int) -> Tensor:
         rows = torch.arange(start, stop, device=inputs[0].device)
         seen: list[Any] = []
-        _hooked(module, seen.append, lambda: forward.model(*(x[rows] for x in inputs), *forward.follow(rows)))
+
+        def note(out: Any) -> None:
+            seen.append(out.clone() if isinstance(out, Tensor) else out)  # before anything changes it in place
+
+        _hooked(module, note, lambda: forward.run([x[rows] for x in inputs], rows))
         if len(seen) != 1 or not isinstance(seen[0], Tensor) or len(seen[0]) != len(rows):
             got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen]
             raise ModelError(
                 f"layer {layer!r} must give one tensor with a row for each sample, once in a forward pass; got {got}. "
                 "Choose another layer."
             )
-        return seen[0].clone()
+        return seen[0]
 
     return torch.cat(batches.run(work, len(inputs[0])))
 
@@ -133,7 +100,7 @@ class Prefix:
             if not reached and isinstance(out, Tensor):
                 calls[start:] = [(module, out.clone())]  # in place of the calls inside it
 
-        modules = list(self._model.modules())
+        modules = [m for m in self._model.modules() if not isinstance(m, torch.jit.ScriptModule)]
         handles = [m.register_forward_pre_hook(begins) for m in modules]
         handles += [m.register_forward_hook(ends) for m in modules]
         try:
@@ -215,18 +182,17 @@ class LayerRunner:
         return result
 
     def _ends(self) -> Tensor:
-        """Return the maps of the first sample with no and with all players."""
+        """Return the maps of the first sample with no and with all players, new ones: a pass may work in place."""
         ends = torch.tensor([[False], [True]], device=self.masking.device).expand(2, self.masking.n)
         (maps,) = self.masking.block(0, 1, ends)
         return maps
 
     def _tried_out(self) -> str:
         """Return the cheapest method that gives, for the maps with no and with all players, what full rows give."""
-        maps = self._ends()
-        full = self._pass(0, maps, method="full")
+        full = self._pass(0, self._ends(), method="full")
         for method in ("remembered", "one row"):
             try:
-                found = [self._pass(0, maps, method=method) for _ in range(2)][-1]
+                found = [self._pass(0, self._ends(), method=method) for _ in range(2)][-1]
             except Exception:  # whatever the model says to a batch it does not expect; full rows went through before
                 continue
             if torch.allclose(found, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)):

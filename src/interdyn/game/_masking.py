@@ -1,20 +1,21 @@
 """Masked inputs for many samples and subsets at once: one gather, one selection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from interdyn.compiled import one_torch_thread
-from interdyn.errors import PlayersError
-from interdyn.game._baselines import broadcasts_to
-from interdyn.game._players import ALWAYS_MASKED, Players
+from interdyn.errors import PlayersError, ShapeError
+from interdyn.game._baselines import baseline_tensors, broadcasts_to, check_mask_token
+from interdyn.game._forward import Forward
+from interdyn.game._players import ALWAYS_MASKED, BACKGROUND, Players, has_channels_last
+from interdyn.game._samples import tensor_of
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a feature
 
@@ -52,6 +53,15 @@ class Masking:
     def device(self) -> torch.device:
         """Where the inputs are."""
         return self.inputs[0].device
+
+    @property
+    def always_masks(self) -> bool:
+        """Whether some features are masked also where all players are present."""
+        return any(bool((ids == ALWAYS_MASKED).any()) for ids in self.ids)
+
+    def half(self) -> list[Tensor]:
+        """Return the first sample with every second player."""
+        return self.block(0, 1, (torch.arange(self.n, device=self.device) % 2 == 0)[None])
 
     @cached_property
     def _columns(self) -> list[Tensor]:
@@ -103,6 +113,61 @@ class Masking:
         return inputs, torch.arange(start, stop, device=self.device) // self.size
 
 
+def masked_inputs(
+    forward: Forward,
+    maps: tuple[Tensor, ...],
+    sample_ids: Sequence[int],
+    players: Players | None,
+    feature_mask: Any,
+    baselines: Any,
+    *,
+    layer: str | None = None,
+    allow_fewer: bool = False,
+) -> Masking:
+    """Return the masking that a caller asks for, of inputs, or of the feature maps of a ``layer``.
+
+    Masks and baselines may be mappings with an entry for each masked input by name. Tokens outside the attention mask
+    of the batch are background.
+
+    Raises
+    ------
+    PlayersError
+        If players, feature mask or baselines do not fit the inputs.
+    """
+    attention = forward.companions.get("attention_mask")
+    channels: Literal["first", "last"] | None = None if layer is None else "first"
+    if has_channels_last(forward.model):
+        channels = "last"
+    if players is not None and not isinstance(players, Players):
+        raise PlayersError(
+            f"`players` must be a way to cut the input, as patches(4, 4) or columns(); got {type(players).__name__}. "
+            "Pass the id of each feature as `feature_mask`."
+        )
+    players = None if players is None else players.with_channels(channels)
+    ids, n = feature_ids(
+        players, _by_entry(feature_mask, forward.names), maps, sample_ids, allow_fewer=allow_fewer, attention=attention
+    )
+    blurred = channels if players is None else players.channels
+    off = baseline_tensors(
+        _by_entry(baselines, forward.names), maps, channels=blurred, model=forward.model, layer=layer
+    )
+    if layer is None:
+        check_mask_token(forward, off[0], maps[0], ids[0], attention)
+    return Masking(maps, off, ids, n)
+
+
+def _by_entry(given: Any, names: Sequence[str]) -> Any:
+    """Return a mapping with an entry for each masked input as a tuple; anything else as it is."""
+    if not isinstance(given, Mapping):
+        return given
+    if unknown := sorted(set(map(str, given)) - set(names)):
+        raise PlayersError(
+            f"masks and baselines by name must be of masked inputs, {', '.join(names) or 'none of which has a name'}; "
+            f"got {', '.join(unknown)}. Give `feature_mask` an entry for each input to mask."
+        )
+    return tuple(given.get(name) for name in names)
+
+
 def feature_ids(
     players: Players | None,
     feature_mask: Any,
@@ -110,6 +175,7 @@ def feature_ids(
     sample_ids: Sequence[int],
     *,
     allow_fewer: bool = False,
+    attention: Tensor | None = None,
 ) -> tuple[tuple[Tensor, ...], int]:
     """Return the ids of the features of each input and the number of players.
 
@@ -137,8 +203,18 @@ def feature_ids(
                 f"`feature_mask` must have one entry for each of {len(inputs)} inputs; got {len(given)}."
             )
         ids = tuple(_checked_mask(m, x) for m, x in zip(given, inputs, strict=True))
-    n = _number_of_players(ids, allow_fewer=allow_fewer)
-    return tuple(m.to(x.device) for m, x in zip(ids, inputs, strict=True)), n
+    ids = tuple(m.to(x.device) for m, x in zip(ids, inputs, strict=True))
+    if attention is not None:
+        ids = (_attended(ids[0], attention, inputs[0]), *ids[1:])
+    return ids, _number_of_players(ids, allow_fewer=allow_fewer)
+
+
+def _attended(ids: Tensor, attention: Tensor, x: Tensor) -> Tensor:
+    """Return the ids with those of padding as background."""
+    if x.shape[:2] != attention.shape or bool((attention != 0).all()):
+        return ids
+    there = (attention != 0).reshape(*attention.shape, *(1,) * (ids.ndim - 2))
+    return torch.where(there, ids, BACKGROUND)
 
 
 def _number_of_players(ids: tuple[Tensor, ...], *, allow_fewer: bool) -> int:
@@ -193,16 +269,27 @@ def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
 
 
 def _checked_mask(mask: Any, x: Tensor) -> Tensor:
-    out = torch.as_tensor(np.asarray(mask) if not isinstance(mask, Tensor) else mask)
+    try:
+        out = tensor_of(mask, "feature_mask")
+    except ShapeError as error:
+        raise PlayersError(str(error)) from None
     if out.is_floating_point() or out.is_complex():
         raise PlayersError(f"`feature_mask` must hold whole numbers; got {out.dtype}. Convert it with `.long()`.")
     out = out.long()
+    if x.ndim > 3 and out.ndim == 3 and out.shape == (len(x), *x.shape[-2:]) and len(x) > 1:
+        if len(x) == x.shape[1] and bool((out != out[:1]).any()):
+            raise PlayersError(
+                f"a `feature_mask` of shape {tuple(out.shape)} may be one for each sample or one for each channel of "
+                f"inputs of shape {tuple(x.shape)}; got masks that differ. Pass mask[:, None] for samples, mask[None] "
+                "for channels."
+            )
+        out = out[:, None]  # a map for each picture
     if not broadcasts_to(out.shape, x.shape):
         raise PlayersError(
             f"`feature_mask` must broadcast to its input of shape {tuple(x.shape)} (dim 0 = samples); got "
             f"{tuple(out.shape)}. Give it the shape of one sample, with a leading 1, or one row for each sample."
         )
-    if int(out.min()) < ALWAYS_MASKED:
+    if out.numel() and int(out.min()) < ALWAYS_MASKED:
         raise PlayersError(
             f"ids of `feature_mask` must be players from 0, -1 (background) or -2 (always masked); got "
             f"{int(out.min())}."

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interdyn.errors import InputError, PlayersError, missing_extra
 from interdyn.game._players import ALWAYS_MASKED, BACKGROUND, drawn, renumbered
+from interdyn.game._samples import tensor_of
 
 
 def choose_parts(
@@ -48,7 +49,7 @@ def choose_parts(
     >>> choose_parts(np.array([[0, 0, 1, -1], [4, 7, 9, 9]]), 2, seed=1).tolist()
     [[0, 0, 1, -1], [0, -1, 1, 1]]
     """
-    ids = torch.from_numpy(np.ascontiguousarray(parts))
+    ids = tensor_of(parts, "parts").cpu()
     if ids.is_floating_point() or ids.ndim < 2:
         raise PlayersError(
             f"`parts` must hold whole numbers with a row for each sample; got {ids.dtype} of shape {tuple(ids.shape)}."
@@ -99,8 +100,12 @@ def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: in
     >>> bool(ids[0] == ids[1]), bool(ids[0] == ids[2])
     (True, False)
     """
+    points = tensor_of(points, "points")
     if points.ndim != 3:
-        raise InputError(f"`points` must have shape (samples, points, coordinates); got {tuple(points.shape)}.")
+        raise InputError(
+            f"`points` must have shape (samples, points, coordinates); got {tuple(points.shape)}. Pass a batch of "
+            "clouds."
+        )
     if not 1 <= k <= points.shape[1]:
         raise InputError(
             f"a cloud needs at least as many points as clusters; got {points.shape[1]} points for {k} clusters. "
@@ -134,6 +139,7 @@ def part_means(
     >>> part_means(torch.tensor([[[0.0], [2.0], [5.0]]]), torch.tensor([[0, 0, -1]]))[0, :, 0].tolist()
     [1.0, 1.0, 5.0]
     """
+    points, ids = tensor_of(points, "points"), tensor_of(ids, "ids")
     if points.ndim != 3 or ids.shape != points.shape[:2]:
         raise InputError(
             f"`ids` must have one part for each point of {tuple(points.shape)}; got shape {tuple(ids.shape)}."

@@ -4,6 +4,7 @@ A feature mask holds for each feature the id of its player: ``0..n-1``; ``-1`` f
 ``-2`` for what is always masked (players that were not chosen, with ``others="mask"``).
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,8 +14,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from interdyn.errors import PlayersError
-from interdyn.game._baselines import broadcasts_to
+from interdyn.errors import PlayersError, ShapeError
+from interdyn.game._baselines import broadcasts_to, seems_channels_last
+from interdyn.game._samples import tensor_of
 
 BACKGROUND = -1
 ALWAYS_MASKED = -2
@@ -42,6 +44,9 @@ class Players:
         Draws the players; a sample's draw depends on the seed and its id alone.
     others
         What becomes of the players not drawn: ``"keep"`` (always present) or ``"mask"`` (never).
+    channels
+        Where a picture has its channels: ``"first"``, ``"last"``, or None: first, and a picture that looks as if they
+        were last is refused.
     """
 
     kind: Literal["patches", "columns", "steps", "segments"]
@@ -52,11 +57,13 @@ class Players:
     n: int | None = None
     seed: int = 0
     others: Literal["keep", "mask"] = "keep"
+    channels: Literal["first", "last"] | None = None
 
     def __repr__(self) -> str:
         """Return the call that made it."""
         if self.kind == "patches":
-            out = f"patches({self.grid[0]}, {self.grid[1]})"
+            last = "" if self.channels is None else f", channels={self.channels!r}"
+            out = f"patches({self.grid[0]}, {self.grid[1]}{last})"
         elif self.kind == "steps":
             out = f"steps({self.grid[0]})"
         elif self.kind == "columns":
@@ -80,13 +87,33 @@ class Players:
 
     def choose(self, n: int, *, seed: int = 0, others: Literal["keep", "mask"] = "keep") -> "Players":
         """Return the same with ``n`` players drawn at random for each sample, without replacement."""
-        if n < 1:
-            raise PlayersError(f"`n` must be 1 or more players; got {n}. Choose 10, for example.")
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
+            raise PlayersError(f"`n` must be 1 or more players; got {n!r}. Choose 10, for example.")
         if seed < 0:
             raise PlayersError(f"`seed` must be 0 or more; got {seed}. Choose another.")
         if others not in ("keep", "mask"):
             raise PlayersError(f'`others` must be "keep" or "mask"; got {others!r}.')
         return replace(self, n=int(n), seed=int(seed), others=others)
+
+    def with_channels(self, channels: Literal["first", "last"] | None) -> "Players":
+        """Return patches with their channels there, unless they say where; other players, and for None, as they are."""
+        given = self.kind != "patches" or self.channels is not None or channels is None
+        return self if given else replace(self, channels=channels)
+
+    def count(self, shape: Sequence[int]) -> int:
+        """Return how many players a sample of ``shape`` has, wherever its channels are.
+
+        Examples
+        --------
+        >>> patches(8, 8).central(6, 6).count((32, 32, 3)), columns().choose(3).count((5,))
+        (36, 3)
+        """
+        if self.n is not None:
+            return self.n
+        if self.kind == "patches":
+            rows, cols = self.window or self.grid
+            return rows * cols
+        return int(self.feature_mask(shape, [0]).max()) + 1
 
     def cells(self, shape: Sequence[int]) -> Tensor:
         """Return the id of the cell of each feature for a sample of ``shape`` (without the sample axis); -1: none."""
@@ -144,11 +171,18 @@ class Players:
         return renumbered(cells, available, chosen, other)
 
     def _patch_cells(self, shape: tuple[int, ...]) -> Tensor:
-        rows, cols = self.grid
+        (rows, cols), whole = self.grid, shape
+        if self.channels is None and seems_channels_last(shape):
+            raise PlayersError(
+                f"patches cut height and width, the last two axes of a picture; got a sample of shape {shape}, whose "
+                f'channels seem to be last. Pass patches({rows}, {cols}, channels="last"), or "first" if they are '
+                "first."
+            )
+        shape = shape[:-1] if self.channels == "last" else shape
         if len(shape) < 2 or shape[-2] < rows or shape[-1] < cols:
             raise PlayersError(
                 f"a grid of {rows} x {cols} patches needs pictures of at least that many pixels; got a sample of shape "
-                f"{shape}. Use a coarser grid."
+                f"{whole}. Use a coarser grid."
             )
         row = torch.arange(shape[-2]) * rows // shape[-2]
         col = torch.arange(shape[-1]) * cols // shape[-1]
@@ -158,7 +192,8 @@ class Players:
             inside_row = (row >= top) & (row < top + self.window[0])
             inside_col = (col >= left) & (col < left + self.window[1])
             out = torch.where(inside_row[:, None] & inside_col[None, :], out, BACKGROUND)
-        return out.reshape(*(1,) * (len(shape) - 2), *out.shape)
+        out = out[..., None] if self.channels == "last" else out
+        return out.reshape(*(1,) * (len(whole) - out.ndim), *out.shape)
 
     def _step_cells(self, shape: tuple[int, ...]) -> Tensor:
         count = self.grid[0]
@@ -202,25 +237,42 @@ def renumbered(cells: Tensor, available: list[int], chosen: Sequence[Sequence[in
     return torch.from_numpy(table)[:, torch.where(cells >= 0, cells, table.shape[1] - 1)]
 
 
-def patches(rows: int, cols: int) -> Players:
-    """Return players that are the cells of a grid of ``rows x cols`` over the last two axes (height, width).
+def patches(rows: int, cols: int, *, channels: Literal["first", "last"] | None = None) -> Players:
+    """Return players that are the cells of a grid of ``rows x cols`` over height and width.
 
-    A picture or feature map whose size is not a multiple of the grid is cut as evenly as whole pixels allow. Cell
-    ``(r, c)`` is player ``r * cols + c``.
+    These are the last two axes, or with ``channels="last"`` the two before the last one. By default channels are first,
+    but last for pictures of a network of Keras that is so configured; pictures that look as if they were last are
+    refused. A picture or feature map whose size is not a multiple of the grid is cut as evenly as whole pixels allow.
+    Cell ``(r, c)`` is player ``r * cols + c``.
 
     Raises
     ------
     PlayersError
-        If ``rows`` or ``cols`` is below 1.
+        If ``rows`` or ``cols`` is below 1, or ``channels`` is unknown.
 
     Examples
     --------
-    >>> patches(2, 2).cells((1, 4, 4))[0, 0].tolist()
-    [0, 0, 1, 1]
+    >>> patches(2, 2).cells((1, 4, 4))[0, 0].tolist(), patches(2, 2, channels="last").cells((4, 4, 1))[0, :, 0].tolist()
+    ([0, 0, 1, 1], [0, 0, 1, 1])
     """
+    if channels not in (None, "first", "last"):
+        raise PlayersError(f'`channels` must be "first" or "last"; got {channels!r}. Choose one.')
     if rows < 1 or cols < 1:
         raise PlayersError(f"`patches` needs at least one row and one column; got {rows} x {cols}.")
-    return Players("patches", grid=(int(rows), int(cols)))
+    return Players("patches", grid=(int(rows), int(cols)), channels=channels)
+
+
+def has_channels_last(model: object) -> bool:
+    """Return whether a model is one of Keras whose pictures have their channels last; imports nothing.
+
+    Examples
+    --------
+    >>> has_channels_last(torch.nn.Linear(1, 1))
+    False
+    """
+    if not any(kind.__module__.partition(".")[0] == "keras" for kind in type(model).__mro__):
+        return False
+    return str(sys.modules["keras"].config.image_data_format()) == "channels_last"
 
 
 def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
@@ -240,7 +292,12 @@ def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
     """
     if groups is None:
         return Players("columns")
-    named = tuple(tuple(int(i) for i in group) for group in groups)
+    try:
+        named = tuple(tuple(int(i) for i in group) for group in groups)
+    except (TypeError, ValueError):
+        raise PlayersError(
+            f"groups of columns must be lists of column numbers; got {groups!r:.60}. Write columns([[0], [1, 2]])."
+        ) from None
     if () in named:
         raise PlayersError(
             f"each group must hold at least one column; got group {named.index(())} empty. Leave it out."
@@ -277,7 +334,10 @@ def segments(ids: Tensor | np.ndarray) -> Players:
     >>> segments(np.array([[0, 0], [1, -1]])).cells((2, 2)).tolist()
     [[0, 0], [1, -1]]
     """
-    out = torch.as_tensor(np.asarray(ids))
+    try:
+        out = tensor_of(ids, "ids")
+    except ShapeError as error:
+        raise PlayersError(str(error)) from None
     if out.is_floating_point():
         raise PlayersError(
             f"a map of segments must hold whole numbers; got {out.dtype}. Convert it with `.astype(int)`."

@@ -6,21 +6,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
-from interdyn.game._baselines import baseline_tensors, described
+from interdyn.game._baselines import described
 from interdyn.game._batches import Batches, estimated_rows, given_rows
-from interdyn.game._forward import UNITS, Forward, Output
+from interdyn.game._forward import Forward, find_layer
 from interdyn.game._isolation import isolated
-from interdyn.game._layer import LayerRunner, feature_maps, find_layer, mean_embedding
-from interdyn.game._masking import Masking, feature_ids, players_of_samples
+from interdyn.game._layer import LayerRunner, feature_maps
+from interdyn.game._masking import Masking, masked_inputs, players_of_samples
 from interdyn.game._names import FeatureNames, player_names
+from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
+from interdyn.game._samples import Inputs
+from interdyn.game._tryout import try_out
 from interdyn.values import MAX_PLAYERS, ValueTable, members
 
 Progress = Callable[[int, int], None]
@@ -46,15 +47,16 @@ def estimate_passes(n: int, samples: int) -> int:
 
 def value_table(
     model: Model,
-    inputs: Tensor | tuple[Tensor, ...],
+    inputs: Inputs,
     *,
-    target: int | Sequence[int] | Tensor | None = None,
+    target: Any = None,
     players: Players | None = None,
     feature_mask: Any = None,
     baselines: Any = None,
     batch_size: int | str = "auto",
     perturbations_per_eval: int | None = None,
     output: Output = "log-odds",
+    output_key: OutputKey | None = None,
     layer: str | None = None,
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
@@ -73,13 +75,20 @@ def value_table(
     Parameters
     ----------
     model
-        A ``torch.nn.Module`` or any function of the inputs. Of a module a private copy runs, in eval mode, on its own
-        device and in its own precision, without the hooks that were put on it from outside; pass a function that calls
-        it to have them. The module itself, what a function uses of modules, and all generators are put back.
+        A ``torch.nn.Module`` or any function of the inputs; an exported program; or an object with ``predict_proba``
+        (``predict`` for ``output="regression"``). Of a module a private copy runs, in eval mode, on its own device and
+        in its own precision, without the hooks that were put on it from outside; pass a function that calls it to have
+        them. The module itself, what a function uses of modules, and all generators are put back. A function gets
+        arrays where arrays were passed, and may return them.
     inputs
-        Samples along dim 0: a tensor, or a tuple of tensors for a model of several inputs.
+        Samples along dim 0: a tensor, an array or nested lists of numbers; a tuple of these for a model of several
+        inputs; a mapping, such as a batch of a tokeniser, for a model that takes them by name; a ``Dataset`` or
+        ``DataLoader``. See `samples_of`. Of a mapping the first entry is masked; the others go with their sample as
+        they are, unless ``feature_mask`` is a mapping that names them. Tokens outside its ``attention_mask`` are no
+        players.
     target
-        Class (or output column) to explain: one for all samples, or one for each.
+        Class (or output column) to explain: one for all samples, or one for each; see `labels_of`. Those of a batch or
+        data set by default.
     players, feature_mask
         Either a way to cut the input (`patches`, `columns`, `segments`), or the id of each feature: whole numbers
         ``0..n-1`` of a shape that broadcasts to the input; -1 is background, never masked. A tuple for a tuple of
@@ -92,7 +101,12 @@ def value_table(
         Rows in one forward pass; ``"auto"`` starts from the widest array that the model makes of a row. When memory
         runs out it is halved, with one warning. The second name is captum's and means the same.
     output
-        The scalar to explain; see `scalar_outputs`.
+        The scalar to explain; see `scalar_outputs`. Networks that return probabilities are read as if they returned
+        logits, with an `InputWarning`.
+    output_key
+        What is read of a result that is no tensor: its ``logits``, its only tensor or the first of a tuple by default;
+        a key or index; ``"last-token"``, of logits ``(batch, positions, vocabulary)`` the row of the last token that is
+        no padding; or a function of the raw result.
     layer
         Name of a module whose output is masked in place of the input: ``players`` and ``baselines`` then refer to its
         output. The part before it runs once for the map of each sample and once for all its masks
@@ -132,14 +146,22 @@ def value_table(
     TooLargeError
         If there are more masked inputs than allowed; with an estimate of the time.
     ModelError
-        If the model returns something that is not one row for each input; a `DisturbedError` if it is not what it was.
+        If the model returns something that is not one row for each input; its output for a row is another one the
+        second time or in another batch; or ``v(N)`` is not its output without masks. A `DisturbedError` if it is not
+        what it was.
     NonFiniteError
         If an output is NaN or infinite; names sample and players.
 
+    Warns
+    -----
+    InputWarning
+        If outputs are probabilities, or the baseline of tokens is one that ends sentences.
+
     Notes
     -----
-    Cost ``samples * 2**n`` forward passes; making the masked inputs is one gather and one selection for each batch.
-    Oracle: ``tests/test_game.py``, one mask at a time. Source: paper, section 2.
+    Cost ``samples * 2**n`` forward passes, and about ten rows to try the model out; making the masked inputs is one
+    gather and one selection for each batch. Oracle: ``tests/test_game.py``, one mask at a time. Source: paper, section
+    2.
 
     Examples
     --------
@@ -147,28 +169,30 @@ def value_table(
     >>> value_table(model, torch.tensor([[1.0, 2.0]]), target=0, feature_mask=torch.arange(2)).values
     tensor([[0., 0., 0., 2.]], dtype=torch.float64)
     """
-    forward, tensors = Forward.of(model, inputs, target, output, additional_forward_args)
+    forward, tensors = Forward.of(
+        model, inputs, target, output, additional_forward_args, output_key=output_key, masked=feature_mask
+    )
     rows, samples, device = given_rows(batch_size, perturbations_per_eval), forward.samples, tensors[0].device
-    sample_ids = range(samples) if sample_ids is None else sample_ids
-    if len(sample_ids) != samples:
-        raise ShapeError(f"`sample_ids` must have one number for each of {samples} samples; got {len(sample_ids)}.")
+    sample_ids = _checked_ids(sample_ids, samples)
 
     def masking_of(maps: tuple[Tensor, ...]) -> Masking:
-        ids, n = feature_ids(players, feature_mask, maps, sample_ids, allow_fewer=allow_fewer)
-        _refuse_impossible(n)
-        by_name = isinstance(baselines, str) and baselines == "mean-embedding"
-        off = mean_embedding(forward.model, layer) if by_name else baselines
-        return Masking(maps, baseline_tensors(off, maps), ids, n)
+        out = masked_inputs(
+            forward, maps, sample_ids, players, feature_mask, baselines, layer=layer, allow_fewer=allow_fewer
+        )
+        _refuse_impossible(out.n)
+        return out
 
-    start, method = time.perf_counter(), None
-    with isolated(model) as network, _reporting(progress, bar=show_progress) as report:
+    start, method, half = time.perf_counter(), None, None
+    with isolated(forward.model) as network, _reporting(progress, bar=show_progress) as report:
         forward = replace(forward, model=network)
         if layer is None:
             masking = masking_of(tensors)  # before the model runs: most mistakes are here
+            half = masking.half
         else:
             find_layer(network, layer)
-        row_bytes = forward.try_out(tensors)
-        batches = Batches(rows or estimated_rows(row_bytes, device))
+        trial = try_out(forward, tensors, half, alone=rows == 1)
+        forward = trial.forward
+        batches = Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
         named = () if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
@@ -178,11 +202,11 @@ def value_table(
             values = _sweep(forward, masking, batches, report)
         else:
             runner = LayerRunner(forward, layer, tensors, masking)
-            if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
-                batches = Batches(estimated_rows(runner.row_bytes, device))
-            values, method = _sweep_samples(runner, samples, batches, report), runner.method
+            values, method = _sweep_samples(runner, samples, rows, batches, report), runner.method
     values = values.reshape(samples, masking.size)
     _refuse_non_finite(values, sample_ids)
+    if not masking.always_masks:
+        trial.check(values[:, -1], layer)
     provenance = {
         "n_players": masking.n,
         "players": "feature_mask" if players is None else repr(players),
@@ -195,6 +219,18 @@ def value_table(
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
     return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)
+
+
+def _checked_ids(sample_ids: Any, samples: int) -> Sequence[int]:
+    if sample_ids is None:
+        return range(samples)
+    ids = sample_ids.tolist() if hasattr(sample_ids, "tolist") else sample_ids
+    if not isinstance(ids, Sequence) or isinstance(ids, str) or len(ids) != samples:
+        got = len(ids) if isinstance(ids, Sequence) else repr(ids)
+        raise ShapeError(
+            f"`sample_ids` must have one number for each of {samples} samples; got {got}. Pass a list of as many."
+        )
+    return ids
 
 
 @contextmanager
@@ -251,7 +287,11 @@ def _sweep(forward: Forward, masking: Masking, batches: Batches, report: Progres
     return torch.cat(batches.run(work, total, None if report is None else lambda done: report(done, total)))
 
 
-def _sweep_samples(runner: LayerRunner, samples: int, batches: Batches, report: Progress | None) -> Tensor:
+def _sweep_samples(
+    runner: LayerRunner, samples: int, rows: int | None, batches: Batches, report: Progress | None
+) -> Tensor:
+    if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
+        batches = Batches(estimated_rows(runner.row_bytes, runner.masking.device))
     size, out = runner.masking.size, []
     for sample in range(samples):
 
@@ -274,77 +314,4 @@ def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int]) -> None:
             f"the model's output must be finite; got {float(values[row, subset])} for sample {sample_ids[row]} with "
             f"players {list(members(subset))} present (subset {subset}), and {int(bad.sum()) - 1} more. "
             "Check the baseline, and whether training has diverged."
-        )
-
-
-def game_function(
-    model: Model,
-    inputs: Tensor | tuple[Tensor, ...],
-    *,
-    target: int | Sequence[int] | Tensor | None = None,
-    players: Players | None = None,
-    feature_mask: Any = None,
-    baselines: Any = None,
-    batch_size: int | str = "auto",
-    output: Output = "log-odds",
-    additional_forward_args: Any = None,
-    sample_id: int = 0,
-) -> Callable[[Bool[np.ndarray, "masks players"]], Float64[np.ndarray, " masks"]]:
-    """Return the game of one sample: Boolean masks ``(m, n)``, ``True`` = present, to outputs ``(m,)``.
-
-    Any sampling approximator, shapiq's for instance, takes it as a game; the number of players is not limited.
-    Arguments as in `value_table`, one sample; ``sample_id`` fixes its random players as ``sample_ids`` does there.
-
-    Raises
-    ------
-    ShapeError
-        If ``inputs`` hold more than one sample, or the masks are not ``(m, n)``.
-    NonFiniteError
-        If an output is NaN or infinite; and all that `value_table` raises.
-
-    Examples
-    --------
-    >>> from interdyn.game import columns
-    >>> game = game_function(lambda x: x.sum(1), torch.tensor([[1.0, 2.0]]), output="regression", players=columns())
-    >>> game(np.array([[True, False], [True, True]]))
-    array([1., 3.])
-    """
-    forward, tensors = Forward.of(model, inputs, target, output, additional_forward_args)
-    if forward.samples != 1:
-        raise ShapeError(f"a game is that of one sample; got {forward.samples}. Pass `inputs[i : i + 1]`.")
-    rows, device = given_rows(batch_size, None), tensors[0].device
-    ids, n = feature_ids(players, feature_mask, tensors, [sample_id])
-    masking = Masking(tensors, baseline_tensors(baselines, tensors), ids, n)
-    with isolated(model) as network:
-        row_bytes = replace(forward, model=network).try_out(tensors)
-    batches = Batches(rows or estimated_rows(row_bytes, device))
-
-    def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:
-        present = torch.from_numpy(np.array(masks, dtype=bool))
-        if present.ndim != 2 or present.shape[1] != n:
-            raise ShapeError(
-                f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. Give one column a player."
-            )
-
-        def work(start: int, stop: int) -> Tensor:
-            sample = torch.zeros(stop - start, dtype=torch.long, device=device)
-            return run(masking.block(0, 1, present[start:stop].to(device)), sample)
-
-        with isolated(model) as network:
-            run = replace(forward, model=network)
-            parts = batches.run(work, len(present))
-        values = np.concatenate([part.cpu().numpy() for part in parts]) if parts else np.zeros(0)
-        _refuse_non_finite_masks(values, masks)
-        return values
-
-    return game
-
-
-def _refuse_non_finite_masks(values: np.ndarray, masks: np.ndarray) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        present = np.flatnonzero(np.asarray(masks)[bad[0]]).tolist()
-        raise NonFiniteError(
-            f"the model's output must be finite; got {values[bad[0]]} with players {present} present, and "
-            f"{len(bad) - 1} more. Check the baseline, and whether training has diverged."
         )

@@ -1,0 +1,312 @@
+"""A few rows before the work starts: how a network is called, what it returns, and what that depends on."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interdyn.errors import InputWarning, InterdynError, ModelError, PrecisionWarning, TooLargeError
+from interdyn.game._batches import WidestArray, out_of_memory
+from interdyn.game._forward import ExportedCall, Forward
+from interdyn.game._outputs import LEAST_OF_OTHERS, probabilities_in, warn_of_probabilities
+
+_ROWS = 4  # of a batch that is tried: twice, and some of them in another batch
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; kernels round differently for other batches
+_COARSE = 2e-2  # of types with fewer digits
+_TOLERATED = 2e-2  # what a split leaves open by default: differences up to it are told, beyond it refused
+_PROBABILITIES = {"aten::_softmax": "softmax", "aten::softmax": "softmax", "aten::sigmoid": "sigmoid"}
+_COPIES = {"aten::_to_copy", "aten::to", "aten::clone", "aten::contiguous", "aten::index", "aten::index_select"}
+_HEADS = {torch.nn.Softmax: "softmax", torch.nn.Sigmoid: "sigmoid"}
+
+
+class LastStep(WidestArray):  # type: ignore[no-untyped-call]  # torch's own lacks types
+    """Context that notes the widest array, and which of softmax and sigmoid made a tensor or what it is copied from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[int, str | None] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Do what was asked, and note what it was."""
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        if isinstance(out, Tensor) and out.layout is torch.strided:
+            name, made = func._schema.name.removesuffix("_"), self._made
+            given = [a.untyped_storage()._cdata for a in args if isinstance(a, Tensor) and a.layout is torch.strided]
+            key = out.untyped_storage()._cdata
+            if name in _COPIES and given:
+                made[key] = made.get(given[0])
+            elif key not in given or func._schema.is_mutable:
+                made[key] = _PROBABILITIES.get(name)
+        return out
+
+    def of(self, tensor: Any) -> str | None:
+        """Return ``"softmax"`` or ``"sigmoid"`` if that made the tensor, else None."""
+        return self._made.get(tensor.untyped_storage()._cdata) if isinstance(tensor, Tensor) else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a try-out has found.
+
+    Attributes
+    ----------
+    forward
+        The forward pass, called in the way that works and read as logits.
+    row_bytes
+        Bytes of the widest array that one row makes, or of the row itself.
+    rows, values
+        Samples that were tried, and their outputs without masks.
+    scale
+        Greatest of these outputs and of the logits that they are read from.
+    tolerance
+        Difference that rounding may make, relative to it.
+    """
+
+    forward: Forward
+    row_bytes: int
+    rows: Tensor
+    values: Tensor
+    scale: float
+    tolerance: float
+
+    def differ(self, found: Tensor, expected: Tensor) -> float:
+        """Return the greatest difference where it is beyond rounding, else 0; what is not finite is told elsewhere."""
+        if not bool(torch.isfinite(found).all() & torch.isfinite(expected).all()):
+            return 0.0
+        far = float((found.to(expected) - expected).abs().max())
+        return far if far > self.tolerance * self.scale else 0.0
+
+    def complain(self, error: ModelError, far: float) -> None:
+        """Raise the error, or warn of it where the difference is within what a split leaves open."""
+        if far > _TOLERATED * self.scale:
+            raise error
+        warnings.warn(str(error), PrecisionWarning, stacklevel=5)
+
+    def check(self, full: Tensor, layer: str | None) -> None:
+        """Compare ``v(N)`` of all samples with what the network returns without masks.
+
+        Raises
+        ------
+        ModelError
+            If they differ by more than rounding.
+        """
+        own = full[self.rows.to(full.device)]
+        far = self.differ(own, self.values.to(full.device))
+        if not far:
+            return
+        worst = int((own - self.values.to(own)).abs().argmax())
+        where = "" if layer is None else f" at layer {layer!r}"
+        do = "`batch_size=1`" if layer is None else "the name of another layer"
+        error = ModelError(
+            "with all players present the network must return what it returns without masks; got "
+            f"{float(own[worst]):.6g} and {float(self.values[worst]):.6g} for sample {int(self.rows[worst])}{where}: "
+            f"its output depends on more than what is masked. Pass {do}."
+        )
+        self.complain(error, far)
+
+
+def try_out(
+    forward: Forward, inputs: tuple[Tensor, ...], half: Callable[[], list[Tensor]] | None = None, *, alone: bool = False
+) -> Trial:
+    """Run up to four unmasked rows twice, and some of them in another batch, before the work starts.
+
+    Four rows, because a model that ignores its batch shows only then; those of the least and the greatest target are
+    among them.
+
+    Parameters
+    ----------
+    half
+        Returns one row of the first sample with half of its players, to go with a single sample.
+    alone
+        Run each row by itself, as with ``batch_size=1``.
+
+    Raises
+    ------
+    ModelError
+        If the model fails on them, as one for pictures of another size does, or its output for a row is not the same
+        twice or in another batch.
+    TooLargeError
+        If the memory does not hold a single row.
+    """
+    rows = _chosen(forward, inputs[0].device)
+    batch = [x[rows] for x in inputs]
+    if half is not None and len(rows) > 1 and forward.samples == 1:
+        batch = [torch.cat([x[:1], masked]) for x, masked in zip(batch, half(), strict=True)]
+    forward, part, row_bytes = _first(forward, batch, rows)
+    one = alone or len(part) < len(rows)
+    try:
+        values = _each(forward, batch, rows) if one else forward.read(part, rows)
+        again = _each(forward, batch, rows) if one else forward(batch, rows)
+    except InterdynError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise _unusable(forward, batch, error, alone=alone) from error
+    count = min(len(rows), forward.samples)  # beyond, rows that were put in to go with one sample
+    scale, tolerance = _scale(forward, part, values), _tolerance(forward, part)
+    trial = Trial(forward, row_bytes, rows[:count], values[:count], scale, tolerance)
+    if far := trial.differ(again, values):
+        unlike = ModelError(
+            f"the same samples must give the same outputs twice; got outputs that differ by {far:.3g}. Switch off in "
+            "eval mode what draws numbers, as in F.dropout(x, training=self.training), or what is kept from pass to "
+            "pass."
+        )
+        trial.complain(unlike, far)
+    elif not one:
+        _same_in_another_batch(trial, batch, rows, values)
+    return trial
+
+
+def _chosen(forward: Forward, device: torch.device) -> Tensor:
+    """Return the samples to try: of the least and greatest target, the first and others; at least two rows."""
+    chosen: list[int] = []
+    if forward.targets is not None and forward.targets.ndim == 1:
+        chosen = [int(forward.targets.argmin()), int(forward.targets.argmax())]
+    chosen = list(dict.fromkeys([*chosen, 0, forward.samples - 1, *range(min(_ROWS, forward.samples))]))[:_ROWS]
+    return torch.tensor(chosen if len(chosen) > 1 else chosen * 2, device=device)
+
+
+def _first(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
+    """Return the pass in the way that works, what it reads of as many rows as fit, and the bytes of a row."""
+    failed: Exception | None = None
+    for style in forward.styles:
+        tried = forward.with_style(style)
+        try:
+            try:
+                found, part, widest = _read_as(tried, batch, rows)
+                count = len(rows)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                found, part, widest = _read_as(tried, [x[:1] for x in batch], rows[:1])
+                count = 1
+        except InterdynError:
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                raise TooLargeError(
+                    f"the memory must hold one row of inputs; got {type(error).__name__}: {error}. Use a smaller model "
+                    "or input, or free memory."
+                ) from error
+            failed = failed or error
+            continue
+        return found, part, max(widest // count, sum(x[:1].numel() * x.element_size() for x in batch))
+    assert failed is not None
+    raise _unusable(forward, batch, failed, alone=False) from failed
+
+
+def _read_as(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
+    """Run the batch; return the pass with probabilities read as logits, what it then reads, and the widest array."""
+    network = forward.model if isinstance(forward.model, torch.nn.Module) else None
+    made: list[tuple[str, str, Any]] = []
+    hooks = [
+        module.register_forward_hook(lambda _m, given, out, n=name, k=kind: made.append((n if given else "", k, out)))
+        for name, module in (() if network is None else network.named_modules())
+        if (kind := _HEADS.get(type(module))) and name
+    ]
+    try:
+        with LastStep() as steps:
+            result = forward.run(batch, rows)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    part = forward.part(result, rows)
+    forward.read(part, rows)
+    foreign = not isinstance(result, Tensor) and hasattr(result, "__array__")
+    kind = probabilities_in(part, forward.reading, steps.of(part))
+    if kind is None:
+        _suspect(forward, part, foreign=foreign)
+        return forward, part, int(steps.bytes)
+    head, makes, _ = made[-1] if made and made[-1][2] is part else ("", "", None)
+    if head and kind == makes:
+        read = replace(forward, head=head, reading=replace(forward.reading, key=None))
+        part = read.part(read.run(batch, rows), rows)
+    else:
+        head, least = "", LEAST_OF_OTHERS if foreign else forward.reading.least
+        read = replace(forward, reading=replace(forward.reading, probabilities=kind, least=least))
+    warn_of_probabilities(kind, head)
+    return read, part, int(steps.bytes)
+
+
+def _suspect(forward: Forward, part: Any, *, foreign: bool) -> None:
+    """Warn where a function of another library returns one column that may be probabilities."""
+    if not foreign or callable(forward.reading.output) or forward.reading.output == "regression":
+        return
+    one = part.ndim == 1 or part.shape[1] == 1
+    if one and len(part) > 1 and bool(((part >= 0) & (part <= 1)).all()):
+        warnings.warn(
+            f'output="{forward.reading.output}" needs logits; got one column of numbers in [0, 1], which may be '
+            "probabilities. Return the columns of both classes, or their log-odds.",
+            InputWarning,
+            stacklevel=5,
+        )
+
+
+def _unusable(forward: Forward, batch: list[Tensor], error: Exception, *, alone: bool) -> ModelError:
+    if "more than 1 value per channel" in str(error) and _without_statistics(forward.model):
+        return _depends_on_batch(forward, "an error for a single one", alone=alone)
+    shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in batch)
+    exported = isinstance(forward.model, ExportedCall) and "uard" in str(error)
+    do = (
+        "Export it with a dynamic first axis"
+        if exported
+        else "Pass samples of the size, channels and type it was trained on"
+    )
+    return ModelError(f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. {do}.")
+
+
+def _each(forward: Forward, batch: list[Tensor], rows: Tensor) -> Tensor:
+    return torch.cat([forward([x[i : i + 1] for x in batch], rows[i : i + 1]) for i in range(len(rows))])
+
+
+def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, values: Tensor) -> None:
+    """Run the first rows by themselves; complain if the others change their outputs."""
+    count = 2 if len(rows) > 2 else 1
+    try:
+        found = trial.forward([x[:count] for x in batch], rows[:count])
+    except InterdynError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            return
+        none = "more than 1 value" in str(error)
+        raise _depends_on_batch(trial.forward, f"an error for {count} of them: {error}", alone=none) from error
+    if far := trial.differ(found, values[:count]):
+        trial.complain(_depends_on_batch(trial.forward, f"outputs that differ by {far:.3g}"), far)
+
+
+def _without_statistics(model: Any) -> list[str]:
+    modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+    norm = torch.nn.modules.batchnorm._BatchNorm
+    return [name for name, module in modules if isinstance(module, norm) and module.running_mean is None]
+
+
+def _depends_on_batch(forward: Forward, got: str, *, alone: bool = False) -> ModelError:
+    named = ", ".join(map(repr, _without_statistics(forward.model)[:3]))
+    do = [f"give the layers {named} running statistics, track_running_stats=True"] if named else []
+    do += [] if alone else ["pass `batch_size=1`, which runs each masked input by itself"]
+    return ModelError(
+        f"the output for a sample must not depend on the others of its batch; got {got}. To measure it, "
+        f"{', or '.join(do)}."
+    )
+
+
+def _scale(forward: Forward, part: Any, values: Tensor) -> float:
+    logits = forward.reading.as_logits(part)
+    given = [values, logits.double().reshape(-1)] if isinstance(logits, Tensor) else [values]
+    finite = torch.cat([x[torch.isfinite(x)].abs().to(values.device) for x in given])
+    return float(finite.max()) if len(finite) else 0.0
+
+
+def _tolerance(forward: Forward, part: Any) -> float:
+    types = {part.dtype} if isinstance(part, Tensor) else set()
+    if isinstance(forward.model, torch.nn.Module):
+        types |= {p.dtype for p in forward.model.parameters() if p.is_floating_point()}
+    types = {kind for kind in types if kind.is_floating_point} or {torch.float32}
+    return max(_TOLERANCE.get(kind, _COARSE) for kind in types)
