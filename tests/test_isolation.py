@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import interdyn as ix
-from interdyn.errors import DisturbedError, InterdynWarning
+from interdyn.errors import DisturbedError, InterdynWarning, ModelError
 from interdyn.game import bare, copy_bytes, isolated, private_copy, value_table
 from interdyn.players import columns
 from interdyn.schedules import every
@@ -108,21 +108,31 @@ def trained(make, measure):
     }, measured  # fmt: skip
 
 
+NO_FUNCTION = "must give the same outputs"
+
+
 def by_tracker():
     x, y = samples()
     tracker = ix.Tracker((x[:3], y[:3]), players=columns(), schedule=every(1), budget=None)
 
     def measure(step, net):
         tracker.observe(step, net)
-        assert not tracker.problems, tracker.problems
-        return tracker.steps == tuple(range(step + 1))
+        assert all(NO_FUNCTION in problem for problem in tracker.problems), tracker.problems
+        return len(tracker.steps) + len(tracker.problems) == step + 1
 
     return measure
 
 
 def by_measure():
     x, y = samples()
-    return lambda _, net: (ix.measure(net, x[:3], target=y[:3], players=columns())).objective.isfinite().all()
+
+    def measure(_, net):
+        try:
+            return ix.measure(net, x[:3], target=y[:3], players=columns()).objective.isfinite().all()
+        except ModelError as error:  # a network that draws numbers or keeps a state from pass to pass has no table
+            return NO_FUNCTION in str(error)
+
+    return measure
 
 
 class TestBench:
