@@ -5,6 +5,7 @@ import random
 import resource
 import warnings
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 import interdyn as ix
-from interdyn.errors import DisturbedError, InterdynWarning, ModelError
+from interdyn.errors import DisturbedError, InterdynWarning, ModelError, PrecisionWarning
 from interdyn.game import bare, copy_bytes, isolated, private_copy, value_table
 from interdyn.players import columns
 from interdyn.schedules import every
@@ -108,7 +109,12 @@ def trained(make, measure):
     }, measured  # fmt: skip
 
 
-NO_FUNCTION = "must give the same outputs"
+NO_FUNCTION = "must give the same output"  # of a network that draws numbers, or keeps a state from pass to pass
+NO_TABLE = ("depends on more than what is masked", "must not depend on the others of its batch")
+
+
+def is_refused(problem):
+    return any(words in str(problem) for words in (NO_FUNCTION, *NO_TABLE))
 
 
 def by_tracker():
@@ -117,7 +123,7 @@ def by_tracker():
 
     def measure(step, net):
         tracker.observe(step, net)
-        assert all(NO_FUNCTION in problem for problem in tracker.problems), tracker.problems
+        assert all(map(is_refused, tracker.problems)), tracker.problems
         return len(tracker.steps) + len(tracker.problems) == step + 1
 
     return measure
@@ -129,8 +135,8 @@ def by_measure():
     def measure(_, net):
         try:
             return ix.measure(net, x[:3], target=y[:3], players=columns()).objective.isfinite().all()
-        except ModelError as error:  # a network that draws numbers or keeps a state from pass to pass has no table
-            return NO_FUNCTION in str(error)
+        except (ModelError, PrecisionWarning) as error:
+            return is_refused(error)
 
     return measure
 
@@ -254,7 +260,8 @@ class TestFunctions:
         net, (x, y) = make(), samples()
         before = told(net)
         for function in (lambda x: net(x), net.forward, net.__call__):
-            ix.measure(function, x[:2], target=y[:2], players=columns())
+            with suppress(ModelError, PrecisionWarning):  # of one that keeps a state from pass to pass
+                ix.measure(function, x[:2], target=y[:2], players=columns())
             assert told(net) == before
 
     def test_their_mode_and_hooks_are_theirs(self):
@@ -339,7 +346,8 @@ class TestMemory:
         def measured(times):
             for _ in range(times):
                 for net in nets:
-                    value_table(net, x[:1], target=y[:1], players=columns().choose(1))
+                    with suppress(ModelError, PrecisionWarning):
+                        value_table(net, x[:1], target=y[:1], players=columns().choose(1))
             gc.collect()
             return len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir()))
 

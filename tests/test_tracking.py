@@ -19,8 +19,8 @@ from interdyn.errors import (
     ModelError,
     NonFiniteError,
     RecipeError,
-    ShapeError,
     StorageError,
+    TargetError,
 )
 from interdyn.measurement import MeasurementConfig
 from interdyn.players import columns, patches
@@ -414,13 +414,8 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
     ("given", "options", "error", "message"),
     [
         ((torch.ones(4, 3), torch.ones(4, dtype=int)), {}, InputError, "two classes or more; got class 1 only"),
-        (
-            (torch.ones(4, 3), torch.ones(4)),
-            {},
-            ShapeError,
-            "whole numbers, one for each of 4 samples; got torch.float32",
-        ),
-        ((torch.ones(4, 3), torch.arange(3)), {}, ShapeError, "one for each of 4 samples"),
+        ((torch.ones(4, 3), torch.rand(3)), {}, TargetError, "a value for each of 4 samples"),
+        ((torch.ones(4, 3), torch.arange(3)), {}, TargetError, "one for each of 4 samples"),
         (torch.ones(4, 3), {}, InputError, r"a pair \(inputs, targets\); got Tensor"),
         ({}, {}, InputError, "got an empty mapping"),
         ((torch.ones(4, 3), torch.arange(4)), {"players": None}, InputError, "`players` or a `feature_mask`; got"),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interdyn._typing import Model
 from interdyn.errors import InputError, ModelError
+from interdyn.game._isolation import bare
 from interdyn.game._outputs import LAST_TOKEN, Output, OutputKey, Reading
 from interdyn.game._samples import Inputs, Samples, labels_of, samples_of
 
@@ -194,6 +195,7 @@ def _callable(model: Any, output: Output) -> tuple[Callable[..., Any], torch.nn.
     """
     if isinstance(model, torch.export.ExportedProgram):
         model = model.module()
+    model = bare(model)
     if isinstance(model, torch.nn.Module):
         # an exported module refuses `eval`: it is what it was when it was exported
         exported = isinstance(model, torch.fx.GraphModule) and "eval" in vars(model)

@@ -12,7 +12,7 @@ from torch import Tensor
 from interdyn._typing import Model, Solver
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
-from interdyn.game import FeatureNames, Output, Players, value_table
+from interdyn.game import FeatureNames, Inputs, Output, OutputKey, Players, value_table
 from interdyn.measurement._config import Group, MeasurementConfig, configured
 from interdyn.measurement._stored import as_record
 from interdyn.sparsify import BAR_FROM, LONGEST, split
@@ -20,15 +20,15 @@ from interdyn.sparsify import identified as identified_ranges
 from interdyn.store import Measurement
 from interdyn.values import Identified, Interactions, ValueTable
 
-_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "batch_size", "allow_fewer", "names")
+_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "output_key", "batch_size", "allow_fewer", "names")
 _OF_THE_SPLIT = ("noise_bound", "solver", "tol", "max_iter", "merge_order_one", "order_weight", "rates", "threads")
 
 
 def measure(
     model: Model,
-    inputs: Tensor | tuple[Tensor, ...],
+    inputs: Inputs,
     *,
-    target: int | Sequence[int] | Tensor | None = None,
+    target: Any = None,
     config: MeasurementConfig | None = None,
     players: Players | None = None,
     feature_mask: Any = None,
@@ -36,6 +36,7 @@ def measure(
     batch_size: int | str | None = None,
     perturbations_per_eval: int | None = None,
     output: Output | None = None,
+    output_key: OutputKey | None = None,
     layer: str | None = None,
     additional_forward_args: Any = None,
     sample_ids: Sequence[int] | None = None,
@@ -59,8 +60,8 @@ def measure(
 
     Parameters
     ----------
-    model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, layer, \
-additional_forward_args, sample_ids, allow_fewer, names, progress
+    model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, output_key, \
+layer, additional_forward_args, sample_ids, allow_fewer, names, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`, with the same defaults.
@@ -142,10 +143,10 @@ def _identified(found: Interactions, *, threads: int | None, allow_large: bool) 
 
 def measured(
     model: Model,
-    inputs: Tensor | tuple[Tensor, ...],
+    inputs: Inputs,
     config: MeasurementConfig,
     *,
-    target: int | Sequence[int] | Tensor | None = None,
+    target: Any = None,
     sample_ids: Sequence[int] | None = None,
     additional_forward_args: Any = None,
     perturbations_per_eval: int | None = None,
@@ -196,12 +197,12 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
     ModelError, NonFiniteError
         If the network returns something unusable.
     """
-    inputs = group.inputs if len(group.inputs) > 1 else group.inputs[0]
     ids, target, config = group.sample_ids, group.target, replace(group.config, names=None)  # which are not kept
     table, found = measured(
-        model, inputs, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
+        model, group.samples, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
-    return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=target)
+    classes = None if target is None or target.is_floating_point() else target
+    return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=classes)
 
 
 def checked_device(name: str | torch.device) -> torch.device:

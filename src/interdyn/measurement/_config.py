@@ -10,7 +10,17 @@ from torch import Tensor
 
 from interdyn._typing import Solver
 from interdyn.errors import InputError, ShapeError
-from interdyn.game import FeatureNames, Output, Players
+from interdyn.game import (
+    FeatureNames,
+    Output,
+    OutputKey,
+    Players,
+    Samples,
+    is_batch,
+    labels_of,
+    output_for,
+    samples_of,
+)
 from interdyn.sparsify import ORDER_WEIGHT, expected_seconds, first_tolerance
 from interdyn.spectra import SalienceRule
 from interdyn.store import content_hash
@@ -25,7 +35,7 @@ class MeasurementConfig:
 
     Attributes
     ----------
-    players, feature_mask, baselines, layer, batch_size, allow_fewer, names
+    players, feature_mask, baselines, layer, output_key, batch_size, allow_fewer, names
         As in `interdyn.value_table`; the pages of a run show names of columns and tokens.
     output
         As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
@@ -48,6 +58,7 @@ class MeasurementConfig:
     baselines: Any = None
     layer: str | None = None
     output: Output | None = None
+    output_key: OutputKey | None = None
     batch_size: int | str = "auto"
     allow_fewer: bool = False
     device: str | torch.device | None = None
@@ -117,11 +128,14 @@ class Group:
     inputs
         Tensors with samples along dim 0, on the CPU or a device of their own.
     target
-        Class of each sample, shape ``(samples,)``; None for a regression.
+        Class of each sample, shape ``(samples,)``; None for a regression, but its values where ``output`` is a
+        function.
     sample_ids
         A number for each sample, which with the seed fixes the draw of its players.
     config
         How it is measured.
+    keywords
+        The name by which the network takes each input; empty where it takes them by position.
     """
 
     name: str
@@ -129,9 +143,15 @@ class Group:
     target: Tensor | None
     sample_ids: tuple[int, ...]
     config: MeasurementConfig
+    keywords: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs[0])
+
+    @property
+    def samples(self) -> Samples:
+        """The inputs as `interdyn.value_table` takes them."""
+        return Samples(self.inputs, self.keywords)
 
     @property
     def n_players(self) -> int:
@@ -139,10 +159,9 @@ class Group:
         players = self.config.players
         if players is None:
             mask = self.config.feature_mask
-            return max(int(np.asarray(m).max()) for m in (mask if isinstance(mask, tuple) else (mask,))) + 1
-        if players.n is not None:
-            return players.n
-        return int(players.feature_mask(self.inputs[0].shape[1:], [0]).max()) + 1
+            given = mask.values() if isinstance(mask, Mapping) else mask if isinstance(mask, tuple) else (mask,)
+            return max(int(np.asarray(m).max()) for m in given if m is not None) + 1
+        return players.count(self.inputs[0].shape[1:])
 
     def drawn(self, n_players: int | None) -> "Group":
         """Return the group with so many of its players drawn; None, or given one by one: as they are."""
@@ -160,9 +179,15 @@ class Group:
         def cut(value: Any) -> Any:
             if isinstance(value, tuple):
                 return tuple(cut(part) for part in value)
+            if isinstance(value, Mapping):
+                return {name: cut(part) for name, part in value.items()}
             axes = {x.ndim for x in self.inputs}
             of_each = isinstance(value, Tensor | np.ndarray) and value.ndim > 1 and len(value) == len(self)
-            return value[:count] if of_each and (value.ndim in axes or self.config.layer is not None) else value
+            of_pictures = of_each and any(
+                x.ndim > 3 == value.ndim and value.shape[1:] == x.shape[-2:] for x in self.inputs
+            )
+            by_axes = of_each and (value.ndim in axes or self.config.layer is not None)
+            return value[:count] if by_axes or of_pictures else value
 
         mask, baselines = cut(self.config.feature_mask), cut(self.config.baselines)
         return replace(
@@ -188,6 +213,9 @@ def checked_groups(
 ) -> tuple[Group, ...]:
     """Return the groups of a probe ``(x, y)``, or of several, ``{"test": (x, y), "train": (x, y, own_config)}``.
 
+    In place of ``(x, y)`` a ``Dataset``, a ``DataLoader`` or a batch by name that holds its ``labels``; ``x`` and ``y``
+    in any form that `interdyn.game.samples_of` takes.
+
     Samples that do not come in random order would make the first few a poor choice; they are taken as they come. Groups
     that are made already stay as they are.
 
@@ -199,57 +227,65 @@ def checked_groups(
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
-    groups = probe if isinstance(probe, Mapping) else {"test": probe}
+    groups = probe if isinstance(probe, Mapping) and not is_batch(probe) else {"test": probe}
     if not groups:
         raise InputError("`probe` must hold samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
     each = sample_ids if isinstance(sample_ids, Mapping) else dict.fromkeys(groups, sample_ids)
-    return tuple(_checked(name, given, config, each.get(name)) for name, given in groups.items())
+    return tuple(
+        _checked(name, given, _of_group(config, name, groups), each.get(name)) for name, given in groups.items()
+    )
+
+
+def _of_group(config: MeasurementConfig, name: Any, groups: Mapping[str, Any]) -> MeasurementConfig:
+    """Return the config with those options that are given by group, as ``feature_mask={"test": ..., "train": ...}``."""
+    given = {option: getattr(config, option) for option in ("players", "feature_mask", "baselines")}
+    by_group = {k: v for k, v in given.items() if isinstance(v, Mapping) and v and set(v) <= set(groups)}
+    own: dict[str, Any] = {option: value.get(name) for option, value in by_group.items()}
+    return replace(config, **own)
 
 
 def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Sequence[int] | None) -> Group:
     if not isinstance(name, str) or not name.replace("_", "").isalnum():
         raise InputError(f"a group of `probe` needs a name of letters, digits and `_`; got {name!r}. Rename it.")
-    own = len(given) == 3 and isinstance(given[2], MeasurementConfig) if isinstance(given, tuple | list) else False
-    if not isinstance(given, tuple | list) or (len(given) != 2 and not own):
+    own = isinstance(given, tuple | list) and len(given) == 3 and isinstance(given[2], MeasurementConfig)
+    pair = isinstance(given, tuple | list) and (len(given) == 2 or own)
+    if isinstance(given, tuple | list | Tensor | np.ndarray) and not pair:
         raise InputError(
             f"`probe` must be a pair (inputs, targets); got {type(given).__name__} for {name!r}. For a regression pass "
             "(x, None), for a group that is measured in a way of its own (x, y, MeasurementConfig(...))."
         )
-    x, y = given[0], given[1]
-    inputs = tuple(x) if isinstance(x, tuple | list) else (x,)
-    for tensor in inputs:
-        if not isinstance(tensor, Tensor) or tensor.ndim < 1 or len(tensor) != len(inputs[0]) or not len(tensor):
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ShapeError(
-                f"inputs of the probe {name!r} must be tensors of the same samples, one or more; got {got}. Pass torch "
-                "tensors."
-            )
-    ids = tuple(range(len(inputs[0]))) if sample_ids is None else tuple(int(i) for i in sample_ids)
-    if len(ids) != len(inputs[0]):
-        raise ShapeError(
-            f"`sample_ids` must have one number for each of {len(inputs[0])} samples of {name!r}; got {len(ids)}. Pass "
-            "them by group, as {'test': [...]}."
-        )
-    target, config = _targets(name, y, len(inputs[0])), given[2] if own else config
+    samples = samples_of(given[0], given[1]) if pair else samples_of(given)
+    ids = _ids(name, sample_ids, len(samples))
+    config = given[2] if own else config
+    output = config.output or output_for(samples.target)
+    target = _targets(name, samples.target, len(samples), values=callable(output) or output == "regression")
+    if not callable(output) and target is not None and target.is_floating_point():
+        target = None
+    config = replace(config, output=output)
     if (config.players is None) == (config.feature_mask is None):
         raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
-    if config.output is None:
-        config = replace(config, output="regression" if target is None else "log-odds")
-    return Group(name, tuple(t.detach().clone() for t in inputs), target, ids, config)
+    return Group(name, tuple(t.detach().clone() for t in samples.inputs), target, ids, config, samples.keywords)
 
 
-def _targets(name: str, y: Any, samples: int) -> Tensor | None:
-    if y is None:
-        return None
-    target = torch.as_tensor(y)
-    if target.is_floating_point() or target.shape != (samples,):
+def _ids(name: str, sample_ids: Any, samples: int) -> tuple[int, ...]:
+    if sample_ids is None:
+        return tuple(range(samples))
+    ids = np.asarray(sample_ids)
+    if ids.shape != (samples,) or ids.dtype.kind not in "iu":
         raise ShapeError(
-            f"targets of the probe {name!r} must be whole numbers, one for each of {samples} samples; got "
-            f"{target.dtype} of shape {tuple(target.shape)}. For a regression pass (x, None)."
+            f"`sample_ids` must have one number for each of {samples} samples of {name!r}; got {sample_ids!r:.60}. "
+            "Pass them by group, as {'test': [...]}."
         )
+    return tuple(ids.tolist())
+
+
+def _targets(name: str, given: Tensor | None, samples: int, *, values: bool) -> Tensor | None:
+    target = labels_of(given, samples, values=values)
+    if target is None or target.is_floating_point():
+        return None if target is None else target.cpu().clone()
     if samples > 1 and len(torch.unique(target)) == 1:
         raise InputError(
             f"the probe {name!r} must have samples of two classes or more; got class {int(target[0])} only, whose "
             "course is not that of the network. Draw the probe at random from all classes."
         )
-    return target.detach().long().cpu().clone()
+    return target.cpu().clone()

@@ -17,7 +17,7 @@ from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import DisturbedError, InputError
-from interdyn.game import FeatureNames, Output, Players, bare, copy_bytes, private_copy
+from interdyn.game import FeatureNames, Output, OutputKey, Players, bare, copy_bytes, private_copy
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, at, due, log_spaced
 from interdyn.spectra import SalienceRule
@@ -38,11 +38,11 @@ class Tracker:
     Parameters
     ----------
     probe
-        Samples to measure: ``(x, y)`` with labels, ``(x, None)`` for a regression, or several groups, as
-        ``{"test": (x, y), "train": (x, y)}``; verdicts are about the first. 24 samples in random order are plenty. A
-        group that is measured in a way of its own, such as with another feature mask, is ``(x, y, config)``.
-    players, feature_mask, baselines, layer, output, batch_size, allow_fewer, device, noise_bound, solver, tol, \
-max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule, names
+        Samples to measure, see `interdyn.game.samples_of`: ``(x, y)`` with labels or values, a data set, a loader or a
+        batch by name; or several groups, as ``{"test": (x, y), "train": (x, y, config)}``, with a config where one is
+        measured in its own way. Verdicts are about the first; 24 samples in random order are plenty.
+    players, feature_mask, baselines, layer, output, output_key, batch_size, allow_fewer, device, noise_bound, solver, \
+tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule, names
         As in `interdyn.measurement.MeasurementConfig`; 10 players are plenty.
     config
         All of these in one record; what is passed beside it goes before it.
@@ -107,6 +107,7 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         baselines: Any = None,
         layer: str | None = None,
         output: Output | None = None,
+        output_key: OutputKey | None = None,
         batch_size: int | str | None = None,
         allow_fewer: bool | None = None,
         device: str | torch.device | None = None,
@@ -143,12 +144,11 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
         self.plan: Plan | None = None
         """What each measurement consists of, once it is known; None without a budget."""
         self._pending: list[tuple[int, Any, dict[str, float]]] = []
-        self._blind: str = ""
+        self._blind, self._recorded_seconds = "", 0.0
         self._last, self._steady = -1, False
         self._left: float | None = None
         self._pace: Pace | None = None
         self._first: int | None = None
-        self._recorded_seconds = 0.0
         self.training_seconds = 0.0
         """Wall time between the calls of `observe`."""
         self.measuring_seconds = 0.0

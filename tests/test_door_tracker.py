@@ -1,0 +1,147 @@
+"""Trackers and `measure` take what `value_table` takes: data sets, batches by name, labels of any kind, values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import interdyn as ix
+from interdyn.errors import InputError, ShapeError, TargetError
+
+C = ix.players.columns()
+
+
+@pytest.fixture
+def x(generator):
+    return torch.randn(6, 4, generator=generator)
+
+
+@pytest.fixture
+def net():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def strength(probe, network, **options):
+    tracker = ix.Tracker(probe, schedule=ix.schedules.every(1), strict=True, **{"players": C, **options})
+    assert tracker.observe(0, network)
+    return tracker.trajectory.strength
+
+
+Y = [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        lambda x: (x.numpy(), Y),
+        lambda x: (x.tolist(), pd.Series(Y, index=range(9, 3, -1))),
+        lambda x: (x, nn.functional.one_hot(torch.tensor(Y))),
+        lambda x: (x, pd.Series(["abc"[i] for i in Y], dtype="category")),
+        lambda x: TensorDataset(x, torch.tensor(Y)),
+        lambda x: {"test": DataLoader(TensorDataset(x, torch.tensor(Y)), batch_size=2)},
+        lambda x: {"input": x, "labels": Y},
+    ],
+)
+def test_probes_in_any_form(x, net, probe):
+    np.testing.assert_array_equal(strength(probe(x), net), strength((x, torch.tensor(Y)), net))
+
+
+def test_values_of_a_regression(x, net):
+    one = nn.Sequential(net, nn.Linear(3, 1))
+    found = strength((x, torch.linspace(0, 3, 6)), one)
+    np.testing.assert_array_equal(found, strength((x, None), one))
+    loss = strength((x, torch.linspace(0, 3, 6)), one, output=lambda z, y: (z[:, 0] - y) ** 2)
+    assert not np.allclose(loss, found)
+
+
+def test_zero_and_one_of_a_binary_loss(x, net):
+    one = nn.Sequential(net, nn.Linear(3, 1))
+    np.testing.assert_array_equal(
+        strength((x, torch.tensor([0.0, 1.0] * 3)[:, None]), one), strength((x, torch.tensor([0, 1] * 3)), one)
+    )
+
+
+@pytest.mark.parametrize("samples", [2, 4, 12])
+def test_a_mask_without_a_sample_axis(samples, generator):
+    pictures = torch.rand(samples, 1, 8, 8, generator=generator)
+    quarters = torch.arange(8)[:, None] // 4 * 2 + torch.arange(8)[None] // 4
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    y = torch.arange(samples) % 2
+    plain = strength((pictures, y), network, players=None, feature_mask=quarters)
+    assert plain.shape[-1] == 4
+    each = strength((pictures, y), network, players=None, feature_mask=quarters.expand(samples, 8, 8).clone())
+    np.testing.assert_array_equal(plain, each)
+
+
+def test_the_part_that_is_read(x, net):
+    class Two(nn.Module):
+        def forward(self, rows):
+            return {"first": net(rows) * 2, "second": net(rows)}
+
+    found = ix.measure(Two(), x, target=Y, players=C, output_key="second")
+    assert torch.equal(found.i_and, ix.measure(net, x, target=Y, players=C).i_and)
+    np.testing.assert_array_equal(
+        strength((x, torch.tensor(Y)), Two(), output_key="second"), strength((x, torch.tensor(Y)), net)
+    )
+
+
+def test_batches_by_name(generator):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=2
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bert = transformers.BertForSequenceClassification(config)
+    batch = {
+        "input_ids": torch.randint(5, 20, (4, 5), generator=generator),
+        "attention_mask": torch.ones(4, 5, dtype=torch.long),
+        "labels": torch.tensor([0, 1, 0, 1]),
+    }
+    found = strength(batch, bert, baselines=4)
+    by_group = strength({"train": batch, "test": (batch, None)}, bert, baselines=4)
+    np.testing.assert_array_equal(found, by_group)
+    measured = ix.measure(bert, batch, players=C, baselines=4)
+    assert measured.i_and.shape == (4, 32)
+
+
+@pytest.mark.parametrize(
+    ("probe", "error", "message"),
+    [
+        ((torch.ones(2, 4), ["a", "b"]), TargetError, r"classes\.index"),
+        ((["a", "b"], [0, 1]), ShapeError, "Encode"),
+        (torch.ones(2, 4), InputError, "must be a pair"),
+        ((torch.ones(2, 4), [1, 1]), InputError, "two classes or more"),
+        (3, ShapeError, "dim 0"),
+    ],
+)
+def test_probes_that_are_none(probe, error, message):
+    with pytest.raises(error, match=message):
+        ix.Tracker(probe, players=C)
+
+
+def test_sample_ids_that_do_not_fit(x):
+    for ids in (5, [1], ["a"] * 6):
+        with pytest.raises(ShapeError, match="one number for each of 6"):
+            ix.Tracker((x, Y), players=C, sample_ids=ids)
+
+
+def test_masks_and_baselines_of_each_group():
+    test, train = torch.tensor([[1, 5, 9, 6], [1, 5, 8, 6]]), torch.tensor([[5, 9, 7, 1], [6, 9, 5, 1]])
+    masks = {"test": torch.tensor([[-1, 0, -1, 1]] * 2), "train": torch.tensor([[0, -1, 1, -1]] * 2)}
+    baselines = {"test": 4, "train": 3}
+    seen = []
+
+    def reader(ids):
+        seen.append(ids.clone())
+        return torch.stack([(ids == 5).any(1).float(), torch.zeros(len(ids))], dim=1)
+
+    groups = {"test": (test, [0, 1]), "train": (train, [0, 1])}
+    strength(groups, reader, players=None, feature_mask=masks, baselines=baselines)
+    rows = torch.cat(seen)
+    assert (rows == 4).any(0).tolist() == [False, True, False, True]
+    assert (rows == 3).any(0).tolist() == [True, False, True, False]
