@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from interdyn.dynamics import latest_verdict
+from interdyn.game import copy_bytes
 from interdyn.measurement import Group, recorded
 from interdyn.schedules import Schedule
 from interdyn.tracking._plan import MIN_MEASUREMENTS, MIN_PLAYERS, Plan, planned, renamed
@@ -108,12 +109,13 @@ class Pricing:
         spent = perf_counter() - begun  # as it will be once more in the training
         n, k = self.groups[0].n_players, min(len(group) for group in self.groups)
         count = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
+        held = copy_bytes(model)
         if share is not None and lasts is not None:
             plan = self.plan(price, share=share, training_seconds=lasts, spent=spent)
             if isinstance(plan, str):
-                return Estimate(n, k, price(n, k), 0, None, False, plan)
+                return Estimate(n, k, price(n, k), 0, None, False, plan, held)
             count = count if plan.measurements is None else len(plan.measurements)
-            return Estimate(plan.n_players, plan.n_samples, plan.seconds, count, plan.share, True, plan.sentence)
+            return Estimate(plan.n_players, plan.n_samples, plan.seconds, count, plan.share, True, plan.sentence, held)
         seconds = price(n, k)
         words = [f"A measurement of {k} samples of {n} players takes about {seconds:.2g} s"]
         if count is not None:
@@ -123,9 +125,8 @@ class Pricing:
             words.append(f"{part:.1%} of the training time")
         elif share is not None and count is not None:
             words.append(f"all of it fits {share:.1%} of a training of {count * seconds / share:.3g} s or more")
-        return Estimate(
-            n, k, seconds, count, part, None, ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
-        )
+        sentence = ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
+        return Estimate(n, k, seconds, count, part, None, sentence, held)
 
 
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:

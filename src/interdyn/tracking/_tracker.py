@@ -3,11 +3,9 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +15,7 @@ from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import DisturbedError, InputError
-from interdyn.game import FeatureNames, Output, OutputKey, Players, bare, copy_bytes, private_copy
+from interdyn.game import FeatureNames, Output, OutputKey, Players, bare, private_copy
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, at, due, log_spaced
 from interdyn.spectra import SalienceRule
@@ -144,8 +142,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         self.plan: Plan | None = None
         """What each measurement consists of, once it is known; None without a budget."""
         self._pending: list[tuple[int, Any, dict[str, float]]] = []
-        self._blind, self._recorded_seconds = "", 0.0
-        self._last, self._steady = -1, False
+        self._blind, self._recorded_seconds, self._last, self._steady = "", 0.0, -1, False
         self._left: float | None = None
         self._pace: Pace | None = None
         self._first: int | None = None
@@ -189,8 +186,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         >>> cost.measurements, cost.share < 10
         (16, True)
         """
-        cost = self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
-        return replace(cost, copy_bytes=copy_bytes(model))
+        return self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
 
     def observe(
         self,
@@ -289,8 +285,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         self._first = step if self._first is None else self._first
         if self._share is not None and self.plan is None and not self._blind:
             if is_due and step not in self.history.steps:
-                network = bare(model)
-                self._pending.append((step, private_copy(network) or copy.deepcopy(network), losses))
+                self._pending.append((step, private_copy(bare(model)) or copy.deepcopy(bare(model)), losses))
             settled = self.training_seconds >= _SETTLED or len(self._pending) >= _PENDING
             return self._settle(step, model) if settled and step > self._first else False
         if not is_due or step in self.history.steps or not self._affordable(step):
@@ -325,8 +320,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         return bool(taken)
 
     def _pricing(self) -> Pricing:
-        judged = bool(self.loggers or self.stop_when)
-        return Pricing(self._groups, self._schedule, self.total_steps, judged)
+        return Pricing(self._groups, self._schedule, self.total_steps, bool(self.loggers or self.stop_when))
 
     def _affordable(self, step: int) -> bool:
         """Return whether a measurement that is due is within the budget, if the training goes on at its speed."""
@@ -342,8 +336,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         begun, find = perf_counter(), self.losses or (lambda _: {})
         losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **given}, otherwise=given)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
-        seconds = {"training": trained, "evaluation": perf_counter() - begun}
-        entry = {**losses, "seconds": seconds}
+        entry = {**losses, "seconds": {"training": trained, "evaluation": perf_counter() - begun}}
         try:
             return self._record.keep(step, model, entry, plan=self.plan, loggers=self.loggers)
         except DisturbedError as error:
@@ -403,7 +396,5 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
