@@ -1,12 +1,15 @@
-"""What a tracker costs in a real training, against the budget it was given: three networks, budgets of 1, 5 and 20 %.
+"""What a tracker finds in a real training, and what it costs, against its budget: three networks, trained for a minute.
 
 Each training runs for about ``--seconds`` on generated data, with a tracker that is asked for its verdict after every
-look. What is recorded is the share that looking took of the wall time of training, and that share over the budget.
+measurement: with the length of the training known (``total_steps``) and without. What is recorded is how many
+measurements there were, of how many players and samples, the share of the training time that measuring took, the last
+network included, and the seconds of loading the compiled solver.
 
 Run: ./run bench tracking
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,8 +23,6 @@ from interdyn.tracking import Tracker
 from interdyn_zoo.models.cnn import cnn
 from interdyn_zoo.models.mlp import mlp
 from interdyn_zoo.models.text import encoder
-
-BUDGETS = (0.01, 0.05, 0.20)
 
 
 @dataclass(frozen=True)
@@ -48,50 +49,68 @@ def cases(samples: int = 4000) -> list[Case]:
     ]
 
 
-def train(case: Case, total_steps: int, tracker: Tracker | None) -> float:
-    """Train and return the wall time of training alone."""
+def train(case: Case, tracker: Tracker | None, *, seconds: float, total_steps: int | None = None) -> tuple[float, int]:
+    """Train for so many steps, or seconds, and return the wall time of training alone and the steps."""
     torch.manual_seed(0)
     network = case.build()
     y = (case.inputs.flatten(1)[:, 0] * case.inputs.flatten(1)[:, 1] > 0).long()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    spent, begun = 0.0, perf_counter()
-    for step in range(total_steps + 1):
-        if tracker is not None:
-            spent -= perf_counter()
-            if tracker.observe(step, network):
-                _ = tracker.verdict
-            spent += perf_counter()
+    spent, begun, step = 0.0, perf_counter(), 0
+    while step < total_steps if total_steps is not None else perf_counter() - begun - spent < seconds:
+        spent -= perf_counter()
+        if tracker is not None and tracker.observe(step, network):
+            _ = tracker.verdict
+        spent += perf_counter()
         rows = torch.randint(len(y), (64,))
         optimiser.zero_grad()
         nn.functional.cross_entropy(network(case.inputs[rows]), y[rows]).backward()
         optimiser.step()
-    return perf_counter() - begun - spent
+        step += 1
+    lasted = perf_counter() - begun - spent
+    if tracker is not None:
+        tracker.observe(step, network)
+        tracker.close()
+    return lasted, step
 
 
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each training")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[0.05], help="shares of the training time")
+    parser.add_argument(
+        "--only", choices=("known", "unknown"), help="length of the training known or not; default: both"
+    )
     options = parser.parse_args()
     record = Record("tracking")
     for case in cases():
-        trial = 200
-        steps_ = max(1000, round(options.seconds / (train(case, trial, None) / trial)))
         probe = (case.inputs[:32], (case.inputs[:32].flatten(1)[:, 0] * case.inputs[:32].flatten(1)[:, 1] > 0).long())
-        for budget in BUDGETS:
-            tracker = Tracker(
-                probe, players=case.players, baselines=case.baseline, budget=budget, total_steps=steps_, strict=True
-            )
-            seconds = train(case, steps_, tracker)
-            share = tracker.measuring_seconds / seconds
-            title = f"{case.name}, budget {budget:.0%}"
-            batch = tracker.plan.n_samples if tracker.plan else 0
-            players = tracker.plan.n_players if tracker.plan else 0
-            record.add(f"{title}: training", seconds, "s", n=players, batch=batch)
-            record.add(f"{title}: looks", len(tracker.steps), "", n=players, batch=batch)
-            record.add(f"{title}: share of the training time", share, "", n=players, batch=batch)
-            record.add(f"{title}: share over the budget", share / budget, "", n=players, batch=batch)
+        for budget in options.budgets:
+            for length in ("known", "unknown"):
+                if options.only in (None, length):
+                    row(record, case, probe, budget, seconds=options.seconds, known=length == "known")
+    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     record.write()
+
+
+def row(
+    record: Record, case: Case, probe: tuple[Tensor, Tensor], budget: float, *, seconds: float, known: bool
+) -> None:
+    """Train once and record what was measured."""
+    total = None
+    if known:
+        trial, count = train(case, None, seconds=max(seconds / 20, 1.0))
+        total = max(1000, round(seconds / trial * count))
+    tracker = Tracker(probe, players=case.players, baselines=case.baseline, budget=budget, total_steps=total)
+    lasted, _ = train(case, tracker, seconds=seconds, total_steps=total)
+    plan = tracker.plan
+    batch, players = (plan.n_samples, plan.n_players) if plan is not None else (0, 0)
+    title = f"{case.name}, budget {budget:.0%}, length {'known' if known else 'unknown'}"
+    print(f"{title}: {tracker.counts}")
+    record.add(f"{title}: training", lasted, "s", n=players, batch=batch)
+    record.add(f"{title}: measurements", len(tracker.steps), "", n=players, batch=batch)
+    record.add(f"{title}: share of the training time", tracker.measuring_seconds / lasted, "", n=players, batch=batch)
+    record.add(f"{title}: loading the solver", tracker.preparing_seconds, "s", n=players, batch=batch)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ tracker = ix.Tracker(
     schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/accelerate_digits",
+    budget=None,
 )
 
 with watching(tracker, accelerator, model, optimiser) as watch:

@@ -35,6 +35,7 @@ tracker = ix.Tracker(
     stop_when="over-fitting",
     names=lambda ids: [f"word {token}" for token in ids],
     out="runs/hugging_face_sentences",
+    budget=None,
 )
 settings = TrainingArguments(
     output_dir="runs/hugging_face_sentences_trainer",

@@ -30,6 +30,7 @@ tracker = ix.Tracker(
     schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/keras_digits",
+    budget=None,
 )
 history = model.fit(
     x[:1000],

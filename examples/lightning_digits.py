@@ -41,6 +41,7 @@ tracker = ix.Tracker(
     schedule=ix.schedules.log_spaced(5),
     stop_when="over-fitting",
     out="runs/lightning_digits",
+    budget=None,
 )
 trainer = lightning.Trainer(
     max_epochs=5,

@@ -25,6 +25,7 @@ with mlflow.start_run(), wandb.init(project="interdyn-example", mode="offline"):
         players=ix.players.patches(4, 4).choose(6),
         schedule=ix.schedules.log_spaced(4),
         loggers=[CSVLogger("measurements.csv"), TensorBoardLogger("tensorboard"), MLflowLogger(), WandbLogger()],
+        budget=None,
     )
     with watching(tracker, model, optimiser):
         for _ in range(5):

@@ -24,6 +24,7 @@ tracker = ix.Tracker(
     players=ix.players.patches(4, 4).choose(7),
     schedule=ix.schedules.log_spaced(6),
     stop_when="over-fitting",
+    budget=None,
 )
 
 with watching(tracker, model, optimiser) as watch:

@@ -23,7 +23,7 @@ def probe():
 
 def tracker(**options):
     """Return a tracker of `network` that lets nothing pass."""
-    return Tracker(probe(), **{"players": columns(), "schedule": every(4), "strict": True, **options})
+    return Tracker(probe(), **{"players": columns(), "schedule": every(4), "strict": True, "budget": None, **options})
 
 
 def network(features=6):
@@ -64,7 +64,7 @@ def value(x, age):
 def turning_tracker(**options):
     generator = torch.Generator().manual_seed(3)
     x = 1 + 0.1 * torch.randn(8, 4, generator=generator)
-    options = {"stop_when": "over-fitting", "schedule": every(2), "strict": True, **options}
+    options = {"stop_when": "over-fitting", "schedule": every(2), "strict": True, "budget": None, **options}
     return Tracker((x, None), players=columns(), output=lambda outputs, _: outputs[:, 0], **options)
 
 

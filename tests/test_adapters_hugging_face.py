@@ -42,7 +42,7 @@ def tracker(**options):
     ids, labels = (torch.stack([row[key] for row in probe]) for key in ("input_ids", "labels"))
     feature_mask = torch.arange(6).expand(8, 6)
     options = {"schedule": every(4), "strict": True, **options}
-    return Tracker((ids, labels), feature_mask=feature_mask, baselines=3, **options)
+    return Tracker((ids, labels), feature_mask=feature_mask, baselines=3, budget=None, **options)
 
 
 def arguments(folder, **options):

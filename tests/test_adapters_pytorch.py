@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -144,12 +145,12 @@ def test_a_continued_training_goes_on_counting_and_the_hook_goes_with_the_block(
     with watching(watch, net, optimiser, steps_done=6):
         plain(net, optimiser, *data())
     plain(net, optimiser, *data())
-    assert watch.steps == (6, 8, 12, 16, 20, 24)
+    assert watch.steps == (6, 8, 12, 16, 20, 24, 26)
     with watching(watch, net, optimiser, steps_done=27):  # the same tracker, closed and opened again
         plain(net, optimiser, *data())
-    assert watch.steps == (6, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44)
+    assert watch.steps == (6, 8, 12, 16, 20, 24, 26, 28, 32, 36, 40, 44, 47)
     again = tracker(out=tmp_path / "run")
-    assert again.steps[-1] == 44
+    assert again.steps[-1] == 47
     again.close()
 
 
@@ -185,8 +186,25 @@ def test_a_table_of_the_looks(tmp_path):
     assert {int(row.pop("step")): {k: float(v) for k, v in row.items()} for row in rows} == handed_on(watch)
     orders = [f"interactions/order_{k:02d}/strength" for k in range(1, 7)]
     assert list(rows[0]) == [*orders, "interactions/mean_order", "interactions/phase"]
-    with pytest.raises(InputError, match="got none for interactions/other"):
-        CSVLogger(path).log_metrics({"interactions/other": 1.0}, 3)
+
+
+def test_a_table_keeps_its_rows_where_columns_come_later(tmp_path, caplog):
+    path = tmp_path / "looks.csv"
+    table = CSVLogger(path)
+    table.log_metrics({"interactions/phase": 0.0}, 0)  # nothing is salient yet
+    assert not caplog.messages
+    table.log_metrics({"interactions/mean_order": 1.5, "interactions/phase": 1.0}, 4)
+    CSVLogger(path).log_metrics({"interactions/phase": 2.0}, 8)
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["step", "interactions/phase", "interactions/mean_order"],
+        ["0", "0.0", ""],
+        ["4", "1.0", "1.5"],
+        ["8", "2.0", ""],
+    ]
+    assert ["from step 4 on: interactions/mean_order; its rows are kept" in text for text in caplog.messages] == [True]
+    assert [file.name for file in tmp_path.iterdir()] == ["looks.csv"]
 
 
 def test_a_logger_that_fails_is_a_problem_of_its_own():
@@ -218,7 +236,8 @@ def test_a_logger_that_fails_is_a_problem_of_its_own():
 
 def test_time_for_loggers_is_counted_once(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("interdyn.tracking._tracker.perf_counter", lambda: now[0])
+    for module in ("_tracker", "_following"):
+        monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: now[0])
     monkeypatch.setattr(
         "interdyn.measurement._history.latest_verdict",
         lambda *given: now.__setitem__(0, now[0] + 1.0) or verdict(*given),
@@ -257,3 +276,93 @@ for module, package in packages.items():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     extras = ["accelerate", "hf", "keras", "lightning"]
     assert done.stdout.splitlines() == ["[]", *(f"pip install 'interdyn[{extra}]'" for extra in extras)]
+
+
+class Halves(torch.optim.Optimizer):
+    """An optimiser whose steps are done in two halves that are called by name, as sharpness-aware ones are."""
+
+    def __init__(self, parameters, inner=True):
+        super().__init__(parameters, {"lr": 0.1})
+        self.inner = torch.optim.SGD(self.param_groups, lr=0.1) if inner else None
+
+    def first_half(self):
+        self.zero_grad()
+
+    def second_half(self):
+        if self.inner is not None:
+            self.inner.step()
+        else:
+            with torch.no_grad():
+                for p in self.param_groups[0]["params"]:
+                    p -= 0.1 * p.grad
+        self.zero_grad()
+
+    def step(self, closure):
+        closure()
+        self.first_half()
+        closure()
+        self.second_half()
+
+
+@pytest.mark.parametrize("inner", [True, False], ids=["by an optimiser inside", "by hand"])
+def test_an_optimiser_whose_step_is_never_called_is_told(inner):
+    net = network()
+    optimiser = Halves(net.parameters(), inner=inner)
+    watch = tracker()
+    with warnings.catch_warnings(record=True, action="always") as told, watching(watch, net, optimiser):
+        for call in range(20):
+            by_halves_once(net, optimiser)
+            if inner and call == 8:
+                assert len(watch.problems) == 1  # at once, where there is anything to see
+    assert len(told) == len(watch.problems) == 1
+    assert "`step` is not called" in str(told[0].message)
+    assert "Call tracker.observe(step, model)" in str(told[0].message)
+    assert watch.steps == (0,)
+
+
+def by_halves_once(net, optimiser):
+    x, y = data()
+    for half in (optimiser.first_half, optimiser.second_half):
+        nn.functional.cross_entropy(net(x), y).backward()
+        half()
+
+
+def test_the_same_optimiser_called_as_a_whole_is_counted_and_nothing_is_said():
+    net, (x, y) = network(), data()
+    optimiser = Halves(net.parameters())
+    watch = tracker()
+    with watching(watch, net, optimiser):
+        for _ in range(20):
+            optimiser.step(lambda: nn.functional.cross_entropy(net(x), y).backward())
+    assert watch.steps == (0, 4, 8, 12, 16, 20)
+    assert not watch.problems
+
+
+def test_a_second_optimiser_that_trains_the_rest_more_often_is_no_reason_to_warn():
+    net = network()
+    head = torch.optim.SGD(net[-1].parameters(), lr=0.1)
+    body = torch.optim.SGD(net[0].parameters(), lr=0.1)
+    watch = tracker()
+    with watching(watch, net, head):
+        for batch in range(24):
+            body.zero_grad()
+            nn.functional.cross_entropy(net(data()[0]), data()[1]).backward()
+            body.step()
+            if batch % 3 == 2:
+                head.step()
+    assert watch.steps == (0, 4, 8)
+    assert not watch.problems
+
+
+def test_weights_put_back_after_the_last_step_are_not_measured_as_its_own(caplog):
+    net = network()
+    best = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    watch = tracker()
+    with watching(watch, net, optimiser):
+        plain(net, optimiser, *data())
+        optimiser.step()
+        net.load_state_dict(best)
+    assert watch.steps == (0, 4, 8, 12, 16, 20)
+    assert watch.counts.missed == {"the last network, whose weights were changed after its last step": 1}
+    assert "7 measurements planned, 6 taken, 1 missed" in caplog.messages[-1]

@@ -13,6 +13,7 @@ import torch
 
 from interdyn import store
 from interdyn.cli import main
+from interdyn.cli._execute import Lines
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 from interdyn.values import SplitQuality
@@ -71,13 +72,30 @@ def test_recipes_lists_the_library(capsys):
 def test_run_does_everything_and_says_where_to_look(capsys, tmp_path):
     out_dir = tmp_path / "run"
     code, out, err = call(capsys, "run", "wine-mlp", "--smoke", "--out", str(out_dir), "--set", "training.epochs=2")
-    assert (code, err) == (0, "")
+    assert code == 0
+    lines = err.splitlines()  # no terminal: lines instead of bars
+    steps = lines[-4].split()[1]
+    assert lines[-4:-2] == [f"training: {steps} of {steps} steps", lines[-3]]
+    assert lines[-3].startswith("measuring: ")
+    assert lines[-2:] == ["analysing: 1 of 1", f"writing the report of {out_dir}"]
     assert str(out_dir / "report.html") in out
     assert (out_dir / "report.html").stat().st_size > 10_000
     assert list((out_dir / "figures").glob("*.png"))
     summary = json.loads((out_dir / "summary.json").read_text())
     assert all(sentence in out for sentence in summary["verdict"])
     assert store.read_recipe(store.open_run(out_dir))["training"]["epochs"] == 2
+
+
+def test_progress_in_a_file_is_a_line_every_few_seconds_and_at_the_end_of_a_stage(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("interdyn.cli._execute.monotonic", lambda: now[0])
+    lines = Lines(every=5.0)
+    for done in range(1, 3001):
+        lines.update("training", done, 3000)
+        now[0] += 0.01
+    lines.update("training", 3000, 3000)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"training: {done:,} of 3,000 steps" for done in (1, 501, 1001, 1501, 2001, 2501, 3000)]
 
 
 def test_warnings_of_ours_are_one_line(capsys, tmp_path):

@@ -29,7 +29,8 @@ for tracked in ("with", "without"):
     model = DistributedDataParallel(network)
     tracker = None
     if tracked == "with":
-        tracker = Tracker((x[:8], y[:8]), players=columns(), schedule=every(3), out=f"{folder}/run", strict=True)
+        options = {"schedule": every(3), "budget": None, "out": f"{folder}/run", "strict": True}
+        tracker = Tracker((x[:8], y[:8]), players=columns(), **options)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     for step in range(7):
         if tracker is not None:

@@ -161,7 +161,7 @@ def test_pieces_survive_the_disk_whatever_is_written_in_them(run):
 def tracked(folder, inputs, network, **options):
     """Measure four samples once, and return what the folder says they look like."""
     probe = (inputs, torch.arange(len(inputs)) % 2)
-    with Tracker(probe, schedule=every(1), out=folder, strict=True, **options) as tracker:
+    with Tracker(probe, schedule=every(1), out=folder, strict=True, budget=None, **options) as tracker:
         tracker.observe(0, network)
     run = store.open_run(folder)
     return store.read_exhibit(run, "test"), store.read_measurement(run, 0, group="test")
@@ -260,5 +260,5 @@ def test_a_measurement_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_pat
 )
 def test_names_that_do_not_fit_are_refused_before_anything_is_measured(tmp_path, inputs, names, words):
     with pytest.raises(InputError, match=words):
-        Tracker((inputs, torch.arange(4) % 2), players=columns(), names=names, out=tmp_path / "run")
+        Tracker((inputs, torch.arange(4) % 2), players=columns(), names=names, out=tmp_path / "run", budget=None)
     assert not (tmp_path / "run").exists()

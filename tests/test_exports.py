@@ -277,7 +277,12 @@ def run(tmp_path_factory):
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     probe = {"test": (x[:9], y[:9]), "train": (x[9:], y[9:])}
     with Tracker(
-        probe, players=ix.players.columns(), schedule=at(0, 1, 2, 3, 4, 5, 6), out=folder, strict=True
+        probe,
+        players=ix.players.columns(),
+        schedule=at(0, 1, 2, 3, 4, 5, 6),
+        out=folder,
+        strict=True,
+        budget=None,
     ) as tracker:
         for step in range(7):
             tracker.observe(step, net, train_loss=1.0 / (step + 1))

@@ -40,7 +40,7 @@ class Training:
         self.net = nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2))
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=0.02)
         probe = {"test": (self.x[:8], self.y[:8]), "train": (self.x[8:20], self.y[8:20])}
-        self.tracker = Tracker(probe, players=columns(), schedule=every(5), out=folder, strict=True)
+        self.tracker = Tracker(probe, players=columns(), schedule=every(5), out=folder, strict=True, budget=None)
         self.step = 0
 
     def look(self, times=1):
@@ -156,7 +156,12 @@ def test_half_a_checkpoint_waits_and_another_run_in_the_folder_is_read_anew(runs
     assert History.read(runs / "a").steps == (0, 5)
     shutil.rmtree(runs / "a")
     with Tracker(
-        (torch.zeros(8, 3), torch.arange(8) % 2), players=columns(), schedule=every(2), out=runs / "a", strict=True
+        (torch.zeros(8, 3), torch.arange(8) % 2),
+        players=columns(),
+        schedule=every(2),
+        out=runs / "a",
+        strict=True,
+        budget=None,
     ) as other:
         other.observe(0, nn.Linear(3, 2))
     assert growing.update()

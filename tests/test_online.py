@@ -100,7 +100,9 @@ def tracked(folder, **options):
     optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
     steps = (0, 1, 2, 4, 8, 16, 32, 64, 128)
     said = {}
-    with Tracker((x[:12], y[:12]), players=columns(), schedule=at(*steps), out=folder, strict=True, **options) as t:
+    with Tracker(
+        (x[:12], y[:12]), players=columns(), schedule=at(*steps), out=folder, strict=True, budget=None, **options
+    ) as t:
         for step in range(129):
             if t.observe(step, net, train_loss=1 / (step + 1), test_loss=1.0):
                 said[step] = t.verdict

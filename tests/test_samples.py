@@ -349,7 +349,7 @@ def groups():
 def followed(folder=None, players=None, seed=0, **options):
     probe = groups()
     cut = columns() if players is None else players
-    tracker = Tracker(probe, players=cut, schedule=at(0, 20, 60), out=folder, strict=True, **options)
+    tracker = Tracker(probe, players=cut, schedule=at(0, 20, 60), out=folder, strict=True, budget=None, **options)
     torch.manual_seed(seed)
     net = network() if seed == 0 else nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
@@ -402,7 +402,7 @@ def test_a_tracker_that_goes_on_remembers_every_group(tmp_path):
     tracker, _ = followed(tmp_path / "run")
     table = tracker.samples()
     tracker.close()
-    again = Tracker(groups(), players=columns(), schedule=at(0, 20, 60), out=tmp_path / "run", strict=True)
+    again = Tracker(groups(), players=columns(), schedule=at(0, 20, 60), out=tmp_path / "run", strict=True, budget=None)
     same(again.samples(), table)
     again.close()
 
@@ -413,7 +413,7 @@ def test_steps_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"`step` must be one of the measured steps, \[0, 20, 60\]; got 30"):
         tracker.samples(30)
     with pytest.raises(IncompleteRunError, match="needs a measured step"):
-        Tracker(groups(), players=columns()).samples()
+        Tracker(groups(), players=columns(), budget=None).samples()
     with pytest.raises(InputError, match=r"`step` must be one of the measured steps, \[0, 20, 60\]; got 30"):
         History.read(tmp_path / "run").samples(30)
     (tmp_path / "run" / "measurements" / "step_00000060.train.safetensors").unlink()
@@ -436,7 +436,9 @@ def test_runs_written_before_labels_were_kept_still_read():
 def test_a_regression_has_no_labels_on_disk(tmp_path):
     x = torch.randn(8, 5)
     net = nn.Linear(5, 1)
-    with Tracker((x, None), players=columns(), schedule=at(0), out=tmp_path / "run", strict=True) as tracker:
+    with Tracker(
+        (x, None), players=columns(), schedule=at(0), out=tmp_path / "run", strict=True, budget=None
+    ) as tracker:
         tracker.observe(0, net)
     assert store.read_measurement(store.open_run(tmp_path / "run"), 0, group="test").targets is None
 
@@ -505,7 +507,12 @@ def test_patches_are_players_that_can_be_compared(tmp_path):
     x, y = torch.rand(6, 1, 4, 4), torch.tensor([0, 1, 0, 1, 0, 1])
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     with Tracker(
-        {"train": (x, y), "test": (x, y)}, players=patches(2, 2), schedule=at(0), out=tmp_path / "run", strict=True
+        {"train": (x, y), "test": (x, y)},
+        players=patches(2, 2),
+        schedule=at(0),
+        out=tmp_path / "run",
+        strict=True,
+        budget=None,
     ) as tracker:
         tracker.observe(0, net)
     np.testing.assert_allclose(generalisation(tmp_path / "run", n_draws=5).similarity[0], 1.0)

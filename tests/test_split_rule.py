@@ -102,13 +102,13 @@ def test_a_run_is_not_continued_with_another_weight(finished):
 def test_a_tracker_does_not_continue_with_another_weight(tmp_path):
     network, probe = torch.nn.Linear(4, 3), (torch.randn(6, 4), torch.arange(6) % 3)
     options = {"players": ix.players.columns(), "schedule": lambda _: True, "out": tmp_path / "run", "baselines": 0.0}
-    with ix.Tracker(probe, **options) as tracker:
+    with ix.Tracker(probe, budget=None, **options) as tracker:
         tracker.observe(0, network)
     measured = store.read_measurement(store.open_run(tmp_path / "run"), 0, group="test")
     assert measured.settings["order_weight"] == 0.02
     assert measured.settings["tol"] == 0.02 / 4
     with pytest.raises(RecipeError, match=r"differs in `tracker.order_weight`"):
-        ix.Tracker(probe, order_weight=0.1, **options)
+        ix.Tracker(probe, order_weight=0.1, budget=None, **options)
 
 
 def test_mixed_weights_within_a_run_are_named(finished, tmp_path):

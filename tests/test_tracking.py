@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from interdyn import store
+from interdyn import store, tracking
 from interdyn.cli import main
 from interdyn.errors import (
     IncompleteRunError,
@@ -22,14 +22,16 @@ from interdyn.errors import (
     StorageError,
     TargetError,
 )
-from interdyn.measurement import MeasurementConfig
+from interdyn.measurement import MeasurementConfig, recorded
 from interdyn.players import columns, patches
 from interdyn.schedules import at, every, log_spaced
 from interdyn.spectra import order_spectrum
-from interdyn.tracking import Tracker, load_weights, mean_losses, summarise
-from interdyn.tracking._measuring import measure_group
+from interdyn.tracking import load_weights, mean_losses, summarise
+from interdyn.tracking._budget import Budget
 from interdyn.tracking._plan import Pace, Plan, planned
 from stored import analysis_of, summary_of
+
+Tracker = partial(tracking.Tracker, budget=None)  # what falls due is measured, but where a test says otherwise
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +82,7 @@ def test_a_tracked_training_ends_with_the_same_bits(wrap, tmp_path):
     tracker = Tracker(probe(), players=columns(), schedule=every(4), out=tmp_path / "run", strict=True)
     seen, unseen = train(tracker=tracker, wrap=wrap), train(wrap=wrap)
     tracker.close()
-    assert tracker.steps == (0, 4, 8, 12, 16, 20, 24, 28)
+    assert tracker.steps == (0, 4, 8, 12, 16, 20, 24, 28, 31)
     for name, weights in unseen.items():
         assert torch.equal(seen[name], weights), name
 
@@ -153,10 +155,10 @@ def test_several_groups_and_the_run_on_disk(tmp_path):
     with Tracker(groups, players=columns(), schedule=log_spaced(4), out=tmp_path / "run", strict=True) as tracker:
         train(40, tracker=tracker)
     run = store.open_run(tmp_path / "run")
-    assert run.steps == tracker.steps == (0, 1, 2, 3, 6, 10, 18, 32)
+    assert run.steps == tracker.steps == (0, 1, 2, 3, 6, 10, 18, 32, 41)
     summary = summary_of(run)
     assert summary["steps"] == list(tracker.steps)
-    assert summary["train_loss"] == [1.0 / (s + 1) for s in tracker.steps]
+    assert summary["train_loss"] == [1.0 / (s + 1) for s in (*tracker.steps[:-1], 40)]  # the newest at the end
     assert set(analysis_of(run)["groups"]) == {"test", "train"}
 
 
@@ -221,13 +223,13 @@ def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         train(12, tracker=tracker)
     run = store.open_run(tmp_path / "run")
-    assert summary_of(run)["steps"] == [0, 5, 10]
+    assert summary_of(run)["steps"] == [0, 5, 10, 13]
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
         with pytest.warns(InterdynWarning, match="began before this one"):
             train(17, tracker=tracker)
         assert not (tmp_path / "run" / "summary.json").is_file()
-    assert summary_of(run)["steps"] == [0, 5, 10, 15]
+    assert summary_of(run)["steps"] == [0, 5, 10, 13, 15, 18]
 
 
 def test_a_folder_is_not_continued_with_other_samples_and_says_so_to_a_training_from_the_start(tmp_path):
@@ -471,13 +473,13 @@ class Clock:
         self.now = 0.0
 
         def slowly(model, group, *, step):
-            measured = measure_group(model, group, step=step)
+            measured = recorded(model, group, step=step)
             self.now += per_step + per_cell * measured.v.size
             return measured
 
         for module in ("_record", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.measure_group", slowly)
-        for module in ("_tracker", "_pricing"):
+            monkeypatch.setattr(f"interdyn.tracking.{module}.recorded", slowly)
+        for module in ("_tracker", "_following", "_budget", "_pricing"):
             monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
 
 
@@ -511,8 +513,9 @@ def test_a_training_much_faster_than_it_began_is_measured_to_its_end_and_too_lit
         InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the least evidence"
     ):
         train_faster_and_faster()
-    assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500)  # what is left reaches to the end
-    assert tracker.share <= 0.2
+    assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500, 4000)  # what is left reaches to the end
+    assert tracker.counts.over_budget == 1  # the last
+    assert tracker.share <= 0.2 + 0.32 / tracker.training_seconds
     assert len(tracker.problems) == 1
     needed = float(tracker.problems[0].split("budget of ")[1].split()[0])
     assert 0.2 < needed < 0.3
@@ -546,7 +549,7 @@ def test_the_price_is_known_before_training(monkeypatch):
     x, y = probe()
     free = Tracker({"test": (x, y), "train": (x, y)}, players=columns(), total_steps=4000)
     each = 2 * (0.01 + 1e-5 * 12 * 2**6)
-    count = sum(log_spaced()(s) for s in range(4001))
+    count = sum(log_spaced()(s) for s in range(4001)) + 1  # the last network
     cost = free.estimate(network(), step_seconds=0.01)
     assert (cost.n_players, cost.n_samples, cost.measurements, cost.fits) == (6, 12, count, None)
     assert cost.seconds == pytest.approx(each)
@@ -581,42 +584,41 @@ def test_what_is_estimated_beforehand_is_what_the_plan_becomes(monkeypatch):
     assert before.sentence == tracker.plan.sentence
 
 
-def test_a_resumed_training_with_another_plan_goes_on(tmp_path):
+def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
     with Tracker(probe(), players=columns(), schedule=at(0, 5), out=tmp_path / "run", strict=True) as tracker:
         train(10, tracker=tracker)
     x, y = data(12, seed=5)
-    with Tracker((x, y), players=columns(), schedule=at(0, 5, 15, 20), out=tmp_path / "run", strict=True) as again:
-        again.plan = Plan(5, 12, None, 0.0, 0.0, "")
+    options = {"schedule": at(0, 5, 15, 20), "budget": 0.5, "out": tmp_path / "run", "strict": True}
+    monkeypatch.setattr(Budget, "affords", lambda *_: True)
+    with Tracker((x, y), players=columns(), **options) as again:
+        again._budget.plan = Plan(5, 12, None, 0.0, 0.0, "")
         with pytest.warns(InterdynWarning, match="began before this one"):
             train(20, tracker=again)
-        assert again.steps == (0, 5, 15, 20)
+        assert again.steps == (0, 5, 11, 15, 20)
         assert again.trajectory.steps.tolist() == [15, 20]
         assert again.verdict.step == 20
 
 
-def test_a_budget_that_is_too_small_is_said_and_nothing_is_measured():
+def test_a_budget_that_is_too_small_is_said_and_the_last_network_is_measured_all_the_same():
     tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
-    with pytest.warns(InterdynWarning, match="the least evidence .* the budget is 0.0%"):
-        train(100, tracker=tracker)
-    assert tracker.steps == ()
+    train(100, tracker=tracker)
+    with pytest.warns(InterdynWarning, match="the budget bought no measurement: 0.0%"):
+        tracker.close()
+    assert tracker.steps == (100,)
+    assert tracker.counts.missed == {"over the budget": 15}
+    assert str(tracker.counts).endswith("1 of them over the budget, to have the last network.")
 
 
 @pytest.mark.parametrize(("name", "share"), [("glance", 0.01), ("look", 0.05), ("study", 0.2)])
 def test_names_of_shares_still_work_and_tell_the_share(name, share):
     with pytest.warns(DeprecationWarning, match=f"pass `budget={share}`"):
         tracker = Tracker(probe(), players=columns(), budget=name)
-    assert tracker._share == share
+    assert tracker._budget.share == share
     plan = Plan(6, 8, (0, 4), 1.0, share, "")
     with pytest.warns(DeprecationWarning, match="`looks` is now `measurements`"):
         assert plan.looks == (0, 4)
     with pytest.warns(DeprecationWarning, match="`looking_seconds` is now `measuring_seconds`"):
         assert tracker.looking_seconds == 0.0
-
-
-def test_a_budget_needs_the_length_of_the_training():
-    tracker = Tracker(probe(), players=columns(), budget=0.05, strict=True)
-    with pytest.raises(InputError, match="got no `total_steps`"):
-        train(100, tracker=tracker)
 
 
 def test_pictures_are_measured_by_patches():

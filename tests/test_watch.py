@@ -39,7 +39,7 @@ def samples(count=16, seed=3):
 
 
 def tracker(out=None):
-    return Tracker(samples(), players=columns(), schedule=every(1), out=out, strict=True)
+    return Tracker(samples(), players=columns(), schedule=every(1), out=out, strict=True, budget=None)
 
 
 def same(a, b):
@@ -206,7 +206,7 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     as_state_dict(bad, tmp_path / "step_0.pt")
     as_state_dict(network(), tmp_path / "step_1.pt")
     said = []
-    loose = Tracker(samples(), players=columns(), schedule=every(1))
+    loose = Tracker(samples(), players=columns(), schedule=every(1), budget=None)
     with pytest.warns(InterdynWarning, match="not finite"):
         assert watch(tmp_path, network(9), loose, once=True, say=said.append) == (1,)
     assert "step 0 was not measured" in said[0]

@@ -3,14 +3,47 @@
 Any function ``step -> bool`` is a schedule; `interdyn.Tracker` takes one as ``schedule``.
 """
 
+import warnings
+from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from interdyn.errors import InputError
+from interdyn.errors import InputError, InterdynWarning
 
 Schedule = Callable[[int], bool]
 """Whether to measure at an optimiser step; 0 is the network before training."""
 
+_MOST_ASKED = 1_000_000  # steps of one gap about which a function of the user's is asked: a second, about
+
 __all__ = ["Schedule", "all_of", "any_of", "at", "every", "log_spaced"]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A schedule that can name its next step, so that a far one is found without asking about all between."""
+
+    holds: Schedule
+    next: Callable[[int, int], int | None]
+    """Called as ``next(after, last)``: the first step of ``after + 1 .. last``, or None."""
+
+    def __call__(self, step: int) -> bool:
+        return self.holds(step)
+
+
+def _next(schedule: Schedule, after: int, last: int) -> int | None:
+    """Return the first step of ``after + 1 .. last`` at which a schedule measures, or None."""
+    if isinstance(schedule, _Known):
+        found = schedule.next(after, last)
+        return found if found is not None and found <= last else None
+    if last - after > _MOST_ASKED:
+        warnings.warn(
+            f"a schedule that is a function of your own is asked about {_MOST_ASKED:,} steps at a time at most; got "
+            f"a gap from step {after:,} to step {last:,}, the first of them left out. Call `observe` at every step, "
+            "or build the schedule from those of interdyn.schedules.",
+            InterdynWarning,
+            stacklevel=2,
+        )
+    return next((step for step in range(max(after, last - _MOST_ASKED) + 1, last + 1) if schedule(step)), None)
 
 
 def every(k: int, *, start: int = 0) -> Schedule:
@@ -29,7 +62,10 @@ def every(k: int, *, start: int = 0) -> Schedule:
     """
     if k < 1 or start < 0:
         raise InputError(f"`every` needs k of 1 or more and a start of 0 or more; got {k} and {start}.")
-    return lambda step: step >= start and (step - start) % k == 0
+    return _Known(
+        lambda step: step >= start and (step - start) % k == 0,
+        lambda after, _: start if after < start else after + k - (after - start) % k,
+    )
 
 
 def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
@@ -54,16 +90,24 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
             f"`log_spaced` needs `per_decade` and `first` of 1 or more; got {per_decade} and {first}. "
             "Leave them at 8 and 1."
         )
-    points = {0}
+    points = [0]
     ahead = [0]  # number of the next point
 
-    def schedule(step: int) -> bool:
-        while (point := round(first * 10 ** (ahead[0] / per_decade))) <= step:
-            points.add(point)
+    def grow(step: int) -> None:
+        while points[-1] <= step:
+            if (point := round(first * 10 ** (ahead[0] / per_decade))) > points[-1]:
+                points.append(point)
             ahead[0] += 1
-        return step in points
 
-    return schedule
+    def holds(step: int) -> bool:
+        grow(step)
+        return points[bisect_right(points, step) - 1] == step
+
+    def following(after: int, _: int) -> int:
+        grow(after)
+        return points[bisect_right(points, after)]
+
+    return _Known(holds, following)
 
 
 def at(*steps: int) -> Schedule:
@@ -74,8 +118,10 @@ def at(*steps: int) -> Schedule:
     >>> [step for step in range(9) if at(0, 3, 7)(step)]
     [0, 3, 7]
     """
-    chosen = frozenset(steps)
-    return lambda step: step in chosen
+    chosen, ordered = frozenset(steps), sorted(set(steps))
+    return _Known(
+        lambda step: step in chosen, lambda after, _: next(iter(ordered[bisect_right(ordered, after) :]), None)
+    )
 
 
 def any_of(*schedules: Schedule) -> Schedule:
@@ -87,7 +133,12 @@ def any_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(9) if schedule(step)]
     [0, 1, 6]
     """
-    return lambda step: any(schedule(step) for schedule in schedules)
+
+    def following(after: int, last: int) -> int | None:
+        found = [step for schedule in schedules if (step := _next(schedule, after, last)) is not None]
+        return min(found, default=None)
+
+    return _Known(lambda step: any(schedule(step) for schedule in schedules), following)
 
 
 def all_of(*schedules: Schedule) -> Schedule:
@@ -99,15 +150,50 @@ def all_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(13) if schedule(step)]
     [0, 6, 12]
     """
-    return lambda step: all(schedule(step) for schedule in schedules)
+
+    def following(after: int, last: int) -> int | None:
+        for _ in range(_MOST_ASKED):
+            found = [_next(schedule, after, last) for schedule in schedules]
+            steps = [step for step in found if step is not None]
+            if not steps or len(steps) < len(found):
+                return None
+            if min(steps) == max(steps):
+                return steps[0]
+            after = max(steps) - 1
+        return None
+
+    return _Known(lambda step: all(schedule(step) for schedule in schedules), following)
 
 
 def due(schedule: Schedule, after: int, step: int) -> bool:
     """Return whether the schedule measures anywhere in ``after + 1 .. step``, so that rare calls miss nothing.
+
+    The schedules of this module are asked once, however far the step is; a function of your own is asked about each
+    step between, the last million at most.
+
+    Warns
+    -----
+    InterdynWarning
+        If a function of your own was not asked about all steps between.
 
     Examples
     --------
     >>> due(at(5), 3, 8), due(at(5), 5, 8)
     (True, False)
     """
-    return any(schedule(s) for s in range(after + 1, step + 1))
+    return _next(schedule, after, step) is not None
+
+
+def due_steps(schedule: Schedule, first: int, last: int) -> list[int]:
+    """Return all steps of ``first .. last`` at which the schedule measures, ascending.
+
+    Examples
+    --------
+    >>> due_steps(every(3), 2, 10)
+    [3, 6, 9]
+    """
+    steps, found = [], _next(schedule, first - 1, last)
+    while found is not None:
+        steps.append(found)
+        found = _next(schedule, found, last)
+    return steps

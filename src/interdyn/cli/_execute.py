@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,6 +18,9 @@ from interdyn.errors import InterdynWarning, MissingExtraError, missing_extra
 if TYPE_CHECKING:
     from interdyn.recipes._run import Progress as Callback
     from interdyn.store import Run
+
+
+_UNITS = {"training": "steps", "measuring": "groups of samples at a checkpoint"}
 
 
 def execute(
@@ -49,11 +53,18 @@ def execute(
     if lacking:
         typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
         return run
+    write_page(run.path)
+    return run
+
+
+def write_page(folder: Path) -> Path:
+    """Write the report of a run, which takes some seconds, and say so where that is not seen."""
     from interdyn.report import write_report
 
+    if not Console(stderr=True).is_terminal:
+        typer.echo(f"writing the report of {folder}", err=True)
     with _quiet_fonts():
-        write_report(run.path)
-    return run
+        return write_report(folder)
 
 
 def _lacking() -> MissingExtraError | None:
@@ -78,21 +89,46 @@ def tell(run: "Run") -> None:
 
 @contextmanager
 def _bars() -> Iterator["Callback"]:
-    """Show a bar with the remaining time for each stage; nothing where standard error is not a terminal."""
+    """Show a bar with the remaining time for each stage; where standard error is no terminal, a line now and then."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines().update
+        return
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console) as bars:
         tasks = {stage: bars.add_task(stage, total=None) for stage in ("training", "measuring", "analysing")}
 
         def update(stage: str, done: int, total: int) -> None:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield update
+
+
+class Lines:
+    """Progress for a file: a line on standard error at the beginning and the end of a stage, and each few seconds.
+
+    Parameters
+    ----------
+    every
+        Seconds between lines.
+    """
+
+    def __init__(self, every: float = 5.0) -> None:
+        self._every, self._next, self._ended = every, 0.0, set[str]()
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """Write a line if it is time to."""
+        ends = done >= total and stage not in self._ended
+        if monotonic() < self._next and not ends:
+            return
+        self._ended |= {stage} if ends else set()
+        self._next = monotonic() + self._every
+        typer.echo(f"{stage}: {done:,} of {total:,} {_UNITS.get(stage, '')}".rstrip(), err=True)
 
 
 @contextmanager

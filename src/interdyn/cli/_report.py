@@ -15,7 +15,7 @@ def report(
 
     Example: [bold]interdyn report interdyn-demo --open[/bold]
     """
-    from interdyn.report import write_report
+    from interdyn.cli._execute import write_page
     from interdyn.store import open_run, read_result
 
     found = open_run(run)
@@ -24,7 +24,7 @@ def report(
 
         summarise(run)
     read_result(found)  # says how far an unfinished run is, and how to finish it
-    page = write_report(run)
+    page = write_page(run)
     typer.echo(f"Look at: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

@@ -80,7 +80,8 @@ def watch(
             config = configured(config, {"players": _players(players, next(iter(groups.values()))[0], n, seed)})
     if baseline is not None or config.baselines is None:
         config = configured(config, {"baselines": "mean" if baseline in (None, "mean") else _number(baseline)})
-    more = {name: value for name, value in options.items() if not hasattr(config, name)}
+    more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
+    typer.echo(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
     with plain_warnings(), Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker:
         watch_folder(

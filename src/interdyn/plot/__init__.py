@@ -6,6 +6,7 @@ says what to record. Nothing is shown and no global setting is touched. What a f
 arrays and words, made by `panels`; `draw` puts it on axes, and the pages of `interdyn.report` show the same panels.
 """
 
+from interdyn.plot import _available as _available  # first, to name the extra
 from interdyn.plot import panels
 from interdyn.plot._draw import draw
 from interdyn.plot._figures import (

@@ -3,17 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from interdyn.errors import missing_extra
-from interdyn.plot._steps import StepAxis
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.legend import Legend
-    from matplotlib.ticker import FixedLocator, NullLocator
-except ImportError as error:
-    raise missing_extra("matplotlib", "plot", "drawing figures") from error
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.legend import Legend
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from interdyn.plot._steps import StepAxis
 
 COLOURS: Mapping[str, str] = {  # Okabe and Ito's palette: told apart with any common colour blindness
     "reality": "#0072B2",

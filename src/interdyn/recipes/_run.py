@@ -75,7 +75,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     try:
         if not (run.path / "summary.json").exists():
             trainer = Trainer(recipe, samples)
-            tracker = Tracker(groups, schedule=at(*steps), out=record, losses=trainer.losses)
+            tracker = Tracker(groups, schedule=at(*steps), budget=None, out=record, losses=trainer.losses)
             _train(run, trainer, tracker, progress)
             _analyse(run, recipe, samples, groups, progress)
     finally:

@@ -197,7 +197,9 @@ def trust(view: RunResult) -> list[tuple[str, str, str]]:
     rest = "largest part of an output left unexplained, relative to the largest output"
     cost = ", ".join(f"{key.replace('_', ' ')} {number(value, ',.0f')} s" for key, value in seconds.items())
     groups = ", ".join(f"{group.n_samples} {name}" for name, group in view.groups.items() if group.n_samples)
+    counts = [("Measurements", str(view.measurements), "of the training's tracker")] if view.measurements else []
     return [
+        *counts,
         (
             "Gap of the AND-OR split",
             f"mean {percent(solver.mean_gap)}, max {percent(solver.max_gap)}",

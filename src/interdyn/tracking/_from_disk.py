@@ -38,7 +38,8 @@ def watch(
     network
         The network that is trained; weights are loaded into it one after the other.
     tracker
-        What measures; with ``out`` a watch that was stopped goes on where it was. Give it ``schedule=every(1)``.
+        What measures; with ``out`` a watch that was stopped goes on where it was. Give it ``schedule=every(1)`` and
+        ``budget=None``: no training goes on here of whose time measuring could be a share.
     losses
         As in `Tracker`, whose own it takes the place of.
     once

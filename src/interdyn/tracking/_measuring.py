@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 
 def device_of(model: Any) -> torch.device:
@@ -17,11 +17,46 @@ def _in_group() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
+def _launched() -> tuple[str, int]:
+    """Return the variable by which a launcher says which process this is, and the number: not 0 in all but the first.
+
+    ``RANK`` is that of torchrun and Accelerate, ``LOCAL_RANK`` that of Lightning.
+    """
+    name = "RANK" if os.environ.get("RANK") else "LOCAL_RANK"
+    told = os.environ.get(name, "")
+    return name, int(told) if told.isdigit() else 0
+
+
+def _launched_alone() -> bool:
+    """Return whether no launcher says that there are several processes; all that start some set ``WORLD_SIZE``."""
+    return os.environ.get("WORLD_SIZE", "1") in ("", "0", "1")
+
+
+def left_over(*, training: bool) -> str:
+    """Return a warning where a variable of a launcher contradicts what is seen of this process; empty otherwise.
+
+    ``training``: whether steps of training have been done, by which time several processes would have met.
+    """
+    name, rank = _launched()
+    if _in_group() or not rank:
+        return ""
+    alone = _launched_alone()
+    if not alone and not training:
+        return ""
+    consequence = "It is measured all the same." if alone else "Nothing is measured in this process."
+    others = " and WORLD_SIZE names no others" if alone else ""
+    return (
+        f"the environment says {name}={rank}, as in one of several processes of a distributed training, but this "
+        f"process is in no process group{others}. {consequence} If it is alone, the variable is left over: unset "
+        f"{name}{'' if alone else ' and WORLD_SIZE'}."
+    )
+
+
 def is_first() -> bool:
     """Return whether this process measures: rank 0 of a distributed training, or the only one.
 
-    Before the processes have met, the rank is that of the launcher (``RANK`` of torchrun and Accelerate,
-    ``LOCAL_RANK`` of Lightning), so that a tracker may be made first.
+    Before the processes have met, the rank is that of the launcher, so that a tracker may be made first; a rank that is
+    left over in a process alone does not count.
 
     Examples
     --------
@@ -30,7 +65,7 @@ def is_first() -> bool:
     """
     if _in_group():
         return distributed.get_rank() == 0
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+    return _launched_alone() or _launched()[1] == 0
 
 
 def _world_size() -> int:
@@ -52,3 +87,28 @@ def agreed(decision: bool, device: torch.device) -> bool:
     flag = torch.tensor(int(decision), device=device)
     distributed.broadcast(flag, src=0)
     return bool(flag.item())
+
+
+class Changes:
+    """Tells whether the weights of a network were changed in place, by the counters that PyTorch keeps of that.
+
+    Examples
+    --------
+    >>> network, changes = nn.Linear(2, 1), Changes()
+    >>> before = changes.count(network)
+    >>> _ = nn.init.zeros_(network.weight)
+    >>> changes.count(network) > before
+    True
+    """
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._weights: list[Tensor] = []
+
+    def count(self, model: Any) -> int:
+        """Return a number that grows with each change; it is asked at every step, so three weights stand for all."""
+        if model is not self._model:
+            weights = [p for p in model.parameters() if p.requires_grad] if isinstance(model, nn.Module) else []
+            chosen = {0, len(weights) // 2, len(weights) - 1} if weights else ()
+            self._model, self._weights = model, [weights[i] for i in chosen if not weights[i].is_inference()]
+        return sum(weight._version for weight in self._weights)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from interdyn.errors import InputError
-from interdyn.schedules import Schedule
+from interdyn.schedules import Schedule, due_steps
 
 _NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, until they are removed
 
-MIN_PLAYERS, MIN_SAMPLES, MIN_MEASUREMENTS = 6, 8, 10
-"""The least evidence: below it a verdict would rest on too little, and nothing is measured."""
+MIN_PLAYERS, MIN_SAMPLES, MIN_MEASUREMENTS = 8, 8, 10
+"""The least evidence, or all there is: a verdict on less rests on little."""
+
+FEWEST_PLAYERS = 6
+"""What a plan goes down to where the least evidence does not fit; below that nothing is measured."""
 
 RESERVE = 0.1
 """Part of a budget that a plan leaves: training may turn out faster, and a measurement dearer, than in the trials."""
@@ -104,12 +107,14 @@ def planned(
     most_players: int,
     most_samples: int,
     fixed_players: bool = False,
+    first: int = 0,
     spent: float = 0.0,
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
     Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 steps, 24 samples and 10 players are
-    enough, and what falls short of that counts by its share, for players by the square.
+    enough, and what falls short of that counts by its share, for players by the square; fewer than 8 players only where
+    8 do not fit. The last step is always among them.
 
     Parameters
     ----------
@@ -121,27 +126,26 @@ def planned(
         What there is.
     fixed_players
         Whether the players are given one by one, so that none can be left out.
+    first
+        Step at which the training began.
     spent
         Seconds that finding the price has taken already, which are part of the budget.
     """
     usable = (1 - RESERVE) * training_seconds
     allowance = share * usable - spent
-    steps = [step for step in range(total_steps + 1) if schedule(step)]
-    if not steps:
-        return f"Nothing is measured: the schedule has no step up to {total_steps}. Pass another."
-    players = [most_players] if fixed_players else [n for n in _PLAYERS if n < most_players] + [most_players]
-    samples = [k for k in _SAMPLES if k < most_samples] + [most_samples]
+    steps = sorted({*due_steps(schedule, first, total_steps), total_steps})
+    players, samples = _choices(most_players, most_samples, fixed_players)
     counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
     least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
     fits = [(n, k, at) for n in players for k in samples for at in counts if at * price(n, k) <= allowance]
     if not fits:
         needed = (spent + least[2] * price(least[0], least[1])) / usable
         return (
-            f"Nothing is measured: the least evidence ({least[0]} players, {least[1]} samples, {least[2]} steps) would "
-            f"take, with a reserve, {needed:.1%} of the training time or more; the budget is {share:.1%}. Raise it to "
-            f"{math.ceil(1000 * needed) / 1000:.3f} or more."
+            f"Nothing is measured but the last network: the least evidence ({least[0]} players, {least[1]} samples, "
+            f"{least[2]} steps) would take, with a reserve, {needed:.1%} of the training time or more; the budget is "
+            f"{share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
         )
-    n, k, count = max(fits, key=_evidence)
+    n, k, count = max(fits, key=lambda one: (one[0] >= min(MIN_PLAYERS, most_players), *_evidence(one)))
     chosen = None if count == len(steps) else _thinned(steps, count)
     seconds = price(n, k)
     expected = (spent + count * seconds) / training_seconds
@@ -151,9 +155,34 @@ def planned(
         chosen,
         seconds,
         expected,
-        f"{count} measurements of {k} samples of {n} players, {seconds:.2g} s each: {expected:.1%} of the training "
-        "time.",
+        f"{count} measurements of {k} samples of {n} players, {seconds:.2g} s each, {spent + count * seconds:.2g} s in "
+        f"all: {expected:.1%} of the training time.",
     )
+
+
+def richest(
+    price: Callable[[int, int], float], *, limit: float, most_players: int, most_samples: int, fixed_players: bool
+) -> tuple[int, int] | None:
+    """Return the players and samples with most evidence whose measurement takes at most ``limit`` seconds.
+
+    None where the least evidence takes longer.
+
+    Examples
+    --------
+    >>> choices = {"most_players": 10, "most_samples": 24, "fixed_players": False}
+    >>> richest(lambda n, k: 2**n * k / 1000, limit=4.2, **choices), richest(lambda n, k: 9.0, limit=4.2, **choices)
+    ((8, 16), None)
+    """
+    players, samples = _choices(most_players, most_samples, fixed_players)
+    enough = [n for n in players if n >= min(MIN_PLAYERS, most_players)]
+    fits = [(n, k) for n in enough for k in samples if price(n, k) <= limit]
+    return max(fits, key=lambda one: _evidence((*one, MIN_MEASUREMENTS)), default=None)
+
+
+def _choices(most_players: int, most_samples: int, fixed_players: bool) -> tuple[list[int], list[int]]:
+    """Return the numbers of players and of samples that a measurement may have."""
+    players = [most_players] if fixed_players else [n for n in _PLAYERS if n < most_players] + [most_players]
+    return players, [k for k in _SAMPLES if k < most_samples] + [most_samples]
 
 
 def _evidence(plan: tuple[int, int, int]) -> tuple[float, float]:
@@ -172,6 +201,8 @@ def _thinned(steps: list[int], count: int) -> tuple[int, ...]:
     (0, 2, 8, 32)
     """
     last = len(steps) - 1
+    if count == 1:
+        return (steps[-1],)
     return tuple(steps[round(i * last / (count - 1))] for i in range(count))
 
 

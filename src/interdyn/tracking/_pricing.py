@@ -1,23 +1,34 @@
 """What measuring costs, found by trial: before a training starts, and when its speed is known."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from interdyn.dynamics import latest_verdict
-from interdyn.game import copy_bytes
+from interdyn.game import bare, copy_bytes
 from interdyn.measurement import Group, recorded
-from interdyn.schedules import Schedule
-from interdyn.tracking._plan import MIN_MEASUREMENTS, MIN_PLAYERS, Plan, planned, renamed
+from interdyn.schedules import Schedule, due_steps
+from interdyn.tracking._plan import (
+    FEWEST_PLAYERS,
+    MIN_MEASUREMENTS,
+    MIN_PLAYERS,
+    MIN_SAMPLES,
+    Plan,
+    planned,
+    renamed,
+)
 from interdyn.values import Trajectory
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
 _WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
 _LARGER = 12.0  # times a trial of one sample with the fewest players: what those with more cost, together
 _TRIAL_SHARE = 0.1  # of all that measuring may take
+_MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of networks kept aside
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,9 @@ class Estimate:
         Whether the budget allows it; None without a budget, or where the training time is not known.
     sentence
         The same in words.
+    kept_bytes
+        Largest memory of the copies of the network that a budget keeps aside until it is planned, where the network is;
+        0 without a budget.
     copy_bytes
         Memory of the private copy of the network that is measured, on its device, while it is measured.
     """
@@ -49,6 +63,7 @@ class Estimate:
     share: float | None
     fits: bool | None
     sentence: str
+    kept_bytes: int = 0
     copy_bytes: int = 0
 
     looks = renamed("looks", "measurements")
@@ -84,8 +99,30 @@ class Pricing:
         judging = _verdict_seconds(len(first), first.n_players) if self.judged else 0.0
         return lambda n, k: price(n, k) * len(self.groups) + judging
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What there is to choose from: ``most_players``, ``most_samples``, ``fixed_players``."""
+        return {
+            "most_players": self.groups[0].n_players,
+            "most_samples": min(len(group) for group in self.groups),
+            "fixed_players": self.groups[0].config.players is None,
+        }
+
+    @property
+    def least(self) -> tuple[int, int]:
+        """Players and samples of the least evidence, or of all there is."""
+        most = self.limits
+        players = most["most_players"] if most["fixed_players"] else min(MIN_PLAYERS, most["most_players"])
+        return players, min(MIN_SAMPLES, most["most_samples"])
+
     def plan(
-        self, price: Callable[[int, int], float], *, share: float, training_seconds: float, spent: float = 0.0
+        self,
+        price: Callable[[int, int], float],
+        *,
+        share: float,
+        training_seconds: float,
+        spent: float = 0.0,
+        first: int = 0,
     ) -> Plan | str:
         """Return what fits the budget of a training of known length, or why nothing does."""
         assert self.total_steps is not None
@@ -95,10 +132,9 @@ class Pricing:
             share=share,
             training_seconds=training_seconds,
             total_steps=self.total_steps,
-            most_players=self.groups[0].n_players,
-            most_samples=min(len(group) for group in self.groups),
-            fixed_players=self.groups[0].config.players is None,
+            first=first,
             spent=spent,
+            **self.limits,
         )
 
     def estimate(self, model: Any, *, share: float | None, step_seconds: float | None) -> Estimate:
@@ -108,14 +144,16 @@ class Pricing:
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
         spent = perf_counter() - begun  # as it will be once more in the training
         n, k = self.groups[0].n_players, min(len(group) for group in self.groups)
-        count = None if self.total_steps is None else sum(self.schedule(s) for s in range(self.total_steps + 1))
         held = copy_bytes(model)
+        last, kept = self.total_steps, 0 if share is None else math.prod(copies_kept(model))
+        count = None if last is None else len({*due_steps(self.schedule, 0, last), last})
         if share is not None and lasts is not None:
             plan = self.plan(price, share=share, training_seconds=lasts, spent=spent)
             if isinstance(plan, str):
-                return Estimate(n, k, price(n, k), 0, None, False, plan, held)
+                return Estimate(n, k, price(n, k), 0, None, False, plan, kept, held)
             count = count if plan.measurements is None else len(plan.measurements)
-            return Estimate(plan.n_players, plan.n_samples, plan.seconds, count, plan.share, True, plan.sentence, held)
+            chosen = (plan.n_players, plan.n_samples, plan.seconds, count)
+            return Estimate(*chosen, plan.share, True, plan.sentence, kept, held)
         seconds = price(n, k)
         words = [f"A measurement of {k} samples of {n} players takes about {seconds:.2g} s"]
         if count is not None:
@@ -125,8 +163,26 @@ class Pricing:
             words.append(f"{part:.1%} of the training time")
         elif share is not None and count is not None:
             words.append(f"all of it fits {share:.1%} of a training of {count * seconds / share:.3g} s or more")
+        elif share is not None:
+            words.append(f"fewer where {share:.1%} of the training time does not pay for that")
         sentence = ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
-        return Estimate(n, k, seconds, count, part, None, sentence, held)
+        return Estimate(n, k, seconds, count, part, None, sentence, kept, held)
+
+
+def copies_kept(model: Any) -> tuple[int, int]:
+    """Return how many copies of a network a budget keeps aside at most, and the bytes of each.
+
+    Three to eight: as many as take 256 MiB.
+
+    Examples
+    --------
+    >>> copies_kept(nn.Linear(9, 10))
+    (8, 400)
+    """
+    network = bare(model)
+    tensors = (*network.parameters(), *network.buffers()) if isinstance(network, nn.Module) else ()
+    size = sum(t.numel() * t.element_size() for t in tensors if not nn.parameter.is_lazy(t))
+    return min(max(_MOST_BYTES // max(size, 1), _FEWEST_COPIES), _MOST_COPIES), size
 
 
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
@@ -143,7 +199,7 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
         return perf_counter() - begun, tried.v.size
 
     drawn, most_players = group.config.players is not None, group.n_players
-    n = min(most_players, MIN_PLAYERS) if drawn else None
+    n = min(most_players, FEWEST_PLAYERS) if drawn else None
     cold, _ = seconds(n, 1)
     if allowance is not None and MIN_MEASUREMENTS * cold > _WARMING * allowance:
         return lambda _players, _samples: cold

@@ -1,9 +1,11 @@
 """The record of a training: what is measured at a step, and all it goes to: memory, the folder of the run, loggers."""
 
+import logging
 import platform
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,13 +17,14 @@ from jaxtyping import Float
 
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
-from interdyn.errors import IncompleteRunError, InterdynWarning, NonFiniteError
+from interdyn.errors import IncompleteRunError, InterdynError, InterdynWarning, NonFiniteError
 from interdyn.game import bare
 from interdyn.measurement import Group, History, check_names, exhibit_of, recorded
 from interdyn.store import Checkpoint, Exhibit, Measurement
 from interdyn.tracking._checkpoints import weights_of
 from interdyn.tracking._measuring import is_first
 from interdyn.tracking._plan import Plan
+from interdyn.values import MeasurementCount
 
 _T = TypeVar("_T")
 _PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
@@ -35,6 +38,21 @@ class Logger(Protocol):
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> Any:
         """Take the numbers of one measurement."""
+
+
+def tell(sentence: str) -> None:
+    """Say something that is no trouble, through the logger ``interdyn``: on standard error, if nothing else is set up.
+
+    ``logging.getLogger("interdyn").setLevel(logging.WARNING)`` silences it.
+    """
+    logger = logging.getLogger("interdyn")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("interdyn: %(message)s"))
+        logger.addHandler(handler)
+    logger.info(sentence)
 
 
 def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVerdict) -> dict[str, float]:
@@ -136,6 +154,10 @@ class Record:
             check_names(groups[0])
         self.path = None if path is None else Path(path)
         self.problems: list[str] = []
+        self.missed: Counter[str] = Counter()
+        """How many measurements that fell due were not taken, by reason."""
+        self.over_budget = 0
+        """How many were taken though the budget did not pay for them."""
         self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
         self._exhibits, self._device, self._strict = exhibits, device, strict
         self._stack = ExitStack()
@@ -173,7 +195,18 @@ class Record:
                     if store.read_exhibit(self._run, exhibit.group) is None:
                         store.write_exhibit(self._run, exhibit)
                 self._stack = stack.pop_all()
+            if self._steps is None and (self.path / "summary.json").is_file():
+                with suppress(InterdynError):  # a summary that cannot be read is about to be written anew
+                    counted = store.read_result(self._run).measurements or MeasurementCount(planned=0, taken=0)
+                    self.missed, self.over_budget = Counter(counted.missed), counted.over_budget
         return self._run
+
+    @property
+    def counts(self) -> MeasurementCount:
+        """How many measurements fell due up to now, were taken, and were missed."""
+        taken = len(self.history.steps)
+        planned = taken + self.missed.total()
+        return MeasurementCount(planned=planned, taken=taken, missed=dict(self.missed), over_budget=self.over_budget)
 
     def _identity(self, path: Path) -> dict[str, Any]:
         """Return what tells the run of a tracker from another one, as plain data."""
@@ -207,9 +240,9 @@ class Record:
             self.report(f"{where}: {type(error).__name__}: {error}")
             return otherwise
 
-    def report(self, problem: str) -> None:
-        """Keep a problem in words, and warn of the first."""
-        if not self.problems:
+    def report(self, problem: str, *, always: bool = False) -> None:
+        """Keep a problem in words, and warn of the first, or of this one ``always``."""
+        if always or not self.problems:
             warnings.warn(f"the tracker met a problem; training goes on. {problem}", InterdynWarning, stacklevel=4)
         self.problems.append(problem)
 
@@ -252,6 +285,7 @@ class Record:
             if self._strict:
                 raise
             self.report(f"step {step}: the network's outputs are not finite any more: {error}")
+            self.missed["outputs that are not finite"] += 1
             return False
         self.history.add(measured, entry)
         if on_disk:
@@ -303,7 +337,7 @@ class Record:
         with self._stack:
             run, self._run = self._run, None
             if run is not None and summary:
-                _write_summary(run.path)
+                _write_summary(run.path, self.counts)
 
 
 def summarise(folder: Path | str) -> None:
@@ -327,6 +361,7 @@ def summarise(folder: Path | str) -> None:
         _write_summary(run.path)
 
 
-def _write_summary(folder: Path) -> None:
+def _write_summary(folder: Path, counts: MeasurementCount | None = None) -> None:
     run = store.open_run(folder)
-    store.write_result(run, History.read(run).result())
+    told = {} if counts is None else {"measurements": counts}
+    store.write_result(run, History.read(run).result().model_copy(update=told))

@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -14,23 +14,22 @@ import torch
 from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
-from interdyn.errors import DisturbedError, InputError
+from interdyn.errors import InputError
 from interdyn.game import FeatureNames, Output, OutputKey, Players, bare, private_copy
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
-from interdyn.schedules import Schedule, at, due, log_spaced
+from interdyn.schedules import Schedule, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
-from interdyn.tracking._measuring import is_first
-from interdyn.tracking._plan import Pace, Plan, renamed, share_of
-from interdyn.tracking._pricing import Estimate, Pricing
+from interdyn.tracking._following import Following
+from interdyn.tracking._plan import renamed, share_of
+from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Logger, Record
 from interdyn.values import SampleTable, Trajectory
 
-_PENDING = 4  # networks kept aside until the speed of training is known
-_SETTLED = 0.5  # seconds of training after which its speed is
+_UNPAID = "over the budget"
 
 
-class Tracker:
+class Tracker(Following):
     """Follows a training from inside its loop, without disturbing it.
 
     Parameters
@@ -47,10 +46,11 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     schedule
         When to measure: a function ``step -> bool``; by default `log_spaced`.
     budget
-        Largest share of the training time that measuring may take, as ``0.05``; players, samples and steps are chosen
-        to fit, see `plan`. None: no limit.
+        Largest share of the training time that measuring may take; players, samples and steps are chosen to fit, see
+        `plan`. None: no limit, every step of the schedule with all players and samples.
     total_steps
-        Length of the training in steps; a budget needs it.
+        Length of the training in steps: with it a budget is planned for the whole, without it measuring never takes
+        more than the share of the time up to then. The callbacks of Lightning, Hugging Face and Keras find it.
     out
         Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
     keep_weights
@@ -82,12 +82,22 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     measured. Where a network is disturbed all the same, measuring ends and a warning says so. In distributed training
     rank 0 measures.
 
+    The last network is always measured, by `close` at the latest, whatever schedule and budget say; only where a budget
+    does not pay for it and it would take more than a minute it is left out. How many measurements were planned, taken
+    and missed, and why, is in `counts`, in the summary of the run and its report, and is said at the end.
+
+    With a budget the first networks that fall due are copied, three to eight of them (see `estimate`), and measured
+    once the speed of the training is known. Loading the compiled solver, once in a process, counts as
+    `preparing_seconds`. What there is to say is said through ``logging.getLogger("interdyn")``; its ``setLevel``
+    silences that.
+
     Examples
     --------
     >>> import torch
     >>> from interdyn.players import columns
+    >>> from interdyn.schedules import at
     >>> x, y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
-    >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5))
+    >>> tracker = Tracker((x, y), players=columns(), schedule=at(0, 5), budget=None)
     >>> network = torch.nn.Linear(4, 2)
     >>> for step in range(6):
     ...     measured = tracker.observe(step, network)
@@ -121,7 +131,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         salience_rule: SalienceRule | None = None,
         names: FeatureNames | None = None,
         schedule: Schedule | None = None,
-        budget: float | None = None,
+        budget: float | None = 0.05,
         total_steps: int | None = None,
         out: str | Path | Record | None = None,
         keep_weights: bool = False,
@@ -132,33 +142,20 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         strict: bool = False,
     ) -> None:
         config = configured(config, locals())
-        self._groups = checked_groups(probe, config, sample_ids=sample_ids)
+        groups = checked_groups(probe, config, sample_ids=sample_ids)
         if stop_when not in (None, "over-fitting"):
             raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}. Choose one.')
-        self._schedule = log_spaced() if schedule is None else schedule
-        self._share, self.total_steps = share_of(budget), total_steps
-        self.stop_when, self.losses = stop_when, losses
-        """What finds the losses of a measured step; None: they are passed to `observe`, or not known."""
-        self.plan: Plan | None = None
-        """What each measurement consists of, once it is known; None without a budget."""
-        self._pending: list[tuple[int, Any, dict[str, float]]] = []
-        self._blind, self._recorded_seconds, self._last, self._steady = "", 0.0, -1, False
-        self._left: float | None = None
-        self._pace: Pace | None = None
-        self._first: int | None = None
-        self.training_seconds = 0.0
-        """Wall time between the calls of `observe`."""
-        self.measuring_seconds = 0.0
-        """Wall time inside `observe` and for verdicts."""
-        self._record = (
-            out if isinstance(out, Record) else Record(self._groups, out, keep_weights=keep_weights, strict=strict)
+        record = out if isinstance(out, Record) else Record(groups, out, keep_weights=keep_weights, strict=strict)
+        super().__init__(
+            groups,
+            record,
+            schedule=log_spaced() if schedule is None else schedule,
+            share=share_of(budget),
+            total_steps=total_steps,
+            losses=losses,
+            stop_when=stop_when,
+            loggers=loggers,
         )
-        self.history = self._record.history
-        """What was measured up to now."""
-        self.problems = self._record.problems
-        """What went wrong while measuring, in words."""
-        self.loggers = list(loggers)
-        """Where each measurement is written, by `log_metrics`; one that fails is a problem, and measuring goes on."""
 
     looking_seconds = renamed("looking_seconds", "measuring_seconds")
 
@@ -181,58 +178,14 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         --------
         >>> import torch
         >>> from interdyn.players import columns
-        >>> tracker = Tracker((torch.zeros(8, 4), torch.arange(8) % 2), players=columns(), total_steps=100)
+        >>> probe = torch.zeros(8, 4), torch.arange(8) % 2
+        >>> tracker = Tracker(probe, players=columns(), total_steps=100, budget=None)
         >>> cost = tracker.estimate(torch.nn.Linear(4, 2), step_seconds=0.01)
         >>> cost.measurements, cost.share < 10
         (16, True)
         """
-        return self._pricing().estimate(model, share=self._share, step_seconds=step_seconds)
-
-    def observe(
-        self,
-        step: int,
-        model: Any,
-        *,
-        train_loss: float | None = None,
-        test_loss: float | None = None,
-        train_accuracy: float | None = None,
-        test_accuracy: float | None = None,
-    ) -> bool:
-        """Measure the network if it is time to; call it at every step, before training (step 0) and after each update.
-
-        Parameters
-        ----------
-        step
-            Optimiser steps done so far. Calls may be rare: what fell due since the last call is measured now.
-        model
-            The network in training; what is measured is inside `torch.compile` and data-parallel wrappers.
-        train_loss, test_loss, train_accuracy, test_accuracy
-            Mean losses and accuracies now, where they are known.
-
-        Returns
-        -------
-        Whether this call measured; what it found is in `verdict`.
-        """
-        entered = perf_counter()
-        if self._left is not None:
-            self.training_seconds += entered - self._left
-        is_due = self._asked(step)
-        if is_due is False:
-            self._last, self._left = step, perf_counter()
-            self.measuring_seconds += self._left - entered
-            return False
-        self._left = None  # until this call ends, whose time is counted as a whole
-        losses = {"train_loss": train_loss, "test_loss": test_loss}
-        losses |= {"train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
-        try:
-            if not is_first() or step <= self._last:
-                return False
-            act = partial(self._observe, int(step), model, losses, is_due)
-            return self._record.guarded(f"step {step}", act, otherwise=False)
-        finally:
-            self._steady = is_first() and (self._share is None or self.plan is not None or bool(self._blind))
-            self._left = perf_counter()
-            self.measuring_seconds += self._left - entered
+        share = None if self._budget is None else self._budget.share
+        return self._pricing().estimate(model, share=share, step_seconds=step_seconds)
 
     def measure_saved(self, step: int, model: Any) -> bool:
         """Measure the weights that ``out`` keeps of a step, if its measurement is missing or damaged.
@@ -265,88 +218,6 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             return self._record.guarded(f"step {step}", act, otherwise=False)
         finally:
             self._left = perf_counter()
-
-    def _asked(self, step: int) -> bool | None:
-        """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
-        if not self._steady or step != self._last + 1:
-            return None
-        if self._blind:
-            return False
-        with suppress(Exception):  # it is asked again where that is told
-            return bool(self._schedule(step))
-        return None
-
-    def _observe(self, step: int, model: Any, given: dict[str, Any], is_due: bool | None) -> bool:
-        after, self._last = self._last, step
-        is_due = (due(self._schedule, after, step) if is_due is None else is_due) and not self._blind
-        losses = {k: float(v) for k, v in given.items() if v is not None} if is_due else {}  # waits for the device
-        if self._first is None and (told := self._record.begun_again(step)):
-            self._record.report(told)
-        self._first = step if self._first is None else self._first
-        if self._share is not None and self.plan is None and not self._blind:
-            if is_due and step not in self.history.steps:
-                self._pending.append((step, private_copy(bare(model)) or copy.deepcopy(bare(model)), losses))
-            settled = self.training_seconds >= _SETTLED or len(self._pending) >= _PENDING
-            return self._settle(step, model) if settled and step > self._first else False
-        if not is_due or step in self.history.steps or not self._affordable(step):
-            return False
-        return self._measure(step, model, losses)
-
-    def _settle(self, step: int, model: Any) -> bool:
-        """Make the plan, and measure the networks kept aside."""
-        assert self._first is not None
-        assert self._share is not None
-        if self.total_steps is None:
-            raise InputError("a `budget` needs the length of the training; got no `total_steps`. Pass it.")
-        expected = self.training_seconds / (step - self._first) * self.total_steps
-        pricing, begun = self._pricing(), perf_counter()
-        price = pricing.of(model, allowance=self._share * expected)
-        spent = self.measuring_seconds + perf_counter() - begun
-        plan = pricing.plan(price, share=self._share, training_seconds=expected, spent=spent)
-        pending, self._pending = self._pending, []
-        if isinstance(plan, str):
-            self._blind = plan
-            self._record.report(plan)
-            return False
-        self.plan = plan
-        steps = plan.measurements or tuple(s for s in range(self.total_steps + 1) if self._schedule(s))
-        if plan.measurements is not None:
-            self._schedule = at(*steps)
-        taken = [entry for entry in pending if entry[0] in steps]
-        course = (self._first, self.total_steps)
-        self._pace = Pace(plan, steps, share=self._share, course=course, spent=spent, taken=len(taken))
-        for then, network, losses in taken:
-            self._measure(then, network, losses)
-        return bool(taken)
-
-    def _pricing(self) -> Pricing:
-        return Pricing(self._groups, self._schedule, self.total_steps, bool(self.loggers or self.stop_when))
-
-    def _affordable(self, step: int) -> bool:
-        """Return whether a measurement that is due is within the budget, if the training goes on at its speed."""
-        if self._pace is None:
-            return True
-        allowed, short = self._pace.allows(step, training=self.training_seconds, measuring=self.measuring_seconds)
-        if short:
-            self._record.report(short)
-        return allowed
-
-    def _measure(self, step: int, model: Any, given: Mapping[str, float]) -> bool:
-        """Find the losses of a step that is due, and measure there."""
-        begun, find = perf_counter(), self.losses or (lambda _: {})
-        losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **given}, otherwise=given)
-        trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
-        entry = {**losses, "seconds": {"training": trained, "evaluation": perf_counter() - begun}}
-        try:
-            return self._record.keep(step, model, entry, plan=self.plan, loggers=self.loggers)
-        except DisturbedError as error:
-            self._blind = str(error)
-            raise
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """The measured steps."""
-        return self.history.steps
 
     @property
     def trajectory(self) -> Trajectory:
@@ -389,12 +260,10 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         """Share of the training time that measuring has taken up to now."""
         return self.measuring_seconds / max(self.training_seconds, 1e-12)
 
-    def close(self) -> None:
-        """Analyse what was measured and write the summary; more may follow, in another process too."""
-        self._record.guarded("closing", partial(self._record.close, summary=bool(self.steps)), otherwise=None)
-
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -55,7 +55,7 @@ def watching(
     >>> accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
     >>> network = torch.nn.Linear(3, 2)
     >>> network, optimiser = accelerator.prepare(network, torch.optim.SGD(network.parameters(), lr=0.1))
-    >>> tracker = Tracker((x[:8], y[:8]), players=columns(), schedule=every(2))
+    >>> tracker = Tracker((x[:8], y[:8]), players=columns(), schedule=every(2), budget=None)
     >>> with watching(tracker, accelerator, network, optimiser):
     ...     for _ in range(8):
     ...         with accelerator.accumulate(network):

@@ -52,7 +52,7 @@ class TrackerCallback(TrainerCallback):
         """Measure the model as it is before training, or where an earlier training left it."""
         del args, control, kwargs
         self._state = state
-        self._watch.begin(state.global_step, model)
+        self._watch.begin(state.global_step, model, total_steps=state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any

@@ -56,7 +56,8 @@ class TrackerCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Measure the model as it is before training, or where an earlier training left it."""
         del logs
-        self._watch.begin(self._steps_done(), self.model)
+        done, epochs, steps = self._steps_done(), self.params.get("epochs"), self.params.get("steps")
+        self._watch.begin(done, self.model, total_steps=done + epochs * steps if epochs and steps else None)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Measure if it is time to, and say whether to stop."""

@@ -47,7 +47,7 @@ class TrackerCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the module as it is before training, or where an earlier training left it."""
         self._trainer = trainer
-        self._watch.begin(trainer.global_step, pl_module)
+        self._watch.begin(trainer.global_step, pl_module, total_steps=trainer.estimated_stepping_batches)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from interdyn.errors import InputError, missing_extra
-from interdyn.tracking._record import PHASES, Logger
+from interdyn.tracking._record import PHASES, Logger, tell
 
 __all__ = ["PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
 
 
 class CSVLogger:
     """A table with a row for each measurement; a file that is there is continued.
+
+    A number that comes later than the first row, as the mean order where nothing was salient before, gets a column of
+    its own: the file is written anew with all its rows, which are empty there.
 
     Parameters
     ----------
@@ -38,29 +41,33 @@ class CSVLogger:
         self.path = Path(path)
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Append a row.
-
-        Raises
-        ------
-        InputError
-            If the file has other columns, as that of a run with other players.
-        """
+        """Append a row."""
         row = {"step": step, **metrics}
-        columns = None
+        columns: list[str] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
-                columns = next(csv.reader(file), None)
-        if columns is not None and not row.keys() <= set(columns):
-            raise InputError(
-                f"{self.path} must have a column for each number; got none for "
-                f"{', '.join(sorted(row.keys() - set(columns)))}. Choose another file."
-            )
+                columns = next(csv.reader(file), [])
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if later := [name for name in row if name not in columns]:
+            self._widen([*columns, *later])
+            if columns:
+                tell(f"{self.path} has new columns from step {step} on: {', '.join(later)}; its rows are kept.")
+            columns += later
         with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, columns or list(row), restval="")
-            if columns is None:
-                writer.writeheader()
-            writer.writerow(row)
+            csv.DictWriter(file, columns, restval="").writerow(row)
+
+    def _widen(self, columns: list[str]) -> None:
+        """Write the file anew with these columns, in one go."""
+        rows: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        whole = self.path.with_name(f".{self.path.name}.part")
+        with whole.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        whole.replace(self.path)
 
 
 class TensorBoardLogger:

@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from interdyn.errors import InputError
-from interdyn.tracking._measuring import agreed, device_of
+from interdyn.tracking._measuring import Changes, agreed, device_of
 from interdyn.tracking._record import Logger
 from interdyn.tracking._tracker import Tracker
 
 __all__ = ["Watch", "watching"]
+
+_STALLED = 8  # calls in which weights changed and no step was counted from the beginning on
 
 
 class Watch:
@@ -35,7 +38,7 @@ class Watch:
     >>> from interdyn.players import columns
     >>> from interdyn.schedules import every
     >>> x, y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
-    >>> watch = Watch(Tracker((x, y), players=columns(), schedule=every(2)))
+    >>> watch = Watch(Tracker((x, y), players=columns(), schedule=every(2), budget=None))
     >>> network = nn.Linear(3, 2)
     >>> watch.observe(0, network)
     >>> for step, loss in ((1, 4.0), (2, 2.0)):
@@ -49,10 +52,14 @@ class Watch:
         self.tracker, self.step = tracker, 0
         self._logger = logger
         self._device = torch.device("cpu")
+        self._changes, self._changed, self._stalled = Changes(), 0, 0
+        self._model: Any = None
+        self._begun = 0
         self._forget()
 
-    def begin(self, step: int, model: Any) -> None:
-        """Follow a training that begins, or goes on after so many steps."""
+    def begin(self, step: int, model: Any, *, total_steps: float | None = None) -> None:
+        """Follow a training that begins, or goes on after so many steps; ``total_steps``: where it will end."""
+        self.tracker.lasts(total_steps)
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
         self.observe(step, model)
@@ -61,7 +68,25 @@ class Watch:
         """Close the tracker; another training may follow."""
         if self._logger in self.tracker.loggers:
             self.tracker.loggers.remove(self._logger)
-        self.tracker.close()
+        try:
+            self._check_steps(at_the_end=True)
+        finally:
+            self._model = None
+            self.tracker._end(between_steps=False)
+
+    def _check_steps(self, *, at_the_end: bool = False) -> None:
+        """Say once that weights change while no step was counted yet."""
+        if self._model is None or self._stalled < 0:
+            return
+        changed, self._changed = self._changed, self._changes.count(self._model)
+        self._stalled += changed != self._changed
+        if self.step == self._begun and self._stalled >= (1 if at_the_end else _STALLED):
+            self._stalled = -1
+            self.tracker.told(
+                f"the weights change, but no optimiser step is counted after step {self.step}, so nothing is measured: "
+                "the optimiser's `step` is not called, as where its halves are called by name, or another optimiser "
+                "does the steps. Call tracker.observe(step, model) after each step instead, or watch that optimiser."
+            )
 
     def _forget(self) -> None:
         self._sum: Any = None
@@ -73,6 +98,7 @@ class Watch:
 
         Tensors are welcome: they are not waited for before a measurement is due.
         """
+        self._check_steps()
         if train_loss is not None:
             loss = train_loss.detach() if isinstance(train_loss, Tensor) else train_loss
             self._sum = loss if self._sum is None else self._sum + loss
@@ -85,6 +111,12 @@ class Watch:
 
         A ``train_loss`` goes before those that were noted.
         """
+        if self._model is None:
+            self._begun = step
+        elif step == self.step:
+            self._check_steps()
+        if self._model is None or step != self.step:
+            self._model, self._changed, self._stalled = model, self._changes.count(model), min(self._stalled, 0)
         self.step = step
         if isinstance(model, nn.Module):
             self._device = device_of(model)
@@ -135,14 +167,14 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
     >>> x, y = torch.randn(32, 3, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 2
     >>> network = torch.nn.Linear(3, 2)
     >>> optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    >>> tracker = Tracker((x[:8], y[:8]), players=columns(), schedule=every(2))
+    >>> tracker = Tracker((x[:8], y[:8]), players=columns(), schedule=every(2), budget=None)
     >>> with watching(tracker, network, optimiser):
     ...     for _ in range(5):
     ...         optimiser.zero_grad()
     ...         torch.nn.functional.cross_entropy(network(x), y).backward()
     ...         optimiser.step()
-    >>> tracker.steps
-    (0, 2, 4)
+    >>> tracker.steps  # the last network is always measured
+    (0, 2, 4, 5)
     """
     if not hasattr(optimizer, "register_step_post_hook"):
         raise InputError(
@@ -151,9 +183,11 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
         )
     watch = Watch(tracker)
     hook = optimizer.register_step_post_hook(lambda *_: watch.observe(watch.step + 1, model))
+    others = register_optimizer_step_post_hook(lambda *_: watch._check_steps())  # of all optimisers, as those inside
     try:
         watch.begin(steps_done, model)
         yield watch
     finally:
+        others.remove()
         hook.remove()
         watch.end()

@@ -23,7 +23,7 @@ from interdyn.values._trajectory import OrderSpectrum, Trajectory
 if TYPE_CHECKING:
     from interdyn.values._convert import as_tensor, like, tensors_of
     from interdyn.values._identified import Identified, Range
-    from interdyn.values._record import Band
+    from interdyn.values._record import Band, MeasurementCount
     from interdyn.values._run_result import (
         GroupResult,
         LeftOpen,
@@ -45,7 +45,7 @@ _FILES = {
     **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
     **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms", "RunResult"), "_run_result"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_result"),
-    "Band": "_record",
+    **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
 }
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Identified",
     "Interactions",
     "LeftOpen",
+    "MeasurementCount",
     "Names",
     "OrderSpectrum",
     "Pair",

@@ -1,6 +1,6 @@
 """What results are made of: frozen records whose arrays are lists in JSON, checked against the run's shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -67,3 +67,33 @@ class Band:
     def interval(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return ``(low, high)``, or ``None`` when either was not recorded."""
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+class MeasurementCount(Record):
+    """How many measurements of a training fell due and were taken, and why the others were not.
+
+    Attributes
+    ----------
+    planned, taken
+        How many fell due; how many of them were taken.
+    missed
+        Why the others were not, in words, and how many each; only while `interdyn.Tracker` was not killed.
+    over_budget
+        How many of those taken the budget did not pay for: the last network is measured all the same.
+
+    Examples
+    --------
+    >>> str(MeasurementCount(planned=24, taken=20, missed={"over the budget": 4}))
+    '24 measurements planned, 20 taken, 4 missed: over the budget (4).'
+    """
+
+    planned: int
+    taken: int
+    missed: Mapping[str, int] = {}
+    over_budget: int = 0
+
+    def __str__(self) -> str:
+        why = ", ".join(f"{reason} ({count})" for reason, count in self.missed.items())
+        missed = f", {sum(self.missed.values())} missed: {why}" if why else ""
+        beyond = f"; {self.over_budget} of them over the budget, to have the last network" if self.over_budget else ""
+        return f"{self.planned} measurements planned, {self.taken} taken{missed}{beyond}."

@@ -7,7 +7,18 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationError
 
 from interdyn.errors import IncompleteRunError, RunError, SchemaError
-from interdyn.values._record import Band, Flags, Numbers, OverOrders, OverSteps, Pair, Record, fits, numbers_of
+from interdyn.values._record import (
+    Band,
+    Flags,
+    MeasurementCount,
+    Numbers,
+    OverOrders,
+    OverSteps,
+    Pair,
+    Record,
+    fits,
+    numbers_of,
+)
 from interdyn.values._registry import accessor
 from interdyn.values._sample_table import SampleTable
 
@@ -187,6 +198,8 @@ class RunResult(Record):
         How good the splits are, and by which rule they were made.
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part.
+    measurements
+        Of a tracked training: how many were planned, taken and missed. None where that was not recorded.
     verdict
         Short plain sentences.
     stage
@@ -218,6 +231,7 @@ class RunResult(Record):
     ) = None
     forward_passes: int | None = None
     seconds: Mapping[str, float] = {}
+    measurements: MeasurementCount | None = None
     verdict: tuple[str, ...] = ()
     stage: str | None = None
     planted: Mapping[str, float] | None = None

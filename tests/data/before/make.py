@@ -73,7 +73,9 @@ def make_tracked(folder):
     optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
     probe = {"test": (x[64:72], y[64:72]), "train": (x[:6], y[:6])}
     schedule = ix.schedules.at(0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128)
-    with ix.Tracker(probe, players=ix.players.columns(), schedule=schedule, out=folder, strict=True) as tracker:
+    with ix.Tracker(
+        probe, players=ix.players.columns(), schedule=schedule, out=folder, strict=True, budget=None
+    ) as tracker:
         for step in range(129):
             tracker.observe(step, net, **losses(net, x, y))
             train(net, optimiser, x, y)
@@ -93,7 +95,12 @@ def make_watched(folder):
             train(net, optimiser, x, y)
         probe = {"test": (x[64:72], y[64:72])}
         with ix.Tracker(
-            probe, players=ix.players.columns(), schedule=ix.schedules.every(1), out=folder, strict=True
+            probe,
+            players=ix.players.columns(),
+            schedule=ix.schedules.every(1),
+            out=folder,
+            strict=True,
+            budget=None,
         ) as tracker:
             watch(saved, net, tracker, losses=lambda seen: mean_losses(seen, groups), once=True)
 

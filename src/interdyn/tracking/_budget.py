@@ -1,0 +1,213 @@
+"""What a budget pays for while a training goes on: which networks are measured, kept aside, or left out."""
+
+import copy
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from interdyn.game import bare, private_copy
+from interdyn.schedules import at, due, due_steps
+from interdyn.sparsify import split
+from interdyn.tracking._measuring import device_of
+from interdyn.tracking._plan import Pace, Plan, richest
+from interdyn.tracking._pricing import Pricing, copies_kept
+
+SETTLED = 0.5
+"""Seconds of training after which its speed is known, and a budget is planned where its length is."""
+
+OPEN = 10.0
+"""Seconds of training after which players and samples are chosen where its length is not known."""
+
+_SUSTAINED = 1 / 3  # of a budget's seconds up to now: what falls due in logarithmic steps comes about so often
+_TRIALS = 3  # by which a price is found
+_LONG = 60.0  # seconds that the last network may take over the budget, where that is more than the budget
+
+
+class Budget:
+    """A share of the training time, and what it pays for.
+
+    Where the length of the training is known there is a plan for all of it. Where it is not, measuring never takes more
+    than the share of the time up to now: networks that fall due at first are kept aside; after ten seconds of training,
+    or once the least evidence is paid for, players and samples are chosen for good. Those kept aside come first; then a
+    measurement is taken when it is due and paid for, or as soon as it is.
+
+    Parameters
+    ----------
+    share
+        Largest share of the training time.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.plan: Plan | None = None
+        self.refusal = ""
+        """Why nothing fits; empty otherwise."""
+        self.waiting: list[tuple[int, Any, Mapping[str, float]]] = []
+        """Step, copy and losses of each network kept aside, in the order of training."""
+        self.owed = False
+        """Whether a measurement fell due that was not paid for yet."""
+        self._pace: Pace | None = None
+        self._planned: Any = None
+        self._try_at = 0.0
+        self._spent, self._taken = 0.0, 0
+        self._least_seconds: float | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether players and samples are chosen, or nothing fits."""
+        return self.plan is not None or bool(self.refusal)
+
+    @property
+    def planned(self) -> bool:
+        """Whether the steps are planned up to the end, or nothing fits; otherwise what falls due may wait."""
+        return self._pace is not None or bool(self.refusal)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do until a step falls due."""
+        return self.decided and not self.waiting and not self.owed
+
+    def put_aside(self, step: int, model: Any, losses: Mapping[str, float]) -> int:
+        """Keep a copy of a network that is due; return how many, it or others, had to be given up.
+
+        Where there are as many as may be kept, one is only copied if it is farther from the last than the closest two
+        are from one another, by the logarithm of the step; of those two the later one then goes.
+        """
+        places = [math.log1p(kept[0]) for kept in self.waiting] + [math.log1p(step)]
+        gaps = [after - before for before, after in pairwise(places)]
+        full = len(self.waiting) >= copies_kept(model)[0]
+        if full and gaps[-1] <= min(gaps[:-1]):
+            return 1
+        if full:
+            closest = min(range(len(gaps) - 1), key=gaps.__getitem__)
+            del self.waiting[closest + 1]
+        self.waiting.append((step, private_copy(bare(model)) or copy.deepcopy(bare(model)), losses))
+        return int(full)
+
+    def settle(self, pricing: Pricing, model: Any, *, course: tuple[int, int], clock: tuple[float, float]) -> str:
+        """Choose players and samples if it is time to; return what there is to say.
+
+        Parameters
+        ----------
+        course
+            First step of the training, and the one it has come to.
+        clock
+            Seconds of training and of measuring up to now.
+        """
+        (first, step), (training, measuring) = course, clock
+        if step <= first or training < max(SETTLED if pricing.total_steps else OPEN, self._try_at):
+            return ""
+        if pricing.total_steps is None:
+            return self._chosen(pricing, model, training, measuring)
+        lasts = training / (step - first) * max(pricing.total_steps - first, 1)
+        begun = perf_counter()
+        price = pricing.of(model, allowance=self.share * lasts)
+        spent = measuring + perf_counter() - begun
+        plan = pricing.plan(price, share=self.share, training_seconds=lasts, spent=spent, first=first)
+        if isinstance(plan, str):
+            self.refusal, self._least_seconds = plan, price(*pricing.least)
+            return plan
+        steps = plan.measurements or due_steps(pricing.schedule, first, pricing.total_steps)
+        self.plan, self._planned = plan, at(*steps)
+        taken = sum(kept[0] in steps for kept in self.waiting)
+        course = (first, pricing.total_steps)
+        self._pace = Pace(plan, steps, share=self.share, course=course, spent=spent, taken=taken)
+        return plan.sentence
+
+    def _chosen(self, pricing: Pricing, model: Any, training: float, measuring: float) -> str:
+        """Choose by what the time up to now can sustain."""
+        limit = self.share * training * _SUSTAINED
+        begun = perf_counter()
+        price = pricing.of(model, allowance=limit * 10)
+        self._spent = measuring + perf_counter() - begun
+        found = richest(price, limit=limit, **pricing.limits)
+        least = self._least_seconds = price(*pricing.least)
+        if found is None:
+            told = bool(self._try_at)
+            paid = max(least / _SUSTAINED, self._spent + _TRIALS * least) / self.share  # with the next trials, too
+            self._try_at = max(2 * training, paid)
+            if told:
+                return ""
+            return (
+                f"Nothing is measured in the first {self._try_at:.3g} s of training: {self.share:.1%} of that does not "
+                f"pay for the least evidence, whose measurement takes {least:.2g} s or more. Pass a larger `budget`."
+            )
+        n, k = found
+        self.plan = Plan(
+            n,
+            k,
+            None,
+            price(n, k),
+            self.share,
+            f"Measurements of {k} samples of {n} players, {price(n, k):.2g} s each, as often as {self.share:.1%} of "
+            "the training time up to then pays for. Pass `total_steps` for a plan of the whole.",
+        )
+        return self.plan.sentence
+
+    def affords(self, training: float, measuring: float) -> bool:
+        """Return whether one more measurement is paid for by the time up to now; of a plan, Pace says."""
+        assert self.plan is not None
+        each = max(self.plan.seconds, (measuring - self._spent) / self._taken if self._taken else 0.0)
+        return self._pace is not None or self.share * training - measuring >= each
+
+    def next_waiting(self, training: float, measuring: float) -> tuple[int, Any, Mapping[str, float]] | None:
+        """Return the next network kept aside that is paid for, which then waits no longer."""
+        if not self.waiting or self.plan is None or not self.affords(training, measuring):
+            return None
+        self._taken += 1
+        return self.waiting.pop(0)
+
+    def drop_unplanned(self) -> int:
+        """Give up the networks kept aside that a plan does not have, or all where nothing fits; return how many."""
+        kept = [one for one in self.waiting if self._planned is None or self._planned(one[0])]
+        dropped = len(self.waiting) - len(kept if not self.refusal else [])
+        self.waiting = [] if self.refusal else kept
+        return dropped
+
+    def give_up(self) -> int:
+        """Give up at the end what was not paid for; return how many."""
+        given_up = len(self.waiting) + self.owed
+        self.waiting, self.owed = [], False
+        return given_up
+
+    def allows(self, after: int, step: int, training: float, measuring: float) -> tuple[bool, str]:
+        """Return whether what fell due after ``after`` is measured now; and, at the end, if that was too little."""
+        if self.plan is None:
+            return False, ""
+        if self._pace is not None:
+            if not due(self._planned, after, step):
+                return False, ""
+            return self._pace.allows(step, training=training, measuring=measuring)
+        if self.waiting or not self.affords(training, measuring):
+            return False, ""
+        self._taken += 1
+        return True, ""
+
+    def take_last(self, step: int, pricing: Pricing, training: float, measuring: float) -> tuple[bool, Plan | None]:
+        """Return whether the last network is not paid for, and what its measurement consists of.
+
+        None where that is not paid for and would take longer than a minute.
+        """
+        self.waiting = [one for one in self.waiting if one[0] != step]
+        if self.plan is not None:
+            paid, plan = self.share * training - measuring >= self.plan.seconds, self.plan
+        else:
+            seconds = self._least_seconds or 0.0
+            plan = Plan(*pricing.least, None, seconds, self.share, "")
+            paid = seconds > 0 and self.share * training - measuring >= seconds
+        if not paid and plan.seconds > max(_LONG, self.share * training):
+            return True, None
+        self.owed = False
+        return not paid, plan
+
+
+def prepare(model: Any, device: Any) -> float:
+    """Load the compiled solver, which is done once in a process; return the seconds that took."""
+    begun = perf_counter()
+    if torch.device(device or device_of(model)).type == "cpu":
+        split(torch.linspace(0.0, 1.0, 16, dtype=torch.float64)[None] ** 2, threads=1)
+    return perf_counter() - begun

@@ -1,0 +1,337 @@
+"""The course of a training that is measured: what falls due, what is paid for, what the last network is."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+from typing import Any, Literal
+
+from interdyn.errors import DisturbedError
+from interdyn.game import bare
+from interdyn.measurement import Group
+from interdyn.schedules import Schedule, due
+from interdyn.tracking._budget import Budget, prepare
+from interdyn.tracking._measuring import Changes, is_first, left_over
+from interdyn.tracking._plan import Plan
+from interdyn.tracking._pricing import Pricing
+from interdyn.tracking._record import Logger, Record, tell
+from interdyn.values import MeasurementCount
+
+_UNPAID = "over the budget"
+
+
+class Following:
+    """Follows a training: the part of `Tracker` that decides at each step; its arguments are those of a tracker."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        record: Record,
+        *,
+        schedule: Schedule,
+        share: float | None,
+        total_steps: int | None,
+        losses: Callable[[Any], Mapping[str, float]] | None,
+        stop_when: Literal["over-fitting"] | None,
+        loggers: Sequence[Logger],
+    ) -> None:
+        self._groups, self._record, self._schedule = groups, record, schedule
+        self._budget, self.total_steps = None if share is None else Budget(share), total_steps
+        self._told_length = total_steps is not None
+        self.stop_when, self.losses = stop_when, losses
+        """What finds the losses of a measured step; None: they are passed to `observe`, or not known."""
+        self._last, self._stride, self._steady = -1, 1, False
+        self._model: Any = None  # of the last call, and how often its weights had been changed by then
+        self._changes, self._changed = Changes(), 0
+        self._given: dict[str, Any] = {}
+        self._entered = 0.0
+        self._left: float | None = None
+        self._first: int | None = None
+        self._rank_told = False
+        self._disturbed = False  # by measuring, so that it is not measured any more
+        self._missed_at: int | None = None  # the last step that fell due and was not paid for
+        self._tried: int | None = None  # the last step of which a measurement was begun
+        self._recorded_seconds = 0.0
+        self.training_seconds = 0.0
+        """Wall time between the calls of `observe`."""
+        self.measuring_seconds = 0.0
+        """Wall time inside `observe` and for verdicts."""
+        self.preparing_seconds = 0.0
+        """Wall time of loading the compiled solver before training; no part of the others."""
+        self.history = self._record.history
+        """What was measured up to now."""
+        self.problems = self._record.problems
+        """What went wrong while measuring, in words."""
+        self.loggers = list(loggers)
+        """Where each measurement is written, by `log_metrics`; one that fails is a problem, and measuring goes on."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The measured steps."""
+        return self.history.steps
+
+    @property
+    def plan(self) -> Plan | None:
+        """What each measurement consists of, once it is known; None without a budget."""
+        return None if self._budget is None else self._budget.plan
+
+    @property
+    def counts(self) -> MeasurementCount:
+        """How many measurements fell due up to now, were taken, and were missed, and why."""
+        return self._record.counts
+
+    def observe(
+        self,
+        step: int,
+        model: Any,
+        *,
+        train_loss: float | None = None,
+        test_loss: float | None = None,
+        train_accuracy: float | None = None,
+        test_accuracy: float | None = None,
+    ) -> bool:
+        """Measure the network if it is time to; call it at every step, before training (step 0) and after each update.
+
+        Parameters
+        ----------
+        step
+            Optimiser steps done so far. Calls may be rare: what fell due since the last call is measured now.
+        model
+            The network in training; what is measured is inside `torch.compile` and data-parallel wrappers.
+        train_loss, test_loss, train_accuracy, test_accuracy
+            Mean losses and accuracies now, where they are known.
+
+        Returns
+        -------
+        Whether this call measured; what it found is in `verdict`.
+        """
+        self._entered = perf_counter()
+        if self._left is not None:
+            self.training_seconds += self._entered - self._left
+        is_due, before = self._asked(step), self._last
+        self._given = {"train_loss": train_loss, "test_loss": test_loss}
+        self._given |= {"train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
+        if step > before:
+            self._stride = step - before if before >= 0 else 1
+            self._model, self._changed = model, self._changes.count(model)
+        if is_due is False:
+            self._last = step
+            self._leave()
+            return False
+        self._left = None  # until this call ends, whose time is counted as a whole
+        try:
+            self._check_rank()
+            if not is_first() or step <= before:
+                return False
+            act = partial(self._observe, int(step), model, self._given, is_due)
+            return self._record.guarded(f"step {step}", act, otherwise=False)
+        finally:
+            self._steady = is_first() and (self._budget is None or self._budget.idle)
+            self._leave()
+
+    def lasts(self, total_steps: float | None) -> None:
+        """Take over where a training that begins will end, as its framework says, unless the tracker was told."""
+        if (
+            self._told_length
+            or total_steps is None
+            or not 0 < total_steps < math.inf
+            or total_steps == self.total_steps
+        ):
+            return
+        if self._budget is not None and self._first is not None:  # another training of the same tracker
+            self._budget, self._first = Budget(self._budget.share), None
+        self.total_steps = int(total_steps)
+
+    def told(self, problem: str) -> None:
+        """Keep a problem in `problems`, and warn of it."""
+        if is_first():
+            self._record.report(problem, always=True)
+
+    def _leave(self) -> None:
+        """Count the time since a call of ours began."""
+        self._left = perf_counter()
+        self.measuring_seconds += self._left - self._entered
+
+    def _clock(self) -> tuple[float, float]:
+        """Return the seconds of training and of measuring up to now, within a call."""
+        return self.training_seconds, self.measuring_seconds + perf_counter() - self._entered
+
+    def _check_rank(self) -> None:
+        """Say once if the environment takes this process for one of several and it is alone."""
+        if not self._rank_told and (told := left_over(training=self.training_seconds > 0)):
+            self._rank_told = True
+            self._record.report(told, always=True)
+
+    def _asked(self, step: int) -> bool | None:
+        """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
+        if not self._steady or step != self._last + 1 or step == self.total_steps:
+            return None
+        with suppress(Exception):  # it is asked again where that is told
+            return bool(self._schedule(step))
+        return None
+
+    def _observe(self, step: int, model: Any, given: dict[str, Any], is_due: bool | None) -> bool:
+        after, self._last = self._last, step
+        is_due = due(self._schedule, after, step) if is_due is None else is_due
+        at_the_end = self.total_steps is not None and after < self.total_steps <= step
+        if self._first is None:
+            self._first = step
+            self._begin(step, model)
+        if step in self.history.steps:
+            return False
+        if self._budget is None:
+            return (is_due or at_the_end) and self._measure(step, model, given)
+        measured = self._catch_up()
+        if not self._budget.decided or self._budget.waiting:
+            if is_due:
+                self._record.missed[_UNPAID] += self._budget.put_aside(step, model, _numbers(given))
+                self._missed_at = None if self._budget.waiting[-1][0] == step else step
+            if not self._budget.decided:
+                self._settle(step, model)
+                measured = self._catch_up()
+        elif is_due or self._budget.owed:
+            measured |= self._if_paid(after, step, model, given, is_due=is_due)
+        return (at_the_end and self._measure_last(step, model, given)) or measured
+
+    def _begin(self, step: int, model: Any) -> None:
+        """Say what is to be said at the start, and load what is loaded once."""
+        if told := self._record.begun_again(step):
+            self._record.report(told)
+        if self._budget is None:
+            return
+        tell(f"Measuring takes at most {self._budget.share:.1%} of the training time; `budget=None` lifts that.")
+        if self._groups[0].config.solver == "admm":
+            seconds = prepare(bare(model), self._groups[0].config.device)
+            self._entered += seconds
+            self.preparing_seconds += seconds
+
+    def _settle(self, step: int, model: Any) -> None:
+        """Choose players and samples by the budget if it is time to, and say so."""
+        assert self._budget is not None
+        assert self._first is not None
+        said = self._budget.settle(self._pricing(), model, course=(self._first, step), clock=self._clock())
+        if self._budget.decided:
+            self._record.missed[_UNPAID] += self._budget.drop_unplanned()
+        if self._budget.refusal:
+            self._record.report(said, always=True)
+        elif said:
+            tell(said)
+
+    def _catch_up(self) -> bool:
+        """Measure the networks kept aside that are paid for by now."""
+        measured = False
+        while self._budget is not None and (kept := self._budget.next_waiting(*self._clock())):
+            measured |= self._measure(*kept)
+        return measured
+
+    def _if_paid(self, after: int, step: int, model: Any, given: Mapping[str, Any], *, is_due: bool) -> bool:
+        """Measure the network of a step if the budget pays for it."""
+        assert self._budget is not None
+        allowed, short = self._budget.allows(after, step, *self._clock())
+        if short:
+            self._record.report(short)
+        if self._budget.planned:
+            self._record.missed[_UNPAID] += not allowed
+            self._missed_at = None if allowed else step
+        else:  # what is not paid for is owed, until the next falls due
+            self._record.missed[_UNPAID] += is_due and self._budget.owed
+            self._budget.owed = not allowed
+        return allowed and self._measure(step, model, given)
+
+    def _pricing(self) -> Pricing:
+        judged = bool(self.loggers or self.stop_when)
+        return Pricing(self._groups, self._schedule, self.total_steps, judged)
+
+    def _measure(self, step: int, model: Any, given: Mapping[str, Any], *, plan: Plan | None = None) -> bool:
+        """Find the losses of a step that is due, and measure there."""
+        self._tried = step
+        if self._disturbed:
+            self._record.missed["measuring disturbs the network"] += 1
+            return False
+        found = self._record.guarded(
+            f"step {step}", partial(self._record_step, step, model, given, plan), otherwise=None
+        )
+        if found is None:
+            self._record.missed["an error, see `problems`"] += 1
+        return bool(found)
+
+    def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
+        begun, find = perf_counter(), self.losses or (lambda _: {})
+        told = _numbers(given)
+        losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **told}, otherwise=told)
+        trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
+        seconds = {"training": trained, "evaluation": perf_counter() - begun}
+        entry = {**losses, "seconds": seconds}
+        try:
+            return self._record.keep(step, model, entry, plan=plan or self.plan, loggers=self.loggers)
+        except DisturbedError:
+            self._disturbed = True
+            raise
+
+    def _measure_last(self, step: int, model: Any, given: Mapping[str, Any]) -> bool:
+        """Measure the last network, even if the budget does not pay for it."""
+        if step in self.history.steps or step == self._tried:
+            return False
+        budget, plan = self._budget, self.plan
+        if budget is not None:
+            unpaid, plan = budget.take_last(step, self._pricing(), *self._clock())
+            if plan is None:
+                self._record.missed[_UNPAID] += step != self._missed_at
+                return False
+            self._record.over_budget += unpaid
+            self._record.missed[_UNPAID] -= step == self._missed_at
+        begun = perf_counter()
+        measured = self._measure(step, model, given, plan=plan)
+        if budget is not None and plan is not None and not budget.decided:
+            budget.plan = replace(plan, seconds=perf_counter() - begun)
+            measured |= self._catch_up()
+        return measured
+
+    def close(self) -> None:
+        """Measure the last network, analyse what was measured and write the summary; more may follow.
+
+        The last network is that of the last call of `observe`; if that was not measured and training went on since, it
+        counts as that of one call later.
+        """
+        self._end()
+
+    def _end(self, *, between_steps: bool = True) -> None:
+        """Close; ``between_steps``: whether weights that changed since the last call are those of a later step."""
+        self._entered = perf_counter()
+        try:
+            self._record.guarded("the last network", partial(self._finish, between_steps), otherwise=None)
+        finally:
+            self._model, self._left = None, None
+            self.measuring_seconds += perf_counter() - self._entered
+            self._record.guarded("closing", partial(self._record.close, summary=bool(self.steps)), otherwise=None)
+
+    def _finish(self, between_steps: bool) -> None:
+        if self._model is None or not is_first():
+            return
+        changed = self._changes.count(self._model) != self._changed
+        self._catch_up()
+        if self._last not in (*self.history.steps, self._tried):
+            if between_steps or not changed:
+                self._last += self._stride if changed else 0
+                self._measure_last(self._last, self._model, self._given)  # the newest losses there are
+            else:
+                self._record.missed["the last network, whose weights were changed after its last step"] += 1
+        if self._budget is not None:
+            self._record.missed[_UNPAID] += self._budget.give_up()
+            if len(self.history.steps) <= self._record.over_budget and not self._budget.refusal:
+                self._record.report(
+                    f"the budget bought no measurement: {self._budget.share:.1%} of {self.training_seconds:.2g} s of "
+                    "training did not pay for one of the least evidence. Pass a larger `budget`, or None for no limit.",
+                    always=True,
+                )
+        self._record.missed += Counter()  # without those that are zero
+        if self._record.missed or self._record.over_budget:
+            tell(str(self.counts))
+
+
+def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
+    """Return the losses that were given as numbers, which waits for the device they are on."""
+    return {name: float(value) for name, value in given.items() if value is not None}
