@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -334,11 +333,11 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
 
     def _measure(self, step: int, model: Any, given: Mapping[str, float]) -> bool:
         """Find the losses of a step that is due, and measure there."""
-        begun, find = perf_counter(), self.losses or (lambda _: {})
-        losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **given}, otherwise=given)
+        begun, find = perf_counter(), self.losses
+        act = partial(dict, given) if find is None else lambda: {**find(bare(model)), **given}
+        losses = self._record.guarded(f"step {step}, losses", act, otherwise=given)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
-        seconds = {"training": trained, "evaluation": perf_counter() - begun}
-        entry = {**losses, "seconds": seconds}
+        entry = {**losses, "seconds": {"training": trained, "evaluation": perf_counter() - begun}}
         return self._record.keep(step, model, entry, plan=self.plan, loggers=self.loggers)
 
     @property
@@ -394,7 +393,5 @@ max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
