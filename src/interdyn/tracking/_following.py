@@ -259,9 +259,9 @@ class Following:
         return bool(found)
 
     def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
-        begun, find = perf_counter(), self.losses or (lambda _: {})
-        told = _numbers(given)
-        losses = self._record.guarded(f"step {step}, losses", lambda: {**find(bare(model)), **told}, otherwise=told)
+        begun, find, told = perf_counter(), self.losses, _numbers(given)
+        act = partial(dict, told) if find is None else lambda: {**find(bare(model)), **told}
+        losses = self._record.guarded(f"step {step}, losses", act, otherwise=told)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
