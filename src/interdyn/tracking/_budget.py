@@ -107,13 +107,16 @@ class Budget:
         begun = perf_counter()
         price = pricing.of(model, allowance=self.share * lasts)
         spent = measuring + perf_counter() - begun
-        plan = pricing.plan(price, share=self.share, training_seconds=lasts, spent=spent, first=first)
+        kept = [one[0] for one in self.waiting]
+        ahead: dict[str, Any] = {"first": step + 1, "kept": kept}
+        plan = pricing.plan(price, share=self.share, training_seconds=lasts, spent=spent, **ahead)
         if isinstance(plan, str):
             self.refusal, self._least_seconds = plan, price(*pricing.least)
             return plan
-        steps = plan.measurements or due_steps(pricing.schedule, first, pricing.total_steps)
+        due_ahead = due_steps(pricing.schedule, step + 1, pricing.total_steps)
+        steps = plan.measurements or sorted({*kept, *due_ahead, pricing.total_steps})
         self.plan, self._planned = plan, at(*steps)
-        taken = sum(kept[0] in steps for kept in self.waiting)
+        taken = sum(one in steps for one in kept)
         course = (first, pricing.total_steps)
         self._pace = Pace(plan, steps, share=self.share, course=course, spent=spent, taken=taken)
         return plan.sentence

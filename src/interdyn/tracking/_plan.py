@@ -108,13 +108,14 @@ def planned(
     most_samples: int,
     fixed_players: bool = False,
     first: int = 0,
+    kept: Sequence[int] = (),
     spent: float = 0.0,
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
     Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 steps, 24 samples and 10 players are
     enough, and what falls short of that counts by its share, for players by the square; fewer than 8 players only where
-    8 do not fit. The last step is always among them.
+    8 do not fit, fewer than 20 steps only where 20 do not. The last step is always among them.
 
     Parameters
     ----------
@@ -126,14 +127,14 @@ def planned(
         What there is.
     fixed_players
         Whether the players are given one by one, so that none can be left out.
-    first
-        Step at which the training began.
+    first, kept
+        Step from which on the schedule is asked; steps before it whose networks are kept aside.
     spent
         Seconds that finding the price has taken already, which are part of the budget.
     """
     usable = (1 - RESERVE) * training_seconds
     allowance = share * usable - spent
-    steps = sorted({*due_steps(schedule, first, total_steps), total_steps})
+    steps = sorted({*kept, *due_steps(schedule, first, total_steps), total_steps})
     players, samples = _choices(most_players, most_samples, fixed_players)
     counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
     least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
@@ -145,7 +146,8 @@ def planned(
             f"{least[2]} steps) would take, with a reserve, {needed:.1%} of the training time or more; the budget is "
             f"{share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
         )
-    n, k, count = max(fits, key=lambda one: (one[0] >= min(MIN_PLAYERS, most_players), *_evidence(one)))
+    spare = min(2 * MIN_MEASUREMENTS, len(steps))  # so that the least is left if each takes twice as long as expected
+    n, k, count = max(fits, key=lambda p: (p[0] >= min(MIN_PLAYERS, most_players), p[2] >= spare, *_evidence(p)))
     chosen = None if count == len(steps) else _thinned(steps, count)
     seconds = price(n, k)
     expected = (spent + count * seconds) / training_seconds

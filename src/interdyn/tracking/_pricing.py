@@ -123,6 +123,7 @@ class Pricing:
         training_seconds: float,
         spent: float = 0.0,
         first: int = 0,
+        kept: Sequence[int] = (),
     ) -> Plan | str:
         """Return what fits the budget of a training of known length, or why nothing does."""
         assert self.total_steps is not None
@@ -133,6 +134,7 @@ class Pricing:
             training_seconds=training_seconds,
             total_steps=self.total_steps,
             first=first,
+            kept=kept,
             spent=spent,
             **self.limits,
         )
