@@ -26,7 +26,7 @@ def net():
 
 
 def strength(probe, network, **options):
-    tracker = ix.Tracker(probe, schedule=ix.schedules.every(1), strict=True, **{"players": C, **options})
+    tracker = ix.Tracker(probe, schedule=ix.schedules.every(1), strict=True, budget=None, **{"players": C, **options})
     assert tracker.observe(0, network)
     return tracker.trajectory.strength
 

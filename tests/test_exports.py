@@ -188,7 +188,7 @@ def test_names_are_joined_over_groups_and_tokens():
     x = torch.tensor([[1, 7, 8, 0], [1, 9, 0, 0]])
     mask = torch.tensor([[-1, 0, 0, -1], [-1, 0, -1, -1]])
     texts = {0: "[PAD]", 1: "[CLS]", 7: "un", 8: "##happy", 9: "end"}
-    options = {"output": "regression", "baselines": 0}
+    options = {"output": "regression", "baselines": 5}
     found = ix.value_table(
         lambda x: x.double().sum(1), x, feature_mask=mask, names=lambda row: [texts[i] for i in row], **options
     )

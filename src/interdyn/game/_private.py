@@ -91,10 +91,13 @@ def _inside_call(call: Any) -> Iterable[Any]:
         return (call.func, call.args, call.keywords)
     if isinstance(call, weakref.ref):
         return ()
-    named = (call.__globals__.get(name) for name in call.__code__.co_names)
     cells = [cell.cell_contents for cell in call.__closure__ or () if cell != CellType()]
-    networks = [value for value in named if isinstance(value, nn.Module)]
-    return [*cells, *networks, call.__defaults__, call.__kwdefaults__]
+    return [*cells, *_global_networks(call), call.__defaults__, call.__kwdefaults__]
+
+
+def _global_networks(function: FunctionType) -> list[nn.Module]:
+    named = (function.__globals__.get(name) for name in function.__code__.co_names)
+    return [value for value in named if isinstance(value, nn.Module)]
 
 
 def is_outside(thing: Any) -> bool:
@@ -182,6 +185,8 @@ def private_copy(network: Any) -> nn.Module | None:
     modules = [thing for thing in things if isinstance(thing, nn.Module)]
     if any(_rebuilds(type(m)) for m in modules):
         return None  # it is written out and built anew, as by Keras, which is no copy of what it holds now
+    if any(_global_networks(thing) for thing in things if isinstance(thing, FunctionType)):
+        return None  # a copy of the function would still run the network of that name
     memo: dict[int, Any] = {}
     hooks = foreign_hooks(things)
     for container, _ in hooks:
@@ -198,6 +203,7 @@ def private_copy(network: Any) -> nn.Module | None:
             _copied_object(thing, memo)
     try:
         private = copy.deepcopy(network, memo)
+        memo.update({id(made): made for made in list(memo.values())})  # what is a copy already stays as it is
         for container, foreign in hooks:
             kept = {key: on_copy(hook, memo) for key, hook in container.items() if key not in foreign}
             memo[id(container)].update(kept)
@@ -261,14 +267,20 @@ def on_copy(value: Any, memo: dict[int, Any]) -> Any:
     if not isinstance(value, FunctionType):
         _copied_object(value, memo)
         return copy.deepcopy(value, memo)
-    if not value.__closure__:
+    defaults = held(value.__defaults__, value.__kwdefaults__)
+    if not value.__closure__ and not any(isinstance(thing, nn.Module | Tensor) for thing in defaults):
         return value
-    cells = tuple(CellType() for _ in value.__closure__)
-    out = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
+    closure = value.__closure__ or ()
+    cells = tuple(CellType() for _ in closure)
+    out = FunctionType(value.__code__, value.__globals__, value.__name__, None, cells)
     memo[id(value)] = memo[id(out)] = out
     out.__dict__.update({name: on_copy(v, memo) for name, v in vars(value).items()})
-    out.__kwdefaults__, out.__qualname__, out.__module__ = value.__kwdefaults__, value.__qualname__, value.__module__
-    for new, old in zip(cells, value.__closure__, strict=True):
+    out.__qualname__, out.__module__ = value.__qualname__, value.__module__
+    if value.__defaults__:
+        out.__defaults__ = tuple(on_copy(v, memo) for v in value.__defaults__)
+    if value.__kwdefaults__:
+        out.__kwdefaults__ = {name: on_copy(v, memo) for name, v in value.__kwdefaults__.items()}
+    for new, old in zip(cells, closure, strict=True):
         if old != CellType():
             new.cell_contents = on_copy(old.cell_contents, memo)
     return out

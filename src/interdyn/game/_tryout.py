@@ -65,6 +65,8 @@ class Trial:
         Greatest of these outputs and of the logits that they are read from.
     tolerance
         Difference that rounding may make, relative to it.
+    told
+        Whether it was told that outputs of the same rows differ within what a split leaves open.
     """
 
     forward: Forward
@@ -73,6 +75,7 @@ class Trial:
     values: Tensor
     scale: float
     tolerance: float
+    told: bool = False
 
     def differ(self, found: Tensor, expected: Tensor) -> float:
         """Return the greatest difference where it is beyond rounding, else 0; what is not finite is told elsewhere."""
@@ -81,11 +84,13 @@ class Trial:
         far = float((found.to(expected) - expected).abs().max())
         return far if far > self.tolerance * self.scale else 0.0
 
-    def complain(self, error: ModelError, far: float) -> None:
-        """Raise the error, or warn of it where the difference is within what a split leaves open."""
+    def complain(self, error: ModelError, far: float) -> "Trial":
+        """Raise the error, or warn of it, once, where the difference is within what a split leaves open."""
         if far > _TOLERATED * self.scale:
             raise error
-        warnings.warn(str(error), PrecisionWarning, stacklevel=5)
+        if not self.told:
+            warnings.warn(str(error), PrecisionWarning, stacklevel=5)
+        return replace(self, told=True)
 
     def check(self, full: Tensor, layer: str | None) -> None:
         """Compare ``v(N)`` of all samples with what the network returns without masks.
@@ -157,10 +162,8 @@ def try_out(
             "eval mode what draws numbers, as in F.dropout(x, training=self.training), or what is kept from pass to "
             "pass."
         )
-        trial.complain(unlike, far)
-    elif not one:
-        _same_in_another_batch(trial, batch, rows, values)
-    return trial
+        return trial.complain(unlike, far)
+    return trial if one else _same_in_another_batch(trial, batch, rows, values)
 
 
 def _chosen(forward: Forward, device: torch.device) -> Tensor:
@@ -265,7 +268,7 @@ def _each(forward: Forward, batch: list[Tensor], rows: Tensor) -> Tensor:
     return torch.cat([forward([x[i : i + 1] for x in batch], rows[i : i + 1]) for i in range(len(rows))])
 
 
-def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, values: Tensor) -> None:
+def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, values: Tensor) -> Trial:
     """Run the first rows by themselves; complain if the others change their outputs."""
     count = 2 if len(rows) > 2 else 1
     try:
@@ -274,11 +277,12 @@ def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, valu
         raise
     except Exception as error:
         if out_of_memory(error):
-            return
+            return trial
         none = "more than 1 value" in str(error)
         raise _depends_on_batch(trial.forward, f"an error for {count} of them: {error}", alone=none) from error
     if far := trial.differ(found, values[:count]):
-        trial.complain(_depends_on_batch(trial.forward, f"outputs that differ by {far:.3g}"), far)
+        return trial.complain(_depends_on_batch(trial.forward, f"outputs that differ by {far:.3g}"), far)
+    return trial
 
 
 def _without_statistics(model: Any) -> list[str]:

@@ -108,7 +108,9 @@ class Changes:
     def count(self, model: Any) -> int:
         """Return a number that grows with each change; it is asked at every step, so three weights stand for all."""
         if model is not self._model:
-            weights = [p for p in model.parameters() if p.requires_grad] if isinstance(model, nn.Module) else []
+            trained = [p for p in model.parameters() if p.requires_grad] if isinstance(model, nn.Module) else []
+            weights = [p for p in trained if not nn.parameter.is_lazy(p) and not p.is_inference()]
             chosen = {0, len(weights) // 2, len(weights) - 1} if weights else ()
-            self._model, self._weights = model, [weights[i] for i in chosen if not weights[i].is_inference()]
+            self._weights = [weights[i] for i in chosen]
+            self._model = model if len(weights) == len(trained) else None  # lazy ones get their shape later
         return sum(weight._version for weight in self._weights)
