@@ -13,7 +13,7 @@ TUTORIAL = Path(__file__).parents[1] / "examples" / "tutorial.ipynb"
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
-@pytest.mark.slow
+@pytest.mark.example
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(example, tmp_path):
     quiet = {"WANDB_SILENT": "true", "PYTHONWARNINGS": "ignore"}
@@ -33,7 +33,7 @@ def test_an_example_runs(example, tmp_path):
         assert "over-fitting has begun" in said[0]
 
 
-@pytest.mark.slow
+@pytest.mark.example
 def test_the_tutorial_runs_and_comes_to_what_it_says(tmp_path):
     notebook = nbformat.read(TUTORIAL, as_version=4)
     said = [_said(cell) for cell in notebook.cells]

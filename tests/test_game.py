@@ -385,8 +385,8 @@ class TestLayer:
         x = pictures(generator, 3)
         found = value_table(model, x, target=0, players=patches(3, 3), layer="second", batch_size=rows)
         assert found.values.shape == (3, 512)
-        # the network is tried out, the maps of three samples made, the method tried out; then one row for each sample
-        assert before == [3, 3, 2, 3, 2, 1, 1, 1]
+        # network and layout are tried out, the maps of three samples made, the method tried out; then a row a sample
+        assert before == [3, 3, 2, 3, 3, 2, 1, 1, 1]
         model.first(x)  # the user's own is back
         assert before[-1] == 3
 

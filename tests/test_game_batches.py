@@ -1,6 +1,7 @@
 """How many rows go through at once: the estimate, and what happens when memory runs out."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_the_estimate_follows_the_widest_array_inside_the_model():
 
     def model(x):
         sizes.append(len(x))
-        return x.repeat(1, 2**15)[:, :1].clone()  # 512 KiB for a row of 16 bytes
+        return x.repeat(1, 2**13)[:, :1].clone()  # 128 KiB for a row of 16 bytes
 
     value_table(model, torch.ones(1, 4), players=columns(), output="regression")
     assert max(sizes) == 16
@@ -205,3 +206,34 @@ class TestGame:
         game = game_function(lambda z: z.sum(1) / (z[:, 0] > 0), x, players=columns(), output="regression")
         with pytest.raises(ValueError, match=r"players \[1, 2\] present"):
             game(np.array([[True] * 3, [False, True, True]]))
+
+
+class Pictures(torch.nn.Module):
+    """A network of convolutions that notes the layout of its weights; ``view``: it takes one layout only."""
+
+    seen: ClassVar[list[bool]] = []
+
+    def __init__(self, view):
+        super().__init__()
+        self.view, self.conv, self.head = view, torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Linear(4 * 36, 3)
+
+    def forward(self, x):
+        self.seen.append(self.conv.weight.is_contiguous(memory_format=torch.channels_last))
+        maps = torch.relu(self.conv(x))
+        return self.head(maps.view(len(x), -1) if self.view else maps.flatten(1))
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_copy_has_channels_last_where_the_network_takes_them(view, generator):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Pictures(view).eval()
+    x = torch.randn(3, 2, 6, 6, generator=generator)
+    network.seen.clear()
+    found = value_table(network, x, target=1, players=patches(2, 2), output="logit").values
+    assert network.seen[-1] is not view
+    assert any(network.seen)
+    assert not network.conv.weight.is_contiguous(memory_format=torch.channels_last)  # the user's own
+    with torch.no_grad():
+        torch.testing.assert_close(found[:, -1], network(x)[:, 1].double(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found[:, 0], network(0 * x)[:, 1].double(), rtol=1e-5, atol=1e-5)

@@ -53,7 +53,7 @@ def told(thing, seen=None):
     if isinstance(thing, nn.parameter.UninitializedTensorMixin):
         return type(thing).__name__
     if isinstance(thing, torch.Tensor):
-        data = thing.detach()
+        data = thing.detach().cpu()
         bits = data.contiguous().view(torch.uint8).numpy().tobytes() if data.ndim else repr(data.item())
         return type(thing), thing.shape, thing.requires_grad, thing.is_inference(), thing.grad_fn is None, bits
     if isinstance(thing, torch.Generator):
@@ -79,7 +79,7 @@ def told(thing, seen=None):
     return type(thing).__name__, told(getattr(thing, "__dict__", None), seen)
 
 
-def trained(make, measure):
+def trained(make, measure, device="cpu"):
     """Return all that there is after some steps of a training, at each of which the network is measured."""
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(0)
@@ -87,7 +87,8 @@ def trained(make, measure):
     for kept in (ClassTables.tables, SEEN):
         kept.clear()
     _table.cache_clear()
-    net, (x, y), losses = make(), samples(), []
+    net, (x, y), losses = make().to(device), samples(), []
+    x, y = x.to(device), y.to(device)
     x = x.to(torch.bfloat16) if "Counter" in type(net).__name__ and net.enter.weight.dtype == torch.bfloat16 else x
     measured = measure(0, net)
     net(x)  # what is lazy is made before an optimiser holds it
@@ -101,7 +102,7 @@ def trained(make, measure):
         losses.append(loss.item())
     net.eval()
     losses.append(net(x).float().sum().item())
-    drawn = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+    drawn = random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, device=device).item()  # noqa: NPY002
     shared = ClassCounter.calls, told(ClassTables.tables), list(SEEN)
     return {
         "losses": losses, "generators": drawn, "network": told(net), "optimiser": told(optimiser.state_dict()),
@@ -157,6 +158,21 @@ class TestBench:
             assert measured
             for name in plain:
                 assert found[name] == plain[name], (way.__name__, name)
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    @pytest.mark.parametrize("words", KINDS)
+    def test_same_bits_on_a_device(self, words):
+        make = KINDS[words]
+        make()
+        try:
+            plain, _ = trained(make, lambda *_: True, device="cuda")
+        except (RuntimeError, TypeError):
+            pytest.skip("this network is written for the CPU")
+        found, measured = trained(make, by_measure(), device="cuda")
+        assert measured
+        for name in plain:
+            assert found[name] == plain[name], name
 
     def test_nearly_all_are_copied(self):
         alone = {words for words, make in KINDS.items() if "peft" not in words and private_copy(bare(make())) is None}

@@ -13,9 +13,7 @@ from interdyn.errors import BudgetWarning, InputError
 
 _ROWS_AUTO = 2048  # more gains nothing: kernels are full, and larger arrays are asked of the system each time
 _BYTES_AUTO = 2**29  # on the CPU; of an accelerator, an eighth of its memory
-_CACHE_AUTO = (
-    2**23
-)  # on the CPU: a widest array far above this leaves the cache, measured at 1.3 to 2 times the time a row
+_CACHE_AUTO = 2**21  # on the CPU: a widest array far above this leaves the cache, which takes 1.3 to 2 times as long
 _ROWS_CACHE = 16  # but not fewer than these for the cache's sake: each batch reads all weights
 _COPIES = 3  # of the widest array alive at once: what a layer reads, what it writes, what its kernel needs
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "_status_alloc_failed")
@@ -86,7 +84,7 @@ def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
     Examples
     --------
     >>> [estimated_rows(size, torch.device("cpu")) for size in (64, 2**14, 2**20, 2**27)]
-    [2048, 512, 16, 1]
+    [2048, 128, 16, 1]
     """
     bytes_per_row = max(1, bytes_per_row)
     if device.type == "cuda":

@@ -14,14 +14,14 @@ from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import described
 from interdyn.game._batches import Batches, estimated_rows, given_rows
 from interdyn.game._forward import Forward, find_layer
-from interdyn.game._isolation import isolated
+from interdyn.game._isolation import bare, isolated
 from interdyn.game._layer import LayerRunner, feature_maps
 from interdyn.game._masking import Masking, masked_inputs, players_of_samples
 from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
 from interdyn.game._samples import Inputs
-from interdyn.game._tryout import try_out
+from interdyn.game._tryout import laid_out, try_out
 from interdyn.values import MAX_PLAYERS, ValueTable, members
 
 Progress = Callable[[int, int], None]
@@ -192,6 +192,8 @@ def value_table(
             find_layer(network, layer)
         trial = try_out(forward, tensors, half, alone=rows == 1)
         forward = trial.forward
+        if network is not bare(model):
+            laid_out(trial, tensors)
         batches = Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))

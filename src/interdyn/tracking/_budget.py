@@ -53,7 +53,8 @@ class Budget:
         self._pace: Pace | None = None
         self._planned: Any = None
         self._try_at = 0.0
-        self._spent, self._taken = 0.0, 0
+        self.costs: list[float] = []
+        """Seconds of each measurement up to now."""
         self._least_seconds: float | None = None
 
     @property
@@ -66,10 +67,21 @@ class Budget:
         """Whether the steps are planned up to the end, or nothing fits; otherwise what falls due may wait."""
         return self._pace is not None or bool(self.refusal)
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to do until a step falls due."""
-        return self.decided and not self.waiting and not self.owed
+    def wakes_at(self, measuring: float, *, known: bool) -> float:
+        """Return the seconds of training before which there is nothing to do unless a step falls due.
+
+        Parameters
+        ----------
+        measuring
+            Seconds of measuring up to now.
+        known
+            Whether the length of the training is known.
+        """
+        if not self.decided:
+            return max(SETTLED if known else OPEN, self._try_at)
+        if self.plan is None or not (self.waiting or self.owed):
+            return math.inf
+        return 0.0 if self._pace is not None else (measuring + self._each()) / self.share
 
     def put_aside(self, step: int, model: Any, losses: Mapping[str, float]) -> int:
         """Keep a copy of a network that is due; return how many, it or others, had to be given up.
@@ -126,12 +138,12 @@ class Budget:
         limit = self.share * training * _SUSTAINED
         begun = perf_counter()
         price = pricing.of(model, allowance=limit * 10)
-        self._spent = measuring + perf_counter() - begun
+        spent = measuring + perf_counter() - begun
         found = richest(price, limit=limit, **pricing.limits)
         least = self._least_seconds = price(*pricing.least)
         if found is None:
             told = bool(self._try_at)
-            paid = max(least / _SUSTAINED, self._spent + _TRIALS * least) / self.share  # with the next trials, too
+            paid = max(least / _SUSTAINED, spent + _TRIALS * least) / self.share  # with the next trials, too
             self._try_at = max(2 * training, paid)
             if told:
                 return ""
@@ -153,15 +165,17 @@ class Budget:
 
     def affords(self, training: float, measuring: float) -> bool:
         """Return whether one more measurement is paid for by the time up to now; of a plan, Pace says."""
+        return self._pace is not None or self.share * training - measuring >= self._each()
+
+    def _each(self) -> float:
+        """Return what a measurement takes: as planned, or as those did that were taken, if that is more."""
         assert self.plan is not None
-        each = max(self.plan.seconds, (measuring - self._spent) / self._taken if self._taken else 0.0)
-        return self._pace is not None or self.share * training - measuring >= each
+        return max(self.plan.seconds, sum(self.costs) / len(self.costs) if self.costs else 0.0)
 
     def next_waiting(self, training: float, measuring: float) -> tuple[int, Any, Mapping[str, float]] | None:
         """Return the next network kept aside that is paid for, which then waits no longer."""
         if not self.waiting or self.plan is None or not self.affords(training, measuring):
             return None
-        self._taken += 1
         return self.waiting.pop(0)
 
     def drop_unplanned(self) -> int:
@@ -187,7 +201,6 @@ class Budget:
             return self._pace.allows(step, training=training, measuring=measuring)
         if self.waiting or not self.affords(training, measuring):
             return False, ""
-        self._taken += 1
         return True, ""
 
     def take_last(self, step: int, pricing: Pricing, training: float, measuring: float) -> tuple[bool, Plan | None]:

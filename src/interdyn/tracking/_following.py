@@ -43,7 +43,7 @@ class Following:
         self._told_length = total_steps is not None
         self.stop_when, self.losses = stop_when, losses
         """What finds the losses of a measured step; None: they are passed to `observe`, or not known."""
-        self._last, self._stride, self._steady = -1, 1, False
+        self._last, self._stride, self._wakes = -1, 1, 0.0
         self._model: Any = None  # of the last call, and how often its weights had been changed by then
         self._changes, self._changed = Changes(), 0
         self._given: dict[str, Any] = {}
@@ -129,8 +129,10 @@ class Following:
             act = partial(self._observe, int(step), model, self._given, is_due)
             return self._record.guarded(f"step {step}", act, otherwise=False)
         finally:
-            self._steady = is_first() and (self._budget is None or self._budget.idle)
             self._leave()
+            self._wakes = 0.0 if not is_first() else math.inf
+            if self._wakes and self._budget is not None:
+                self._wakes = self._budget.wakes_at(self.measuring_seconds, known=self.total_steps is not None)
 
     def lasts(self, total_steps: float | None) -> None:
         """Take over where a training that begins will end, as its framework says, unless the tracker was told."""
@@ -167,7 +169,7 @@ class Following:
 
     def _asked(self, step: int) -> bool | None:
         """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
-        if not self._steady or step != self._last + 1 or step == self.total_steps:
+        if self.training_seconds >= self._wakes or step != self._last + 1 or step == self.total_steps:
             return None
         with suppress(Exception):  # it is asked again where that is told
             return bool(self._schedule(step))
@@ -251,9 +253,10 @@ class Following:
         if self._disturbed:
             self._record.missed["measuring disturbs the network"] += 1
             return False
-        found = self._record.guarded(
-            f"step {step}", partial(self._record_step, step, model, given, plan), otherwise=None
-        )
+        begun, act = perf_counter(), partial(self._record_step, step, model, given, plan)
+        found = self._record.guarded(f"step {step}", act, otherwise=None)
+        if self._budget is not None:
+            self._budget.costs.append(perf_counter() - begun)
         if found is None:
             self._record.missed["an error, see `problems`"] += 1
         return bool(found)

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from interdyn.values._convert import as_tensor, like, tensors_of
     from interdyn.values._identified import Identified, Range
     from interdyn.values._record import Band, MeasurementCount
-    from interdyn.values._run_result import (
+    from interdyn.values._run_parts import (
         GroupResult,
         LeftOpen,
         PhaseResult,
         RowNorms,
-        RunResult,
         SplitQuality,
         SplitRule,
         TheoryResult,
         TheorySummary,
     )
+    from interdyn.values._run_result import RunResult
     from interdyn.values._sample_table import SampleRow, SampleTable
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
@@ -43,9 +43,10 @@ _FILES = {
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
     **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
-    **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms", "RunResult"), "_run_result"),
-    **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_result"),
+    **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
+    **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
     **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
+    "RunResult": "_run_result",
 }
 
 __all__ = [
