@@ -1,7 +1,6 @@
 """How many rows go through at once: the estimate, and what happens when memory runs out."""
 
 import warnings
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -208,17 +207,18 @@ class TestGame:
             game(np.array([[True] * 3, [False, True, True]]))
 
 
+LAYOUTS: list[bool] = []  # of the weights in each pass, whether channels are last
+
+
 class Pictures(torch.nn.Module):
     """A network of convolutions that notes the layout of its weights; ``view``: it takes one layout only."""
-
-    seen: ClassVar[list[bool]] = []
 
     def __init__(self, view):
         super().__init__()
         self.view, self.conv, self.head = view, torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Linear(4 * 36, 3)
 
     def forward(self, x):
-        self.seen.append(self.conv.weight.is_contiguous(memory_format=torch.channels_last))
+        LAYOUTS.append(self.conv.weight.is_contiguous(memory_format=torch.channels_last))
         maps = torch.relu(self.conv(x))
         return self.head(maps.view(len(x), -1) if self.view else maps.flatten(1))
 
@@ -229,10 +229,10 @@ def test_a_copy_has_channels_last_where_the_network_takes_them(view, generator):
         torch.manual_seed(0)
         network = Pictures(view).eval()
     x = torch.randn(3, 2, 6, 6, generator=generator)
-    network.seen.clear()
+    LAYOUTS.clear()
     found = value_table(network, x, target=1, players=patches(2, 2), output="logit").values
-    assert network.seen[-1] is not view
-    assert any(network.seen)
+    assert LAYOUTS[-1] is not view
+    assert any(LAYOUTS)
     assert not network.conv.weight.is_contiguous(memory_format=torch.channels_last)  # the user's own
     with torch.no_grad():
         torch.testing.assert_close(found[:, -1], network(x)[:, 1].double(), rtol=1e-5, atol=1e-5)

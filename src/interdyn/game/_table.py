@@ -21,7 +21,7 @@ from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
 from interdyn.game._samples import Inputs
-from interdyn.game._tryout import laid_out, try_out
+from interdyn.game._tryout import try_out
 from interdyn.values import MAX_PLAYERS, ValueTable, members
 
 Progress = Callable[[int, int], None]
@@ -190,10 +190,8 @@ def value_table(
             half = masking.half
         else:
             find_layer(network, layer)
-        trial = try_out(forward, tensors, half, alone=rows == 1)
+        trial = try_out(forward, tensors, half, alone=rows == 1, private=network is not bare(model))
         forward = trial.forward
-        if network is not bare(model):
-            laid_out(trial, tensors)
         batches = Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))

@@ -116,7 +116,12 @@ class Trial:
 
 
 def try_out(
-    forward: Forward, inputs: tuple[Tensor, ...], half: Callable[[], list[Tensor]] | None = None, *, alone: bool = False
+    forward: Forward,
+    inputs: tuple[Tensor, ...],
+    half: Callable[[], list[Tensor]] | None = None,
+    *,
+    alone: bool = False,
+    private: bool = False,
 ) -> Trial:
     """Run up to four unmasked rows twice, and some of them in another batch, before the work starts.
 
@@ -129,6 +134,8 @@ def try_out(
         Returns one row of the first sample with half of its players, to go with a single sample.
     alone
         Run each row by itself, as with ``batch_size=1``.
+    private
+        The network is a copy, whose weights may be laid out anew.
 
     Raises
     ------
@@ -163,10 +170,13 @@ def try_out(
             "pass."
         )
         return trial.complain(unlike, far)
-    return trial if one else _same_in_another_batch(trial, batch, rows, values)
+    trial = trial if one else _same_in_another_batch(trial, batch, rows, values)
+    if private:
+        _lay_out(trial, [x[trial.rows] for x in inputs])
+    return trial
 
 
-def laid_out(trial: Trial, inputs: tuple[Tensor, ...]) -> bool:
+def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
     """Lay the weights of convolutions out with channels last, if the same rows then give the same outputs.
 
     On a CPU that takes half the time. A network that is written for one layout only, as one that takes a ``view`` of
@@ -175,19 +185,18 @@ def laid_out(trial: Trial, inputs: tuple[Tensor, ...]) -> bool:
     network = trial.forward.model
     kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
     if not isinstance(network, torch.nn.Module) or not any(type(m) in kinds for m in network.modules()):
-        return False
+        return
     if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in network.parameters()):
-        return False
+        return
     lay_out: Any = network.to  # torch's types lack the memory format
     lay_out(memory_format=torch.channels_last)
     try:
-        found = trial.forward([x[trial.rows] for x in inputs], trial.rows)
+        found = trial.forward(batch, trial.rows)
         same = bool(torch.isfinite(found).all()) and not trial.differ(found, trial.values)
     except Exception:  # whatever a network says of a layout that it does not take
         same = False
     if not same:
         lay_out(memory_format=torch.contiguous_format)
-    return same
 
 
 def _chosen(forward: Forward, device: torch.device) -> Tensor:
