@@ -42,7 +42,9 @@ def watch(
         str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression; default: by the targets.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass; by default what fits.")] = None,
-    device: Annotated[str | None, typer.Option(help="Where tables are split; default: where the network is.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where tables and interactions lie; default: where the network is.")
+    ] = None,
     noise_bound: Annotated[
         float | None, typer.Option(help="Bound of the residual, relative to the effect of all players; default: 0.02.")
     ] = None,

@@ -66,7 +66,7 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, progress
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`, with the same defaults.
     device
-        Where tables are split, ``"cpu"`` or ``"cuda"``; by default where the network is. The network is not moved.
+        Where tables and interactions lie, ``"cpu"`` or ``"cuda"``; by default where the network is, which is not moved.
     config
         All options above in one record, as trackers and recipes use it; what is passed beside it goes before it.
     allow_large

@@ -40,7 +40,7 @@ class MeasurementConfig:
     output
         As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
     device
-        Where tables are split, ``"cpu"`` or ``"cuda"``; None: where the network is. Networks are never moved.
+        Where tables and interactions lie, ``"cpu"`` or ``"cuda"``; None: where the network is, which is never moved.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`.
     salience, salience_rule

@@ -18,13 +18,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interdyn.compiled import worker_count
+from interdyn.compiled import available, worker_count
 from interdyn.errors import InputError
 from interdyn.sparsify._effort import refuse_slow
 from interdyn.sparsify._problem import WIDE, Problem, Units, order_weights
 from interdyn.sparsify._solve import solve
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Identified, Interactions, Range, n_players_from_size, orders
+from interdyn.values._convert import moved
 
 MAX_ITER = 20_000
 _FINE = 0.02  # of the slack: how finely the least norm is found
@@ -115,8 +116,9 @@ def identified(
         raise InputError(f"`slack` must lie between 0 and 1 (a share of the L1 norm); got {slack}. Pass 1e-3.")
     if strongest < 0:
         raise InputError(f"`strongest` must be 0 or more; got {strongest}. Pass 10, for example.")
-    size = found.i_and.shape[-1]
+    size, home = found.i_and.shape[-1], found.i_and.device
     n, batch = n_players_from_size(size), found.batch_shape
+    found = found.to("cpu") if available() else found  # as in `split`
     x = torch.stack([found.i_and.reshape(-1, size), found.i_or.reshape(-1, size)])
     v = values_from_and(x[0]) + values_from_or(x[1]) + found.residual.reshape(-1, size)
     units = Units.of(v)
@@ -139,7 +141,7 @@ def identified(
         moved = units.absolute_(ends[..., None].clone())[..., 0].movedim(1, -1)  # (4 ends, tables, quantities)
         return Range(*(side.reshape(*batch, -1) for side in moved))
 
-    return Identified(
+    ranges_of_all = Identified(
         Range(*(side.reshape(batch) for side in mean[:, 0])),
         shaped(strength),
         shaped(one),
@@ -148,6 +150,7 @@ def identified(
         factor.reshape(batch),
         found.unit,
     )
+    return moved(ranges_of_all, home)
 
 
 def _refuse_constant(plain: Problem) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interdyn._typing import Solver
-from interdyn.compiled import worker_count
+from interdyn.compiled import available, worker_count
 from interdyn.errors import CertificateError, InputError, NonFiniteError, PrecisionWarning, ShapeError
 from interdyn.sparsify._admm import Outcome
 from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
@@ -189,6 +189,9 @@ def split(
         float(order_weight),
         tuple(float(rate) for rate in rates),
     )
+    home = table.device
+    if settings.solver == "admm" and available():  # faster on one core than the form by tensors on a graphics card
+        table = table.cpu()
     flat = table.reshape(-1, table.shape[-1])
     refuse_unfit(flat)
     _refuse_non_finite(flat)
@@ -207,7 +210,7 @@ def split(
     batch = table.shape[:-1]
     x = units.absolute_(outcome.x)
     x[0, :, 0] += units.base
-    return Interactions(
+    found = Interactions(
         x[0].reshape(table.shape),
         x[1].reshape(table.shape),
         unit,
@@ -218,6 +221,7 @@ def split(
         noise_bound=units.absolute_(bound.clone()).reshape(batch),
         settings={**asdict(settings), "rates": list(settings.rates), "noise_bound": described},
     )
+    return found if table.device == home else found.to(home)
 
 
 def _refuse_non_finite(flat: Tensor) -> None:
