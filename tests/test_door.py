@@ -607,6 +607,16 @@ class TestKeras:
         return pytest.importorskip("keras")
 
     @pytest.mark.filterwarnings("default::DeprecationWarning")
+    def test_channels_are_last_but_where_they_are_seen_first(self, keras):
+        for shape, same in (((8, 8, 3), (4, 4, 3)), ((1, 8, 8), (1, 4, 4)), ((6, 6, 32), (3, 3, 32))):
+            net = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(2)])
+            x = torch.zeros(1, *shape)
+            x[0][tuple(slice(size) for size in same)] = 1.0  # one of four patches
+            found = value_table(net, x, target=0, players=patches(2, 2), baselines=0.0, output="logit").values[0]
+            torch.testing.assert_close(found[0b0001], found[0b1111])
+            assert abs(found[0b1110] - found[0b1111]) > 1e-6
+
+    @pytest.mark.filterwarnings("default::DeprecationWarning")
     def test_its_pictures_and_heads(self, keras):
         layers = keras.layers
         keras.utils.set_random_seed(0)

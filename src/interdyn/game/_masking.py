@@ -136,7 +136,7 @@ def masked_inputs(
     """
     attention = forward.companions.get("attention_mask")
     channels: Literal["first", "last"] | None = None if layer is None else "first"
-    if has_channels_last(forward.model):
+    if has_channels_last(forward.model, maps[0].shape[1:]):
         channels = "last"
     if players is not None and not isinstance(players, Players):
         raise PlayersError(

@@ -262,17 +262,18 @@ def patches(rows: int, cols: int, *, channels: Literal["first", "last"] | None =
     return Players("patches", grid=(int(rows), int(cols)), channels=channels)
 
 
-def has_channels_last(model: object) -> bool:
+def has_channels_last(model: object, shape: Sequence[int]) -> bool:
     """Return whether a model is one of Keras whose pictures have their channels last; imports nothing.
 
     Examples
     --------
-    >>> has_channels_last(torch.nn.Linear(1, 1))
+    >>> has_channels_last(torch.nn.Linear(1, 1), (8, 8, 3))
     False
     """
     if not any(kind.__module__.partition(".")[0] == "keras" for kind in type(model).__mro__):
         return False
-    return str(sys.modules["keras"].config.image_data_format()) == "channels_last"
+    last = str(sys.modules["keras"].config.image_data_format()) == "channels_last"
+    return last and not seems_channels_last((*shape[1:], *shape[:1]))
 
 
 def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
