@@ -202,3 +202,35 @@ def test_archives_of_other_things(tmp_path):
         file.writestr("notes.txt", "hello")
     with pytest.raises(CheckpointError, match="zip archive of something else"):
         load_network(tmp_path / "w.pt", network())
+
+
+def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path, monkeypatch):
+    from interdyn.tracking import _checkpoints
+
+    torch.save(network().state_dict(), tmp_path / "w.pt")
+    read = _checkpoints.read_network
+
+    def overtaken(path):
+        found = read(path)
+        torch.save(network(1).state_dict() | {"more": torch.ones(9)}, path)
+        return found
+
+    monkeypatch.setattr(_checkpoints, "read_network", overtaken)
+    with pytest.raises(CheckpointError, match=r"cannot be read: .*\. If it is still being written"):
+        load_network(tmp_path / "w.pt", network())
+    other = network(5)
+    monkeypatch.setattr(_checkpoints, "read_network", lambda path: (read(path), path.touch())[0])
+    with pytest.raises(CheckpointError, match="it was written to meanwhile"):
+        load_network(tmp_path / "w.pt", other)
+    assert torch.equal(other[0].weight, network(5)[0].weight)
+
+
+def test_only_the_weights_are_read_into_memory(tmp_path, monkeypatch):
+    from interdyn.tracking import _weight_files
+
+    read = []
+    inner = _weight_files._Storage.read
+    monkeypatch.setattr(_weight_files._Storage, "read", lambda self: read.append(id(self)) or inner(self))
+    torch.save(content() | {"exp_avg": torch.zeros(10**6)}, tmp_path / "w.pt")
+    load_network(tmp_path / "w.pt", network(5))
+    assert len(read) == len(set(read)) == len(network().state_dict())
