@@ -179,7 +179,7 @@ def _read_distributed(folder: Path) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, kind in shapes.items():
         shape = fields_of(kind).get("size")
-        if isinstance(shape, tuple):
+        if isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape):
             tree[str(name)] = _assembled(str(name), shape, blocks.get(str(name), []))
         elif len(blocks.get(str(name), [])) == 1:  # any other object, in a file of its own
             tree[str(name)] = blocks[str(name)][0].read()
@@ -198,7 +198,8 @@ class _Block:
     offset: tuple[int, ...]
 
     def check(self) -> None:
-        if type(self.start) is not int or type(self.length) is not int or min(self.start, self.length) < 0:
+        numbers = [self.start, self.length, *(self.offset if isinstance(self.offset, tuple) else (None,))]
+        if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("its .metadata is damaged")
         if self.start + self.length > self.path.stat().st_size:
             raise ValueError(f"{self.path.name} is torn")
