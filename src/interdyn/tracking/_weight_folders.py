@@ -221,7 +221,11 @@ def _assembled(name: str, shape: tuple[int, ...], blocks: list[_Block]) -> Store
         whole = torch.empty(shape, dtype=parts[0][1].dtype)
         for offset, part in parts:
             into = whole
+            if len(offset) != whole.ndim or part.ndim != whole.ndim:
+                raise ValueError(f"a part of `{name}` has another shape than it")
             for axis, (begin, size) in enumerate(zip(offset, part.shape, strict=True)):
+                if begin + size > into.shape[axis]:
+                    raise ValueError(f"a part of `{name}` lies outside of it")
                 into = into.narrow(axis, begin, size)
             into.copy_(part)
         return whole
