@@ -61,8 +61,8 @@ def watch(
 ) -> None:
     """Measure the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
 
-    Networks are safetensors, state_dicts, checkpoints of Lightning, or folders of Hugging Face; they are read
-    weights-only, so nothing in them is executed.
+    Networks are safetensors, what torch.save wrote, or folders of Hugging Face, torch.distributed and DeepSpeed;
+    nothing in them is executed. Which is of which step is shown before anything is measured.
 
     Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
     """

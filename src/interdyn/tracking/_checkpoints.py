@@ -1,26 +1,22 @@
 """Networks that a training has left on disk, in the formats people keep them in; nothing in them is executed."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from interdyn.errors import CheckpointError
+from interdyn.errors import CheckpointError, InputError, InputWarning
+from interdyn.tracking._fitting import Part, fitted, is_averaged, plain
+from interdyn.tracking._steps import mapped, steps_told
+from interdyn.tracking._weight_files import in_words
+from interdyn.tracking._weight_folders import networks_in, read_network
 
-_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
-_WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")  # of a folder that is one network
-_NOT_WEIGHTS = ("optimizer", "optimiser", "scheduler", "scaler", "rng_state", "random_states", "training_args")
-_INSIDE = ("state_dict", "model_state_dict", "model", "network", "net", "weights", "module")
-_NAMED = (r"(?:global_?step|step|checkpoint|iter(?:ation)?|batch)[=_\-]?(\d+)", r"epoch[=_\-]?(\d+)", r"(\d+)(?!.*\d)")
+_TRIES = 3  # of a file that cannot be read, before it is passed over until it changes
 
 
 @dataclass(frozen=True)
@@ -32,81 +28,233 @@ class SavedNetwork:
     path
         The file, or the folder that holds it.
     step
-        The step its name tells; None where it tells none.
+        The step that the file tells, or its name; None where neither does.
+    source
+        Where the step is from, as in "`global_step` in the file" or "its name".
+    part
+        Which weights in the file are the network's, as in "raw weights `state_dict`", if it was asked for.
+    problem
+        Why it cannot be measured; empty if it can.
     """
 
     path: Path
     step: int | None
+    source: str = ""
+    part: str = ""
+    problem: str = ""
 
 
-def find_checkpoints(folder: str | Path) -> list[SavedNetwork]:
-    """Return the networks in a folder, those without a step last.
+def find_checkpoints(folder: str | Path, network: nn.Module | None = None) -> list[SavedNetwork]:
+    """Return the networks in a folder by their steps, those that cannot be measured last.
 
-    Files ``*.safetensors``, ``*.pt``, ``*.pth``, ``*.ckpt`` and ``*.bin`` are networks, and so are folders that hold a
-    ``model.safetensors``, its index, or a ``pytorch_model.bin``; sub-folders are looked into, but for runs of this
-    package; optimiser states are passed over. The step is the number after ``step``, ``checkpoint`` or ``iter`` in a
-    name, else after ``epoch``, else the last number in it.
+    Files ``*.safetensors``, ``*.pt``, ``*.pth``, ``*.ckpt``, ``*.bin``, ``*.th`` and ``*.tar`` (``.pth.tar``) are
+    networks, and so are folders of Hugging Face (``model.safetensors``, ``pytorch_model.bin``, or an index of shards),
+    of torch.distributed and FSDP (``.metadata``) and of DeepSpeed (``*model_states.pt``). Sub-folders are looked into,
+    but for runs of this package; optimiser states are passed over.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    network
+        The network that was trained. If given, each file's weights are held against its names and shapes, and
+        `SavedNetwork.part` and `problem` tell what came of it; it is not changed.
+
+    Returns
+    -------
+    One entry for each network. The step is what the file itself tells (``global_step``, ``step``, ``iteration``,
+    ``iter_num``, ``epoch``, as number or tensor), else the one number of the names that counts over the folder. Of two
+    networks of one step the one of raw weights counts, before an average, then the first by name.
 
     Raises
     ------
     CheckpointError
         If there is no such folder.
     """
-    top = Path(folder)
-    if not top.is_dir():
-        raise CheckpointError(f"a folder of checkpoints was needed; got {top}: no such folder. Name the one to watch.")
-    found = [SavedNetwork(path, step_in_name(path.relative_to(top))) for path in _networks(top)]
-    return sorted(found, key=lambda one: (one.step is None, one.step or 0, str(one.path)))
+    return SavedFolder(folder, network).look()
 
 
-def _networks(folder: Path) -> Iterator[Path]:
-    whole = [name for name in _WHOLE if (folder / name).exists()]
-    if whole:
-        yield folder
-        return
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            if not (path / "run.json").is_file():  # what a tracker keeps is no network
-                yield from _networks(path)
-        elif path.suffix in _FILES and not path.stem.startswith((".", *_NOT_WEIGHTS)):
-            yield path
+class SavedFolder:
+    """The networks in a folder that a training still writes to: what was read of one is kept until it changes."""
+
+    def __init__(self, folder: str | Path, network: nn.Module | None = None) -> None:
+        self._top, self._network = Path(folder), network
+        self._heads: dict[Path, _Head] = {}
+
+    def look(self, *, settled: bool = True) -> list[SavedNetwork]:
+        """Return what is there now, as `find_checkpoints`; ``settled`` tells that no more will come."""
+        if not self._top.is_dir():
+            raise CheckpointError(
+                f"a folder of checkpoints was needed; got {self._top}: no such folder. Name the one to watch."
+            )
+        with in_words(self._top):
+            there = list(networks_in(self._top))
+        self._heads = {path: self._head(path, settled=settled) for path in there}
+        names = {path: self._name(path) for path in there}
+        sound = [path for path in there if not self._heads[path].problem]
+        steps = mapped(
+            {names[path]: self._heads[path].told for path in sound},
+            list(dict.fromkeys(names[path] for path in sound)),
+            settled=settled,
+        )
+        found = [self._saved(path, steps.get(names[path], "")) for path in there]
+        return _told_once(sorted(found, key=_by_step))
+
+    def failed(self, saved: SavedNetwork, problem: str) -> None:
+        """Keep in mind that a network could not be measured, until it changes on disk."""
+        head = self._heads[saved.path]
+        self._heads[saved.path] = replace(head, problem=problem, tries=head.tries + 1)
+
+    def _name(self, path: Path) -> Path:
+        name = path.relative_to(self._top)
+        return name if name.parts else Path(self._top.resolve().name)
+
+    def _head(self, path: Path, *, settled: bool) -> "_Head":
+        known = self._heads.get(path)
+        try:
+            with in_words(path):
+                stamp = _stamp(path)
+        except CheckpointError as error:
+            return _Head((), problem=str(error), tries=_TRIES if settled else 0)
+        if known and known.stamp == stamp and (not known.problem or known.tries >= _TRIES):
+            return known
+        tries = known.tries if known and known.stamp == stamp else 0
+        try:
+            told, part = _head_of(path, self._network)
+        except CheckpointError as error:
+            return _Head(stamp, problem=str(error), tries=_TRIES if settled else tries + 1)
+        return _Head(stamp, told, part, tries=tries)
+
+    def _saved(self, path: Path, step: tuple[int, str] | str) -> SavedNetwork:
+        head = self._heads[path]
+        if head.problem:
+            return SavedNetwork(path, None, problem=head.problem if head.tries >= _TRIES else "")
+        if isinstance(step, str):
+            problem = (
+                f"a checkpoint must tell its step; got {path.name}, which does not: {step}. Put it in the name: "
+                "step_1200.pt"
+            )
+            return SavedNetwork(path, None, part=str(head.part or ""), problem=problem)
+        return SavedNetwork(path, step[0], step[1], _called(head.part, path))
 
 
-def step_in_name(path: Path) -> int | None:
-    """Return the step that a name tells, the innermost part of a path first.
+@dataclass(frozen=True)
+class _Head:
+    """What was read of a network on disk before its weights are."""
 
-    Examples
-    --------
-    >>> [step_in_name(Path(name)) for name in ("epoch=3-step=120.ckpt", "checkpoint-500", "net_07.pt", "last.ckpt")]
-    [120, 500, 7, None]
-    """
-    for part in reversed(path.parts):
-        name = part.removesuffix(path.suffix) if part == path.name else part
-        for pattern in _NAMED:
-            if match := re.search(pattern, name, flags=re.IGNORECASE):
-                return int(match[1])
-    return None
+    stamp: Any
+    told: Mapping[str, int] = field(default_factory=dict)
+    part: Part | None = None
+    problem: str = ""
+    tries: int = 0
+
+
+def _head_of(path: Path, network: nn.Module | None) -> tuple[dict[str, int], Part | None]:
+    with in_words(path):
+        tree = read_network(path)
+        part = None if network is None else fitted(tree, network, called=path.name)
+        return steps_told(tree), None if part is None else replace(part, weights={})
+
+
+def _called(part: Part | None, path: Path) -> str:
+    if part is not None and not part.averaged and is_averaged(path.stem):
+        part = replace(part, averaged=True)
+    return "" if part is None else str(part)
+
+
+def _stamp(path: Path) -> tuple[Any, ...]:
+    """Return what changes when a network on disk does."""
+    found = []
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        try:
+            status = file.stat()
+        except OSError:  # gone meanwhile, or a link to nothing
+            continue
+        found.append((file.name, status.st_size, status.st_mtime_ns, status.st_ino))
+    return tuple(found)
+
+
+def _by_step(one: SavedNetwork) -> tuple[Any, ...]:
+    averaged = is_averaged(one.path.stem) or one.part.startswith("averaged")
+    return one.step is None, one.step or 0, averaged, str(one.path)
+
+
+def _told_once(found: list[SavedNetwork]) -> list[SavedNetwork]:
+    """Return the networks, those of a step that another before them has without it."""
+    first: dict[int, SavedNetwork] = {}
+    out = []
+    for one in found:
+        if one.step is None or first.setdefault(one.step, one) is one:
+            out.append(one)
+            continue
+        other = first[one.step].path
+        name = other.name if other.name != one.path.name else f"{other.parent.name}/{other.name}"
+        problem = (
+            f"a step is measured once; got {one.path.name} of step {one.step}, which is that of {name}. Watch another "
+            "folder for it."
+        )
+        out.append(replace(one, step=None, problem=problem))
+    return sorted(out, key=lambda one: one.step is None)
 
 
 def load_network(path: str | Path, network: nn.Module) -> int | None:
     """Put the weights on disk into ``network`` and return the step that the file itself tells, if it does.
 
-    Weights may lie under ``state_dict``, ``model_state_dict``, ``model`` and the like, with any prefix before their
-    names (``module.``, ``_orig_mod.``, ``net.``); every parameter and buffer of the network must be among them.
+    Weights may lie anywhere in the file (``state_dict``, ``model``, a module saved as a whole), with any prefix before
+    their names; what ``torch.compile``, DistributedDataParallel, FSDP and activation checkpointing put into names is
+    left out on both sides. Every parameter and buffer of the network must be among them. Weights of the training are
+    taken before an exponential average beside them. Of the file only these are read into memory, once, and nothing in
+    it is executed.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder that holds it; see `find_checkpoints`.
+    network
+        The network that was trained. It is changed only if all of its weights are there.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read without executing what is in it, or does not fit the network.
+        If it cannot be read, is damaged, or does not fit the network.
+    InputError
+        If ``network`` is not a module.
+
+    Warns
+    -----
+    InputWarning
+        If the weights are averaged, as there are no others in the file.
     """
-    path = Path(path)
-    content = _read(path)
-    weights = _fitted(_state(content), network, path)
-    network.load_state_dict(weights)
-    step = content.get("global_step", content.get("step"))
-    if step is None and (state := path / "trainer_state.json").exists():
-        step = json.loads(state.read_text(encoding="utf-8")).get("global_step")
-    return step if isinstance(step, int) else None
+    told, part = load_part(Path(path), network)
+    if part.averaged:
+        message = f"{Path(path).name} holds no weights of the training itself; its {part} are taken."
+        warnings.warn(message, InputWarning, stacklevel=2)
+    return next(iter(told.values()), None)
+
+
+def load_part(path: Path, network: nn.Module) -> tuple[dict[str, int], Part]:
+    """Put the weights of a place into ``network``; return the steps it tells, and which part of it that was."""
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."
+        )
+    with in_words(path):
+        path.stat()
+        before = _stamp(path)
+        tree = read_network(path)
+        part = fitted(tree, network, called=path.name)
+        own = network.state_dict()
+        weights = {name: plain(value) for name, value in part.weights.items()}
+        for name, value in weights.items():
+            if isinstance(own[name], Tensor) and not torch.can_cast(value.dtype, own[name].dtype):
+                raise ValueError(f"`{name}` holds {value.dtype}, which is no {own[name].dtype}".replace("torch.", ""))
+        if _stamp(path) != before:
+            raise ValueError("it was written to meanwhile")
+        state = type(own)(weights)
+        if hasattr(own, "_metadata"):
+            state._metadata = own._metadata  # type: ignore[attr-defined]  # the names are those of this version
+        network.load_state_dict(state, strict=False)  # of which none is missing but counts of batches
+        return steps_told(tree), part
 
 
 def weights_of(network: Any) -> dict[str, np.ndarray]:
@@ -121,83 +269,3 @@ def weights_of(network: Any) -> dict[str, np.ndarray]:
 def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Put weights that a run keeps (`interdyn.store.read_checkpoint`) into ``network``, which stays where it is."""
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if not path.is_dir():
-            return _read_file(path)
-        index = path / "model.safetensors.index.json"
-        if index.exists():
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            return {key: value for name in names for key, value in load_file(path / name).items()}
-        return _read_file(next(path / name for name in _WHOLE if (path / name).exists()))
-    except UnpicklingError as error:
-        raise CheckpointError(
-            f"a checkpoint is read weights-only, so that nothing in it is executed; got {path.name}, which holds other "
-            f"objects: {str(error).splitlines()[0]} Save its `state_dict()`, or convert it to safetensors."
-        ) from error
-    except (OSError, SafetensorError, RuntimeError, EOFError, StopIteration, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"a whole checkpoint was needed; got {path.name}, which cannot be read: {error}. If it is still being "
-            "written, try again."
-        ) from error
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        return dict(load_file(path))
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"a checkpoint must hold weights by name; got {type(content).__name__} in {path.name}. Save `state_dict()`."
-        )
-    return dict(content)
-
-
-def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint, wherever in it they lie."""
-    for key in _INSIDE:
-        if isinstance(inner := content.get(key), Mapping):
-            return _state(inner)
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
-
-
-def _fitted(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
-    """Return the weights under the network's own names."""
-    wanted = network.state_dict()
-    if not wanted:
-        return {}
-    first = max(wanted, key=len)  # the longest name has the fewest false endings
-    prefixes = [name.removesuffix(first) for name in state if name == first or name.endswith("." + first)]
-    fits = [{name: state.get(prefix + name) for name in wanted} for prefix in prefixes]
-    best = max(fits, key=lambda fit: sum(value is not None for value in fit.values()), default={})
-    _fill_tied(best, wanted)
-    missing = [name for name in wanted if best.get(name) is None]
-    if missing:
-        raise CheckpointError(
-            f"the checkpoint must hold every weight of the network; got {path.name} without `{missing[0]}`"
-            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; it has {_some(state)}. Give the network "
-            "that was trained."
-        )
-    for name, value in best.items():
-        assert value is not None
-        if value.shape != wanted[name].shape:
-            raise CheckpointError(
-                f"weights must have the shapes of the network's; got `{name}` of shape {tuple(value.shape)} instead of "
-                f"{tuple(wanted[name].shape)} in {path.name}. Give the network that was trained."
-            )
-    return {name: value for name, value in best.items() if value is not None}
-
-
-def _fill_tied(weights: dict[str, Tensor | None], wanted: Mapping[str, Tensor]) -> None:
-    """Give weights that share their memory in the network what is on disk for one of them, as safetensors keep one."""
-    kept = {wanted[name].data_ptr(): value for name, value in weights.items() if value is not None}
-    for name, tensor in wanted.items():
-        if weights.get(name) is None and tensor.numel():
-            weights[name] = kept.get(tensor.data_ptr())
-
-
-def _some(state: Mapping[str, Tensor]) -> str:
-    names = [f"`{name}`" for name in list(state)[:3]]
-    return ", ".join([*names, "..."] if len(state) > 3 else names) or "none"

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from interdyn.errors import CheckpointError, ModelError
+from interdyn.errors import CheckpointError, InputError, ModelError
 from interdyn.game import isolated
-from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network
+from interdyn.tracking._checkpoints import SavedFolder, SavedNetwork, load_part
 from interdyn.tracking._measuring import device_of
 from interdyn.tracking._tracker import Tracker
 
-_TRIES = 3  # of a file that cannot be read, before it is passed over until it changes
 _ROWS = 256
 
 
@@ -47,7 +46,8 @@ def watch(
     idle, poll
         Seconds without a new network after which the training counts as over; seconds between looks into the folder.
     say
-        Called with one sentence after each measurement, and about each file that is passed over.
+        Called with the step of each network, where it is from and which weights are taken, in one text before they are
+        measured; with one sentence after each measurement, and about each file that is passed over.
 
     Returns
     -------
@@ -57,28 +57,42 @@ def watch(
     ------
     CheckpointError
         If there is no such folder, or there is nothing in it that could be measured when the watch ends.
+    InputError
+        If ``network`` is not a module.
     """
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."
+        )
     tracker.losses = losses or tracker.losses
-    tries: dict[tuple[Path, int], int] = {}
-    last_news = time.monotonic()
-    problem = ""
+    saved_there, shown = SavedFolder(folder, network), set[SavedNetwork]()
+    last_news, problem = time.monotonic(), ""
     while True:
-        for saved in find_checkpoints(folder):
-            stamp = (saved.path, saved.path.stat().st_mtime_ns if saved.path.exists() else 0)
-            if saved.step in tracker.steps or tries.get(stamp, 0) >= (1 if once else _TRIES):
+        over = once or time.monotonic() - last_news >= idle
+        found = saved_there.look(settled=over)
+        new = [one for one in found if one not in shown and one.step not in tracker.steps]
+        shown.update(found)
+        if any(one.step is not None for one in new):
+            say("\n".join(_mapping(one) for one in new if one.step is not None))
+        for saved in new:
+            if saved.problem:
+                problem = saved.problem
+                say(f"passed over: {problem}")
+            if saved.step is None:
                 continue
-            tries[stamp] = tries.get(stamp, 0) + 1
             try:
-                step = _measured(saved, network, tracker)
+                load_part(saved.path, network)
             except CheckpointError as error:
                 problem = str(error)
-                if once or tries[stamp] == _TRIES:
+                saved_there.failed(saved, problem)
+                shown.discard(saved)
+                if over:
                     say(f"passed over: {problem}")
                 continue
-            tries[stamp] = _TRIES
             last_news = time.monotonic()
-            say(_said(step, tracker))
-        if once or time.monotonic() - last_news >= idle:
+            tracker.observe(saved.step, network)
+            say(_said(saved.step, tracker))
+        if over:
             break
         time.sleep(poll)
     if not tracker.steps:
@@ -87,15 +101,8 @@ def watch(
     return tracker.steps
 
 
-def _measured(saved: SavedNetwork, network: nn.Module, tracker: Tracker) -> int:
-    told = load_network(saved.path, network)
-    step = told if told is not None else saved.step
-    if step is None:
-        raise CheckpointError(
-            f"a checkpoint must tell its step; got {saved.path.name}, which does not. Put it in the name: step_1200.pt"
-        )
-    tracker.observe(step, network)
-    return step
+def _mapping(saved: SavedNetwork) -> str:
+    return f"step {saved.step}: {saved.path.name} ({saved.source}; {saved.part})"
 
 
 def _said(step: int, tracker: Tracker) -> str:
