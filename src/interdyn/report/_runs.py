@@ -99,6 +99,8 @@ class Followed:
         """
         summary = self.path / "summary.json"
         finished = summary.stat().st_mtime if summary.is_file() else None
+        if finished is not None and finished != self._finished and not store.has_result(store.open_run(self.path)):
+            finished = None  # it is damaged
         new = finished != self._finished or not self.version
         if finished is None and self._history is not None:
             new |= self._history.update()
