@@ -1,10 +1,12 @@
 """Kill runs at every write, and damage every file of them: nothing is lost, nothing wrong is read.
 
 ``kills``: a small recipe and a tracked training are killed, at random moments and before and after each write, fsync,
-rename and removal, and begun again each time; at the end numbers and names of files are those of runs that were left alone.
+rename and removal, and begun again each time; at the end numbers and names of files are those of runs left alone.
 
-``damage``: files of a finished run and of a tracked training are damaged: bits flipped, cut short, blocks zeroed, swapped
-for other files. Everything that reads a run then reads what was written, or says what is wrong in an error or warning of ours.
+``damage``: files of a finished run and of a tracked training are damaged: bits flipped, cut short, blocks zeroed,
+swapped for other files. Everything that reads a run then reads what was written, or tells what is wrong in our words.
+
+``mended``: such a run is begun again and makes what is damaged; the numbers are those of before.
 
 Run: .venv/bin/python benchmarks/stress_folder.py [--kills 500] [--damaged 1000] [--seed 0]
 """
@@ -30,7 +32,7 @@ from interdyn.players import columns
 from interdyn.recipes import resolve, run_recipe
 from interdyn.report._uses import Uses
 from interdyn.schedules import every
-from interdyn.tracking import Tracker, summarise
+from interdyn.tracking import Tracker
 
 RECIPE = {
     "name": "stressed",
@@ -199,52 +201,62 @@ def damaged(data, others, draw):
 
 
 def readings(folder):
-    """Return what each reader of a run says: numbers, or the sentence of an error of ours; and all that was told."""
-    said = {}
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        for name, read in READERS.items():
+    """Return for each reader of a run what it read, and what it told: an error, a warning or a sentence of ours."""
+    found = {}
+    for name, read in READERS.items():
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             try:
-                said[name] = repr(read(folder))
+                value, told = read(folder)
             except InterdynError as error:
-                said[name] = f"{type(error).__name__}: {error}"
-    return said, [str(warning.message) for warning in told]
-
-
-def _result(folder):
-    result = store.read_result(folder)
-    return result.to_json()
+                value, told = None, f"{type(error).__name__}: {error}"
+        told = told or " ".join(str(warning.message) for warning in warned)
+        found[name] = json.dumps(value, sort_keys=True, default=str), told
+    return found
 
 
 def _history(folder):
     history = History.read(folder)
     so_far = history.result_so_far().to_json()
-    so_far["summary"].pop("verdict")
+    so_far["summary"].pop("verdict")  # which tells the damage
     return so_far, history.damage
 
 
 def _export(folder):
     entries, groups = measurements(store.open_run(folder))
-    return entries, {
-        name: [store.content_hash({"v": m.v, "a": m.i_and, "o": m.i_or}) for m in rows] for name, rows in groups.items()
+    tables = {
+        name: [store.content_hash({"v": m.v, "and": m.i_and, "or": m.i_or, "ids": m.sample_ids}) for m in rows]
+        for name, rows in groups.items()
     }
+    return (entries, tables), ""
+
+
+def _page(folder):
+    uses = Uses(folder)
+    return uses.record(), uses.damage
+
+
+def _networks(folder):
+    run = store.open_run(folder)
+    found = {step: store.read_checkpoint(run, step) for step in run.steps}
+    lacking = [step for step, checkpoint in found.items() if checkpoint is None]
+    return {s: (store.content_hash(c.weights), c.losses) for s, c in found.items() if c}, f"none at {lacking}" * bool(
+        lacking
+    )
 
 
 def _check(folder):
-    return [str(finding) for finding in store.check_run(folder)]
+    findings = [str(finding) for finding in store.check_run(folder)]
+    return [], " ".join(findings)
 
 
 READERS = {
-    "result": _result,
+    "result": lambda folder: (store.read_result(folder).to_json(), ""),
     "history": _history,
     "export": _export,
-    "page": lambda folder: Uses(folder).record(),
-    "recipe": lambda folder: store.read_recipe(store.open_run(folder)),
-    "networks": lambda folder: [
-        (at, store.content_hash(c.weights), c.losses)
-        for at in store.open_run(folder).steps
-        if (c := store.read_checkpoint(store.open_run(folder), at))
-    ],
+    "page": _page,
+    "recipe": lambda folder: (store.read_recipe(store.open_run(folder)), ""),
+    "networks": _networks,
     "check": _check,
 }
 
@@ -252,34 +264,34 @@ READERS = {
 def damage(kind, root, *, count, seed=0):
     """Damage a file of a run ``count`` times; return what came of each, by way, and the cases that are wrong.
 
-    A case is *read right* if every reader says what it says of the whole run and the check is content, *told* if the
-    check names a file, or an error or warning of ours was raised; it is wrong if a reader says something else than before
-    and nothing is told, and if another library's error comes out.
+    Every reader must read what it reads of the whole run, or tell; a case is *read right* if none but the check had to
+    tell, and wrong if a reader tells nothing and reads something else, if the check does not name the file, or if an
+    error of another library comes out.
     """
     draw, came, wrong = random.Random(seed), Counter(), []
     folder = root / f"{kind}-damaged" / "run"
     RUNS[kind](folder)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.lock")
     contents = {path: path.read_bytes() for path in files}
-    whole, told = readings(folder)
-    assert not told
-    assert whole["check"] == "[]"
+    whole = readings(folder)
+    assert not any(told for _, told in whole.values()), whole
     for index in range(count):
         path = files[index % len(files)]
+        name = path.relative_to(folder).as_posix()
         data, way = damaged(contents[path], [c for p, c in contents.items() if p != path], draw)
         if data == contents[path]:
             data, way = data[:-1], "cut short"
         path.write_bytes(data)
-        name = path.relative_to(folder).as_posix()
         try:
-            said, told = readings(folder)
-            same = all(said[reader] == whole[reader] for reader in READERS)
-            if same:
-                came[f"{way}: read right"] += 1
-            elif name in said["check"] or told or said["check"].startswith(("NotARun", "Schema")):
-                came[f"{way}: told"] += 1
+            now = readings(folder)
+            silent = [reader for reader in READERS if now[reader][0] != whole[reader][0] and not now[reader][1]]
+            told = [reader for reader in READERS if now[reader][1]]
+            if silent:
+                wrong.append(f"{name}, {way}: {silent} read something else and tell nothing")
+            elif not now["check"][1] and now != whole:
+                wrong.append(f"{name}, {way}: the check finds nothing")
             else:
-                wrong.append(f"{name}, {way}: {[r for r in READERS if said[r] != whole[r]]} differ, nothing is told")
+                came[f"{way}: {'told' if len(told) > 1 else 'read right'}"] += 1
         except Exception as error:
             wrong.append(f"{name}, {way}: {type(error).__name__}: {error}")
         path.write_bytes(contents[path])
@@ -287,7 +299,7 @@ def damage(kind, root, *, count, seed=0):
 
 
 def mended(kind, root, *, count, seed=0):
-    """Damage a run that goes on, ``count`` times; begun again it ends with the numbers of before. Return what is wrong."""
+    """Damage a run ``count`` times and begin it again each time; return where it ends with other numbers."""
     draw, wrong = random.Random(seed), []
     folder = root / f"{kind}-mended" / "run"
     RUNS[kind](folder)
@@ -300,14 +312,13 @@ def mended(kind, root, *, count, seed=0):
     for index in range(count):
         path = files[(index * 5) % len(files)]
         others = [p.read_bytes() for p in files if p != path]
-        path.write_bytes(damaged(path.read_bytes(), others, draw)[0])
+        data, way = damaged(path.read_bytes(), others, draw)
+        path.write_bytes(data)
+        store.check_run(folder, repair=True)
         RUNS[kind](folder)
-        if kind == "tracked":
-            store.check_run(folder, repair=True)
-            summarise(folder)
         if numbers(folder) != wanted:
             now = numbers(folder)
-            wrong.append(f"{path.name}: {[name for name in wanted if now.get(name) != wanted[name]]}")
+            wrong.append(f"{path.name}, {way}: {[name for name in wanted if now.get(name) != wanted[name]]} differ")
         shutil.rmtree(folder)
         shutil.copytree(kept, folder)
     return wrong

@@ -19,7 +19,7 @@ from interdyn.report import write_report
 from interdyn.values import SplitQuality
 from stored import summary_of
 
-VERBS = ("demo", "run", "report", "summary", "samples", "verify", "recipes")
+VERBS = ("demo", "run", "report", "summary", "samples", "verify", "check", "recipes")
 
 
 @pytest.fixture(autouse=True, scope="module")

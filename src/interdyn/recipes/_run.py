@@ -75,6 +75,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     try:
         if not _is_whole(run):
             store.withdraw_results(run)
+            store.drop_damaged_checkpoints(run)
             trainer = Trainer(recipe, samples)
             tracker = Tracker(groups, schedule=at(*steps), budget=None, out=record, losses=trainer.losses)
             _train(run, trainer, tracker, progress)

@@ -126,4 +126,7 @@ class Followed:
                 result = self._history.result_so_far()
             else:
                 result = store.read_result(self.path)
-            return render(result, used=used.result(), live=True, bare=bare)
+            shown = used.result()
+            if self._uses.damage and self._uses.damage not in result.verdict:
+                result = result.model_copy(update={"verdict": (*result.verdict, self._uses.damage)})
+            return render(result, used=shown, live=True, bare=bare)

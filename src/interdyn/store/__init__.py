@@ -1,7 +1,7 @@
 """A run on disk: one directory of small immutable files, readable while it grows, without torch."""
 
 from interdyn.store._atomic import json_bytes, write_atomic
-from interdyn.store._check import Finding, check_run
+from interdyn.store._check import Finding, check_run, drop_damaged_checkpoints
 from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays, write_json
 from interdyn.store._lock import Hold, writing
 from interdyn.store._reader import (
@@ -51,6 +51,7 @@ __all__ = [
     "check_run",
     "config_hash",
     "content_hash",
+    "drop_damaged_checkpoints",
     "drop_trainers",
     "has_result",
     "identity",

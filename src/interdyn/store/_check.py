@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from interdyn.store._files import DamagedError, names_in, read_json
+from interdyn.store._files import DamagedError, names_in, read_json, unreadable
 from interdyn.store._lock import leftovers, writing
 from interdyn.store._reader import Reader
 from interdyn.store._recipe import has_whole_recipe, mend
@@ -63,6 +63,24 @@ def check_run(folder: Path | str, *, repair: bool = False) -> list[Finding]:
         done += [Finding(name, "written anew from the other files", True) for name in mend(run)]
         done += [Finding(name, "written anew from its measurement", True) for name in _rescued(run)]
         return done + list(_wrong(open_run(folder)))
+
+
+def drop_damaged_checkpoints(run: Run) -> None:
+    """Remove checkpoints that are damaged, so that a training that can make them again does; call it inside `writing`.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses.
+    """
+    reader = Reader(run)
+    for step in run.steps:
+        reader.checkpoint(step)
+    for file in reader.damaged:
+        try:
+            (run.path / file).unlink()
+        except OSError as error:
+            raise unreadable(run.path / file, error) from error
 
 
 def _leftovers(run: Run) -> list[Finding]:

@@ -151,7 +151,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise DamagedError("it is no JSON object")
     check_schema(content.get("schema"), path)
-    _check_sealed(content.pop("digest", None), is_sealed(data))
+    _check_sealed(content, is_sealed(data))
+    content.pop("digest", None)
     _check_name(content.pop("file", path.name), path.name)
     return content
 
@@ -283,7 +284,7 @@ def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
     new = is_sealed(raw)
     try:
         content = json.loads(raw)
-        _check_sealed(content.get("__metadata__", {}).get("digest"), new)
+        _check_sealed(content.get("__metadata__", {}), new)
         end = max((at["data_offsets"][1] for name, at in content.items() if name != "__metadata__"), default=0)
     except DamagedError:
         raise
@@ -304,9 +305,9 @@ def _header_of(content: Mapping[str, Any], path: Path) -> Header:
     return header
 
 
-def _check_sealed(digest: Any, sealed_as_written: bool) -> None:
-    """Refuse a file with a digest that is not where it was written."""
-    if digest is not None and not sealed_as_written:
+def _check_sealed(content: Mapping[str, Any], as_written: bool) -> None:
+    """Refuse a file whose digest is not where it was written; files without any, of earlier versions, have no name."""
+    if not as_written and ("digest" in content or "file" in content):
         raise DamagedError("its digest does not hold")
 
 
