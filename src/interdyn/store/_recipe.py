@@ -145,7 +145,9 @@ def _recipe_in_toml(run: Run) -> dict[str, Any] | None:
         recipe = tomllib.loads(data.decode())
     except ValueError:
         raise DamagedError("it is no whole TOML") from None
-    if (new or run.id) and config_hash(recipe) != run.config_hash:
+    if run.id and not new:
+        raise DamagedError("its digest is not there")
+    if new and config_hash(recipe) != run.config_hash:
         raise DamagedError("it is not the recipe that the run began with")
     return recipe
 
