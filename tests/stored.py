@@ -17,4 +17,5 @@ def write_results(run, *, summary, analysis):
 
 
 def _read(run, name):
-    return json.loads((getattr(run, "path", run) / name).read_text(encoding="utf-8"))
+    content = json.loads((getattr(run, "path", run) / name).read_text(encoding="utf-8"))
+    return {key: value for key, value in content.items() if key not in ("digest", "file")}

@@ -17,8 +17,9 @@ from interdyn.cli._execute import Lines
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 from interdyn.values import SplitQuality
+from stored import summary_of
 
-VERBS = ("demo", "run", "report", "summary", "samples", "verify", "recipes")
+VERBS = ("demo", "run", "report", "summary", "samples", "verify", "check", "recipes")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -159,7 +160,7 @@ def test_summary_for_people_and_for_programs(capsys, finished):
     assert "forward passes" in out
     code, out, _ = call(capsys, "summary", str(finished), "--json")
     assert code == 0
-    assert json.loads(out) == json.loads((finished / "summary.json").read_text())
+    assert json.loads(out) == summary_of(finished)
 
 
 def test_report_writes_the_page_again(capsys, finished):

@@ -104,8 +104,8 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     assert growing.steps == (0, 5, 10)
     assert not growing.update()
     read = []
-    whole = store.read_measurement
-    monkeypatch.setattr(store, "read_measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
+    whole = store.Reader.measurement
+    monkeypatch.setattr(store.Reader, "measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
     training.look(6)
     assert growing.update()
     assert set(read) == {15, 20, 25, 30, 35, 40}

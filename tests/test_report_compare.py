@@ -14,6 +14,7 @@ from interdyn.cli import main
 from interdyn.errors import InputError, NotARunError
 from interdyn.report import write_comparison
 from pages import HEAD, browser, needs_browser
+from stored import analysis_of, summary_of
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -21,10 +22,10 @@ EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 def copy(folder, *, recipe=None, scale=1.0, **settings):
     """Copy the example run; its mean order is scaled, its recipe has other settings."""
     shutil.copytree(EXAMPLE, folder)
-    summary = json.loads((folder / "summary.json").read_text())
+    summary = summary_of(folder)
     summary["recipe"] = recipe or summary["recipe"]
     (folder / "summary.json").write_text(json.dumps(summary))
-    analysis = json.loads((folder / "analysis.json").read_text())
+    analysis = analysis_of(folder)
     test = analysis["groups"]["test"]
     for key in ("mean_order", "mean_order_low", "mean_order_high"):
         test[key] = [None if x is None else scale * x for x in test[key]]

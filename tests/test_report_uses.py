@@ -96,15 +96,15 @@ def test_of_a_run_that_grows_only_what_is_new_is_read(copy, monkeypatch):
     growing = Uses(copy.path)
     assert growing.record()["groups"][0]["steps"] == list(copy.steps[:-1])
     last.write_bytes(kept)
-    read, whole = [], _uses.read_measurement
-    monkeypatch.setattr(_uses, "read_measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
+    read, whole = [], store.Reader.measurement
+    monkeypatch.setattr(store.Reader, "measurement", lambda *a, **k: read.append(a[1]) or whole(*a, **k))
     assert growing.record() == Uses(copy.path).record()
     assert read[0] == copy.steps[-1]
     assert read[1:] == [*copy.steps, *copy.steps], "all that another one reads"
     last.unlink()  # the run is being deleted
     assert growing.record()["groups"][0]["steps"] == list(copy.steps[:-1])
     plan = json.loads((copy.path / "run.json").read_text())
-    (copy.path / "run.json").write_text(json.dumps({**plan, "config_hash": "of another run"}))
+    store.write_json(copy.path / "run.json", {**plan, "config_hash": "of another run", "digest": "0" * 64})
     assert growing.record() is None
 
 

@@ -43,7 +43,7 @@ def of_version_01(finished, tmp_path):
     """The run as version 0.1 would have left it: no order weight in any of its files."""
     old = tmp_path / "old"
     shutil.copytree(finished, old)
-    summary = json.loads((old / "summary.json").read_text())
+    summary = summary_of(old)
     for key in ("split", "identified"):
         del summary[key]
     (old / "summary.json").write_text(json.dumps(summary))

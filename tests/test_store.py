@@ -232,7 +232,10 @@ def test_an_unfinished_run_says_how_far_it_is_and_how_to_finish(run):
     (run.path / "summary.json").write_text('{"schema": 1, "ste')
     with pytest.raises(IncompleteRunError):
         store.read_result(run)
-    (run.path / "recipe.toml").unlink()
+    for name in ("run.json", "recipe.toml"):  # each of which holds it
+        (run.path / name).unlink()
+        again = store.open_run(run.path)
+    assert again == run
     with pytest.raises(IncompleteRunError, match=r"recipe\.toml"):
         store.read_recipe(run)
 

@@ -19,7 +19,7 @@
     │   ├── NotARunError                the folder is not a run
     │   ├── SchemaError                 the run was written by a newer version
     │   ├── IncompleteRunError          the run has not got as far as was asked of it
-    │   └── StorageError                writing failed; what was there before is intact
+    │   └── StorageError                writing or reading failed; what was there before is intact
     └── MissingExtraError(ImportError)  an optional dependency is not installed
 
     InterdynWarning(UserWarning)
@@ -101,7 +101,7 @@ class IncompleteRunError(RunError):
 
 
 class StorageError(RunError):
-    """Writing failed; what was there before is intact."""
+    """Writing or reading a file failed, or another process writes; what was there before is intact."""
 
 
 class MissingExtraError(InterdynError, ImportError):

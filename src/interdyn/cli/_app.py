@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from interdyn.cli._check import check
 from interdyn.cli._compare import compare
 from interdyn.cli._dashboard import dashboard
 from interdyn.cli._demo import demo
@@ -28,7 +29,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, watch, report, compare, dashboard, summary, samples, verdicts, verify, export, recipes):
+for command in (
+    demo,
+    run,
+    watch,
+    report,
+    compare,
+    dashboard,
+    summary,
+    samples,
+    verdicts,
+    verify,
+    check,
+    export,
+    recipes,
+):
     app.command()(command)
 
 

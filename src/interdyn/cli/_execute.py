@@ -1,6 +1,8 @@
 """What ``demo`` and ``run`` share: run a recipe under progress bars, write the report, tell the verdict."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,13 +50,38 @@ def execute(
     from interdyn.recipes import run_recipe
 
     folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
-    with _bars() as progress, plain_warnings():
+    with stoppable(folder), _bars() as progress, plain_warnings():
         run = run_recipe(resolved, folder, progress=progress)
     if lacking:
         typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
         return run
     write_page(run.path)
     return run
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM came: the end is that of Ctrl-C, with another status."""
+
+
+@contextmanager
+def stoppable(folder: Path) -> Iterator[None]:
+    """End in order on Ctrl-C and SIGTERM, which leave the run in ``folder`` whole, and say how to go on."""
+
+    def end(*_: object) -> None:
+        raise _TerminatedError
+
+    here = threading.current_thread() is threading.main_thread()  # others cannot be sent signals
+    before = signal.signal(signal.SIGTERM, end) if here else None
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        there = (folder / "run.json").is_file()
+        kept = f"What is measured is whole in {folder}" if there else "Nothing was begun"
+        typer.echo(f"interdyn: stopped. {kept}; to go on, give the same command again.", err=True)
+        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _TerminatedError) else signal.SIGINT)) from None
+    finally:
+        if here:
+            signal.signal(signal.SIGTERM, before)
 
 
 def write_page(folder: Path) -> Path:

@@ -27,8 +27,11 @@ def export(
 
     Example: [bold]interdyn export interdyn-demo --to parquet[/bold]
     """
+    from interdyn.cli._execute import plain_warnings
     from interdyn.exports import export_run
 
     folder = run.with_name(f"{run.resolve().name}-{to}") if out is None else out
-    for path in export_run(run, to=to, out=folder):
+    with plain_warnings():
+        written = export_run(run, to=to, out=folder)
+    for path in written:
         typer.echo(path)

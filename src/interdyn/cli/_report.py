@@ -15,16 +15,17 @@ def report(
 
     Example: [bold]interdyn report interdyn-demo --open[/bold]
     """
-    from interdyn.cli._execute import write_page
-    from interdyn.store import open_run, read_result
+    from interdyn.cli._execute import plain_warnings, write_page
+    from interdyn.store import has_result, open_run, read_result
 
     found = open_run(run)
-    if found.open_ended and not (found.path / "summary.json").is_file():
-        from interdyn.tracking import summarise
+    with plain_warnings():
+        if found.open_ended and not has_result(found):
+            from interdyn.tracking import summarise
 
-        summarise(run)
-    read_result(found)  # says how far an unfinished run is, and how to finish it
-    page = write_page(run)
+            summarise(run)
+        read_result(found)  # says how far an unfinished run is, and how to finish it
+        page = write_page(run)
     typer.echo(f"Look at: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

@@ -24,7 +24,10 @@ def samples(
     from interdyn.measurement import History
     from interdyn.store import json_bytes
 
-    found = History.read(run).samples(step, history=not one_step)
+    history = History.read(run)
+    if history.damage:
+        typer.echo(f"interdyn: {history.damage}", err=True)
+    found = history.samples(step, history=not one_step)
     if json_:
         content = found.to_json()
         content["samples"] = content.pop("rows")

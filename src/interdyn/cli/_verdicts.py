@@ -18,7 +18,10 @@ def verdicts(
     from interdyn.measurement import History
     from interdyn.store import json_bytes
 
-    found = History.read(run).verdicts()
+    history = History.read(run)
+    if history.damage:
+        typer.echo(f"interdyn: {history.damage}", err=True)
+    found = history.verdicts()
     if json_:
         typer.echo(json_bytes({"verdicts": [asdict(verdict) for verdict in found]}).decode(), nl=False)
         return

@@ -67,7 +67,7 @@ def watch(
     Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
     """
     given = {**locals(), "players": None}
-    from interdyn.cli._execute import plain_warnings, tell
+    from interdyn.cli._execute import plain_warnings, stoppable, tell
     from interdyn.measurement import configured
     from interdyn.tracking import Tracker, every, mean_losses
     from interdyn.tracking import watch as watch_folder
@@ -85,7 +85,11 @@ def watch(
     more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
     typer.echo(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
-    with plain_warnings(), Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker:
+    with (
+        stoppable(folder),
+        plain_warnings(),
+        Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker,
+    ):
         watch_folder(
             checkpoints,
             network,

@@ -56,6 +56,7 @@ class History:
         self, groups: Sequence[str], *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
     ) -> None:
         self._run: store.Run | None = None
+        self._reader: store.Reader | None = None
         self._begin(groups, salience=salience, salience_rule=salience_rule)
 
     def _begin(self, groups: Sequence[str], **salience: Any) -> None:
@@ -72,12 +73,12 @@ class History:
 
         Raises
         ------
-        NotARunError, SchemaError
+        NotARunError, SchemaError, StorageError
             As in `interdyn.store.open_run`.
         """
         opened = store.as_run(run)
         history = cls(opened.groups, **{**store.read_salience(opened), **salience})
-        history._run = opened
+        history._run, history._reader = opened, store.Reader(opened)
         history.update()
         return history
 
@@ -89,19 +90,22 @@ class History:
         NotARunError, SchemaError
             As in `interdyn.store.open_run`.
         """
-        if self._run is None:
+        if self._run is None or self._reader is None:
             return False
         run = store.open_run(self._run.path)
-        if run.config_hash != self._run.config_hash:  # another run in the same folder
+        if (run.config_hash, run.id) != (self._run.config_hash, self._run.id):  # another run in the same folder
             self._begin(run.groups, **store.read_salience(run))
-        self._run, known = run, len(self._kept)
-        for entry in store.read_history(run):
-            if (step := entry["step"]) in self._kept:
-                continue
-            found = [store.read_measurement(run, step, group=group) for group in run.groups]
-            if all(m is not None for m in found):  # half of a checkpoint counts when it is whole
-                self.add([m for m in found if m is not None], entry)
+            self._reader = store.Reader(run)
+        self._run = self._reader.run = run
+        known = len(self._kept)
+        for entry, measured in self._reader.steps(known=self._kept):
+            self.add(measured, entry)
         return len(self._kept) > known
+
+    @property
+    def damage(self) -> str:
+        """What cannot be read of a run on disk, in a sentence; empty where all is whole."""
+        return "" if self._reader is None else self._reader.damage
 
     def add(self, measured: Sequence[Measurement], entry: Mapping[str, Any] | None = None) -> None:
         """Add the measurements of all groups at one step.
@@ -226,9 +230,10 @@ class History:
         Raises
         ------
         IncompleteRunError
-            If a group has not been measured at every step of the run.
+            If a group has not been measured at every step of the run's plan; a training that is tracked has none, and
+            what is damaged of it is left out and told.
         """
-        if self._run is not None:
+        if self._run is not None and not self._run.open_ended:
             missing = [step for step in self._run.steps if step not in self._kept]
             if missing:
                 raise not_measured(self._run, missing[0], self._lacking(missing[0]))
@@ -264,6 +269,8 @@ class History:
         """Return a result with what the history knows besides: accuracies, the samples, the cost, the run's name."""
         columns = {name: column for name in _ACCURACIES if (column := self.column(name)) is not None}
         told = columns | {"samples": sample_table(self.readings(together=True))} | self.cost() | more
+        if self.damage:
+            told["verdict"] = (*result.verdict, self.damage)
         return result.model_copy(update=told | ({} if self._run is None else store.identity(self._run)))
 
     @property

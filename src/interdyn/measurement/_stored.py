@@ -1,5 +1,6 @@
 """Between memory and disk: the record of a measurement, and all that a run holds."""
 
+import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from interdyn import store
-from interdyn.errors import IncompleteRunError
+from interdyn.errors import IncompleteRunError, InterdynWarning
 from interdyn.store import Measurement
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, ValueTable
@@ -91,28 +92,27 @@ def mark(measured: Iterable[Measurement]) -> Hashable:
 def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
     """Return losses and seconds of every step, and each group's measurements, of the steps that belong together.
 
+    What is damaged is left out, with a warning.
+
     Raises
     ------
     IncompleteRunError
-        If a group has not been measured at every step.
+        If nothing is measured, or a group is not at a step of the run's plan.
+    StorageError
+        If a file cannot be read.
     """
-    history = {entry["step"]: entry for entry in store.read_history(run)}
-    found = {step: _measured(run, step) for step in run.steps}
-    kept = belonging({step: mark(rows) for step, rows in found.items()})
-    return [history[step] for step in kept], {
-        group: [found[step][i] for step in kept] for i, group in enumerate(run.groups)
+    reader = store.Reader(run)
+    found = {entry["step"]: (entry, measured) for entry, measured in reader.steps()}
+    lacking = [step for step in run.steps if step not in found]
+    if lacking and (not run.open_ended or not found):
+        absent = (g for g in run.groups if reader.measurement(lacking[0], group=g) is None)
+        raise not_measured(run, lacking[0], next(absent, run.groups[0]))
+    if reader.damaged:
+        warnings.warn(reader.damage, InterdynWarning, stacklevel=3)
+    kept = belonging({step: mark(measured) for step, (_, measured) in found.items()})
+    return [found[step][0] for step in kept], {
+        group: [found[step][1][i] for step in kept] for i, group in enumerate(run.groups)
     }
-
-
-def _measured(run: store.Run, step: int) -> list[Measurement]:
-    """Return the measurements of all groups at a step, as they are on disk."""
-    found = []
-    for group in run.groups:
-        measurement = store.read_measurement(run, step, group=group)
-        if measurement is None:  # removed while the run was going on
-            raise not_measured(run, step, group)
-        found.append(measurement)
-    return found
 
 
 def not_measured(run: store.Run, step: int, group: str) -> IncompleteRunError:

@@ -26,14 +26,14 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) -> store.Run:
-    """Do everything a recipe says, in the folder ``out``; what is there already is not done again.
+    """Do everything a recipe says, in the folder ``out``; what is there already, and whole, is not done again.
 
     Parameters
     ----------
     recipe
         A resolved recipe; see `load_recipe`.
     out
-        Folder of the run: empty, absent, or an unfinished run of the same recipe, which is continued.
+        Folder of the run: empty, absent, or a run of the same recipe, of which is made what is not there or damaged.
     progress
         Called after each training step and each measured checkpoint.
 
@@ -73,7 +73,9 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     )
     run = record.open()
     try:
-        if not (run.path / "summary.json").exists():
+        if not _is_whole(run):
+            store.withdraw_results(run)
+            store.drop_damaged_checkpoints(run)
             trainer = Trainer(recipe, samples)
             tracker = Tracker(groups, schedule=at(*steps), budget=None, out=record, losses=trainer.losses)
             _train(run, trainer, tracker, progress)
@@ -81,6 +83,16 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     finally:
         record.close(summary=False)
     return run
+
+
+def _is_whole(run: store.Run) -> bool:
+    """Return whether results, measurements and networks of a run are all there and whole."""
+    reader = store.Reader(run)
+    return store.has_result(run) and all(
+        reader.checkpoint(step) is not None
+        and all(reader.measurement(step, group=group) is not None for group in run.groups)
+        for step in run.steps
+    )
 
 
 def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progress) -> None:
@@ -98,6 +110,7 @@ def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progres
             progress("training", step, last)
             tracker.measure_saved(step, trainer.network)
         progress("measuring", (index + 1) * groups, len(run.steps) * groups)
+    store.drop_trainers(run, before=last)
 
 
 def _resume(run: store.Run, trainer: Trainer) -> None:

@@ -1,12 +1,13 @@
 """One HTML file from a run: charts, words, and everything needed to show them, inside it."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from interdyn.errors import missing_extra
+from interdyn.errors import InterdynWarning, missing_extra
 from interdyn.plot import StepAxis, has_numbers, panels, save_figures
 from interdyn.report import _words
 from interdyn.report._chart import chart, numbers
@@ -58,7 +59,10 @@ def write_report(run_dir: Path | str) -> Path:
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
     folder = Path(run_dir)
-    html = render(read_result(folder), texts=_texts(folder), used=Uses(folder).record())
+    uses = Uses(folder)
+    html = render(read_result(folder), texts=_texts(folder), used=uses.record())
+    if uses.damage:
+        warnings.warn(uses.damage, InterdynWarning, stacklevel=2)
     save_figures(folder)
     path = folder / "report.html"
     write_atomic(path, html.encode())

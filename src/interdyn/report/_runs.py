@@ -99,6 +99,8 @@ class Followed:
         """
         summary = self.path / "summary.json"
         finished = summary.stat().st_mtime if summary.is_file() else None
+        if finished is not None and finished != self._finished and not store.has_result(store.open_run(self.path)):
+            finished = None  # it is damaged
         new = finished != self._finished or not self.version
         if finished is None and self._history is not None:
             new |= self._history.update()
@@ -124,4 +126,7 @@ class Followed:
                 result = self._history.result_so_far()
             else:
                 result = store.read_result(self.path)
-            return render(result, used=used.result(), live=True, bare=bare)
+            shown = used.result()
+            if self._uses.damage and self._uses.damage not in result.verdict:
+                result = result.model_copy(update={"verdict": (*result.verdict, self._uses.damage)})
+            return render(result, used=shown, live=True, bare=bare)

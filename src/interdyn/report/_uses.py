@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.plot.panels import group_name
-from interdyn.store import Exhibit, Measurement, Run, map_interactions, open_run, read_exhibit, read_measurement
+from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, open_run
 
 TOP = 5  # interactions shown of each sample
 _MOST = 100  # samples shown of each group
@@ -49,7 +49,12 @@ class Uses:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._kept: dict[tuple[str, int], _Kept] = {}
-        self._hash = ""
+        self._reader: Reader | None = None
+
+    @property
+    def damage(self) -> str:
+        """What could not be read, in a sentence; empty where all is whole."""
+        return "" if self._reader is None else self._reader.damage
 
     def record(self) -> dict[str, Any] | None:
         """Return samples and their strongest interactions for the page; None where no group has been measured.
@@ -66,14 +71,21 @@ class Uses:
             As `interdyn.store.open_run`.
         """
         run = open_run(self._folder)
-        if run.config_hash != self._hash:  # another run in the same folder
-            self._kept, self._hash = {}, run.config_hash
+        last = self._reader
+        if last is None or (run.config_hash, run.id) != (
+            last.run.config_hash,
+            last.run.id,
+        ):  # another in the same folder
+            self._kept, self._reader = {}, Reader(run)
+        else:
+            last.run = run
         groups = [found for name in run.groups if (found := self._group(run, name)) is not None]
         return {"groups": groups, "top": TOP} if groups else None
 
     def _group(self, run: Run, name: str) -> dict[str, Any] | None:
+        assert self._reader is not None
         for step in run.steps:
-            if (name, step) not in self._kept and (m := read_measurement(run, step, group=name)) is not None:
+            if (name, step) not in self._kept and (m := self._reader.measurement(step, group=name)) is not None:
                 self._kept[name, step] = _kept(m)
         steps = [s for s in run.steps if (name, s) in self._kept]
         while steps and map_interactions(run, steps[-1], group=name) is None:  # it is being deleted
@@ -85,7 +97,7 @@ class Uses:
         courses = {s: row for s in alike if (row := _course(run, s, name, last.place)) is not None}
         kept = [self._kept[name, s] for s in courses]
         count = len(last.output)
-        exhibit = read_exhibit(run, name)
+        exhibit = self._reader.exhibit(name)
         if exhibit is not None and len(exhibit.sample_ids) != len(last.ids):
             exhibit = None  # of a tracked training that went on with other samples
         return {

@@ -1,8 +1,18 @@
 """A run on disk: one directory of small immutable files, readable while it grows, without torch."""
 
-from interdyn.store._atomic import json_bytes, write_atomic, write_json
-from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays
-from interdyn.store._lock import writing
+from interdyn.store._atomic import json_bytes, write_atomic
+from interdyn.store._check import Finding, check_run, drop_damaged_checkpoints
+from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays, write_json
+from interdyn.store._lock import Hold, writing
+from interdyn.store._reader import (
+    Reader,
+    read_checkpoint,
+    read_exhibit,
+    read_history,
+    read_measurement,
+    read_trainer,
+)
+from interdyn.store._recipe import begin_run, config_hash, read_recipe, read_salience
 from interdyn.store._records import (
     Checkpoint,
     Exhibit,
@@ -10,11 +20,6 @@ from interdyn.store._records import (
     Pieces,
     drop_trainers,
     map_interactions,
-    read_checkpoint,
-    read_exhibit,
-    read_history,
-    read_measurement,
-    read_trainer,
     trainer_steps,
     write_checkpoint,
     write_exhibit,
@@ -22,26 +27,33 @@ from interdyn.store._records import (
     write_trainer,
 )
 from interdyn.store._results import (
+    has_result,
     identity,
     read_result,
     to_measure,
     withdraw_results,
     write_result,
 )
-from interdyn.store._run import Run, as_run, begin_run, config_hash, open_run, read_recipe, read_salience
+from interdyn.store._run import Run, as_run, open_run
 
 __all__ = [
     "SCHEMA",
     "Checkpoint",
     "Exhibit",
+    "Finding",
+    "Hold",
     "Measurement",
     "Pieces",
+    "Reader",
     "Run",
     "as_run",
     "begin_run",
+    "check_run",
     "config_hash",
     "content_hash",
+    "drop_damaged_checkpoints",
     "drop_trainers",
+    "has_result",
     "identity",
     "json_bytes",
     "map_interactions",

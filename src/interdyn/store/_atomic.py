@@ -87,11 +87,6 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as a JSON file, atomically; see `json_bytes`."""
-    write_atomic(path, json_bytes(content))
-
-
 def _finite(item: Any) -> Any:
     if isinstance(item, Mapping):
         return {str(key): _finite(value) for key, value in item.items()}

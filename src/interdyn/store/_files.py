@@ -1,7 +1,14 @@
-"""Arrays and a header in one safetensors file, with a checksum over the content."""
+"""The formats of a run's files, each with a digest over all of it: arrays with a header, JSON, TOML.
+
+A digest is the SHA-256 of the file as it stands with the 64 digits of the digest itself as zeros. Of a file of arrays
+it is over the header, which holds the hash of the arrays (`content_hash`): so losses are read, and checked, without
+weights.
+Files of earlier versions have the hash of the arrays alone, or none, and are read as they are.
+"""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +17,23 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from interdyn.errors import SchemaError
-from interdyn.store._atomic import write_atomic
+from interdyn.errors import SchemaError, StorageError
+from interdyn.store._atomic import json_bytes, write_atomic
 
 SCHEMA = 1
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64}  # by their names in the format
+_UNSEALED = "0" * 64
+_DIGEST = re.compile(  # at the beginning of JSON and TOML; in the header of arrays a key of its own
+    rb'(?:\A\{\n "digest": "|\A# digest: |"digest":"\\")([0-9a-f]{64})(?="|\\"|\n)'
+)
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)  # by content
 
 Arrays = Mapping[str, np.ndarray]
 Header = dict[str, Any]
+
+
+class DamagedError(ValueError):
+    """A file is not whole, or not the one its name says; in words. It stays within this room."""
 
 
 def content_hash(arrays: Arrays) -> str:
@@ -37,10 +53,125 @@ def content_hash(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
+def sealed(data: bytes) -> bytes:
+    """Return the bytes of a file with its digest in place of the zeros that stand for it."""
+    found = _DIGEST.search(data)
+    assert found is not None
+    assert found[1] == _UNSEALED.encode()
+    return data[: found.start(1)] + hashlib.sha256(data).hexdigest().encode() + data[found.end(1) :]
+
+
+def is_sealed(data: bytes) -> bool:
+    """Return whether a file has a digest, as those of earlier versions have not.
+
+    Raises
+    ------
+    DamagedError
+        If it has one that does not hold.
+    """
+    found = _DIGEST.search(data)
+    if found is None:
+        return False
+    plain = data[: found.start(1)] + _UNSEALED.encode() + data[found.end(1) :]
+    if hashlib.sha256(plain).hexdigest().encode() != found[1]:
+        raise DamagedError("its digest does not hold")
+    return True
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return what is in a file, or None where there is none.
+
+    Raises
+    ------
+    DamagedError
+        If it is no file.
+    StorageError
+        If the system cannot tell: an error of the disk, no permission.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        raise DamagedError("it is a folder") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; none where there is no folder.
+
+    Raises
+    ------
+    StorageError
+        If the system cannot tell.
+    """
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """Return the error for what is there, or may be, and cannot be read."""
+    return StorageError(
+        f"a run needs files that can be read; got {path}: {error.strerror or error}. Nothing is lost by that: see to "
+        "the disk or the permissions, then do the same again."
+    )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file of a run, atomically, with its name and its digest.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses.
+    """
+    write_atomic(path, sealed(json_bytes({"digest": _UNSEALED, "file": path.name, **content})))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the content of a JSON file, or None where there is no file.
+
+    Raises
+    ------
+    DamagedError, SchemaError, StorageError
+        If it is damaged, or of another name; if a newer version wrote it; if it cannot be read.
+    """
+    data = read_bytes(path)
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+    except BROKEN:
+        raise DamagedError("it is no whole JSON") from None
+    if not isinstance(content, dict):
+        raise DamagedError("it is no JSON object")
+    check_schema(content.get("schema"), path)
+    _check_sealed(content, is_sealed(data))
+    content.pop("digest", None)
+    _check_name(content.pop("file", path.name), path.name)
+    return content
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a TOML file of a run, atomically, with its digest in a comment at its head.
+
+    Raises
+    ------
+    StorageError
+        If the file system refuses.
+    """
+    write_atomic(path, sealed(f"# digest: {_UNSEALED}\n{text}".encode()))
+
+
 def write_arrays(path: Path, arrays: Arrays, *, header: Mapping[str, Any]) -> None:
     """Write ``arrays`` and ``header`` to ``path`` atomically.
 
-    The header entries are JSON texts in the safetensors metadata; ``schema`` and ``sha256`` are added.
+    The header entries are JSON texts in the safetensors metadata; ``schema``, ``sha256`` and ``digest`` are added.
 
     Raises
     ------
@@ -49,8 +180,10 @@ def write_arrays(path: Path, arrays: Arrays, *, header: Mapping[str, Any]) -> No
     """
     # 0-dimensional arrays lose their shape in `ascontiguousarray`, so reshape back
     solid = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
-    full = {**header, "schema": SCHEMA, "sha256": content_hash(solid)}
-    write_atomic(path, save(solid, metadata={key: json.dumps(value) for key, value in full.items()}))
+    full = {**header, "schema": SCHEMA, "sha256": content_hash(solid), "digest": _UNSEALED}
+    data = save(solid, metadata={key: json.dumps(value) for key, value in full.items()})
+    end = 8 + int.from_bytes(data[:8], "little")
+    write_atomic(path, data[:8] + sealed(data[8:end]) + data[end:])
 
 
 def read_header(path: Path) -> Header | None:
@@ -60,56 +193,127 @@ def read_header(path: Path) -> Header | None:
     ------
     SchemaError
         If a newer version of this package wrote the file.
+    StorageError
+        If it cannot be read.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            return _checked(file.metadata() or {}, path)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        if isinstance(error, SchemaError):
-            raise
+        return load_header(path)
+    except DamagedError:
         return None
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
-    """Return arrays and header of a file, or None where there is no whole file with the right checksum.
+    """Return arrays and header of a file, or None where there is no whole file with the right digest.
 
     Raises
     ------
     SchemaError
         If a newer version of this package wrote the file.
+    StorageError
+        If it cannot be read.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            header = _checked(file.metadata() or {}, path)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        if isinstance(error, SchemaError):
-            raise
+        return load_arrays(path)
+    except DamagedError:
         return None
-    return (arrays, header) if header.get("sha256") == content_hash(arrays) else None
+
+
+def load_header(path: Path) -> Header | None:
+    """Return the header of a file, None where there is no file; raises `DamagedError`, else as `read_header`."""
+    found = _raw_header(path)
+    return None if found is None else _header_of(found[1], path)
+
+
+def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
+    """Return arrays and header, None where there is no file; raises `DamagedError`, else as `read_arrays`."""
+    header = load_header(path)
+    if header is None:
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dictionary
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (SafetensorError, *BROKEN):
+        raise DamagedError("it is cut short, or its header is damaged") from None
+    if header.get("sha256") != content_hash(arrays):
+        raise DamagedError("its numbers are not those that were written")
+    return arrays, header
 
 
 def map_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...] | None:
     """Return arrays of a file whose entries are read from disk as they are looked at, or None where there is none.
 
-    The content is not held against its checksum: this is for a file that `read_arrays` has found whole before.
+    The content is not held against its hash: this is for a file that `read_arrays` has found whole before.
     """
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")  # the format: this size, a header in JSON, the arrays
-            header = json.loads(file.read(min(size, path.stat().st_size)))
+        found = _raw_header(path)
+        if found is None:
+            return None
+        size, header = found
         return tuple(
             np.memmap(path, _DTYPES[at["dtype"]], "r", 8 + size + at["data_offsets"][0], tuple(at["shape"]))
             for at in (header[name] for name in names)
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return None
+    except StorageError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except BROKEN:
         return None
 
 
-def _checked(metadata: Mapping[str, str], path: Path) -> Header:
-    header = {key: json.loads(value) for key, value in metadata.items()}
+def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
+    """Return size and content of the header as the format has it, its digest checked; None where there is no file."""
+    try:
+        with path.open("rb") as file:
+            size, total = int.from_bytes(file.read(8), "little"), path.stat().st_size
+            raw = file.read(min(size, total))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        raise DamagedError("it is a folder") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(raw) < size or not raw:
+        raise DamagedError("it is cut short")
+    new = is_sealed(raw)
+    try:
+        content = json.loads(raw)
+        _check_sealed(content.get("__metadata__", {}), new)
+        end = max((at["data_offsets"][1] for name, at in content.items() if name != "__metadata__"), default=0)
+    except DamagedError:
+        raise
+    except BROKEN:
+        raise DamagedError("its header is damaged") from None
+    if total != 8 + size + end:
+        raise DamagedError("it is not as long as it was written")
+    return size, content
+
+
+def _header_of(content: Mapping[str, Any], path: Path) -> Header:
+    try:
+        header = {str(key): json.loads(value) for key, value in content.get("__metadata__", {}).items()}
+    except BROKEN:
+        raise DamagedError("its header is damaged") from None
     check_schema(header.get("schema"), path)
+    header.pop("digest", None)
     return header
+
+
+def _check_sealed(content: Mapping[str, Any], as_written: bool) -> None:
+    """Refuse a file whose digest is not where it was written; files without any, of earlier versions, have no name."""
+    if not as_written and ("digest" in content or "file" in content):
+        raise DamagedError("its digest does not hold")
+
+
+def _check_name(found: Any, wanted: str) -> None:
+    if found != wanted:
+        raise DamagedError(f"it is {found} under another name")
 
 
 def check_schema(schema: Any, path: Path) -> None:

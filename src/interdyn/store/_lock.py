@@ -1,25 +1,143 @@
 """One writer at a time for each run."""
 
+import json
+import os
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
 from interdyn.errors import NotARunError, StorageError
 from interdyn.store._atomic import TEMP_PREFIX
+from interdyn.store._files import names_in
+from interdyn.store._run import FOLDERS, holds_a_run
+
+try:
+    import fcntl
+except ImportError:  # Windows: `filelock` knows its locks, which no child inherits
+    _has_flock = False
+else:
+    _has_flock = True
 
 LOCK_NAME = "run.lock"
-_FOLDERS = (".", "checkpoints", "trainer", "measurements")
 _BEFORE_RUN_JSON = {"recipe.toml", "env.json", LOCK_NAME}
 
 
+class Hold:
+    """The right to write to the run in a folder, held by this process until it is let go or taken over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._descriptor: int | None = None  # of the lock file, where locks are those of the system
+        self._other: FileLock | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it is still held."""
+        return self._descriptor is not None or self._other is not None
+
+    def take(self, earlier: "Hold | None") -> None:
+        """Take the right, from an ``earlier`` holder in this process if there is one.
+
+        Raises
+        ------
+        Timeout, OSError
+            If another process has it; if the file system refuses.
+        """
+        if earlier is not None:
+            self._descriptor, self._other = earlier._descriptor, earlier._other
+            earlier._descriptor = earlier._other = None
+        elif _has_flock:
+            descriptor = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BaseException as error:
+                os.close(descriptor)
+                if isinstance(error, BlockingIOError):
+                    raise Timeout(str(self._folder / LOCK_NAME)) from None
+                raise
+            self._descriptor = descriptor
+        else:
+            lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)
+            lock.acquire()
+            self._other = lock
+        _HELD.add(self)
+        self._sign()
+
+    def _sign(self) -> None:
+        """Write into the lock who holds it, for those who are refused."""
+        if self._descriptor is not None:
+            text = json.dumps(
+                {
+                    "process": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "command": " ".join(sys.argv)[:200],
+                }
+            )
+            with suppress(OSError):  # on a full disk it has no name
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, text.encode(), 0)
+
+    def release(self) -> None:
+        """Let it go; nothing happens where it was taken over, or this process was forked from the holder."""
+        _HELD.discard(self)
+        descriptor, self._descriptor = self._descriptor, None
+        other, self._other = self._other, None
+        if descriptor is not None:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # children of programs that fork on their own may have it, too
+            os.close(descriptor)
+        if other is not None:
+            other.release()
+
+    def forget(self) -> None:
+        """Close what a forked child has inherited, so that the lock ends with its holder; the holder keeps it."""
+        descriptor, self._descriptor, self._other = self._descriptor, None, None
+        if descriptor is not None:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def is_of(self, folder: Path) -> bool:
+        """Return whether it is the right to write in this folder, by its place or its lock file."""
+        if self._folder == folder.resolve():
+            return True
+        with suppress(OSError):
+            return self._descriptor is not None and os.path.samestat(
+                os.fstat(self._descriptor), (folder / LOCK_NAME).stat()
+            )
+        return False
+
+
+_HELD: WeakSet[Hold] = WeakSet()
+
+
+def _forget_all() -> None:
+    for hold in list(_HELD):
+        hold.forget()
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, *, take_over: bool = False) -> Iterator[Hold]:
     """Hold the right to write to the run in ``folder``.
 
-    The system takes the right back when the process ends, however it ends, where it has locks of files. Temporary files
-    that a killed writer left behind are removed on entry.
+    The system takes the right back when the process ends, however it ends; children that it forked do not have it.
+    Temporary files that a killed writer left behind are removed on entry.
+
+    Parameters
+    ----------
+    take_over
+        Take the right from whatever holds it in this process, as a cell of a notebook does that is run again.
 
     Raises
     ------
@@ -29,36 +147,71 @@ def writing(folder: Path) -> Iterator[None]:
         If another process is writing to this run, or the folder cannot be written to.
     """
     _refuse_foreign(folder)
-    lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+    hold = Hold(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        earlier = next((one for one in list(_HELD) if one and one.is_of(folder)), None)
+        if earlier is not None and not take_over:
+            raise Timeout(str(folder / LOCK_NAME))
+        hold.take(earlier)
     except Timeout as error:
         raise StorageError(
-            f"one process at a time writes to a run; got a second one for {folder}. "
-            "Wait for the first to end, or choose another folder with --out."
+            f"one process at a time writes to a run; got a second one for {folder}: {_owner(folder)} writes there. "
+            "Wait until it ends or end it, or choose another folder."
         ) from error
     except OSError as error:
         raise StorageError(
-            f"a run needs a folder that can be written to; got {folder}: {error.strerror}. "
-            "Choose another folder with --out."
+            f"a run needs a folder that can be written to, with locks of files; got {folder}: "
+            f"{error.strerror or error}. Choose another folder."
         ) from error
+    with ExitStack() as stack:
+        stack.callback(hold.release)
+        sweep(folder)
+        yield hold
+
+
+def sweep(folder: Path) -> list[str]:
+    """Remove the temporary files in the folder of a run, and return their names; call it inside `writing`."""
+    found = leftovers(folder)
+    for name in found:
+        with suppress(OSError):  # readers pass them over
+            (folder / name).unlink(missing_ok=True)
+    return found
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return the temporary files that a killed writer has left in the folder of a run."""
+    places = ("", *FOLDERS, "figures")
+    return [
+        f"{place}{'/' if place else ''}{name}"
+        for place in places
+        for name in names_in(folder / place)
+        if name.startswith(TEMP_PREFIX)
+    ]
+
+
+def _owner(folder: Path) -> str:
+    """Return who holds the lock, as far as it says so."""
     try:
-        for name in _FOLDERS:
-            for leftover in (folder / name).glob(f"{TEMP_PREFIX}*"):
-                leftover.unlink(missing_ok=True)
-        yield
-    finally:
-        lock.release()
+        told = json.loads((folder / LOCK_NAME).read_text(encoding="utf-8"))
+        process, host, since, command = (told[key] for key in ("process", "host", "since", "command"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a process that did not sign"
+    if process == os.getpid() and host == socket.gethostname():
+        return f"this process, since {since}, with a tracker that is not closed,"
+    return f"process {process} on {host}, since {since} ({command}),"
 
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder with content that no run began."""
-    if (folder / "run.json").exists() or not folder.exists():
-        return
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else [folder.name]
+    try:
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else [folder.name][: folder.exists()]
+    except OSError as error:
+        raise StorageError(
+            f"a run needs a folder that can be read; got {folder}: {error.strerror or error}. Choose another folder."
+        ) from error
     foreign = sorted(n for n in names if n not in _BEFORE_RUN_JSON and not n.startswith(TEMP_PREFIX))
-    if foreign:
+    if foreign and "run.json" not in names and not holds_a_run(folder):
         raise NotARunError(
             f"a new run needs an empty folder; got {folder}, which holds `{foreign[0]}` and is not a run. "
             "Choose another folder with --out."

@@ -4,17 +4,16 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from interdyn.errors import StorageError
-from interdyn.store._files import map_arrays, read_arrays, read_header, write_arrays
+from interdyn.store._files import map_arrays, names_in, write_arrays
 from interdyn.store._run import STEP_NAME, VERSION, Run, check_inside
 
-_TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
+TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,20 @@ class Measurement:
     targets: Int[np.ndarray, " samples"] | None = None
 
 
-def _path(run: Run, folder: str, step: int, group: str = "") -> Path:
-    return run.path / folder / f"step_{step:08d}{'.' if group else ''}{group}.safetensors"
+def file_of(folder: str, step: int, group: str = "") -> str:
+    """Return the name of a file within its run."""
+    return f"{folder}/step_{step:08d}{'.' if group else ''}{group}.safetensors"
 
 
-def _identity(run: Run, step: int) -> dict[str, Any]:
-    return {"step": step, "config_hash": run.config_hash, "version": VERSION}
+def _identity(run: Run, file: str, step: int | None = None) -> dict[str, Any]:
+    found = {"file": file, "config_hash": run.config_hash, "version": VERSION, "run": run.identity}
+    return found if step is None else {"step": step, **found}
 
 
-def _belongs(run: Run, step: int, header: Mapping[str, Any]) -> bool:
-    return header.get("step") == step and header.get("config_hash") == run.config_hash
+def _write(run: Run, file: str, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    if not run.path.is_dir():  # which must not be made anew, without the rest
+        raise StorageError(f"a run goes on in its folder; got {run.path}, which is not there any more. Put it back.")
+    write_arrays(run.path / file, arrays, header=header)
 
 
 def write_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
@@ -104,30 +107,9 @@ def write_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
         If the file system refuses, or the step is not in the run's plan.
     """
     check_inside(run, checkpoint.step)
-    header = _identity(run, checkpoint.step) | {
-        "losses": dict(checkpoint.losses),
-        "seconds": dict(checkpoint.seconds),
-    }
-    write_arrays(_path(run, "checkpoints", checkpoint.step), checkpoint.weights, header=header)
-
-
-def read_checkpoint(run: Run, step: int) -> Checkpoint | None:
-    """Return the checkpoint of ``step``, or None where the run has no whole one."""
-    found = read_arrays(_path(run, "checkpoints", step))
-    if found is None or not _belongs(run, step, found[1]):
-        return None
-    weights, header = found
-    return Checkpoint(step=step, weights=weights, losses=header["losses"], seconds=header["seconds"])
-
-
-def read_history(run: Run) -> list[dict[str, Any]]:
-    """Return step, losses and seconds of every checkpoint the run has by now; no weights are read."""
-    history = []
-    for step in run.steps:
-        header = read_header(_path(run, "checkpoints", step))
-        if header is not None and _belongs(run, step, header):
-            history.append({"step": step, **header["losses"], "seconds": header["seconds"]})
-    return history
+    file = file_of("checkpoints", checkpoint.step)
+    losses = {"losses": dict(checkpoint.losses), "seconds": dict(checkpoint.seconds)}
+    _write(run, file, checkpoint.weights, _identity(run, file, checkpoint.step) | losses)
 
 
 def write_trainer(run: Run, step: int, arrays: Mapping[str, np.ndarray]) -> None:
@@ -139,19 +121,14 @@ def write_trainer(run: Run, step: int, arrays: Mapping[str, np.ndarray]) -> None
         If the file system refuses, or the step is not in the run's plan.
     """
     check_inside(run, step)
-    write_arrays(_path(run, "trainer", step), arrays, header=_identity(run, step))
-
-
-def read_trainer(run: Run, step: int) -> dict[str, np.ndarray] | None:
-    """Return the state of training at ``step``, or None where the run has no whole one."""
-    found = read_arrays(_path(run, "trainer", step))
-    return None if found is None or not _belongs(run, step, found[1]) else found[0]
+    file = file_of("trainer", step)
+    _write(run, file, arrays, _identity(run, file, step))
 
 
 def trainer_steps(run: Run) -> list[int]:
     """Return the steps whose state of training is on disk, ascending."""
-    names = ((run.path / "trainer").glob("step_*")) if (run.path / "trainer").is_dir() else ()
-    return sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name.name)))
+    names = names_in(run.path / "trainer")
+    return sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name)))
 
 
 def drop_trainers(run: Run, *, before: int) -> None:
@@ -159,11 +136,16 @@ def drop_trainers(run: Run, *, before: int) -> None:
     for step in trainer_steps(run):
         if step < before:
             with suppress(OSError):  # it only takes room
-                _path(run, "trainer", step).unlink()
+                (run.path / file_of("trainer", step)).unlink()
 
 
-def write_measurement(run: Run, measurement: Measurement) -> None:
+def write_measurement(run: Run, measurement: Measurement, *, entry: Mapping[str, Any] | None = None) -> None:
     """Append the tables of one group of samples at one step.
+
+    Parameters
+    ----------
+    entry
+        What else is known of the step, losses and ``seconds``: from here it is read if the checkpoint is damaged.
 
     Raises
     ------
@@ -173,7 +155,8 @@ def write_measurement(run: Run, measurement: Measurement) -> None:
     check_inside(run, measurement.step)
     if measurement.group not in run.groups:
         raise StorageError(f"`group` must be one of {list(run.groups)}; got {measurement.group!r}.")
-    header = _identity(run, measurement.step) | {
+    file = file_of("measurements", measurement.step, measurement.group)
+    header = _identity(run, file, measurement.step) | {
         "group": measurement.group,
         "status": list(measurement.status),
         "unit": measurement.unit,
@@ -181,29 +164,12 @@ def write_measurement(run: Run, measurement: Measurement) -> None:
         "forward_passes": measurement.forward_passes,
         "seconds": dict(measurement.seconds),
     }
-    arrays = {name: getattr(measurement, name) for name in _TABLES}
+    if entry is not None:
+        header["entry"] = dict(entry)
+    arrays = {name: getattr(measurement, name) for name in TABLES}
     if measurement.targets is not None:
         arrays["targets"] = measurement.targets
-    write_arrays(_path(run, "measurements", measurement.step, measurement.group), arrays, header=header)
-
-
-def read_measurement(run: Run, step: int, *, group: str) -> Measurement | None:
-    """Return the tables of ``group`` at ``step``, or None where the run has no whole file of them."""
-    found = read_arrays(_path(run, "measurements", step, group))
-    if found is None or not _belongs(run, step, found[1]):
-        return None
-    arrays, header = found
-    return Measurement(
-        step=step,
-        group=group,
-        targets=arrays.get("targets"),
-        status=tuple(header["status"]),
-        unit=header["unit"],
-        settings=header["settings"],
-        forward_passes=header["forward_passes"],
-        seconds=header["seconds"],
-        **{name: arrays[name] for name in _TABLES},
-    )
+    _write(run, file, arrays, header)
 
 
 def map_interactions(
@@ -214,7 +180,7 @@ def map_interactions(
     Entries are read from disk as they are looked at, and are not held against the checksum again. The file stays open
     as long as the arrays are kept, so keep few.
     """
-    found = map_arrays(_path(run, "measurements", step, group), ("i_and", "i_or"))
+    found = map_arrays(run.path / file_of("measurements", step, group), ("i_and", "i_or"))
     return None if found is None else (found[0], found[1])
 
 
@@ -263,29 +229,6 @@ def write_exhibit(run: Run, exhibit: Exhibit) -> None:
     for name in ("pictures", "points", "players"):
         if getattr(exhibit, name) is not None:
             arrays[name] = getattr(exhibit, name)
-    header: dict[str, Any] = {"group": exhibit.group, "config_hash": run.config_hash, "version": VERSION}
-    header |= {"pieces": exhibit.pieces, "classes": exhibit.classes}
-    write_arrays(run.path / "exhibits" / f"{exhibit.group}.safetensors", arrays, header=header)
-
-
-def read_exhibit(run: Run, group: str) -> Exhibit | None:
-    """Return what the samples of a group look like, or None where the run does not hold it, as older ones do not.
-
-    Raises
-    ------
-    SchemaError
-        If a newer version wrote it.
-    """
-    found = read_arrays(run.path / "exhibits" / f"{group}.safetensors")
-    if found is None or found[1].get("config_hash") != run.config_hash:
-        return None
-    arrays, header = found
-    return Exhibit(
-        group,
-        arrays["sample_ids"],
-        arrays.get("pictures"),
-        arrays.get("points"),
-        arrays.get("players"),
-        tuple(tuple((str(text), int(player)) for text, player in row) for row in header.get("pieces", ())),
-        tuple(str(name) for name in header.get("classes", ())),
-    )
+    file = f"exhibits/{exhibit.group}.safetensors"
+    header = {"group": exhibit.group, "pieces": exhibit.pieces, "classes": exhibit.classes}
+    _write(run, file, arrays, _identity(run, file) | header)

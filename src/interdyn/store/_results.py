@@ -1,12 +1,12 @@
 """The end of a run: its summary and its analysis."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from interdyn.errors import IncompleteRunError, StorageError
-from interdyn.store._atomic import write_json
-from interdyn.store._files import read_header
+from interdyn.errors import IncompleteRunError, InterdynError, RunError, SchemaError, StorageError
+from interdyn.store._atomic import sync_folder
+from interdyn.store._files import BROKEN, DamagedError, read_header, read_json, write_json
+from interdyn.store._records import file_of
 from interdyn.store._run import VERSION, Run, as_run
 from interdyn.values import RunResult
 
@@ -33,7 +33,10 @@ def withdraw_results(run: Run) -> None:
         If the file system refuses.
     """
     try:
-        (run.path / "summary.json").unlink(missing_ok=True)
+        (run.path / "summary.json").unlink()
+        sync_folder(run.path)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise StorageError(
             f"a summary that holds no longer must be taken away; got {error}. Check {run.path}."
@@ -46,25 +49,55 @@ def read_result(run: Run | str | Path) -> RunResult:
     Raises
     ------
     IncompleteRunError
-        If the run has not come to its end; says how far it is and the command that finishes it.
-    NotARunError, SchemaError, RunError
-        If the folder is no run, a newer version of this package wrote it, or an entry does not fit.
+        If the run has not come to its end, or its results are damaged; says how far it is and the command that finishes
+        it.
+    NotARunError, SchemaError, StorageError, RunError
+        If the folder is no run, a newer version of this package wrote it, it cannot be read, or an entry does not fit.
     """
     opened = as_run(run)
-    summary = _read(opened, "summary.json")
-    analysis = _read(opened, "analysis.json") if (opened.path / "analysis.json").is_file() else None
-    return RunResult.from_json(summary, analysis)
-
-
-def _read(run: Run, name: str) -> dict[str, Any]:
+    summary, analysis = _read(opened, "summary.json"), _read(opened, "analysis.json", needed=False)
     try:
-        content: dict[str, Any] = json.loads((run.path / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IncompleteRunError(
-            f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has "
-            f"{_progress(run)}. {_way_out(run)}"
-        ) from error
+        return RunResult.from_json(summary or {}, analysis)
+    except InterdynError:
+        raise
+    except BROKEN as error:
+        raise _incomplete(opened, "summary.json") from error
+
+
+def has_result(run: Run) -> bool:
+    """Return whether the results of a run are there and whole.
+
+    Raises
+    ------
+    StorageError, SchemaError
+        As `read_result`.
+    """
+    try:
+        read_result(run)
+    except (SchemaError, StorageError):
+        raise
+    except RunError:
+        return False
+    return True
+
+
+def _read(run: Run, name: str, *, needed: bool = True) -> dict[str, Any] | None:
+    try:
+        content = read_json(run.path / name)
+    except DamagedError as error:
+        raise _incomplete(run, name) from error
+    if content is None and needed:
+        raise _incomplete(run, name)
+    if content is not None and content.get("config_hash", run.config_hash) != run.config_hash:
+        raise _incomplete(run, name)  # that of another run
     return content
+
+
+def _incomplete(run: Run, name: str) -> IncompleteRunError:
+    return IncompleteRunError(
+        f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has {_progress(run)}. "
+        f"{_way_out(run)}"
+    )
 
 
 def _way_out(run: Run) -> str:
@@ -90,9 +123,9 @@ def _command(run: Run) -> str:
 
 
 def _progress(run: Run) -> str:
-    folder = Path(run.path) / "measurements"
+    folder = Path(run.path)
     measured = sum(
-        all(read_header(folder / f"step_{step:08d}.{group}.safetensors") is not None for group in run.groups)
+        all(read_header(folder / file_of("measurements", step, group)) is not None for group in run.groups)
         for step in run.steps
     )
     return f"{measured} of {len(run.steps)} checkpoints measured"

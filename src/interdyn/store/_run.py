@@ -1,25 +1,31 @@
-"""The identity of a run directory: which recipe, which plan, written by which version."""
+"""The identity of a run directory: which recipe, which plan, written by which version; by whatever file tells it."""
 
-import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from interdyn.errors import IncompleteRunError, InterdynError, NotARunError, RecipeError, StorageError
-from interdyn.store._atomic import write_atomic, write_json
-from interdyn.store._files import SCHEMA, check_schema
+from interdyn.errors import InterdynError, NotARunError, StorageError
+from interdyn.store._files import (
+    SCHEMA,
+    DamagedError,
+    check_schema,
+    is_sealed,
+    names_in,
+    read_bytes,
+    read_header,
+    read_json,
+)
 from interdyn.values import accessor
 
 KIND = "interdyn-run"
+FOLDERS = ("checkpoints", "trainer", "measurements", "exhibits")
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
 VERSION = version("interdyn")
 
@@ -46,6 +52,8 @@ class Run:
         Version of this package that began the run.
     open_ended
         Whether the run takes any further step, as one does that follows a training of unknown length.
+    id
+        Drawn when the run began, so that a file of another one is told from its own; empty in runs of earlier versions.
     """
 
     path: Path
@@ -56,6 +64,22 @@ class Run:
     created: str
     version: str
     open_ended: bool = False
+    id: str = ""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What ``run.json`` says, and every header repeats."""
+        return {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "id": self.id,
+            "recipe_name": self.recipe_name,
+            "config_hash": self.config_hash,
+            "steps": None if self.open_ended else list(self.steps),
+            "groups": list(self.groups),
+            "created": self.created,
+            "version": self.version,
+        }
 
     def _repr_html_(self) -> str:
         """Return the run for a notebook, with its figures."""
@@ -77,76 +101,25 @@ def as_run(run: "Run | str | Path") -> Run:
     return run if isinstance(run, Run) else open_run(Path(run))
 
 
-def read_salience(run: Run) -> dict[str, Any]:
-    """Return the rule of salience that the run's recipe names, as options ``salience`` and ``salience_rule``.
+def holds_a_run(path: Path) -> bool:
+    """Return whether a run was begun in a folder, though what says so may be damaged by now.
 
     Raises
     ------
-    IncompleteRunError
-        As `read_recipe`.
-    """
-    rule = read_recipe(run).get("analysis", {})
-    return {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
-
-
-def config_hash(recipe: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a resolved recipe; the order of its keys does not matter.
-
-    Examples
-    --------
-    >>> config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def begin_run(
-    path: Path,
-    recipe: Mapping[str, Any],
-    *,
-    steps: Sequence[int] | None,
-    groups: Sequence[str],
-    environment: Mapping[str, Any],
-) -> Run:
-    """Open the run in ``path``, or begin one there; call it inside `writing`. Without ``steps`` it is open-ended.
-
-    Raises
-    ------
-    RecipeError
-        If the folder holds a run of another recipe.
-    NotARunError, SchemaError
-        If the identity of the run cannot be read, or a newer version of this package wrote it.
     StorageError
-        If the file system refuses.
+        If the system cannot tell.
     """
-    if (path / "run.json").exists():
-        run = open_run(path)
-        if run.config_hash != config_hash(recipe):
-            keys = ", ".join(f"`{key}`" for key in _differences(read_recipe(run), recipe)[:3])
-            raise RecipeError(
-                f"continuing the run in {path} needs the recipe it began with; "
-                f"got one that differs in {keys}. Choose another folder with --out."
-            )
-        return run
-    # run.json comes last: it is what makes the folder a run
-    write_atomic(path / "recipe.toml", tomli_w.dumps(recipe).encode())
-    write_json(path / "env.json", environment)
-    identity = {
-        "kind": KIND,
-        "schema": SCHEMA,
-        "recipe_name": recipe["name"],
-        "config_hash": config_hash(recipe),
-        "steps": None if steps is None else [int(step) for step in steps],
-        "groups": list(groups),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": VERSION,
-    }
-    write_json(path / "run.json", identity)
-    return open_run(path)
+    try:
+        if read_json(path / "run.json") is not None:
+            return True
+    except DamagedError:
+        if any(names_in(path / folder) for folder in FOLDERS):
+            return True
+    return _identity_in_files(path) is not None
 
 
 def open_run(path: str | Path) -> Run:
-    """Return the run in ``path``.
+    """Return the run in ``path``; where its ``run.json`` is damaged, by what its other files say.
 
     Raises
     ------
@@ -154,29 +127,72 @@ def open_run(path: str | Path) -> Run:
         If ``path`` is not a run directory.
     SchemaError
         If a newer version of this package wrote it.
+    StorageError
+        If the system cannot tell: an error of the disk, no permission.
     """
     path = Path(path)
     try:
-        identity = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        if identity["kind"] != KIND:
+        identity = read_json(path / "run.json")
+    except DamagedError:
+        identity = None
+    if identity is None:
+        identity = _identity_in_files(path)
+    try:
+        if identity is None or identity["kind"] != KIND:
             raise KeyError(KIND)
         check_schema(identity["schema"], path)
         return Run(
             path=path,
-            recipe_name=identity["recipe_name"],
-            config_hash=identity["config_hash"],
-            steps=_steps_on_disk(path) if identity["steps"] is None else tuple(identity["steps"]),
-            groups=tuple(identity["groups"]),
-            created=identity["created"],
-            version=identity["version"],
+            recipe_name=str(identity["recipe_name"]),
+            config_hash=str(identity["config_hash"]),
+            steps=_steps_on_disk(path) if identity["steps"] is None else tuple(int(s) for s in identity["steps"]),
+            groups=tuple(str(group) for group in identity["groups"]),
+            created=str(identity["created"]),
+            version=str(identity["version"]),
             open_ended=identity["steps"] is None,
+            id=str(identity.get("id", "")),
         )
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
-        if not path.exists():
+    except (ValueError, KeyError, TypeError) as error:
+        if not names_in(path) and not path.is_dir():
             what, do = "no such folder", f"Make one: interdyn demo --out {path}"
         else:
             what, do = "no readable `run.json` of interdyn in it", _runs_below(path)
         raise NotARunError(f"a run directory was needed; got {path}: {what}. {do}") from error
+
+
+def _headers(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the headers of the measurements and checkpoints in a folder that can be read."""
+    for folder in ("measurements", "checkpoints"):
+        for name in names_in(path / folder):
+            if name.startswith("step_") and (header := read_header(path / folder / name)) is not None:
+                yield header
+
+
+def _identity_in_files(path: Path) -> dict[str, Any] | None:
+    """Return what ``run.json`` would say, by the headers of the other files; None where they do not tell.
+
+    Each header holds it; in runs of earlier versions the recipe and the names of the files tell most of it.
+    """
+    headers = list(_headers(path))
+    told = Counter(json.dumps(header["run"], sort_keys=True) for header in headers if header.get("run"))
+    if told:
+        found: dict[str, Any] = json.loads(told.most_common(1)[0][0])
+        return found
+    hashes = Counter(str(header.get("config_hash")) for header in headers)
+    recipe = _parsed(path)
+    if not hashes or recipe is None:
+        return None
+    groups = {str(header["group"]) for header in headers if "group" in header}
+    return {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "recipe_name": recipe.get("name"),
+        "config_hash": hashes.most_common(1)[0][0],
+        "steps": None if "tracker" in recipe else _steps_on_disk(path),
+        "groups": sorted(groups, key=lambda group: (group != "test", group)),
+        "created": "",
+        "version": headers[0].get("version", ""),
+    }
 
 
 def _runs_below(path: Path) -> str:
@@ -185,44 +201,23 @@ def _runs_below(path: Path) -> str:
     return f"Take one of the runs in it: {', '.join(found[:8])}." if found else "Choose the folder of a run."
 
 
-def read_recipe(run: Run) -> dict[str, Any]:
-    """Return the resolved recipe of a run, as plain data.
-
-    Raises
-    ------
-    IncompleteRunError
-        If the file is missing or damaged.
-    """
+def _parsed(path: Path) -> dict[str, Any] | None:
+    """Return what is in the ``recipe.toml`` of a folder whose identity is not known, or None."""
     try:
-        return tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise IncompleteRunError(
-            f"a run holds its recipe in `recipe.toml`; got none that can be read in {run.path}. "
-            "Begin again in another folder: interdyn run RECIPE --out DIR"
-        ) from error
+        data = read_bytes(path / "recipe.toml") or b""
+        is_sealed(data)
+        return tomllib.loads(data.decode())
+    except ValueError:
+        return None
 
 
 def _steps_on_disk(path: Path) -> tuple[int, ...]:
     """Return the steps of an open-ended run; a step is there once its checkpoint is, which is written last."""
-    names = (path / "checkpoints").glob("step_*.safetensors")
-    return tuple(sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name.name))))
+    names = names_in(path / "checkpoints")
+    return tuple(sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name))))
 
 
 def check_inside(run: Run, step: int) -> None:
     """Refuse a step that the run's plan does not have."""
     if not run.open_ended and step not in run.steps:
         raise StorageError(f"step {step} must be one of the run's checkpoints; got the plan {list(run.steps)}.")
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys in which two recipes differ."""
-    a, b = dict(_flat(old)), dict(_flat(new))
-    return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

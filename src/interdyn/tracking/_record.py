@@ -1,33 +1,31 @@
 """The record of a training: what is measured at a step, and all it goes to: memory, the folder of the run, loggers."""
 
 import logging
-import platform
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from interdyn import store
 from interdyn.dynamics import OnlineVerdict, Stage
-from interdyn.errors import IncompleteRunError, InterdynError, InterdynWarning, NonFiniteError
+from interdyn.errors import IncompleteRunError, InterdynError, InterdynWarning, NonFiniteError, StorageError
 from interdyn.game import bare
 from interdyn.measurement import Group, History, check_names, exhibit_of, recorded
 from interdyn.store import Checkpoint, Exhibit, Measurement
+from interdyn.tracking._backlog import Backlog
 from interdyn.tracking._checkpoints import weights_of
+from interdyn.tracking._environment import environment
 from interdyn.tracking._measuring import is_first
 from interdyn.tracking._plan import Plan
 from interdyn.values import MeasurementCount
 
 _T = TypeVar("_T")
-_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
 
 PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0, Stage.OVER_FITTING: 3.0}
 """The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2, 3 over-fitting has begun."""
@@ -83,27 +81,6 @@ def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVer
         out["interactions/mean_order"] = float(mean @ np.arange(1.0, len(mean) + 1) / mean.sum())
     out["interactions/phase"] = PHASES[verdict.stage]
     return out
-
-
-def environment(device: str = "cpu") -> dict[str, Any]:
-    """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
-    packages: dict[str, str | None] = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
-    return {
-        "schema": store.SCHEMA,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "packages": packages,
-        "threads": torch.get_num_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
-        "device": device,
-    }
 
 
 class Record:
@@ -162,29 +139,42 @@ class Record:
         self._exhibits, self._device, self._strict = exhibits, device, strict
         self._stack = ExitStack()
         self._run: store.Run | None = None
+        self._hold: store.Hold | None = None
+        self._backlog = Backlog()
         self._exhibited: tuple[int, ...] = ()
 
     @cached_property
     def history(self) -> History:
         """What was measured up to now; in a folder its recipe says what counts."""
         if self.path is not None and is_first():
-            return History.read(self.open())
+            history = History.read(self.open())
+            if history.damage and self._steps is None:  # a plan makes it again
+                self.report(history.damage, always=True)
+            return history
         config = self._groups[0].config
         return History([g.name for g in self._groups], salience=config.salience, salience_rule=config.salience_rule)
 
     def open(self) -> store.Run:
         """Return the run in the folder, begun there or found again.
 
+        A record that holds the same folder in this process, as that of a notebook's cell before it is run again, lets
+        it go; it writes nothing from then on.
+
         Raises
         ------
         RecipeError, StorageError
             If another training is there, or another process writes it.
         """
+        if self._run is not None and not self._hold:
+            raise StorageError(
+                f"one tracker at a time writes to a run; got a second one for {self.path}: another was begun there in "
+                "this process, or this process was forked from that of the tracker. What it measures stays in memory."
+            )
         if self._run is None:
             assert self.path is not None
             with ExitStack() as stack:  # a run that cannot be begun is not kept locked
-                stack.enter_context(store.writing(self.path))
-                self._run = store.begin_run(
+                self._hold = stack.enter_context(store.writing(self.path, take_over=True))
+                run = store.begin_run(
                     self.path,
                     self._identity(self.path) if self._recipe is None else self._recipe,
                     steps=self._steps,
@@ -192,9 +182,9 @@ class Record:
                     environment=environment(self._device),
                 )
                 for exhibit in self._exhibits or ():
-                    if store.read_exhibit(self._run, exhibit.group) is None:
-                        store.write_exhibit(self._run, exhibit)
-                self._stack = stack.pop_all()
+                    if store.read_exhibit(run, exhibit.group) is None:
+                        store.write_exhibit(run, exhibit)
+                self._run, self._stack = run, stack.pop_all()
             if self._steps is None and (self.path / "summary.json").is_file():
                 with suppress(InterdynError):  # a summary that cannot be read is about to be written anew
                     counted = store.read_result(self._run).measurements or MeasurementCount(planned=0, taken=0)
@@ -272,9 +262,8 @@ class Record:
         groups, on_disk, weights_first = self._groups, self.path is not None, self._steps is not None
         if plan is not None:
             groups = [group.first(plan.n_samples).drawn(plan.n_players) for group in groups]
-        write = partial(self._write, step, bare(model), entry)
         if on_disk and weights_first and not saved:
-            self.guarded(f"step {step}, run", write, otherwise=None)
+            self._put(step, (), entry, self._checkpoint(step, model, entry))
         try:
             measured = [
                 (store.read_measurement(self.open(), step, group=group.name) if saved else None)
@@ -289,42 +278,40 @@ class Record:
             return False
         self.history.add(measured, entry)
         if on_disk:
-            write = partial(write, measured, counts=not saved and not weights_first)
-            self.guarded(f"step {step}, run", write, otherwise=None)
             self.guarded(f"step {step}, exhibit", partial(self._exhibit, measured), otherwise=None)
+            counts = not saved and not weights_first
+            self._put(step, measured, entry, self._checkpoint(step, model, entry) if counts else None)
         for logger in loggers:
             self.guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
         return True
 
-    def _write(
-        self,
-        step: int,
-        network: Any,
-        entry: Mapping[str, Any],
-        measured: Sequence[Measurement] = (),
-        *,
-        counts: bool = True,
+    def _checkpoint(self, step: int, model: Any, entry: Mapping[str, Any]) -> Checkpoint:
+        weights = weights_of(bare(model)) if self._keep_weights else {}
+        losses = {key: value for key, value in entry.items() if key != "seconds"}
+        return Checkpoint(step, weights, losses=losses, seconds=entry["seconds"])
+
+    def _put(
+        self, step: int, measured: Sequence[Measurement], entry: Mapping[str, Any], checkpoint: Checkpoint | None
     ) -> None:
-        """Write measurements and, where the step ``counts`` from now on, losses and weights; withdraw old results."""
-        run = self.open()
-        store.withdraw_results(run)
-        for measurement in measured:
-            store.write_measurement(run, measurement)
-        if counts:
-            weights = weights_of(network) if self._keep_weights else {}
-            losses = {key: value for key, value in entry.items() if key != "seconds"}
-            store.write_checkpoint(run, Checkpoint(step, weights, losses=losses, seconds=entry["seconds"]))
+        """Write what is new of a step, after what could not be written before."""
+        late = bool(self._backlog)
+        self._backlog.add(measured, entry, checkpoint)
+        self.guarded(f"step {step}, run", lambda: self._backlog.write(self.open()), otherwise=None)
+        if shed := self._backlog.shed():
+            self.report(f"the weights of step {shed[0]} wait to be written and have no room in memory; they are lost.")
+        if late and not self._backlog:
+            tell("What could not be written before is written now.")
 
     def _exhibit(self, measured: Sequence[Measurement]) -> None:
         """Write what the samples look like, once for each number of samples and players that are measured."""
         count, masks = measured[0].v.shape
         if self._exhibits is not None or self._exhibited == (count, masks):
             return
-        self._exhibited = (count, masks)
         for group in self._groups:
             found = exhibit_of(group.first(count).drawn(masks.bit_length() - 1))
             if found is not None:
                 store.write_exhibit(self.open(), found)
+        self._exhibited = (count, masks)
 
     def _log(self, logger: Logger, step: int) -> None:
         strength = self.history.seen(step, self._groups[0].name).spectrum.strength
@@ -333,11 +320,23 @@ class Record:
         logger.log_metrics(scalars_of(strength, verdict), step)
 
     def close(self, *, summary: bool) -> None:
-        """Leave the folder to others, with results of everything in it if a ``summary`` is wanted."""
-        with self._stack:
-            run, self._run = self._run, None
-            if run is not None and summary:
-                _write_summary(run.path, self.counts)
+        """Leave the folder to others, with results of everything in it if a ``summary`` is wanted.
+
+        Raises
+        ------
+        StorageError
+            If there is something that cannot be written; it stays in memory, and may be written by closing again.
+        """
+        try:
+            if self._backlog and summary:
+                self._backlog.write(self.open())
+        except StorageError as error:
+            raise StorageError(f"{error} Until then it is in memory alone: close the tracker again.") from error
+        finally:
+            with self._stack:
+                run, self._run = self._run, None
+                if run is not None and summary and self._hold and not self._backlog:
+                    _write_summary(run.path, self.counts)
 
 
 def summarise(folder: Path | str) -> None:

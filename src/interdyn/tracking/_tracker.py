@@ -22,7 +22,7 @@ from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._following import Following
 from interdyn.tracking._plan import renamed, share_of
 from interdyn.tracking._pricing import Estimate
-from interdyn.tracking._record import Logger, Record
+from interdyn.tracking._record import Logger, Record, tell
 from interdyn.values import SampleTable, Trajectory
 
 _UNPAID = "over the budget"
@@ -262,5 +262,10 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self._record.path is not None:
+            tell(
+                f"stopped; what is measured is whole in {self._record.path}. The same tracker goes on there; a report: "
+                f"interdyn report {self._record.path}"
+            )
