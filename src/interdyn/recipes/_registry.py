@@ -44,31 +44,53 @@ def dataset(name: str) -> Callable[[Factory], Factory]:
     return _adder(_DATASETS, name)
 
 
-def find_model(name: str) -> Callable[..., Any]:
+def find_model(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
     """Return the factory of a registered name or of ``module:factory``.
+
+    Parameters
+    ----------
+    name
+        A registered name; ``module:factory`` of what is registered; or, with ``allow_code``, any other.
+    allow_code
+        Whether to import a module, and so to run code, because ``name`` says so.
 
     Raises
     ------
     RecipeError
-        If there is none, or two have the name.
+        If there is none, two have the name, or it is code that is not allowed.
     """
-    return _find(name, _MODELS, "model")
+    return _find(name, _MODELS, "model", allow_code=allow_code)
 
 
-def find_dataset(name: str) -> Callable[..., Any]:
-    """Return the factory of a registered name or of ``module:factory``.
+def find_dataset(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
+    """Return the factory of a registered name or of ``module:factory``; see `find_model`.
 
     Raises
     ------
     RecipeError
-        If there is none, or two have the name.
+        If there is none, two have the name, or it is code that is not allowed.
     """
-    return _find(name, _DATASETS, "data")
+    return _find(name, _DATASETS, "data", allow_code=allow_code)
 
 
-def library() -> dict[str, list[Path]]:
-    """Return the files of the providers' recipes by name; a name that two providers give has two files."""
-    found: dict[str, list[Path]] = {}
+def is_code(name: str, *, provider: str = "") -> bool:
+    """Return whether a name stands for a module to import, outside the package of the recipe's own provider.
+
+    Examples
+    --------
+    >>> is_code("mlp"), is_code("mine:net"), is_code("acme.nets:net", provider="acme"), is_code("acmes:net")
+    (False, True, False, True)
+    """
+    module, colon, _ = name.partition(":")
+    return bool(colon) and not (provider and f"{module}.".startswith(f"{provider}."))
+
+
+def library() -> dict[str, dict[Path, str]]:
+    """Return the files of the providers' recipes by name, each with the package of its provider.
+
+    A name that two providers give has two files.
+    """
+    found: dict[str, dict[Path, str]] = {}
     for provider in entry_points(group=_GROUP):
         try:
             spec = find_spec(provider.module)
@@ -79,7 +101,7 @@ def library() -> dict[str, list[Path]]:
             continue
         for folder in spec.submodule_search_locations or ():
             for file in Path(folder, "library").glob("*.toml"):
-                found.setdefault(file.stem, []).append(file)
+                found.setdefault(file.stem, {})[file] = provider.module
     return dict(sorted(found.items()))
 
 
@@ -118,7 +140,7 @@ def imported(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise RecipeError(
             f"{name!r} must name a factory that can be imported; got: {error}. "
             "Run the command in the folder of that module, or install it."
@@ -169,10 +191,19 @@ def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Cal
     return add
 
 
-def _find(name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str) -> Callable[..., Any]:
-    if ":" in name:
-        return imported(name)
+def _find(
+    name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str, *, allow_code: bool
+) -> Callable[..., Any]:
     _import_providers()
+    if ":" in name:
+        registered = [factories[name] for factories in registry.values() if name in factories]
+        if not registered and not allow_code:
+            raise RecipeError(
+                f"`{section}.name` must be a registered name, or code that you allow to run; got {name!r}, which "
+                f"imports the module {name.partition(':')[0]!r}. Read it first; then add --allow-code (in Python: "
+                "allow_code=True)."
+            )
+        return registered[0] if registered else imported(name)
     factories = registry.get(name, {})
     if not factories:
         raise RecipeError(

@@ -45,17 +45,19 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     return (0, *kept)
 
 
-def build_model(section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int) -> nn.Module:
+def build_model(
+    section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int, allow_code: bool = False
+) -> nn.Module:
     """Return the network of a recipe with its first weights; the global random numbers are left as they were.
 
     Raises
     ------
     RecipeError
-        If the network or an option is unknown.
+        If the network or an option is unknown, or it is ``module:factory`` without ``allow_code``.
     ModelError
         If the factory does not return a network.
     """
-    factory = find_model(section.name)
+    factory = find_model(section.name, allow_code=allow_code)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
@@ -81,6 +83,8 @@ class Trainer:
         What to train and how.
     samples
         The data.
+    allow_code
+        Whether a network ``module:factory`` may be imported.
 
     Attributes
     ----------
@@ -92,11 +96,17 @@ class Trainer:
         Where it is; batches go there.
     """
 
-    def __init__(self, recipe: Recipe, samples: Samples) -> None:
+    def __init__(self, recipe: Recipe, samples: Samples, *, allow_code: bool = False) -> None:
         section = recipe.training
         self.step = 0
         self.device = checked_device(section.device or "cpu")
-        network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=section.seed)
+        network = build_model(
+            recipe.model,
+            shape=samples.shape,
+            n_outputs=samples.n_outputs,
+            seed=section.seed,
+            allow_code=allow_code,
+        )
         self.network = network.to(self.device)
         self._section, self._samples = section, samples
         self._optimiser = _optimiser(self.network, section)
