@@ -1,16 +1,24 @@
 """What a stranger sends, a recipe or a run: nothing in it runs, hangs, or shows what lies elsewhere."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import time
+import warnings
+from pathlib import Path
 
 import pytest
 
 from interdyn.cli import main
-from interdyn.errors import RecipeError
+from interdyn.errors import InputError, NotARunError, RecipeError
 from interdyn.recipes import code_of, load_recipe, load_samples, resolve, run_recipe
 from interdyn.recipes._registry import find_model
+from interdyn.schedules import all_of, any_of, at, due, every, log_spaced
+
+RUN = Path(__file__).parent / "data" / "before" / "recipe"
 
 HOSTILE = """
 import pathlib
@@ -121,3 +129,77 @@ def test_a_module_in_the_folder_stands_in_for_no_package(guest, tmp_path):
     )
     assert done.stdout == "not there\n"
     assert not mark.exists()
+
+
+# runs
+
+
+def test_links_inside_a_run_are_not_followed(tmp_path):
+    from interdyn import store
+
+    for number, where in enumerate(("summary.json", "recipe.toml", "measurements", "measurements/step_0.x")):
+        run, secret = tmp_path / f"run{number}", tmp_path / "secret"
+        shutil.copytree(RUN, run)
+        (run / "measurements").mkdir(exist_ok=True)
+        secret.mkdir(exist_ok=True)
+        target = run / where
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        target.symlink_to(secret)
+        with pytest.raises(NotARunError, match="must hold files and folders of its own; got a link"):
+            store.open_run(run)
+
+
+def test_what_would_keep_a_reader_waiting_is_refused(tmp_path):
+    from interdyn import store
+
+    run = tmp_path / "run"
+    shutil.copytree(RUN, run)
+    (run / "run.json").unlink()
+    os.mkfifo(run / "run.json")
+    with pytest.raises(NotARunError, match="no file"):
+        store.open_run(run)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "a/b", "..", "", "\0", "a\\b", ".hidden"])
+def test_names_of_groups_stay_inside_the_run(tmp_path, name):
+    from interdyn import store
+
+    run = tmp_path / "run"
+    shutil.copytree(RUN, run)
+    identity = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**identity, "groups": [name]}))
+    with pytest.raises(NotARunError):
+        store.open_run(run)
+
+
+# schedules
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        every(7),
+        at(0, 100),
+        log_spaced(1000),
+        log_spaced(1, first=10**15),
+        any_of(every(3), at(5)),
+        all_of(every(2), every(2, start=1)),
+        all_of(all_of(every(2), every(2, start=1)), every(3)),
+        all_of(any_of(all_of(every(2), every(2, start=1)), every(7)), every(2, start=1), every(14)),
+        all_of(log_spaced(), lambda step: step % 2 == 0),
+    ],
+)
+def test_a_far_step_is_answered_at_once(schedule):
+    """In processor time that no machine exceeds: asked step by step, these take hours."""
+    begun = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert due(schedule, 0, 20_260_101_120_000) in (True, False)
+    assert time.process_time() - begun < 60
+
+
+@pytest.mark.parametrize("odd", [float("nan"), -1, "x", None, 10**40, [1]])
+def test_odd_steps_are_refused(odd):
+    for make in (every, at, log_spaced, lambda step: due(every(1), 0, step)):
+        with pytest.raises(InputError):
+            make(odd)

@@ -35,5 +35,5 @@ def run(
 
     if data_root is not None:
         os.environ["INTERDYN_DATA"] = str(data_root)
-    ways = {"scale": scale, "smoke": smoke, "allow_code": allow_code}
-    tell(execute(recipe, out, overrides=set_ or (), needs_page=False, **ways))
+    done = execute(recipe, out, overrides=set_ or (), scale=scale, smoke=smoke, needs_page=False, allow_code=allow_code)
+    tell(done)

@@ -149,7 +149,7 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
             f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
             f"{nearest_provided(str(source), list(known))}{' List them: interdyn recipes' if known else ''}"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, no TOML, nested beyond reading, no name of a file
         raise RecipeError(
             f"a recipe must be a readable TOML file; got {str(files[0])!r}: {error}. Correct it there."
         ) from None
@@ -166,7 +166,7 @@ def _parsed(override: str) -> tuple[list[str], Any, str]:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     return path, value, override
 

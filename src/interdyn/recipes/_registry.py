@@ -12,6 +12,7 @@ name. Listing and reading recipes does not import it.
 
 import difflib
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -19,6 +20,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from interdyn.errors import InterdynWarning, RecipeError
 
@@ -174,6 +177,8 @@ def call_factory(
             if key not in known:
                 help_ = nearest(key, known) if known else "Remove it."
                 raise RecipeError(f"[{place}] has no key `{key}`; got `{place}.{key} = {options[key]!r}`. {help_}")
+    for key, value in options.items():
+        _check_option(signature.parameters.get(key), value, place=f"{place}.{key}")
     try:
         signature.bind(*arguments, **fixed, **options)
     except TypeError as error:
@@ -181,6 +186,23 @@ def call_factory(
             f"[{place}] must give what the factory takes; got {dict(options)}: {error}. Add it to the recipe."
         ) from None
     return factory(*arguments, **fixed, **options)
+
+
+def _check_option(parameter: inspect.Parameter | None, value: Any, *, place: str) -> None:
+    """Refuse an option that is not of the type that the factory names, where it names one."""
+    if parameter is None or parameter.annotation in (parameter.empty, Any):
+        return
+    try:
+        kind = TypeAdapter(parameter.annotation)
+    except (PydanticUserError, TypeError, AttributeError):  # a type of the factory's own, which a recipe cannot hold
+        return
+    try:
+        kind.validate_json(json.dumps(value), strict=True)  # a list may stand for a tuple, 1 for 1.0
+    except (ValidationError, TypeError, ValueError, RecursionError):
+        named = getattr(parameter.annotation, "__name__", str(parameter.annotation))
+        raise RecipeError(
+            f"`{place}` must be of the type {named}; got {value!r:.60}. Correct it, or pass --set {place}=VALUE."
+        ) from None
 
 
 def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Callable[[Factory], Factory]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from interdyn.errors import ModelError
+from interdyn.errors import InterdynError, ModelError
 from interdyn.measurement import checked_device
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._registry import call_factory, find_model
@@ -45,6 +45,9 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     return (0, *kept)
 
 
+_UNBUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+
+
 def build_model(
     section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int, allow_code: bool = False
 ) -> nn.Module:
@@ -60,7 +63,23 @@ def build_model(
     factory = find_model(section.name, allow_code=allow_code)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
+        try:
+            network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
+        except InterdynError:
+            raise
+        except (
+            ArithmeticError,
+            AssertionError,
+            LookupError,
+            MemoryError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise ModelError(
+                f"the model {section.name!r} must be built for inputs of shape {shape} with the options "
+                f"{section.options}; got {type(error).__name__}: {error}. Correct `model.options`."
+            ) from error
     if not isinstance(network, nn.Module):
         raise ModelError(
             f"the model {section.name!r} must be a `torch.nn.Module`; got {type(network).__name__}. "

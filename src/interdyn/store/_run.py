@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,16 @@ from typing import Any
 
 import tomli_w
 
+from interdyn._arguments import file_path
 from interdyn.errors import IncompleteRunError, InterdynError, NotARunError, RecipeError, StorageError
 from interdyn.store._atomic import write_atomic, write_json
 from interdyn.store._files import SCHEMA, check_schema
 from interdyn.values import accessor
 
 KIND = "interdyn-run"
+_FOLDERS = ("checkpoints", "measurements", "exhibits", "trainer", "figures")
+_GROUP_NAME = re.compile(r"\w[\w.-]*")
+_UNREADABLE = (ValueError, TypeError, RecursionError)  # no text, no JSON, nested beyond reading, of another kind
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
 VERSION = version("interdyn")
 
@@ -74,7 +79,7 @@ def as_run(run: "Run | str | Path") -> Run:
     NotARunError, SchemaError, IncompleteRunError
         As `open_run`.
     """
-    return run if isinstance(run, Run) else open_run(Path(run))
+    return run if isinstance(run, Run) else open_run(run)
 
 
 def read_salience(run: Run) -> dict[str, Any]:
@@ -86,6 +91,8 @@ def read_salience(run: Run) -> dict[str, Any]:
         As `read_recipe`.
     """
     rule = read_recipe(run).get("analysis", {})
+    if not isinstance(rule, Mapping):
+        raise IncompleteRunError(f"`analysis` in the recipe of {run.path} must be a table; got {rule!r:.60}. Mend it.")
     return {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
 
 
@@ -155,11 +162,13 @@ def open_run(path: str | Path) -> Run:
     SchemaError
         If a newer version of this package wrote it.
     """
-    path = Path(path)
+    path = file_path(path, "run", error=NotARunError)
+    _check_links(path)
     try:
         identity = json.loads((path / "run.json").read_text(encoding="utf-8"))
         if identity["kind"] != KIND:
             raise KeyError(KIND)
+        _check_identity(identity)
         check_schema(identity["schema"], path)
         return Run(
             path=path,
@@ -171,12 +180,49 @@ def open_run(path: str | Path) -> Run:
             version=identity["version"],
             open_ended=identity["steps"] is None,
         )
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, LookupError, *_UNREADABLE) as error:
         if not path.exists():
             what, do = "no such folder", f"Make one: interdyn demo --out {path}"
         else:
             what, do = "no readable `run.json` of interdyn in it", _runs_below(path)
         raise NotARunError(f"a run directory was needed; got {path}: {what}. {do}") from error
+
+
+def _check_identity(identity: Mapping[str, Any]) -> None:
+    """Refuse what no run has: steps that are no numbers, groups whose names lead out of the folder."""
+    steps, groups = identity["steps"], identity["groups"]
+    texts = ("recipe_name", "config_hash", "created", "version")
+    if not (
+        (steps is None or (isinstance(steps, list) and all(type(step) is int and step >= 0 for step in steps)))
+        and isinstance(groups, list)
+        and all(isinstance(name, str) and _GROUP_NAME.fullmatch(name) for name in groups)
+        and all(isinstance(identity[key], str) for key in texts)
+    ):
+        raise ValueError("an entry of another kind")
+
+
+def _check_links(path: Path) -> None:
+    """Refuse a run in which something leads elsewhere, or is neither a file nor a folder.
+
+    What a stranger sends could show files of this computer otherwise, or keep a reader waiting for ever.
+
+    Raises
+    ------
+    NotARunError
+        Names what it is.
+    """
+    for folder in (path, *(path / name for name in _FOLDERS)):
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                what = "a link" if entry.is_symlink() else "something that is no file"
+                raise NotARunError(
+                    f"a run must hold files and folders of its own; got {what}, `{entry.path}`. Put what it stands "
+                    "for in its place, or remove it."
+                )
 
 
 def _runs_below(path: Path) -> str:
@@ -195,7 +241,7 @@ def read_recipe(run: Run) -> dict[str, Any]:
     """
     try:
         return tomllib.loads((run.path / "recipe.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IncompleteRunError(
             f"a run holds its recipe in `recipe.toml`; got none that can be read in {run.path}. "
             "Begin again in another folder: interdyn run RECIPE --out DIR"
