@@ -20,7 +20,7 @@ from interdyn.errors import InputError, InterdynError, ShapeError
 
 T = TypeVar("T")
 
-MOST_DRAWS = 1_000_000
+MOST_DRAWS = 100_000
 """Largest number of draws of a bootstrap: more would fill the memory, and no digit that is shown would change."""
 
 
@@ -99,7 +99,7 @@ def seed(value: Any, name: str = "seed") -> int:
 
 
 def draws(value: Any, name: str, *, least: int = 1) -> int:
-    """Return the number of draws of a bootstrap, ``least`` to a million.
+    """Return the number of draws of a bootstrap, ``least`` to a hundred thousand.
 
     Raises
     ------

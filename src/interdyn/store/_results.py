@@ -58,8 +58,8 @@ def read_result(run: Run | str | Path) -> RunResult:
 
 def _read(run: Run, name: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads((run.path / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = dict(json.loads((run.path / name).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise IncompleteRunError(
             f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has "
             f"{_progress(run)}. {_way_out(run)}"
