@@ -19,6 +19,10 @@ settings.register_profile("interdyn", deadline=None, max_examples=30, derandomiz
 settings.load_profile("interdyn")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, default=None, help="inputs of the fuzzers in all; 2,000 by default")
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator that starts the same for every test."""

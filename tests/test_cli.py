@@ -192,7 +192,7 @@ def test_verify_fails_with_1(capsys, finished, monkeypatch):
         (("run", "digits-cn"), "Did you mean `digits-cnn`?"),
         (("run", "digits-cnn", "--set", "training.learning_rate=-1"), "must be greater than 0; got -1"),
         (("run", "digits-cnn", "--set", "training.epoch=3"), "Did you mean `epochs`?"),
-        (("run", "wine-mlp", "--smoke", "--set", "data.name=nowhere:data"), "can be imported"),
+        (("run", "wine-mlp", "--smoke", "--set", "data.name=nowhere:data"), "add --allow-code"),
         (("summary", "nowhere"), "no such folder"),
         (("report", "nowhere"), "no such folder"),
         (("verify", "nowhere"), "no such folder"),

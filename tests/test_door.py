@@ -578,7 +578,7 @@ class TestPictures:
             assert patches(2, 2).feature_mask(shape, [0]).shape[-2:] == shape[-2:]
         assert patches(2, 3).count((9, 9, 3)) == 6
         assert columns().count((5,)) == 5
-        with pytest.raises(PlayersError, match='"first" or "last"'):
+        with pytest.raises(PlayersError, match="'first' or 'last'"):
             patches(2, 2, channels="middle")
 
     def test_a_map_for_all_or_for_each(self, generator):

@@ -495,7 +495,7 @@ class TestBadInput:
             value_table(sum, torch.ones(1, 1, 4, 4), players=patches(2, 2).choose(5))
         with pytest.raises(PlayersError, match="1 or more"):
             patches(2, 2).choose(0)
-        with pytest.raises(PlayersError, match="at least one row"):
+        with pytest.raises(PlayersError, match="`rows` must be a whole number, 1 or more"):
             patches(0, 2)
         with pytest.raises(PlayersError, match="at least that many pixels"):
             value_table(sum, torch.ones(1, 1, 4, 4), players=patches(8, 8))

@@ -53,7 +53,7 @@ class TestPlayers:
     def test_seeds_and_sample_ids_are_not_negative(self):
         with pytest.raises(PlayersError, match="seed"):
             patches(2, 2).choose(2, seed=-1)
-        with pytest.raises(PlayersError, match="sample ids"):
+        with pytest.raises(PlayersError, match="sample_ids"):
             value_table(must_not_run, torch.ones(1, 1, 4, 4), players=patches(2, 2).choose(2), sample_ids=[-3])
 
     def test_far_too_many_players_are_refused_in_one_line(self):

@@ -118,7 +118,7 @@ def test_what_cannot_be_compared_is_refused():
         jaccard_by_order(a, a, paired=True, a_classes=np.zeros(3), b_classes=np.zeros(3))
     with pytest.raises(InputError, match="for both sides"):
         jaccard_by_order(a, a, a_classes=np.zeros(3))
-    with pytest.raises(ShapeError, match="`b_classes` must have one class for each of 3"):
+    with pytest.raises(ShapeError, match="`b_classes` must have one label for each of 3"):
         jaccard_by_order(a, a, a_classes=np.zeros(3), b_classes=np.zeros(2))
     with pytest.raises(InputError, match="at least one class must be on both sides"):
         jaccard_by_order(a, a, a_classes=np.zeros(3), b_classes=np.ones(3))

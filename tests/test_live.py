@@ -234,6 +234,66 @@ def test_others_need_a_token_and_the_right_name(served, runs):
     assert get(f"{address}/?token=s3cret", Host="evil.example")[0] == 403
 
 
+ODD_NAMES = (
+    "a..b",
+    "a!b.example",
+    "a~b",
+    "a$b",
+    "a(b",
+    "a,b",
+    "a%2eb",
+    "*.b.example",
+    ".b",
+    "a b",
+    "",
+    "[::1",
+    "a@b",
+    "a/b",
+)
+ODD_PORTS = ("", "0", "99999", "123456", "x", "-1", "+80", "8 0")
+
+
+def status(address, *headers):
+    """Return the status of a request with these lines for its header, as they stand."""
+    _, port = address.rsplit(":", 1)
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as sent:
+        lines = ["GET / HTTP/1.1", *headers, "Connection: close", "", ""]
+        sent.sendall("\r\n".join(lines).encode("latin-1"))
+        return int(sent.recv(64)[9:12])
+
+
+@pytest.mark.parametrize("token", [None, "s3cret"])
+def test_names_that_do_not_parse_are_refused_and_foreign_ones_too(served, token):
+    address = served(token=token, hosts=("127.0.0.1", "localhost", "[::1]"))
+    port = address.rsplit(":", 1)[1]
+    for name in ODD_NAMES:
+        for header in (f"Host: {name}", f"Host: {name}:{port}"):
+            assert status(address, header) in (400, 403), header
+    for odd in ODD_PORTS:
+        assert status(address, f"Host: localhost:{odd}") == 400, odd
+    for foreign in ("evil.example", "a_b.evil.example", "-evil.example", "localhost.", "localhost.evil.example"):
+        assert status(address, f"Host: {foreign}:{port}") == 403, foreign
+    for own in ("localhost", "LOCALHOST", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert status(address, f"Host: {own}") == (200 if token is None else 401), own
+    assert status(address, "Host: localhost", "Host: evil.example") == 400
+
+
+def test_where_others_may_call_a_name_must_still_parse(served):
+    address = served(token="s3cret")
+    assert status(address, "Host: a_box:8765") == 401
+    assert status(address, "Host: a!box:8765") == 400
+
+
+def test_a_visitor_with_a_token_stays_on_this_server(served):
+    address = served(token="s3cret")
+    _, port = address.rsplit(":", 1)
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as sent:
+        sent.sendall(b"GET //evil.example/?token=s3cret HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = sent.recv(4000).decode()
+    assert answer.startswith("HTTP/1.1 303")
+    assert "location: /evil.example/" in answer
+
+
 @pytest.mark.parametrize(
     ("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
 )

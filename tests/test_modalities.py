@@ -101,7 +101,7 @@ def test_pieces_are_cut_evenly_and_not_beyond_the_steps():
     assert sizes.tolist() == [3, 2, 3, 2, 2]
     with pytest.raises(PlayersError, match="13 pieces need a sequence of at least as many steps"):
         ix.players.steps(13).cells((12, 3))
-    with pytest.raises(PlayersError, match="at least one piece"):
+    with pytest.raises(PlayersError, match="`count` must be a whole number, 1 or more"):
         ix.players.steps(0)
 
 
@@ -323,7 +323,7 @@ def test_parts_are_drawn_for_each_sample_and_numbered_in_order():
         (np.zeros(3, dtype=int), {}, "a row for each sample"),
         (np.array([[0, 1], [-1, -1]]), {}, "none in sample 1"),
         (np.array([[0, 1]]), {"n": 0}, "1 or more"),
-        (np.array([[0, 1]]), {"others": "drop"}, '"keep" or "mask"'),
+        (np.array([[0, 1]]), {"others": "drop"}, "'keep' or 'mask'"),
         (np.array([[0, 1]]), {"sample_ids": [-1], "n": 1}, "0 or more"),
     ],
 )

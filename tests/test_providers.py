@@ -12,7 +12,7 @@ import pytest
 
 import interdyn
 from interdyn.errors import InterdynWarning, RecipeError
-from interdyn.recipes import _registry, load_recipe, recipes
+from interdyn.recipes import _registry, code_of, load_recipe, recipes, run_recipe
 from interdyn.recipes._registry import find_dataset, find_model
 
 CODE = """
@@ -80,6 +80,22 @@ def test_a_provider_brings_models_data_and_recipes(install):
     done = subprocess.run([sys.executable, "-c", paths + code], cwd=site, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (site / "runs" / "acme-smoke" / "report.html").exists()
+
+
+def test_a_recipe_of_a_provider_may_name_code_of_its_own_package_alone(install, tmp_path):
+    code = CODE.format(name="acme").replace('@model("acme-net")', "").replace("acme-rows", "other")
+    recipe = RECIPE.format(name="acme").replace('"acme-net"', '"acme_zoo:net"').replace('"acme-rows"', '"wine"')
+    site = install("acme", "acme_zoo", code, recipe, file="acme-rows")
+    own = load_recipe("acme-rows", smoke=True, overrides=["training.batch_size=60"])
+    assert code_of(own) == {}
+    assert run_recipe(own, tmp_path / "run").steps[-1] > 0
+    other = load_recipe("acme-rows", overrides=["data.name=acme_zoology:rows"])
+    assert code_of(other) == {"data.name": "acme_zoology:rows"}
+    copied = load_recipe(site / "acme_zoo" / "library" / "acme-rows.toml")  # the file of a stranger, for all we know
+    assert code_of(copied) == {"model.name": "acme_zoo:net"}
+    for recipe in (other, copied):
+        with pytest.raises(RecipeError, match="allow_code=True"):
+            run_recipe(recipe, tmp_path / "no")
 
 
 def test_the_zoo_is_found_as_any_other_provider_is():

@@ -214,7 +214,7 @@ def test_bad_data_sections_are_refused():
     with pytest.raises(RecipeError, match="test_fraction"):
         load_samples(DataSection(name="wine", test_fraction=0.001))
     with pytest.raises(RecipeError, match="can be imported"):
-        load_samples(DataSection(name="no_such_module:make"))
+        load_samples(DataSection(name="no_such_module:make"), allow_code=True)
 
 
 def test_missing_data_name_the_line_to_type(monkeypatch):
@@ -250,18 +250,18 @@ def no_network(shape, n_outputs):
 def test_a_users_own_factories_and_what_they_must_return(tmp_path, monkeypatch):
     (tmp_path / "own_factories.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    samples = load_samples(DataSection(name="own_factories:ones"))
+    samples = load_samples(DataSection(name="own_factories:ones"), allow_code=True)
     assert samples.shape == (3,)
-    network = build_model(ModelSection(name="own_factories:linear"), shape=(3,), n_outputs=2, seed=0)
+    network = build_model(ModelSection(name="own_factories:linear"), shape=(3,), n_outputs=2, seed=0, allow_code=True)
     assert isinstance(network, nn.Linear)
     with pytest.raises(DataError, match="NaN"):
-        load_samples(DataSection(name="own_factories:holes"))
+        load_samples(DataSection(name="own_factories:holes"), allow_code=True)
     with pytest.raises(DataError, match="must be a `Dataset`"):
-        load_samples(DataSection(name="own_factories:rows"))
+        load_samples(DataSection(name="own_factories:rows"), allow_code=True)
     with pytest.raises(DataError, match=r"0\.\.1"):
-        load_samples(DataSection(name="own_factories:ones", options={"classes": 3}))
+        load_samples(DataSection(name="own_factories:ones", options={"classes": 3}), allow_code=True)
     with pytest.raises(ModelError, match=r"torch\.nn\.Module"):
-        build_model(ModelSection(name="own_factories:no_network"), shape=(3,), n_outputs=2, seed=0)
+        build_model(ModelSection(name="own_factories:no_network"), shape=(3,), n_outputs=2, seed=0, allow_code=True)
 
 
 # models

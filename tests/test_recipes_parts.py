@@ -151,10 +151,10 @@ def test_the_papers_pairs_are_masked_as_in_the_paper_and_its_protocol_makes_any_
 def test_the_datas_own_division_and_limits(module):
     test = np.arange(12) % 3 == 0
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, test=test)  # noqa: ARG005
-    samples = load_samples(DataSection(name="mine:data", options={}))
+    samples = load_samples(DataSection(name="mine:data", options={}), allow_code=True)
     assert sorted(samples.test_ids) == [0, 3, 6, 9]
     assert sorted(samples.train_ids) == [1, 2, 4, 5, 7, 8, 10, 11]
-    few = load_samples(DataSection(name="mine:data", options={}, n_train=3, n_test=2))
+    few = load_samples(DataSection(name="mine:data", options={}, n_train=3, n_test=2), allow_code=True)
     assert (len(few.train_ids), len(few.test_ids)) == (3, 2)
     assert set(few.test_ids) < {0, 3, 6, 9}
 
@@ -165,10 +165,10 @@ def test_labels_that_people_got_wrong(module):
     people[[1, 4]] ^= 1
     test = np.arange(12) >= 8
     module.data = lambda *, seed: Dataset(_points(), right, 2, test=test, given=people)  # noqa: ARG005
-    samples = load_samples(DataSection(name="mine:data", options={}))
+    samples = load_samples(DataSection(name="mine:data", options={}), allow_code=True)
     assert sorted(samples.flipped_ids) == [1, 4]
     assert samples.given.tolist() == people.tolist()
-    more = load_samples(DataSection(name="mine:data", options={}, label_noise=0.5))
+    more = load_samples(DataSection(name="mine:data", options={}, label_noise=0.5), allow_code=True)
     wrong = [i for i in more.train_ids if more.given[i] != right[i]]
     assert sorted(more.flipped_ids) == sorted(wrong)
     assert set(wrong) not in ({1, 4}, set())
@@ -185,7 +185,7 @@ def test_labels_that_people_got_wrong(module):
 def test_data_that_contradict_themselves(module, field, value, message):
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, **{field: value})  # noqa: ARG005
     with pytest.raises(DataError, match=message):
-        load_samples(DataSection(name="mine:data", options={}))
+        load_samples(DataSection(name="mine:data", options={}), allow_code=True)
 
 
 # -- players ---------------------------------------------------------------------------------------

@@ -243,7 +243,7 @@ def test_non_finite_tables_are_refused(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": "simplex"}, "admm, lp, sgd-paper"),
+        ({"solver": "simplex"}, "'admm', 'lp' or 'sgd-paper'"),
         ({"tol": 0.0}, "`tol`"),
         ({"max_iter": 0}, "`max_iter`"),
         ({"order_weight": -0.1}, "`order_weight`"),

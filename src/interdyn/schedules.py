@@ -5,14 +5,21 @@ Any function ``step -> bool`` is a schedule; `interdyn.Tracker` takes one as ``s
 
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from interdyn._arguments import told, whole
 from interdyn.errors import InputError, InterdynWarning
 
 Schedule = Callable[[int], bool]
 """Whether to measure at an optimiser step; 0 is the network before training."""
 
+MAX_STEP = 2**63 - 1
+"""Largest number of a step."""
+
+_MOST_POINTS = 10_000  # of a decade
+_MOST_LOOKS = 300_000  # for a step at which several schedules agree: half a second, about
+_spent: list[int] = []  # looks of the search that is going on, and one place for each search inside it
 _MOST_ASKED = 1_000_000  # steps of one gap about which a function of the user's is asked: a second, about
 
 __all__ = ["Schedule", "all_of", "any_of", "at", "every", "log_spaced"]
@@ -60,8 +67,7 @@ def every(k: int, *, start: int = 0) -> Schedule:
     >>> [step for step in range(30) if schedule(step)]
     [5, 15, 25]
     """
-    if k < 1 or start < 0:
-        raise InputError(f"`every` needs k of 1 or more and a start of 0 or more; got {k} and {start}.")
+    k, start = whole(k, "k", least=1, do="Pass 100, for example."), whole(start, "start", do="Leave it at 0.")
     return _Known(
         lambda step: step >= start and (step - start) % k == 0,
         lambda after, _: start if after < start else after + k - (after - start) % k,
@@ -85,11 +91,8 @@ def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
     >>> [step for step in range(200) if schedule(step)]
     [0, 1, 2, 3, 6, 10, 18, 32, 56, 100, 178]
     """
-    if per_decade < 1 or first < 1:
-        raise InputError(
-            f"`log_spaced` needs `per_decade` and `first` of 1 or more; got {per_decade} and {first}. "
-            "Leave them at 8 and 1."
-        )
+    per_decade = whole(per_decade, "per_decade", least=1, most=_MOST_POINTS, do="Leave it at 8.")
+    first = whole(first, "first", least=1, do="Leave it at 1.")
     points = [0]
     ahead = [0]  # number of the next point
 
@@ -118,10 +121,29 @@ def at(*steps: int) -> Schedule:
     >>> [step for step in range(9) if at(0, 3, 7)(step)]
     [0, 3, 7]
     """
-    chosen, ordered = frozenset(steps), sorted(set(steps))
+    chosen = frozenset(whole(step, "steps", do="Name optimiser steps: at(0, 100, 1000).") for step in steps)
+    ordered = sorted(chosen)
     return _Known(
         lambda step: step in chosen, lambda after, _: next(iter(ordered[bisect_right(ordered, after) :]), None)
     )
+
+
+def _check_schedules(schedules: tuple[Schedule, ...]) -> None:
+    for schedule in schedules:
+        if not callable(schedule) or isinstance(schedule, type):
+            raise InputError(f"a schedule must be a function of the step; got {told(schedule)}. Pass every(100).")
+
+
+def _looks() -> Iterator[None]:
+    """Give as many turns as schedules that never agree are looked through, those inside one another together."""
+    outermost = not _spent
+    _spent.append(0)
+    try:
+        while _spent[0] < _MOST_LOOKS:
+            _spent[0] += 1
+            yield
+    finally:
+        _spent.clear() if outermost else _spent.pop()
 
 
 def any_of(*schedules: Schedule) -> Schedule:
@@ -133,6 +155,7 @@ def any_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(9) if schedule(step)]
     [0, 1, 6]
     """
+    _check_schedules(schedules)
 
     def following(after: int, last: int) -> int | None:
         found = [step for schedule in schedules if (step := _next(schedule, after, last)) is not None]
@@ -150,9 +173,10 @@ def all_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(13) if schedule(step)]
     [0, 6, 12]
     """
+    _check_schedules(schedules)
 
     def following(after: int, last: int) -> int | None:
-        for _ in range(_MOST_ASKED):
+        for _ in _looks():
             found = [_next(schedule, after, last) for schedule in schedules]
             steps = [step for step in found if step is not None]
             if not steps or len(steps) < len(found):
@@ -181,7 +205,7 @@ def due(schedule: Schedule, after: int, step: int) -> bool:
     >>> due(at(5), 3, 8), due(at(5), 5, 8)
     (True, False)
     """
-    return _next(schedule, after, step) is not None
+    return _next(schedule, whole(after, "after", least=-1), whole(step, "step", most=MAX_STEP)) is not None
 
 
 def due_steps(schedule: Schedule, first: int, last: int) -> list[int]:

@@ -1,8 +1,6 @@
 """The application: its commands, and what becomes of errors."""
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
@@ -52,9 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Any other error is a defect and keeps its traceback.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:  # recipes may name ``module:factory`` in the folder where the command is run
-        sys.path.append(here)
     try:
         app(args=None if arguments is None else list(arguments))
     except InterdynError as error:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,17 +34,24 @@ def execute(
     scale: str | None = None,
     smoke: bool = False,
     needs_page: bool = True,
+    allow_code: bool = False,
 ) -> "Run":
     """Run a recipe and write its report; see `recipes.run_recipe`.
+
+    What the recipe would run of its own is refused, or named with ``allow_code``, before anything runs.
 
     Where what the report needs is not installed, ``needs_page`` says whether to refuse before the work begins, or
     to do the work and say what is missing.
     """
-    from interdyn.recipes import load_recipe
+    from interdyn.recipes import code_of, load_recipe
 
     resolved = load_recipe(
         recipe, overrides=overrides, scale=scale, smoke=smoke
     )  # quick to refuse, before torch is loaded
+    code = code_of(resolved)
+    if code and allow_code:
+        import_from_here()
+        typer.echo(f"the recipe runs code: {', '.join(f'{name} ({key})' for key, name in code.items())}", err=True)
     lacking = _lacking()
     if lacking and needs_page:
         raise lacking
@@ -51,7 +59,7 @@ def execute(
 
     folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
     with stoppable(folder), _bars() as progress, plain_warnings():
-        run = run_recipe(resolved, folder, progress=progress)
+        run = run_recipe(resolved, folder, progress=progress, allow_code=allow_code)
     if lacking:
         typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
         return run
@@ -82,6 +90,16 @@ def stoppable(folder: Path) -> Iterator[None]:
     finally:
         if here:
             signal.signal(signal.SIGTERM, before)
+
+
+def import_from_here() -> None:
+    """Let a module that the user has named lie in the folder where the command is run.
+
+    Only then: an optional package that is not installed must not be found there.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def write_page(folder: Path) -> Path:

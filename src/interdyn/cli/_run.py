@@ -23,6 +23,9 @@ def run(
         typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
     ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory; it is named first.")
+    ] = False,
 ) -> None:
     """Do everything a recipe says; an unfinished run of it is continued.
 
@@ -32,4 +35,5 @@ def run(
 
     if data_root is not None:
         os.environ["INTERDYN_DATA"] = str(data_root)
-    tell(execute(recipe, out, overrides=set_ or (), scale=scale, smoke=smoke, needs_page=False))
+    done = execute(recipe, out, overrides=set_ or (), scale=scale, smoke=smoke, needs_page=False, allow_code=allow_code)
+    tell(done)

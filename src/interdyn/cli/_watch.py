@@ -105,8 +105,10 @@ def watch(
 
 
 def _call(name: str, option: str) -> Any:
+    from interdyn.cli._execute import import_from_here
     from interdyn.recipes import imported
 
+    import_from_here()
     if ":" not in name:
         raise InputError(f"`{option}` must name a function as module:function; got {name!r}. For example: project:make")
     factory: Callable[[], Any] = imported(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from interdyn._arguments import whole
 from interdyn.errors import InputError
 
 _POLL = 0.1  # seconds between two looks at the workers
@@ -39,11 +40,7 @@ def worker_count(threads: int | None = None) -> int:
     3
     """
     if threads is not None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise InputError(
-                f"`threads` must be a whole number, 1 or more; got {threads!r}. Leave it out for all cores."
-            )
-        return threads
+        return whole(threads, "threads", least=1, most=2**16, do="Leave it out for all cores.")
     given = os.environ.get("INTERDYN_THREADS", "").strip()
     if given:
         if not given.isdecimal() or int(given) < 1:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from interdyn._arguments import draws, number, real_array, told
+from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError
 
 MIN_STEPS = 6
@@ -22,23 +24,27 @@ MIN_SAMPLES = 2
 ALPHA = 0.025  # of each of the two tests; a false second phase then stays well below 5 %
 
 
-def check_settings(level: float, n_bootstrap: int) -> None:
-    """Refuse a level outside (0, 1) and too few replicates to have p-values below `ALPHA`."""
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. For a 90 % interval pass level=0.9.")
+def check_settings(level: float, n_bootstrap: int, seed: int) -> tuple[float, int, int]:
+    """Return level, draws and seed as numbers.
+
+    Refused are a level outside (0, 1), and too few draws to have p-values below `ALPHA`.
+    """
+    level = number(level, "level", least=0, most=1, open_=True, do="For a 90 % interval pass level=0.9.")
+    seed, n_bootstrap = checked_seed(seed), draws(n_bootstrap, "n_bootstrap")
     if n_bootstrap < 100:
         raise InputError(
             f"`n_bootstrap` must be at least 100 for a p-value to be worth its name; got {n_bootstrap}. "
             "Leave it at 500."
         )
+    return level, n_bootstrap, seed
 
 
 def checked_steps(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
     """Return the steps as float64, strictly ascending, finite and not negative."""
-    out = np.asarray(steps, dtype=np.float64)
+    out = real_array(steps, "steps")
     if out.ndim != 1 or not np.isfinite(out).all() or (out < 0).any() or (np.diff(out) <= 0).any():
         raise InputError(
-            f"`steps` must be one row of finite numbers, not negative and strictly ascending; got {steps!r}. "
+            f"`steps` must be one row of finite numbers, not negative and strictly ascending; got {told(steps)}. "
             "Sort the checkpoints by step and keep one of each."
         )
     return out

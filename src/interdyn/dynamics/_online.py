@@ -5,9 +5,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from interdyn._arguments import instance, real_array
 from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
 from interdyn.dynamics._turn import Turn, find_turn
+from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
 ALPHA = 0.01  # of the test at one measurement; with two in a row the rate over a whole training is below 5 %
@@ -103,8 +105,13 @@ def online_verdict(
     >>> str(verdict.stage), 4 < verdict.since < 64
     ('over-fitting has begun', True)
     """
-    check_settings(level, n_bootstrap)
-    steps, strength = checked_steps(trajectory.steps), np.asarray(trajectory.strength, dtype=np.float64)
+    level, n_bootstrap, seed = check_settings(level, n_bootstrap, seed)
+    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    if before is not None:
+        instance(before, "before", OnlineVerdict, do="Pass the verdict of the step before, or None.")
+    steps, strength = checked_steps(trajectory.steps), real_array(trajectory.strength, "strength", axes=3)
+    if not len(steps):
+        raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
     now = float(steps[-1])
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
     if not usable[-1] or usable.sum() < MIN_STEPS or strength.shape[1] < MIN_SAMPLES:
@@ -126,6 +133,7 @@ def latest_verdict(trajectory: Trajectory) -> OnlineVerdict:
 
     Of the step before only whether it saw a rise matters, so two tests are enough.
     """
+    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     count = len(trajectory.steps)
     before = online_verdict(trajectory.first(count - 1)) if count > 1 else None
     return online_verdict(trajectory, before=before)
@@ -140,6 +148,7 @@ def online_verdicts(trajectory: Trajectory) -> tuple[OnlineVerdict, ...]:
     >>> {str(verdict.stage) for verdict in online_verdicts(flat)}
     {'no verdict'}
     """
+    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     out: list[OnlineVerdict] = []
     for count in range(1, len(trajectory.steps) + 1):
         out.append(online_verdict(trajectory.first(count), before=out[-1] if out else None))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from interdyn._arguments import real_array
 from interdyn.dynamics._curve import (
     ALPHA,
     MIN_STEPS,
@@ -194,13 +195,14 @@ def find_gap_onset(
     >>> onset.found, 4 < onset.step < 16
     (True, True)
     """
-    check_settings(level, n_bootstrap)
+    level, n_bootstrap, seed = check_settings(level, n_bootstrap, seed)
     steps = checked_steps(steps)
-    gap = np.asarray(test_loss, float) - np.asarray(train_loss, float)
+    train, test = real_array(train_loss, "train_loss"), real_array(test_loss, "test_loss")
+    gap = test - train if test.shape == train.shape else np.zeros((0, 0))
     if gap.shape != steps.shape:
         raise InputError(
-            f"`train_loss` and `test_loss` must have one value for each of the {len(steps)} steps; got a gap of shape "
-            f"{gap.shape}. Pass the losses measured at these steps."
+            f"`train_loss` and `test_loss` must have one value for each of the {len(steps)} steps; got shapes "
+            f"{train.shape} and {test.shape}. Pass the losses measured at these steps."
         )
     usable = np.isfinite(gap)
     steps, gap = steps[usable], gap[usable]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from interdyn._arguments import instance, number, real_array
 from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
 from interdyn.dynamics._onset import GapOnset, find_gap_onset
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
@@ -126,11 +127,9 @@ def find_phases(
     >>> phases.found, 4 < phases.boundary_step < 16
     (True, True)
     """
-    check_settings(level, n_bootstrap)
-    if not smallest_change >= 0:
-        raise InputError(
-            f"`smallest_change` must not be negative; got {smallest_change}. Pass a number of orders, such as 0.1."
-        )
+    level, n_bootstrap, seed = check_settings(level, n_bootstrap, seed)
+    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    smallest_change = number(smallest_change, "smallest_change", least=0, do="Pass a number of orders, such as 0.1.")
     steps, strength = checked_steps(trajectory.steps), _checked_strength(trajectory.strength)
     usable = strength.sum(axis=(1, 2)) > 0
     turn, reason = None, _too_few(int(usable.sum()), strength.shape[1], strength.shape[2])
@@ -172,7 +171,7 @@ def find_phases(
 
 def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Float[np.ndarray, "steps samples orders"]:
     """Return the strength as float64 with a largest entry of 1, refused when negative or not finite."""
-    out = np.asarray(strength, dtype=np.float64)
+    out = real_array(strength, "strength", axes=3)
     bad = np.argwhere(~(np.isfinite(out) & (out >= 0)))
     if len(bad):
         t, sample, k = (int(i) for i in bad[0])

@@ -1,11 +1,12 @@
 """The order distribution before training, and whether it is a spindle, ruled by medium orders."""
 
 from dataclasses import dataclass
-from math import comb
+from math import comb, isclose
 
 import numpy as np
 from jaxtyping import Float
 
+from interdyn._arguments import number, real_array, whole
 from interdyn.errors import InputError
 
 
@@ -69,8 +70,7 @@ def spindle_law(n_players: int) -> Float[np.ndarray, " orders"]:
     >>> spindle_law(2).round(3)  # 2 * sqrt(2) : 2
     array([0.586, 0.414])
     """
-    if n_players < 1:
-        raise InputError(f"`n_players` must be at least 1; got {n_players}. Pass the number of players of the game.")
+    n_players = whole(n_players, "n_players", least=1, most=512, do="Pass the number of players of the game.")
     k = np.arange(1, n_players + 1)
     weight = np.array([comb(n_players, int(i)) * 2.0 ** (i / 2) for i in k])
     return np.asarray(weight / weight.sum())
@@ -84,6 +84,9 @@ def initial_orders(share: Float[np.ndarray, " orders"], *, step: float) -> Initi
     >>> initial_orders(spindle_law(10), step=0).is_spindle
     True
     """
+    share, step = real_array(share, "share", axes=1, finite=True, least=0), number(step, "step", least=0)
+    if not isclose(share.sum(), 1, rel_tol=1e-6):
+        raise InputError(f"`share` must sum to 1; got {share.sum():.6g}. Divide it by its sum.")
     n = len(share)
     k, law = np.arange(1, n + 1), spindle_law(n)
     middle = (k >= n / 4) & (k <= 3 * n / 4)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import instance
 from interdyn.errors import InputError, ShapeError, missing_extra
 from interdyn.transforms import and_from_values, values_from_and, values_from_or
 from interdyn.values import Interactions, Selection, checked_names, members, orders, subset_masks
@@ -31,6 +32,7 @@ def dividends(found: Selection) -> Float[Tensor, "*batch subsets"]:
     >>> dividends(Selection(torch.zeros_like(i_or), i_or)).tolist()
     [0.0, 2.0, 2.0, -2.0]
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     values = values_from_and(found.i_and) + values_from_or(found.i_or)
     if isinstance(found, Interactions):
         values = values + found.residual
@@ -50,6 +52,7 @@ def shapley_values(found: Selection) -> Float[np.ndarray, "*batch players"]:
     >>> shapley_values(Selection(torch.tensor([1.0, 0.0, 3.0, 2.0], dtype=torch.float64), zero)).tolist()
     [1.0, 4.0]
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     n = found.n_players
     share = torch.from_numpy(subset_masks(n) / np.maximum(orders(n), 1)[:, None])
     return np.asarray((dividends(found) @ share.to(found.i_and)).cpu().numpy())
@@ -78,6 +81,7 @@ def to_shap(found: Selection, *, data: Any = None, names: Sequence[str] | None =
     ShapeError
         If names or data are not one for each player.
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     try:
         from shap import Explanation
     except ImportError as error:
@@ -120,6 +124,7 @@ def to_shapiq(found: Selection, *, kind: Literal["total", "and", "or"] = "total"
     MissingExtraError
         If shapiq is not installed.
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     try:
         from shapiq import InteractionValues
     except ImportError as error:

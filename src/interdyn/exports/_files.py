@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from interdyn import store
+from interdyn._arguments import choice, file_path
 from interdyn.errors import InputError, StorageError
 from interdyn.exports._tables import library, run_to_pandas, run_to_xarray
 
@@ -31,9 +32,8 @@ def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list
     IncompleteRunError, NotARunError, SchemaError, MissingExtraError
         As `run_to_xarray`.
     """
-    if to not in FORMATS:
-        raise InputError(f"`to` must be one of {', '.join(FORMATS)}; got {to!r}.")
-    folder = Path(out)
+    choice(to, "to", tuple(FORMATS))
+    folder = file_path(out, "out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"an export needs a new or empty folder; got {folder}, which holds something. Choose another.")
     part = folder.with_name(f".{folder.name}.part")

@@ -1,11 +1,13 @@
 """Folders of NumPy files as the laboratory of the paper writes them."""
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
+from interdyn._arguments import file_path, native_array, real_array
 from interdyn.errors import DataError, ShapeError
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, n_players_from_size
@@ -33,13 +35,13 @@ def read_laboratory(folder: str | Path, *, unit: str = "") -> Interactions:
     ShapeError
         If shapes do not fit each other, or masks are not all subsets.
     """
-    path = Path(folder)
+    path = file_path(folder, "folder")
     missing = [f"{name}.npy" for name in _NEEDED if not (path / f"{name}.npy").is_file()]
     if missing:
         raise DataError(
             f"a folder of the laboratory holds rewards.npy, Iand.npy, Ior.npy; got no {', '.join(missing)} in {path}."
         )
-    tables = {name: np.load(path / f"{name}.npy", allow_pickle=False).astype(np.float64) for name in _NEEDED}
+    tables = {name: real_array(_loaded(path / f"{name}.npy"), name) for name in _NEEDED}
     shapes = {table.shape for table in tables.values()}
     if len(shapes) != 1:
         raise ShapeError(f"rewards, Iand and Ior must have one shape; got {sorted(map(str, shapes))} in {path}.")
@@ -63,12 +65,22 @@ def read_laboratory(folder: str | Path, *, unit: str = "") -> Interactions:
     )
 
 
+def _loaded(file: Path) -> np.ndarray:
+    try:
+        read = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as error:
+        raise DataError(f"{file} must be a whole array of NumPy; got {error}. Get it again.") from error
+    if not isinstance(read, np.ndarray) or not read.ndim:
+        raise DataError(f"{file} must be an array with one value for each subset; got another. Get it again.")
+    return read
+
+
 def _places(masks: Path, n: int) -> Int64[np.ndarray, " subsets"]:
     """Return the subset of each row."""
     if not masks.is_file():
         rows = np.arange(2**n)
         return np.asarray(sum(((rows >> (n - 1 - i)) & 1) << i for i in range(n)) + 0 * rows, dtype=np.int64)
-    present = np.load(masks, allow_pickle=False).astype(bool)
+    present = native_array(_loaded(masks), "masks").astype(bool)
     if present.shape != (2**n, n):
         raise ShapeError(f"masks must have shape {(2**n, n)}, one row for each subset; got {present.shape}.")
     place = present @ (1 << np.arange(n))

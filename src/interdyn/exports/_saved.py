@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from interdyn._arguments import file_path, instance
 from interdyn.errors import DataError, InputError
 from interdyn.store import read_arrays, write_arrays
 from interdyn.values import Identified, Interactions, Range, tensors_of
@@ -38,10 +39,11 @@ def save_interactions(found: Interactions, path: str | Path) -> None:
     ...     bool((Interactions.load(f"{folder}/found.safetensors").i_and == found.i_and).all())
     True
     """
+    instance(found, "found", Interactions, do="Pass what `measure` or `split` returns.")
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors_of(found).items()}
     header = {"kind": _KIND, "status": np.asarray(found.status).tolist()} | {key: getattr(found, key) for key in _PLAIN}
     try:
-        write_arrays(Path(path), arrays, header=header)
+        write_arrays(file_path(path, "path"), arrays, header=header)
     except TypeError as error:
         raise InputError(
             f"`settings` must be plain data, to be kept in a file; got {error}. Replace it: "
@@ -59,7 +61,7 @@ def load_interactions(path: str | Path) -> Interactions:
     SchemaError
         If a newer version of this package wrote it.
     """
-    read = read_arrays(Path(path))
+    read = read_arrays(file_path(path, "path"))
     if read is None or read[1].get("kind") != _KIND:
         raise DataError(
             f"a whole file of interactions is needed; got none in {path}. Write it anew with `found.save(path)`."

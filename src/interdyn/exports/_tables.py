@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interdyn import store
+from interdyn._arguments import instance
 from interdyn.errors import InputError, missing_extra
 from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
@@ -34,6 +35,7 @@ def to_xarray(found: Selection) -> "Dataset":
     MissingExtraError
         If xarray is not installed.
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     xarray = library("xarray", "a data set with named axes")
     if len(found.batch_shape) > 1:
         raise InputError(
@@ -124,6 +126,7 @@ def to_pandas(found: Selection) -> "DataFrame":
     MissingExtraError
         If pandas is not installed.
     """
+    instance(found, "found", Selection, do="Pass what `measure` returns.")
     pandas = library("pandas", "a table")
     size = found.i_and.shape[-1]
     both = np.stack([table.reshape(-1, size).cpu().numpy() for table in (found.i_and, found.i_or)])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from interdyn._arguments import choice, number
 from interdyn.errors import InputError, InputWarning, PlayersError, ShapeError
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._outputs import LAST_TOKEN
@@ -34,7 +35,7 @@ def mean_baseline(data: Tensor) -> Tensor:
     tensor([[1., 2.]])
     """
     data = tensor_of(data, "data")
-    if data.ndim < 1 or not len(data):
+    if data.is_complex() or data.ndim < 1 or not len(data):
         raise InputError(f"`data` must hold samples along dim 0; got shape {tuple(data.shape)}. Pass several.")
     return data.double().mean(0, keepdim=True).to(data.dtype if data.is_floating_point() else torch.float32)
 
@@ -55,7 +56,9 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0, *, channels: Literal["firs
     tensor([1.])
     """
     inputs = tensor_of(inputs, "inputs")
-    if not sigma > 0 or inputs.ndim < 3:
+    choice(channels, "channels", ("first", "last"))
+    sigma = number(sigma, "sigma", least=0, most=1000, do="Pass 2, for example.")
+    if not sigma > 0 or inputs.ndim < 3 or 0 in inputs.shape:
         raise InputError(
             f"a blur needs `sigma` > 0 and pictures (samples, ..., height, width); got {sigma} and "
             f"{tuple(inputs.shape)}. Pass a batch of pictures."
@@ -131,6 +134,8 @@ def _one(baseline: Any, x: Tensor, channels: Literal["first", "last"] | None) ->
             out = tensor_of(0.0 if baseline is None else baseline, "baselines").detach()
         except ShapeError as error:
             raise PlayersError(str(error)) from None
+    if out.is_complex() and not x.is_complex():
+        raise PlayersError(f"a baseline must be real, as its input is; got {out.dtype}. Pass the real part.")
     given, out = out, out.to(device=x.device, dtype=x.dtype)
     if not (x.is_floating_point() or x.is_complex() or torch.equal(out.double(), given.to(x.device).double())):
         raise PlayersError(

@@ -227,7 +227,8 @@ def _classes(model: Any, labels: Any) -> Sequence[Any]:
     owner = getattr(model, "__self__", model)
     if isinstance(owner, torch.nn.Module):
         order = getattr(getattr(owner, "config", None), "label2id", None)
-        first = labels if isinstance(labels, str) else next(iter(labels), None) if np.ndim(labels) else None
+        several = isinstance(labels, list | tuple) or getattr(labels, "ndim", 0) > 0
+        first = next(iter(labels), None) if several else labels
         if not isinstance(order, dict) or not isinstance(first, str):
             return ()
         return sorted(order, key=lambda name: int(order[name]))
@@ -285,6 +286,8 @@ def find_layer(model: Any, layer: str) -> torch.nn.Module:
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")
     names: dict[str, torch.nn.Module] = {name: module for name, module in model.named_modules() if name}
+    if not isinstance(layer, str):
+        raise InputError(f"`layer` must be the name of a module; got {layer!r:.60}. Pass a name of `named_modules`.")
     if layer not in names:
         near = difflib.get_close_matches(layer, names, n=3, cutoff=0.0)
         told = f"The nearest are {', '.join(near)}." if near else "It has none: mask the input instead."

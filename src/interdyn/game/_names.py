@@ -1,11 +1,12 @@
 """What players are called: from names of columns, from tokens, or one by one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
 
+from interdyn._arguments import told
 from interdyn.errors import PlayersError
 from interdyn.values import Names, checked_names
 
@@ -43,6 +44,9 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
     >>> player_names(["age", "city A", "city B"], torch.zeros(2, 3), torch.tensor([[0, 1, 1]]), 2)
     ('age', 'city A, city B')
     """
+    listed = isinstance(names, Mapping | Sequence) or getattr(names, "ndim", 0) > 0
+    if not callable(names) and (isinstance(names, str | bytes) or not listed):
+        raise PlayersError(f"`names` must be texts, rows of texts or a function; got {told(names)}. Pass a list.")
     rows = inputs.ndim == 2
     of_columns = rows and not isinstance(names, Mapping) and not callable(names) and len(names) == inputs.shape[1]
     if not (of_columns or isinstance(names, Mapping) or callable(names)):
@@ -62,6 +66,10 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
 def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[str, ...]:
     """Return the name of each player of one sample, put together from those of its features."""
     if isinstance(names, Mapping):
+        if not all(isinstance(at, Iterable) and all(isinstance(i, int) for i in at) for at in names.values()):
+            raise PlayersError(
+                f"`names` must give the columns of each name; got {told(names)}. Pass {{'job': [1, 2]}}."
+            )
         named = [(name, of[column]) for name, columns in names.items() for column in columns if column < len(of)]
         each = [[name for name, player in dict.fromkeys(named) if player == i] for i in range(n)]
     else:

@@ -169,7 +169,7 @@ class Reading:
         InputError
             If ``output`` or ``key`` is unknown.
         """
-        if not callable(output) and output not in get_args(OutputName):
+        if not callable(output) and not (isinstance(output, str) and output in get_args(OutputName)):
             raise InputError(
                 f"`output` must be one of {', '.join(get_args(OutputName))}, or a function (outputs, targets) -> "
                 f"(batch,); got {output!r}. Choose one of them."

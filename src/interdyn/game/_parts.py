@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interdyn._arguments import choice, native_array, whole, whole_row
 from interdyn.errors import InputError, PlayersError, missing_extra
 from interdyn.game._players import ALWAYS_MASKED, BACKGROUND, drawn, renumbered
 from interdyn.game._samples import tensor_of
@@ -50,15 +51,19 @@ def choose_parts(
     [[0, 0, 1, -1], [0, -1, 1, 1]]
     """
     ids = tensor_of(parts, "parts").cpu()
-    if ids.is_floating_point() or ids.ndim < 2:
+    if ids.is_floating_point() or ids.is_complex() or ids.ndim < 2:
         raise PlayersError(
             f"`parts` must hold whole numbers with a row for each sample; got {ids.dtype} of shape {tuple(ids.shape)}."
         )
-    if others not in ("keep", "mask") or (n is not None and n < 1):
-        raise PlayersError(f'`n` must be 1 or more and `others` "keep" or "mask"; got {n} and {others!r}.')
+    choice(others, "others", ("keep", "mask"), error=PlayersError)
+    n = None if n is None else whole(n, "n", least=1, error=PlayersError)
+    seed = whole(seed, "seed", error=PlayersError)
+    numbers = range(len(ids)) if sample_ids is None else whole_row(sample_ids, "sample_ids", error=PlayersError)
+    if len(numbers) != len(ids) or not len(ids):
+        raise PlayersError(f"`sample_ids` must have a number for each of {len(ids)} samples; got {len(numbers)}.")
     other = BACKGROUND if others == "keep" else ALWAYS_MASKED
     rows = []
-    for sample, row in zip(range(len(ids)) if sample_ids is None else sample_ids, ids.long(), strict=True):
+    for sample, row in zip(numbers, ids.long(), strict=True):
         available = torch.unique(row[row >= 0]).tolist()
         if not available:
             raise PlayersError(f"each sample needs at least one part; got none in sample {sample}. Leave it out.")
@@ -75,7 +80,10 @@ def n_parts(parts: Int[Tensor, "samples ..."] | np.ndarray) -> Int[np.ndarray, "
     >>> n_parts(np.array([[0, 0, 1, -1], [4, 7, 9, 9]])).tolist()
     [2, 3]
     """
-    return np.array([len(np.unique(row[row >= 0])) for row in np.asarray(parts)], dtype=np.int64)
+    ids = native_array(parts, "parts")
+    if ids.ndim < 1:
+        raise PlayersError("`parts` must have a row for each sample; got a single number. Pass one row for each.")
+    return np.array([len(np.unique(row[row >= 0])) for row in ids], dtype=np.int64)
 
 
 def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: int = 0) -> Int[Tensor, "samples points"]:
@@ -106,7 +114,10 @@ def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: in
             f"`points` must have shape (samples, points, coordinates); got {tuple(points.shape)}. Pass a batch of "
             "clouds."
         )
-    if not 1 <= k <= points.shape[1]:
+    k, seed = whole(k, "k", least=1), whole(seed, "seed", most=2**32 - 1)
+    if points.is_complex() or not len(points) or not bool(points.isfinite().all()):
+        raise InputError("`points` must be one or more clouds of finite numbers; got others, or none. Leave them out.")
+    if not k <= points.shape[1]:
         raise InputError(
             f"a cloud needs at least as many points as clusters; got {points.shape[1]} points for {k} clusters. "
             f"Ask for at most {points.shape[1]} clusters."
@@ -140,6 +151,9 @@ def part_means(
     [1.0, 1.0, 5.0]
     """
     points, ids = tensor_of(points, "points"), tensor_of(ids, "ids")
+    if ids.is_complex() or points.is_complex():
+        raise InputError("`points` and `ids` must hold real numbers; got complex ones. Pass the real part.")
+    points = points if points.is_floating_point() else points.double()
     if points.ndim != 3 or ids.shape != points.shape[:2]:
         raise InputError(
             f"`ids` must have one part for each point of {tuple(points.shape)}; got shape {tuple(ids.shape)}."

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from interdyn._arguments import choice, whole
 from interdyn.errors import PlayersError, ShapeError
 from interdyn.game._baselines import broadcasts_to, seems_channels_last
 from interdyn.game._samples import tensor_of
@@ -87,13 +88,10 @@ class Players:
 
     def choose(self, n: int, *, seed: int = 0, others: Literal["keep", "mask"] = "keep") -> "Players":
         """Return the same with ``n`` players drawn at random for each sample, without replacement."""
-        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-            raise PlayersError(f"`n` must be 1 or more players; got {n!r}. Choose 10, for example.")
-        if seed < 0:
-            raise PlayersError(f"`seed` must be 0 or more; got {seed}. Choose another.")
-        if others not in ("keep", "mask"):
-            raise PlayersError(f'`others` must be "keep" or "mask"; got {others!r}.')
-        return replace(self, n=int(n), seed=int(seed), others=others)
+        n = whole(n, "n", least=1, do="Choose 10 players, for example.", error=PlayersError)
+        seed = whole(seed, "seed", do="Choose another.", error=PlayersError)
+        choice(others, "others", ("keep", "mask"), error=PlayersError)
+        return replace(self, n=n, seed=seed, others=others)
 
     def with_channels(self, channels: Literal["first", "last"] | None) -> "Players":
         """Return patches with their channels there, unless they say where; other players, and for None, as they are."""
@@ -221,8 +219,7 @@ class Players:
 
 def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:
     """Return ``n`` of the available cells in rising order; the draw depends on the seed and the sample's id alone."""
-    if sample < 0:
-        raise PlayersError(f"sample ids must be 0 or more, as they seed the draw; got {sample}.")
+    sample = whole(sample, "sample_ids", do="They seed the draw: be 0 or more.", error=PlayersError)
     return sorted(int(c) for c in np.random.default_rng([seed, int(sample)]).permutation(available)[:n])
 
 
@@ -255,11 +252,9 @@ def patches(rows: int, cols: int, *, channels: Literal["first", "last"] | None =
     >>> patches(2, 2).cells((1, 4, 4))[0, 0].tolist(), patches(2, 2, channels="last").cells((4, 4, 1))[0, :, 0].tolist()
     ([0, 0, 1, 1], [0, 0, 1, 1])
     """
-    if channels not in (None, "first", "last"):
-        raise PlayersError(f'`channels` must be "first" or "last"; got {channels!r}. Choose one.')
-    if rows < 1 or cols < 1:
-        raise PlayersError(f"`patches` needs at least one row and one column; got {rows} x {cols}.")
-    return Players("patches", grid=(int(rows), int(cols)), channels=channels)
+    choice(channels, "channels", (None, "first", "last"), error=PlayersError)
+    sizes = [whole(given, name, least=1, error=PlayersError) for name, given in (("rows", rows), ("cols", cols))]
+    return Players("patches", grid=(sizes[0], sizes[1]), channels=channels)
 
 
 def has_channels_last(model: object, shape: Sequence[int]) -> bool:
@@ -295,7 +290,7 @@ def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
         return Players("columns")
     try:
         named = tuple(tuple(int(i) for i in group) for group in groups)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PlayersError(
             f"groups of columns must be lists of column numbers; got {groups!r:.60}. Write columns([[0], [1, 2]])."
         ) from None
@@ -319,9 +314,7 @@ def steps(count: int) -> Players:
     >>> steps(2).cells((5, 3))[:, 0].tolist()
     [0, 0, 0, 1, 1]
     """
-    if count < 1:
-        raise PlayersError(f"`steps` needs at least one piece; got {count}.")
-    return Players("steps", grid=(int(count), 1))
+    return Players("steps", grid=(whole(count, "count", least=1, do="Pass 8, for example.", error=PlayersError), 1))
 
 
 def segments(ids: Tensor | np.ndarray) -> Players:
@@ -339,7 +332,7 @@ def segments(ids: Tensor | np.ndarray) -> Players:
         out = tensor_of(ids, "ids")
     except ShapeError as error:
         raise PlayersError(str(error)) from None
-    if out.is_floating_point():
+    if out.is_floating_point() or out.is_complex():
         raise PlayersError(
             f"a map of segments must hold whole numbers; got {out.dtype}. Convert it with `.astype(int)`."
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, default_collate, default_convert
 
+from interdyn._arguments import whole
 from interdyn.errors import InputError, ShapeError, TargetError
 
 OF_A_DATASET = 64
@@ -92,6 +93,7 @@ def samples_of(inputs: Inputs, target: Any = None, *, most: int = OF_A_DATASET) 
     (tensor([[0.5000, 1.0000],
             [2.0000, 3.0000]], dtype=torch.float64),)
     """
+    most = whole(most, "most", least=1, do=f"Leave it at {OF_A_DATASET}.")
     if isinstance(inputs, Samples):
         return inputs if target is None else replace(inputs, target=labels_of(target, len(inputs), values=True))
     if _is_data_set(inputs):
@@ -145,11 +147,15 @@ def tensor_of(value: Any, name: str) -> Tensor:
     if isinstance(value, Tensor):
         if value.is_nested:
             raise _ragged(name)
+        if value.is_meta:
+            raise ShapeError(f"`{name}` must hold numbers; got a tensor on the device meta. Pass its values.")
         return value.to_dense() if value.layout is not torch.strided else value
     if isinstance(value, list | tuple) and value and all(isinstance(x, Tensor) for x in value):
         if len({x.shape for x in value}) == 1:
             return torch.stack(list(value))
         value = [x.tolist() for x in value]
+    if np.ma.is_masked(value):
+        raise ShapeError(f"`{name}` must hold a number in each place; got masked ones. Fill them.")
     if hasattr(value, "toarray"):  # sparse, of SciPy
         value = value.toarray()
     try:
@@ -158,7 +164,7 @@ def tensor_of(value: Any, name: str) -> Tensor:
         raise _ragged(name) from None
     if array.dtype.kind == "O":  # of pandas, with columns of several types
         try:
-            array = array.astype(np.float64)
+            array = np.asarray("?") if any(x is None for x in array.flat) else array.astype(np.float64)
         except (ValueError, TypeError):
             array = np.asarray("?")
     if array.dtype.kind not in "biufc":

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from interdyn._arguments import whole, whole_row
 from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import described
@@ -30,6 +31,8 @@ Progress = Callable[[int, int], None]
 Further = Callable[[int, int], tuple[float, float]]
 """Called as ``further(players, samples)``: seconds of what follows the passes, and how many are allowed."""
 
+_MOST_ESTIMATED = 1000  # players: what a mask has bits for
+
 MAX_PASSES = 20_000_000
 """Masked inputs above which `value_table` asks for ``allow_large=True``."""
 
@@ -42,7 +45,7 @@ def estimate_passes(n: int, samples: int) -> int:
     >>> estimate_passes(10, 20)
     20480
     """
-    return int(samples * 2**n)
+    return whole(samples, "samples") << whole(n, "n", most=_MOST_ESTIMATED)
 
 
 def value_table(
@@ -224,11 +227,10 @@ def value_table(
 def _checked_ids(sample_ids: Any, samples: int) -> Sequence[int]:
     if sample_ids is None:
         return range(samples)
-    ids = sample_ids.tolist() if hasattr(sample_ids, "tolist") else sample_ids
-    if not isinstance(ids, Sequence) or isinstance(ids, str) or len(ids) != samples:
-        got = len(ids) if isinstance(ids, Sequence) else repr(ids)
+    ids = whole_row(sample_ids, "sample_ids")
+    if len(ids) != samples:
         raise ShapeError(
-            f"`sample_ids` must have one number for each of {samples} samples; got {got}. Pass a list of as many."
+            f"`sample_ids` must have one number for each of {samples} samples; got {len(ids)}. Pass a list of as many."
         )
     return ids
 

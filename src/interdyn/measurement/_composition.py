@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdyn._arguments import instance
 from interdyn._typing import Model, Solver
 from interdyn.compiled import worker_count
 from interdyn.errors import InputError
@@ -105,7 +106,8 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, progress
             +3  AND   0 1
             +1  AND   2
     """
-    config = configured(config or MeasurementConfig(output="log-odds", tol=1e-3), locals())
+    given = locals()
+    config = configured(MeasurementConfig(output="log-odds", tol=1e-3) if config is None else config, given)
     table, found = measured(
         model,
         inputs,
@@ -170,7 +172,7 @@ def measured(
         model,
         inputs,
         target=target,
-        output=config.output or ("regression" if target is None else "log-odds"),
+        output=("regression" if target is None else "log-odds") if config.output is None else config.output,
         sample_ids=sample_ids,
         additional_forward_args=additional_forward_args,
         perturbations_per_eval=perturbations_per_eval,
@@ -218,6 +220,7 @@ def checked_device(name: str | torch.device) -> torch.device:
     >>> checked_device("cpu")
     device(type='cpu')
     """
+    instance(name, "device", (str, torch.device), do='Pass "cpu".')
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.empty(0, device=device)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interdyn._arguments import instance, whole_row
 from interdyn._typing import Solver
 from interdyn.errors import InputError, ShapeError
 from interdyn.game import (
@@ -114,7 +115,9 @@ def configured(config: MeasurementConfig | None, given: Mapping[str, Any]) -> Me
     changes = {name: given[name] for name in _FIELDS if given.get(name) is not None}
     if "players" in changes or "feature_mask" in changes:
         changes = {"players": None, "feature_mask": None, **changes}
-    return replace(config or MeasurementConfig(), **changes)
+    if config is not None:
+        instance(config, "config", MeasurementConfig, do="Pass a `MeasurementConfig`.")
+    return replace(MeasurementConfig() if config is None else config, **changes)
 
 
 @dataclass(frozen=True)
@@ -270,13 +273,13 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
 def _ids(name: str, sample_ids: Any, samples: int) -> tuple[int, ...]:
     if sample_ids is None:
         return tuple(range(samples))
-    ids = np.asarray(sample_ids)
-    if ids.shape != (samples,) or ids.dtype.kind not in "iu":
+    ids = whole_row(sample_ids, "sample_ids")
+    if len(ids) != samples:
         raise ShapeError(
             f"`sample_ids` must have one number for each of {samples} samples of {name!r}; got {sample_ids!r:.60}. "
             "Pass them by group, as {'test': [...]}."
         )
-    return tuple(ids.tolist())
+    return tuple(ids)
 
 
 def _targets(name: str, given: Tensor | None, samples: int, *, values: bool) -> Tensor | None:

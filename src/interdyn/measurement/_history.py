@@ -1,13 +1,14 @@
 """The measurements of a training, put together: its trajectory, its verdicts, its samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from interdyn import store
+from interdyn._arguments import choice, number, told
 from interdyn.dynamics import OnlineVerdict, latest_verdict, online_verdicts
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._reading import Reading, reading
@@ -57,6 +58,12 @@ class History:
     ) -> None:
         self._run: store.Run | None = None
         self._reader: store.Reader | None = None
+        listed = isinstance(groups, Iterable) and not isinstance(groups, str)
+        if not listed or not all(isinstance(name, str) for name in groups):
+            raise InputError(f'`groups` must be the names of groups; got {told(groups)}. Pass a list, as ["test"].')
+        choice(salience_rule, "salience_rule", get_args(SalienceRule))
+        if salience is not None:
+            salience = number(salience, "salience", least=0, do="Leave it out for the default.")
         self._begin(groups, salience=salience, salience_rule=salience_rule)
 
     def _begin(self, groups: Sequence[str], **salience: Any) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from interdyn.errors import ShapeError
+from interdyn._arguments import instance, told, whole, whole_row
+from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import OrderProfile, SalienceRule, order_profile, order_spectrum, output_without
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, OrderSpectrum
@@ -94,14 +95,18 @@ def reading(
     >>> reading(found, labels=[3]).output, reading(found, labels=[3]).without
     (array([4.]), array([[7., 6.]]))
     """
+    instance(found, "found", Interactions, do="Pass what `measure` returns.")
+    step = whole(step, "step")
+    if not isinstance(group, str) or not group:
+        raise InputError(f'`group` must be a name; got {told(group)}. Pass "train", for example.')
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise ShapeError(
             f"one table for each of one or more samples is needed; got a batch of shape {found.batch_shape}. Measure a "
             "batch of samples."
         )
     samples = found.batch_shape[0]
-    ids = np.arange(samples) if sample_ids is None else np.asarray(sample_ids, dtype=np.int64)
-    classes = None if labels is None else np.asarray(labels).astype(np.int64)
+    ids = np.arange(samples) if sample_ids is None else np.array(whole_row(sample_ids, "sample_ids"), dtype=np.int64)
+    classes = None if labels is None else np.array(whole_row(labels, "labels"), dtype=np.int64)
     for name, given in (("sample_ids", ids), ("labels", classes)):
         if given is not None and given.shape != (samples,):
             raise ShapeError(f"`{name}` must have one number for each of {samples} samples; got shape {given.shape}.")

@@ -6,7 +6,7 @@ Loading this package loads no torch; `run_recipe` and what it needs are imported
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from interdyn.recipes._load import load_recipe, recipes, resolve
+from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
 from interdyn.recipes._registry import dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
 from interdyn.recipes._verify import Check, checks
@@ -37,6 +37,7 @@ __all__ = [
     "Trainer",
     "build_model",
     "checks",
+    "code_of",
     "dataset",
     "imported",
     "load_recipe",

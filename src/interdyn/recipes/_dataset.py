@@ -115,19 +115,20 @@ class Samples:
         return self.inputs[torch.from_numpy(self.train_ids)].mean(dim=0)
 
 
-def load_samples(section: DataSection) -> Samples:
+def load_samples(section: DataSection, *, allow_code: bool = False) -> Samples:
     """Return the samples that the section of a recipe describes; the same for the same section.
 
     Raises
     ------
     RecipeError
-        If the data set or an option is unknown, or the division leaves nothing.
+        If the data set or an option is unknown, it is ``module:factory`` without ``allow_code``, or the division
+        leaves nothing.
     DataError
         If the factory returns something that is not a data set.
     MissingExtraError
         If the data are in a package that is not installed.
     """
-    factory = find_dataset(section.name)
+    factory = find_dataset(section.name, allow_code=allow_code)
     data = call_factory(factory, section.options, place="data.options", seed=section.seed)
     _check(data, section.name)
     rng = np.random.default_rng(section.seed)

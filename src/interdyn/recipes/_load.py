@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from interdyn.errors import InterdynWarning, RecipeError
 from interdyn.recipes._protocol import paper_options
-from interdyn.recipes._registry import library, nearest, nearest_provided
+from interdyn.recipes._registry import is_code, library, nearest, nearest_provided
 from interdyn.recipes._schema import ExpectedSection, Recipe
 
 _SMOKE_PLAYERS = 8
@@ -36,7 +36,7 @@ def recipes() -> dict[str, str]:
         raise RecipeError(f"the library of recipes must have a provider; got none. {nearest_provided('', [])}")
     for name in known:
         try:
-            found[name] = str(_read(name).get("description", ""))
+            found[name] = str(_read(name)[0].get("description", ""))
         except RecipeError as error:
             warnings.warn(f"the recipe `{name}` is left out: {error}", InterdynWarning, stacklevel=2)
     return found
@@ -71,7 +71,7 @@ def load_recipe(
     >>> load_recipe("digits-cnn", overrides=["training.epochs=3"]).training.epochs
     3
     """
-    tree = _read(source)
+    tree, provider = _read(source)
     scales = tree.pop("scale", {})
     of_a_run = isinstance(scales, str)
     if of_a_run:  # resolved already
@@ -95,7 +95,21 @@ def load_recipe(
         for path, value, told in given:  # what is asked for on the command line has the last word
             _put(tree, path, value, told=told)
     recipe = resolve(tree)
+    if code_of(recipe):  # which only the provider of its library may name
+        recipe._provider = provider
     return _smoke(recipe) if smoke else recipe
+
+
+def code_of(recipe: Recipe) -> dict[str, str]:
+    """Return what a recipe names as ``module:factory`` and so would run, by its key; not what its provider ships.
+
+    Examples
+    --------
+    >>> code_of(load_recipe("digits-mlp")), code_of(load_recipe("digits-mlp", overrides=["model.name=mine:net"]))
+    ({}, {'model.name': 'mine:net'})
+    """
+    named = {"model.name": recipe.model.name, "data.name": recipe.data.name}
+    return {key: name for key, name in named.items() if is_code(name, provider=recipe._provider)}
 
 
 def _rescale(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -118,22 +132,24 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
         raise RecipeError(_sentence(error)) from None
 
 
-def _read(source: str | Path) -> dict[str, Any]:
+def _read(source: str | Path) -> tuple[dict[str, Any], str]:
+    """Return what a recipe says, and the package of the provider whose library it is in; empty for a file."""
     known = library()
-    files = known.get(str(source), [Path(source)])
+    found = known.get(str(source)) or {Path(source): ""}
+    files = list(found)
     if len(files) > 1:
         raise RecipeError(
             f"a name of the library must be that of one recipe; got `{source}` for {' and '.join(map(str, files))}. "
             "Give the path of one of them, or remove the package of the other."
         )
     try:
-        return tomllib.loads(files[0].read_text(encoding="utf-8"))
+        return tomllib.loads(files[0].read_text(encoding="utf-8")), found[files[0]]
     except FileNotFoundError:
         raise RecipeError(
             f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
             f"{nearest_provided(str(source), list(known))}{' List them: interdyn recipes' if known else ''}"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, no TOML, nested beyond reading, no name of a file
         raise RecipeError(
             f"a recipe must be a readable TOML file; got {str(files[0])!r}: {error}. Correct it there."
         ) from None
@@ -150,7 +166,7 @@ def _parsed(override: str) -> tuple[list[str], Any, str]:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     return path, value, override
 

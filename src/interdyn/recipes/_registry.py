@@ -12,6 +12,7 @@ name. Listing and reading recipes does not import it.
 
 import difflib
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -19,6 +20,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from interdyn.errors import InterdynWarning, RecipeError
 
@@ -44,31 +47,53 @@ def dataset(name: str) -> Callable[[Factory], Factory]:
     return _adder(_DATASETS, name)
 
 
-def find_model(name: str) -> Callable[..., Any]:
+def find_model(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
     """Return the factory of a registered name or of ``module:factory``.
+
+    Parameters
+    ----------
+    name
+        A registered name; ``module:factory`` of what is registered; or, with ``allow_code``, any other.
+    allow_code
+        Whether to import a module, and so to run code, because ``name`` says so.
 
     Raises
     ------
     RecipeError
-        If there is none, or two have the name.
+        If there is none, two have the name, or it is code that is not allowed.
     """
-    return _find(name, _MODELS, "model")
+    return _find(name, _MODELS, "model", allow_code=allow_code)
 
 
-def find_dataset(name: str) -> Callable[..., Any]:
-    """Return the factory of a registered name or of ``module:factory``.
+def find_dataset(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
+    """Return the factory of a registered name or of ``module:factory``; see `find_model`.
 
     Raises
     ------
     RecipeError
-        If there is none, or two have the name.
+        If there is none, two have the name, or it is code that is not allowed.
     """
-    return _find(name, _DATASETS, "data")
+    return _find(name, _DATASETS, "data", allow_code=allow_code)
 
 
-def library() -> dict[str, list[Path]]:
-    """Return the files of the providers' recipes by name; a name that two providers give has two files."""
-    found: dict[str, list[Path]] = {}
+def is_code(name: str, *, provider: str = "") -> bool:
+    """Return whether a name stands for a module to import, outside the package of the recipe's own provider.
+
+    Examples
+    --------
+    >>> is_code("mlp"), is_code("mine:net"), is_code("acme.nets:net", provider="acme"), is_code("acmes:net")
+    (False, True, False, True)
+    """
+    module, colon, _ = name.partition(":")
+    return bool(colon) and not (provider and f"{module}.".startswith(f"{provider}."))
+
+
+def library() -> dict[str, dict[Path, str]]:
+    """Return the files of the providers' recipes by name, each with the package of its provider.
+
+    A name that two providers give has two files.
+    """
+    found: dict[str, dict[Path, str]] = {}
     for provider in entry_points(group=_GROUP):
         try:
             spec = find_spec(provider.module)
@@ -79,7 +104,7 @@ def library() -> dict[str, list[Path]]:
             continue
         for folder in spec.submodule_search_locations or ():
             for file in Path(folder, "library").glob("*.toml"):
-                found.setdefault(file.stem, []).append(file)
+                found.setdefault(file.stem, {})[file] = provider.module
     return dict(sorted(found.items()))
 
 
@@ -118,7 +143,7 @@ def imported(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
         factory = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise RecipeError(
             f"{name!r} must name a factory that can be imported; got: {error}. "
             "Run the command in the folder of that module, or install it."
@@ -152,6 +177,8 @@ def call_factory(
             if key not in known:
                 help_ = nearest(key, known) if known else "Remove it."
                 raise RecipeError(f"[{place}] has no key `{key}`; got `{place}.{key} = {options[key]!r}`. {help_}")
+    for key, value in options.items():
+        _check_option(signature.parameters.get(key), value, place=f"{place}.{key}")
     try:
         signature.bind(*arguments, **fixed, **options)
     except TypeError as error:
@@ -159,6 +186,23 @@ def call_factory(
             f"[{place}] must give what the factory takes; got {dict(options)}: {error}. Add it to the recipe."
         ) from None
     return factory(*arguments, **fixed, **options)
+
+
+def _check_option(parameter: inspect.Parameter | None, value: Any, *, place: str) -> None:
+    """Refuse an option that is not of the type that the factory names, where it names one."""
+    if parameter is None or parameter.annotation in (parameter.empty, Any):
+        return
+    try:
+        kind = TypeAdapter(parameter.annotation)
+    except (PydanticUserError, TypeError, AttributeError):  # a type of the factory's own, which a recipe cannot hold
+        return
+    try:
+        kind.validate_json(json.dumps(value), strict=True)  # a list may stand for a tuple, 1 for 1.0
+    except (ValidationError, TypeError, ValueError, RecursionError):
+        named = getattr(parameter.annotation, "__name__", str(parameter.annotation))
+        raise RecipeError(
+            f"`{place}` must be of the type {named}; got {value!r:.60}. Correct it, or pass --set {place}=VALUE."
+        ) from None
 
 
 def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Callable[[Factory], Factory]:
@@ -169,10 +213,19 @@ def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Cal
     return add
 
 
-def _find(name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str) -> Callable[..., Any]:
-    if ":" in name:
-        return imported(name)
+def _find(
+    name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str, *, allow_code: bool
+) -> Callable[..., Any]:
     _import_providers()
+    if ":" in name:
+        registered = [factories[name] for factories in registry.values() if name in factories]
+        if not registered and not allow_code:
+            raise RecipeError(
+                f"`{section}.name` must be a registered name, or code that you allow to run; got {name!r}, which "
+                f"imports the module {name.partition(':')[0]!r}. Read it first; then add --allow-code (in Python: "
+                "allow_code=True)."
+            )
+        return registered[0] if registered else imported(name)
     factories = registry.get(name, {})
     if not factories:
         raise RecipeError(

@@ -9,7 +9,9 @@ import torch
 from interdyn import store
 from interdyn.measurement import Group, History, checked_device
 from interdyn.recipes._dataset import Samples, load_samples
+from interdyn.recipes._load import code_of
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
+from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import Trainer, log_spaced, total_steps
 from interdyn.schedules import at
@@ -25,7 +27,7 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) -> store.Run:
+def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, allow_code: bool = False) -> store.Run:
     """Do everything a recipe says, in the folder ``out``; what is there already, and whole, is not done again.
 
     Parameters
@@ -36,6 +38,9 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
         Folder of the run: empty, absent, or a run of the same recipe, of which is made what is not there or damaged.
     progress
         Called after each training step and each measured checkpoint.
+    allow_code
+        Import and run what the recipe names as ``module:factory``; see `code_of`. What is registered, and what the
+        provider of a recipe of the library ships, needs no permission.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     Raises
     ------
     RecipeError
-        If the recipe cannot be run, or the folder holds a run of another recipe.
+        If the recipe cannot be run, names code that is not allowed, or the folder holds a run of another recipe.
     RunError
         If the folder is something else, or writing fails; what was written before is intact.
     ModelError
@@ -56,7 +61,9 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
     an uninterrupted one: the order of the data depends on seed and epoch alone, and the optimiser and the
     random numbers are kept with each checkpoint. Neither global random numbers nor thread counts are changed.
     """
-    samples = load_samples(recipe.data)
+    allowed = allow_code or not code_of(recipe)
+    find_model(recipe.model.name, allow_code=allowed)  # refused before anything is read or written
+    samples = load_samples(recipe.data, allow_code=allowed)
     steps = log_spaced(
         total_steps(recipe.training, len(samples.train_ids)), recipe.checkpoints.count, first=recipe.checkpoints.first
     )
@@ -76,7 +83,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent) 
         if not _is_whole(run):
             store.withdraw_results(run)
             store.drop_damaged_checkpoints(run)
-            trainer = Trainer(recipe, samples)
+            trainer = Trainer(recipe, samples, allow_code=allowed)
             tracker = Tracker(groups, schedule=at(*steps), budget=None, out=record, losses=trainer.losses)
             _train(run, trainer, tracker, progress)
             _analyse(run, recipe, samples, groups, progress)

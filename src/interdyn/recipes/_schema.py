@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from interdyn._typing import Solver
 
@@ -178,6 +178,7 @@ class Recipe(Section):
     measure: MeasureSection = MeasureSection()
     analysis: AnalysisSection = AnalysisSection()
     expected: ExpectedSection = ExpectedSection()
+    _provider: str = PrivateAttr("")  # package of the provider whose library it is in, whose code it may name
 
     def plain(self) -> dict[str, Any]:
         """Return the recipe as plain data that TOML can hold; absent keys are left out."""

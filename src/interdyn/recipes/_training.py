@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from interdyn.errors import ModelError
+from interdyn.errors import InterdynError, ModelError
 from interdyn.measurement import checked_device
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._registry import call_factory, find_model
@@ -45,20 +45,41 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     return (0, *kept)
 
 
-def build_model(section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int) -> nn.Module:
+_UNBUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+
+
+def build_model(
+    section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int, allow_code: bool = False
+) -> nn.Module:
     """Return the network of a recipe with its first weights; the global random numbers are left as they were.
 
     Raises
     ------
     RecipeError
-        If the network or an option is unknown.
+        If the network or an option is unknown, or it is ``module:factory`` without ``allow_code``.
     ModelError
         If the factory does not return a network.
     """
-    factory = find_model(section.name)
+    factory = find_model(section.name, allow_code=allow_code)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
+        try:
+            network = call_factory(factory, section.options, shape, n_outputs, place="model.options")
+        except InterdynError:
+            raise
+        except (
+            ArithmeticError,
+            AssertionError,
+            LookupError,
+            MemoryError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise ModelError(
+                f"the model {section.name!r} must be built for inputs of shape {shape} with the options "
+                f"{section.options}; got {type(error).__name__}: {error}. Correct `model.options`."
+            ) from error
     if not isinstance(network, nn.Module):
         raise ModelError(
             f"the model {section.name!r} must be a `torch.nn.Module`; got {type(network).__name__}. "
@@ -81,6 +102,8 @@ class Trainer:
         What to train and how.
     samples
         The data.
+    allow_code
+        Whether a network ``module:factory`` may be imported.
 
     Attributes
     ----------
@@ -92,11 +115,17 @@ class Trainer:
         Where it is; batches go there.
     """
 
-    def __init__(self, recipe: Recipe, samples: Samples) -> None:
+    def __init__(self, recipe: Recipe, samples: Samples, *, allow_code: bool = False) -> None:
         section = recipe.training
         self.step = 0
         self.device = checked_device(section.device or "cpu")
-        network = build_model(recipe.model, shape=samples.shape, n_outputs=samples.n_outputs, seed=section.seed)
+        network = build_model(
+            recipe.model,
+            shape=samples.shape,
+            n_outputs=samples.n_outputs,
+            seed=section.seed,
+            allow_code=allow_code,
+        )
         self.network = network.to(self.device)
         self._section, self._samples = section, samples
         self._optimiser = _optimiser(self.network, section)

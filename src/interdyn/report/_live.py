@@ -2,7 +2,8 @@
 
 import hmac
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -25,6 +26,7 @@ except ImportError as error:
 _EVERY = 0.5  # seconds after which the folder is read again
 _QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
 _COOKIE = "interdyn-token"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?")
 
 
 def application(root: Path | str, *, token: str | None = None, hosts: tuple[str, ...] | None = None) -> Starlette:
@@ -150,19 +152,41 @@ class _Guard:
         await (answer or self._app)(scope, receive, send)
 
     def _refusal(self, request: Request) -> Response | None:
-        if self._hosts is not None and request.url.hostname not in self._hosts:
+        called = host_of(request.headers.getlist("host"))
+        if called is None:
+            return PlainTextResponse("The header Host must be one name, or one name:port.", status_code=400)
+        if self._hosts is not None and called not in self._hosts:
             return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
         if self._token is None:
             return None
         given = request.query_params.get("token")
         if given is not None and hmac.compare_digest(given.encode(), self._token.encode()):
-            answer = RedirectResponse(request.url.remove_query_params("token"), status_code=303)
+            there = request.url.remove_query_params("token")  # the path alone: a visitor stays on this server
+            query = f"?{there.query}" if there.query else ""
+            answer = RedirectResponse(f"/{there.path.lstrip('/')}{query}", status_code=303)
             answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict")
             return answer
         kept = request.cookies.get(_COOKIE, "")
         if hmac.compare_digest(kept.encode(), self._token.encode()):
             return None
         return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
+
+
+def host_of(headers: Sequence[str]) -> str | None:
+    """Return the name in the header ``Host``, in small letters and without port; None unless it is one that parses.
+
+    Read here from the header as it was sent: a library that falls back to the server's own address for a name it
+    cannot parse would let any page of others in (DNS rebinding).
+
+    Examples
+    --------
+    >>> host_of(["LocalHost:8765"]), host_of(["[::1]"]), host_of(["evil!.com"]), host_of([])
+    ('localhost', '[::1]', None, None)
+    """
+    match = _HOST.fullmatch(headers[0]) if len(headers) == 1 else None
+    if match is None or int(match[2] or 1) not in range(1, 65536):
+        return None
+    return match[1].lower()
 
 
 def serve(
@@ -195,7 +219,7 @@ def serve(
             f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host "
             "out to serve this computer alone."
         )
-    hosts = ("127.0.0.1", "localhost", "::1", "[::1]", host) if loopback else None
+    hosts = ("127.0.0.1", "localhost", "[::1]", host.lower(), f"[{host.lower()}]") if loopback else None
     app = application(root, token=token, hosts=hosts)
     begins()
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)

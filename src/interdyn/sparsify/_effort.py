@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import number, whole
 from interdyn.compiled import worker_count
 from interdyn.errors import TooLargeError
 from interdyn.sparsify._admm import Outcome
@@ -43,6 +44,8 @@ def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | N
     >>> expected_seconds(10, 100, threads=1) < expected_seconds(14, 100, threads=1)
     True
     """
+    n, tables = whole(n, "n", most=MAX_PLAYERS), whole(tables, "tables")
+    tol = number(tol, "tol", least=0, most=1, open_=True, do="It is a relative gap: pass 1e-3, for example.")
     rounds = max(tables / worker_count(threads), min(tables, 1))  # tables for one thread
     steps = float(rounds * _STEPS * _GROWTH ** (n - 10) * (1e-3 / tol) ** _FINENESS)
     step = _STEP_SECONDS * n * 2.0**n

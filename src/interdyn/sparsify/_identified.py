@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import instance, number, whole
 from interdyn.compiled import available, worker_count
 from interdyn.errors import InputError
 from interdyn.sparsify._effort import refuse_slow
@@ -112,10 +113,9 @@ def identified(
     >>> round(float(ranges.mean_order.low), 2), round(float(ranges.mean_order.high), 2)
     (1.0, 2.0)
     """
-    if not 0 < slack < 1:
-        raise InputError(f"`slack` must lie between 0 and 1 (a share of the L1 norm); got {slack}. Pass 1e-3.")
-    if strongest < 0:
-        raise InputError(f"`strongest` must be 0 or more; got {strongest}. Pass 10, for example.")
+    instance(found, "found", Interactions, do="Pass what `split` returns.")
+    slack = number(slack, "slack", least=0, most=1, open_=True, do="It is a share of the L1 norm: pass 1e-3.")
+    strongest = whole(strongest, "strongest", do="Pass 10, for example.")
     size, home = found.i_and.shape[-1], found.i_and.device
     n, batch = n_players_from_size(size), found.batch_shape
     found = found.to("cpu") if available() else found  # as in `split`

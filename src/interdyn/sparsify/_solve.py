@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import number, whole
 from interdyn.compiled import available, in_workers, one_torch_thread, worker_count
 from interdyn.errors import InputError
 from interdyn.sparsify._admm import Outcome, first_point, first_ratio, improve
@@ -137,11 +138,13 @@ def first_tolerance(tol: float | str, order_weight: float, n: int) -> float:
     InputError
         If it is a word other than "auto".
     """
-    if tol == "auto":
+    n = whole(n, "n")
+    order_weight = number(order_weight, "order_weight", least=0, most=1, do="Leave it at 0.02.")
+    if isinstance(tol, str) and tol == "auto":
         return order_weight / max(n, 1) if order_weight > 0 else COARSEST
     if isinstance(tol, str):
         raise InputError(f'`tol` must be a number or "auto"; got {tol!r}. Pass 1e-3, for example.')
-    return float(tol)
+    return number(tol, "tol", least=0, most=1, open_=True, do="It is a relative gap: pass 1e-3, for example.")
 
 
 def settled_tolerance(problem: Problem, *, max_iter: int, threads: int) -> float:

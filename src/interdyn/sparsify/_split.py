@@ -1,7 +1,7 @@
 """Split value tables into few AND and OR interactions, with a certificate."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import choice, number, told, whole
 from interdyn._typing import Solver
 from interdyn.compiled import available, worker_count
 from interdyn.errors import CertificateError, InputError, NonFiniteError, PrecisionWarning, ShapeError
@@ -47,17 +48,10 @@ class SplitSettings:
     rates: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if self.solver not in get_args(Solver):
-            raise InputError(
-                f"`solver` must be one of {', '.join(get_args(Solver))}; got {self.solver!r}. Choose one of them."
-            )
-        if not 0 < self.tol < 1:
-            raise InputError(
-                f"`tol` must lie between 0 and 1 (a relative gap); got {self.tol}. Pass 1e-3, for example."
-            )
-        if self.max_iter < 1:
-            raise InputError(f"`max_iter` must be 1 or more; got {self.max_iter}. Leave it out for the default.")
-        if not 0 <= self.order_weight < 1:
+        choice(self.solver, "solver", get_args(Solver))
+        number(self.tol, "tol", least=0, most=1, open_=True, do="It is a relative gap: pass 1e-3, for example.")
+        whole(self.max_iter, "max_iter", least=1, do="Leave it out for the default.")
+        if self.order_weight >= 1:
             raise InputError(
                 f"`order_weight` must be 0 or more and below 1; got {self.order_weight}. Leave it out for the default, "
                 f"{ORDER_WEIGHT}, or pass 0 for the paper's problem."
@@ -67,10 +61,8 @@ class SplitSettings:
                 f"`tol` must be at most `order_weight`, or ties are not broken at all; got tol = {self.tol} and "
                 f"order_weight = {self.order_weight}. Pass a tolerance of order_weight / n or less."
             )
-        if not self.rates or not all(rate > 0 for rate in self.rates):
-            raise InputError(
-                f"`rates` must be positive learning rates; got {self.rates}. Pass (1e-4, 1e-5, 1e-6), for example."
-            )
+        if not self.rates:
+            raise InputError("`rates` must be positive learning rates; got none. Pass (1e-4, 1e-5, 1e-6), for example.")
 
 
 def split(
@@ -180,14 +172,15 @@ def split(
     """
     table = checked_table(v, "v", dtype=torch.float64)
     n = n_players_from_size(table.shape[-1])
+    order_weight = number(order_weight, "order_weight", least=0, most=1, do="Pass 0 for the paper's problem.")
     settings = SplitSettings(
         solver,
         first_tolerance(tol, order_weight, n),
-        "auto" if tol == "auto" else "given",
-        int(20_000 if max_iter is None else max_iter),
+        "auto" if isinstance(tol, str) else "given",
+        20_000 if max_iter is None else whole(max_iter, "max_iter", least=1, do="Leave it out for the default."),
         bool(merge_order_one),
-        float(order_weight),
-        tuple(float(rate) for rate in rates),
+        order_weight,
+        _rates(rates),
     )
     home = table.device
     if settings.solver == "admm" and available():  # faster on one core than the form by tensors on a graphics card
@@ -201,7 +194,7 @@ def split(
     workers = worker_count(threads)
     if settings.solver == "admm" and not allow_large and flat.device.type == "cpu":
         refuse_slow(problem, tol=settings.tol, repeats=1, workers=workers)
-    if tol == "auto" and not settings.order_weight and settings.solver == "admm":
+    if settings.tol_rule == "auto" and not settings.order_weight and settings.solver == "admm":
         settings = replace(settings, tol=settled_tolerance(problem, max_iter=settings.max_iter, threads=workers))
     with progress_of(problem, tol=settings.tol, show=show_progress) as watch:
         outcome = _solve(problem, units, settings, workers, watch)
@@ -224,6 +217,13 @@ def split(
     return found if table.device == home else found.to(home)
 
 
+def _rates(given: Any) -> tuple[float, ...]:
+    example = "Pass (1e-4, 1e-5, 1e-6), for example."
+    if isinstance(given, str) or not isinstance(given, Iterable) or getattr(given, "shape", None) == ():
+        raise InputError(f"`rates` must be positive learning rates; got {told(given)}. {example}")
+    return tuple(number(rate, "rates", least=0, open_=True, do=example) for rate in given)
+
+
 def _refuse_non_finite(flat: Tensor) -> None:
     bad = ~torch.isfinite(flat)
     if bool(bad.any()):
@@ -238,7 +238,7 @@ def _refuse_non_finite(flat: Tensor) -> None:
 def _bounds(noise_bound: float | Tensor | np.ndarray, table: Tensor, units: Units) -> tuple[Tensor, Any]:
     """Return bounds in units of the tables, shape ``(batch,)``, and what to write about them in the settings."""
     batch = table.shape[:-1]
-    if isinstance(noise_bound, Tensor | np.ndarray):
+    if isinstance(noise_bound, Tensor | np.ndarray | list | tuple):
         bound = as_tensor(noise_bound, "noise_bound", dtype=torch.float64).to(table.device)
         try:
             bound = bound.expand(batch).reshape(-1)
@@ -251,11 +251,13 @@ def _bounds(noise_bound: float | Tensor | np.ndarray, table: Tensor, units: Unit
         fits = bool(((bound >= 0) & torch.isfinite(bound)).all())
         bound = units.relative(bound).clamp(max=WIDE)
     else:
-        described = float(noise_bound)
-        fits = 0 <= described < float("inf")
+        described = number(noise_bound, "noise_bound", least=0, do="Pass 0.02, for example.")
+        fits = True
         bound = described * units.table[:, -1].abs()
     if not fits:
-        raise InputError(f"`noise_bound` must be finite and 0 or more; got {noise_bound}. Pass 0.02, for example.")
+        raise InputError(
+            f"`noise_bound` must be finite and 0 or more; got {told(noise_bound)}. Pass 0.02, for example."
+        )
     return bound, described
 
 

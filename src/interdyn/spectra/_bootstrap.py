@@ -7,6 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float
 
+from interdyn._arguments import draws, number, real_array
+from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 
 
@@ -144,10 +146,9 @@ def bootstrap_distribution(
     [1.625, 1.5, 1.75]
     """
     strength = check_strength(strength)
-    check_level(level)
-    if n_bootstrap < 1:
-        raise InputError(f"`n_bootstrap` must be 1 or more; got {n_bootstrap}. Pass for example 1000.")
-    weights = resampling_weights(strength.shape[-2], n_bootstrap, seed)
+    level = check_level(level)
+    n_bootstrap = draws(n_bootstrap, "n_bootstrap")
+    weights = resampling_weights(strength.shape[-2], n_bootstrap, checked_seed(seed))
     drawn = share(weights @ strength)  # (*steps, draws, orders)
     k = np.arange(1, strength.shape[-1] + 1)
     distribution = share(strength.mean(axis=-2))
@@ -165,15 +166,14 @@ def bootstrap_distribution(
     )
 
 
-def check_level(level: float) -> None:
-    """Refuse a coverage that is not between 0 and 1 with an `InputError`."""
-    if not 0 < level < 1:
-        raise InputError(f"`level` must lie between 0 and 1; got {level}. Pass for example 0.9.")
+def check_level(level: float) -> float:
+    """Return a coverage; refuse one that is not between 0 and 1 with an `InputError`."""
+    return number(level, "level", least=0, most=1, open_=True, do="Pass for example 0.9.")
 
 
 def check_strength(strength: np.ndarray) -> Float[np.ndarray, "*steps samples orders"]:
     """Return ``strength`` as float64 after checking shape and values; raises as `bootstrap_distribution`."""
-    strength = np.asarray(strength, dtype=np.float64)
+    strength = real_array(strength, "strength")
     if strength.ndim not in (2, 3) or 0 in strength.shape:
         raise ShapeError(
             "`strength` must have shape (samples, orders) or (steps, samples, orders), no axis of length 0; "

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from interdyn._arguments import draws, instance, labels_row
+from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import (
     check_level,
@@ -118,9 +120,8 @@ def jaccard_by_order(
     >>> jaccard_by_order(planted(9, 2, -1, 3), planted(0, 1, 1, 3)).similarity  # (1 + 0) / (2 + 1 + 1), 3 / 3
     array([0.25, 1.  ])
     """
-    check_level(level)
-    if n_draws < 1:
-        raise InputError(f"`n_draws` must be 1 or more; got {n_draws}. Pass for example 500.")
+    level = check_level(level)
+    n_draws, seed = draws(n_draws, "n_draws"), checked_seed(seed)
     left, right = _vectors(a, "a"), _vectors(b, "b")
     if left.shape[1:] != right.shape[1:]:
         raise ShapeError(
@@ -159,6 +160,7 @@ def jaccard_by_order(
 
 def _vectors(found: Interactions, name: str) -> Float64[Tensor, "samples kinds subsets"]:
     """Return AND and OR interactions of each sample."""
+    instance(found, name, Interactions, do="Pass what `measure` or `split` returns.")
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise ShapeError(
             f"`{name}` must hold one table for each of one or more samples; got a batch of shape {found.batch_shape}. "
@@ -180,10 +182,9 @@ def _by_class(
         return [(left, right)]
     sides = []
     for name, x, given in (("a_classes", left, left_classes), ("b_classes", right, right_classes)):
-        classes = np.asarray(given)
-        if classes.shape != (len(x),):
-            raise ShapeError(f"`{name}` must have one class for each of {len(x)} samples; got shape {classes.shape}.")
-        sides.append(classes)
+        sides.append(labels_row(given, name, len(x)))
+    if (sides[0].dtype.kind == "U") != (sides[1].dtype.kind == "U"):
+        raise InputError("classes must be words on both sides, or numbers; got one of each. Name them alike.")
     common = np.intersect1d(sides[0], sides[1])
     if not len(common):
         raise InputError(

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interdyn.errors import InputError
+from interdyn._arguments import choice, instance
 from interdyn.spectra._bootstrap import share
 from interdyn.spectra._salience import SalienceRule, is_salient, salience_threshold
-from interdyn.values import Interactions, OrderSpectrum, n_players_from_size, orders
+from interdyn.values import Interactions, OrderSpectrum, as_tensor, n_players_from_size, orders
 
 
 @lru_cache(maxsize=4)
@@ -37,7 +37,8 @@ def sum_by_order(table: Float[Tensor, "*batch subsets"]) -> Float[Tensor, "*batc
     >>> sum_by_order(torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64))
     tensor([1., 5., 4.], dtype=torch.float64)
     """
-    n = n_players_from_size(table.shape[-1], "table")
+    table = as_tensor(table, "table")
+    n = n_players_from_size(table.shape[-1] if table.ndim else 0, "table")
     return table.to(torch.float64) @ _indicator(n, table.device)
 
 
@@ -92,8 +93,7 @@ def order_spectrum(
     array([[0.        , 1.14285714],
            [0.        , 0.        ]])
     """
-    if normalize not in (None, "sum", "mean"):
-        raise InputError(f"`normalize` must be None, 'sum' or 'mean'; got {normalize!r}. Choose one of the three.")
+    choice(normalize, "normalize", (None, "sum", "mean"))
     tau = salience_threshold(interactions, salience=salience, rule=salience_rule)
     both = torch.stack([interactions.i_and, interactions.i_or], dim=-2)
     salient = is_salient(both, tau[..., None].expand(both.shape[:-1]))
@@ -171,6 +171,7 @@ def order_profile(spectrum: OrderSpectrum) -> OrderProfile:
     >>> round(float(found.cancelling), 3), found.cancelling_by_order.round(3)  # 1 - 2/6; in order 2: 1 - 1/3
     (0.667, array([0.   , 0.667]))
     """
+    instance(spectrum, "spectrum", OrderSpectrum, do="Pass what `order_spectrum` returns.")
     strength = spectrum.strength
     net = (spectrum.positive - spectrum.negative).sum(axis=-2)
     parts = share(strength)

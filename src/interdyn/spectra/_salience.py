@@ -1,14 +1,14 @@
 """Which interactions count: the threshold, by three rules."""
 
-import math
 from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interdyn.errors import InputError, NonFiniteError
-from interdyn.values import Interactions
+from interdyn._arguments import choice, instance, number
+from interdyn.errors import InputError, NonFiniteError, ShapeError
+from interdyn.values import Interactions, as_tensor, n_players_from_size
 
 SalienceRule: TypeAlias = Literal["mean-effect", "max", "absolute"]
 """What the threshold is a part of: the mean effect of the input, the strongest interaction, or nothing."""
@@ -31,6 +31,7 @@ def output_range(interactions: Interactions) -> Float[Tensor, "*batch"]:
     >>> output_range(found)
     tensor(1., dtype=torch.float64)
     """
+    instance(interactions, "interactions", Interactions, do="Pass what `measure` or `split` returns.")
     i_and, i_or, residual = interactions.i_and, interactions.i_or, interactions.residual
     # the constant is in both outputs and cancels; the empty set meets nothing
     gain = i_and[..., 1:].sum(-1) + i_or[..., 1:].sum(-1) + residual[..., -1] - residual[..., 0]
@@ -80,6 +81,7 @@ def salience_threshold(
     >>> salience_threshold(found), salience_threshold(found, rule="max")
     (tensor(0.0300, dtype=torch.float64), tensor(0.2000, dtype=torch.float64))
     """
+    instance(interactions, "interactions", Interactions, do="Pass what `measure` or `split` returns.")
     factor = _factor(salience, rule)
     if 0 in interactions.batch_shape:
         raise InputError(
@@ -103,17 +105,14 @@ def salience_threshold(
 
 def _factor(salience: float | None, rule: str) -> float:
     defaults = {"mean-effect": DEFAULT_SALIENCE, "max": 0.05, "absolute": None}
-    if rule not in defaults:
-        raise InputError(f"`salience_rule` must be one of {', '.join(map(repr, defaults))}; got {rule!r}. Choose one.")
+    choice(rule, "salience_rule", tuple(defaults))
     factor = defaults[rule] if salience is None else salience
     if factor is None:
         raise InputError(
             "the rule 'absolute' needs a threshold in the unit of the interactions; got none. "
             "Pass it, for example `salience=0.1`."
         )
-    if not (math.isfinite(factor) and factor >= 0):
-        raise InputError(f"`salience` must be 0 or more and finite; got {factor}. Pass for example {DEFAULT_SALIENCE}.")
-    return factor
+    return number(factor, "salience", least=0, do=f"Pass for example {DEFAULT_SALIENCE}.")
 
 
 def is_salient(
@@ -126,4 +125,11 @@ def is_salient(
     >>> is_salient(torch.tensor([0.5, -2.0, 0.0]), torch.tensor(1.0))
     tensor([False,  True, False])
     """
+    table, threshold = as_tensor(table, "table"), as_tensor(threshold, "threshold")
+    n_players_from_size(table.shape[-1] if table.ndim else 0, "table")
+    if threshold.shape not in ((), table.shape[:-1]):
+        raise ShapeError(
+            f"`threshold` must be one number, or one for each table, shape {tuple(table.shape[:-1])}; got "
+            f"{tuple(threshold.shape)}. Pass what `salience_threshold` returns."
+        )
     return (table.abs() >= threshold[..., None]) & (table != 0)

@@ -1,10 +1,12 @@
 """Evidence that survives the loss of a variable: the output with each player left out, its mean, and ranks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from interdyn._arguments import instance, real_array, told, whole
+from interdyn.errors import InputError, ShapeError
 from interdyn.spectra._bootstrap import check_level, student_quantile
 from interdyn.values import Interactions, subset_masks
 
@@ -54,6 +56,7 @@ def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch play
     >>> output_without(found)  # without player 0: 5 + 2; without player 1: 5 + 1
     array([7., 6.])
     """
+    instance(interactions, "interactions", Interactions, do="Pass what `measure` or `split` returns.")
     n = interactions.n_players
     i_and, i_or, residual = (
         x.detach().cpu().numpy() for x in (interactions.i_and, interactions.i_or, interactions.residual)
@@ -76,6 +79,9 @@ def costliest(loss: Float[np.ndarray, " players"], count: int) -> tuple[int, ...
     >>> costliest(np.array([5.9, 6.1, -1.0, 6.1 + 1e-12]), 3)
     (1, 3, 0)
     """
+    loss, count = real_array(loss, "loss", axes=1), whole(count, "count")
+    if bool((np.isnan(loss) | (loss == np.inf)).any()):
+        raise InputError("`loss` must hold a number or -infinity for each player; got NaN or infinity. Correct it.")
     grain = _TIE * loss.max(initial=0.0)
     if grain <= 0:
         return ()
@@ -111,7 +117,14 @@ def mean_over_players(values: Float[np.ndarray, "*batch players"], *, level: flo
     >>> float(value), bool(low < 1 < 3 < high)
     (2.0, True)
     """
-    check_level(level)
+    level = check_level(level)
+    values = real_array(values, "values")
+    if not values.ndim:
+        raise ShapeError(
+            "`values` must have the shape (*batch, players); got a single number. Pass one for each player."
+        )
+    if np.isinf(values).any():
+        raise InputError("`values` must be finite, or NaN where there is no player; got infinity. Correct it.")
     there = ~np.isnan(values)
     n = there.sum(axis=-1)
     kept = np.where(there, values, 0.0)
@@ -121,6 +134,14 @@ def mean_over_players(values: Float[np.ndarray, "*batch players"], *, level: flo
     quantile = np.array([student_quantile(level, max(int(k) - 1, 1)) for k in n.ravel()]).reshape(n.shape)
     half = np.where(n > 0, quantile * spread, np.nan)
     return Estimate(mean, mean - half, mean + half)
+
+
+def _three(score: Any) -> tuple[Any, ...]:
+    if not isinstance(score, tuple | list) or len(score) != 3:
+        raise InputError(
+            f"`score` must be an `Estimate`: value, low, high; got {told(score)}. Pass `mean_over_players`."
+        )
+    return tuple(score)
 
 
 def ranks(score: Estimate) -> Ranks:
@@ -134,6 +155,11 @@ def ranks(score: Estimate) -> Ranks:
     >>> ranks(Estimate(np.array([1.0, 5.0, 4.0]), np.array([0.0, 4.0, 3.0]), np.array([2.0, 6.0, 5.0])))
     Ranks(rank=array([3, 1, 2]), low=array([3, 1, 1]), high=array([3, 2, 2]))
     """
+    score = Estimate(*(real_array(x, name, axes=1) for x, name in zip(_three(score), Estimate._fields, strict=True)))
+    if len({x.shape for x in score}) > 1:
+        raise ShapeError(
+            f"a score must have three rows of one length; got {[len(x) for x in score]}. Pass an `Estimate`."
+        )
     value, low, high = (np.where(np.isnan(x), -np.inf, x) for x in score)
     return Ranks(
         rank=1 + (value[:, None] < value).sum(axis=1),

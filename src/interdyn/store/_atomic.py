@@ -38,6 +38,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     ...     (Path(folder) / "a.txt").read_bytes()
     b'all of it'
     """
+    if path.exists() and not path.is_file():  # a folder or a device, which a rename would replace
+        raise StorageError(f"`{path}` must be a file, or not there yet; got something else. Choose another name.")
     temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,18 @@
 """The identity of a run directory: which recipe, which plan, written by which version; by whatever file tells it."""
 
 import json
+import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from interdyn._arguments import file_path
 from interdyn.errors import InterdynError, NotARunError, StorageError
 from interdyn.store._files import (
     SCHEMA,
@@ -26,6 +28,7 @@ from interdyn.values import accessor
 
 KIND = "interdyn-run"
 FOLDERS = ("checkpoints", "trainer", "measurements", "exhibits")
+_GROUP_NAME = re.compile(r"\w[\w.-]*")
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
 VERSION = version("interdyn")
 
@@ -98,7 +101,7 @@ def as_run(run: "Run | str | Path") -> Run:
     NotARunError, SchemaError, IncompleteRunError
         As `open_run`.
     """
-    return run if isinstance(run, Run) else open_run(Path(run))
+    return run if isinstance(run, Run) else open_run(run)
 
 
 def holds_a_run(path: Path) -> bool:
@@ -130,7 +133,8 @@ def open_run(path: str | Path) -> Run:
     StorageError
         If the system cannot tell: an error of the disk, no permission.
     """
-    path = Path(path)
+    path = file_path(path, "run", error=NotARunError)
+    _check_links(path)
     try:
         identity = read_json(path / "run.json")
     except DamagedError:
@@ -140,6 +144,7 @@ def open_run(path: str | Path) -> Run:
     try:
         if identity is None or identity["kind"] != KIND:
             raise KeyError(KIND)
+        _check_identity(identity)
         check_schema(identity["schema"], path)
         return Run(
             path=path,
@@ -152,7 +157,7 @@ def open_run(path: str | Path) -> Run:
             open_ended=identity["steps"] is None,
             id=str(identity.get("id", "")),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         if not names_in(path) and not path.is_dir():
             what, do = "no such folder", f"Make one: interdyn demo --out {path}"
         else:
@@ -193,6 +198,43 @@ def _identity_in_files(path: Path) -> dict[str, Any] | None:
         "created": "",
         "version": headers[0].get("version", ""),
     }
+
+
+def _check_identity(identity: Mapping[str, Any]) -> None:
+    """Refuse what no run has: steps that are no numbers, groups whose names lead out of the folder."""
+    steps, groups = identity["steps"], identity["groups"]
+    texts = ("recipe_name", "config_hash", "created", "version")
+    if not (
+        (steps is None or (isinstance(steps, list) and all(type(step) is int and step >= 0 for step in steps)))
+        and isinstance(groups, list)
+        and all(isinstance(name, str) and _GROUP_NAME.fullmatch(name) for name in groups)
+        and all(isinstance(identity[key], str) for key in texts)
+    ):
+        raise ValueError("an entry of another kind")
+
+
+def _check_links(path: Path) -> None:
+    """Refuse a run in which something leads elsewhere, or is neither a file nor a folder.
+
+    What a stranger sends could show files of this computer otherwise, or keep a reader waiting for ever.
+
+    Raises
+    ------
+    NotARunError
+        Names what it is.
+    """
+    for folder in (path, *(path / name for name in (*FOLDERS, "figures"))):
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                what = "a link" if entry.is_symlink() else "something that is no file"
+                raise NotARunError(
+                    f"a run must hold files and folders of its own; got {what}, `{entry.path}`. Put what it stands "
+                    "for in its place, or remove it."
+                )
 
 
 def _runs_below(path: Path) -> str:

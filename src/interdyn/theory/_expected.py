@@ -1,5 +1,6 @@
 """What the theory expects to measure: the target weights, and their strength per order under noise."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -7,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import choice, instance, number
 from interdyn.compiled import one_torch_thread
-from interdyn.errors import InputError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, is_salient, salience_threshold, sum_by_order
 from interdyn.spectra._bootstrap import share
-from interdyn.theory._weights import weights_in_blocks
+from interdyn.theory._weights import noise_levels, weights_in_blocks
 from interdyn.values import Interactions, Selection, orders
 
 
@@ -57,8 +58,7 @@ def target_weights(
     >>> target_weights(found).i_and
     tensor([0., 1., 0., 3.], dtype=torch.float64)
     """
-    if empty not in ("zero", "value"):
-        raise InputError(f"`empty` must be 'zero' or 'value'; got {empty!r}. Choose one.")
+    choice(empty, "empty", ("zero", "value"))
     tau = salience_threshold(final, salience=salience, rule=salience_rule)
     single = torch.from_numpy(orders(final.n_players) == 1).to(final.i_and.device)
     zero = final.i_and.new_zeros(())
@@ -105,6 +105,9 @@ def strength_by_level(
     array([[2.   , 2.   ],
            [1.926, 0.668]])
     """
+    instance(w_star, "w_star", Selection, do="Pass what `target_weights` returns.")
+    salience = number(salience, "salience", least=0, do=f"Leave it at {DEFAULT_SALIENCE}.")
+    noise_var = np.atleast_1d(noise_levels(noise_var))
     both = torch.stack([w_star.i_and, w_star.i_or], dim=-2)
     with one_torch_thread(entries=both.numel()):
         blocks = [_salient_strength(weights, salience) for weights in weights_in_blocks(both, noise_var)]
@@ -133,4 +136,5 @@ def distribution_by_level(
            [0.74, 0.26]])
     """
     strength = strength_by_level(w_star, noise_var, salience=salience)
-    return share(strength.reshape(len(strength), -1, strength.shape[-1]).mean(axis=1))
+    samples = math.prod(w_star.batch_shape)
+    return share(strength.reshape(len(strength), samples, strength.shape[-1]).mean(axis=1))

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from interdyn._arguments import draws, instance, number, real_array
+from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
 from interdyn.spectra._bootstrap import check_level, check_strength, interval_edges, share
@@ -144,7 +146,7 @@ def fit_noise(
     array([0.1 , 0.01])
     """
     strength, steps = _check(final, strength, steps, boundary_step)
-    _check_options(level, n_bootstrap, tv_bound)
+    level, n_bootstrap, tv_bound, seed = _check_options(level, n_bootstrap, tv_bound, seed)
     chosen, other = (
         target_weights(final, salience=salience, salience_rule=salience_rule, empty=choice)
         for choice in (empty, "value" if empty == "zero" else "zero")
@@ -204,6 +206,7 @@ def _check(
     final: Interactions, strength: Any, steps: Any, boundary_step: float | None
 ) -> tuple[Float[np.ndarray, "steps samples orders"], Float[np.ndarray, " steps"]]:
     """Return strength and step numbers (NaN when not given), checked against each other."""
+    instance(final, "final", Interactions, do="Pass the interactions of the final network.")
     strength = check_strength(strength)
     n, batch = final.n_players, final.batch_shape
     if len(batch) != 1 or strength.ndim != 3 or strength.shape[1:] != (batch[0], n):
@@ -216,18 +219,17 @@ def _check(
         if boundary_step is not None:
             raise InputError("`boundary_step` needs the numbers of the steps; got none. Pass `steps` too.")
         return strength, np.full(len(strength), np.nan)
-    steps = np.asarray(steps, dtype=np.float64)
+    steps = real_array(steps, "steps", finite=True)
+    if boundary_step is not None:
+        number(boundary_step, "boundary_step", do="Leave it out where there is none.")
     if steps.shape != (len(strength),):
         raise ShapeError(f"`steps` must have one number for each of {len(strength)} steps; got shape {steps.shape}.")
     return strength, steps
 
 
-def _check_options(level: float, n_bootstrap: int, tv_bound: float) -> None:
-    if not (0 < level < 1 and n_bootstrap >= 1 and 0 <= tv_bound <= 1):
-        raise InputError(
-            "`level` must lie between 0 and 1, `n_bootstrap` be 1 or more, `tv_bound` in 0..1; "
-            f"got {level}, {n_bootstrap}, {tv_bound}. Pass for example 0.9, 1000, 0.15."
-        )
+def _check_options(level: float, n_bootstrap: int, tv_bound: float, seed: int) -> tuple[float, int, float, int]:
+    tv_bound = number(tv_bound, "tv_bound", least=0, most=1, do="Leave it at 0.15.")
+    return check_level(level), draws(n_bootstrap, "n_bootstrap"), tv_bound, checked_seed(seed)
 
 
 def _describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
@@ -340,13 +342,13 @@ def falling(
     >>> print(falling(noise_var, np.array([False, True, True, True, True, True, True])).sentence)
     The noise levels fall over phase 2: rank correlation -0.94 (-0.99 to -0.55, 6 steps).
     """
-    noise_var, use = np.asarray(noise_var, dtype=np.float64), np.asarray(in_phase_2, dtype=bool)
+    noise_var, use = real_array(noise_var, "noise_var"), real_array(in_phase_2, "in_phase_2", finite=True) > 0
     if noise_var.ndim != 1 or noise_var.shape != use.shape:
         raise ShapeError(
             "`noise_var` and `in_phase_2` must have one entry per step; "
             f"got shapes {noise_var.shape} and {use.shape}. Pass both for the same steps."
         )
-    check_level(level)
+    level = check_level(level)
     y = noise_var[use & ~np.isnan(noise_var)]
     m = len(y)
     if m < 4 or np.ptp(y) == 0:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from interdyn._arguments import real_array, told, whole
 from interdyn.errors import InputError
 from interdyn.spectra._bootstrap import quantiles_over_draws, resampling_weights, share
 from interdyn.theory._expected import strength_by_level
 from interdyn.theory._weights import distinct_eigenvalues
-from interdyn.values import Selection
+from interdyn.values import MAX_PLAYERS, Selection
 
 _PER_DECADE = 6
 _FINER = 8  # points of the second grid between two neighbours of the first
@@ -30,7 +31,7 @@ def default_levels(n: int) -> Float[np.ndarray, " levels"]:
     >>> len(levels), levels[[0, -1]]
     (81, array([2.50...e-11, 3.71...e+02]))
     """
-    spectrum = distinct_eigenvalues(n)
+    spectrum = distinct_eigenvalues(whole(n, "n", least=1, most=MAX_PLAYERS, do="Pass the number of players."))
     low, high = spectrum[0] / 10, spectrum[-1] * 100
     return np.geomspace(low, high, int(np.ceil(np.log10(high / low) * _PER_DECADE)) + 1)
 
@@ -83,11 +84,11 @@ def check_levels(noise_var: Sequence[float] | np.ndarray) -> Float[np.ndarray, "
     InputError
         If they are not.
     """
-    levels = np.asarray(noise_var, dtype=np.float64)
+    levels = real_array(noise_var, "noise_levels", axes=1, finite=True)
     if levels.ndim != 1 or len(levels) < 2 or not (levels > 0).all() or not (np.diff(levels) > 0).all():
         raise InputError(
             "`noise_levels` must be at least two positive variances, ascending, on one axis; "
-            f"got {noise_var}. Pass for example `numpy.logspace(-10, 2, 73)`."
+            f"got {told(noise_var)}. Pass for example `numpy.logspace(-10, 2, 73)`."
         )
     return levels
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import real_array, told, whole
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.transforms._mobius import checked_table
 from interdyn.values import MAX_PLAYERS, n_players_from_size, orders
@@ -88,14 +89,12 @@ def noise_levels(noise_var: NoiseVar) -> Float[np.ndarray, "*levels"]:
     InputError
         If a level is negative, NaN or infinite.
     """
-    # float64 whatever comes in, also a float32 tensor
-    raw = noise_var.detach().cpu().numpy() if isinstance(noise_var, Tensor) else noise_var
-    levels = np.asarray(raw, dtype=np.float64)
+    levels = real_array(noise_var, "noise_var").copy()
     if levels.ndim > 1:
         raise ShapeError(f"`noise_var` must be a number or have one axis; got shape {levels.shape}. Flatten it.")
     if not (np.isfinite(levels).all() and (levels >= 0).all()):
         raise InputError(
-            f"`noise_var` is a variance, so it must be finite and 0 or more; got {noise_var}. "
+            f"`noise_var` is a variance, so it must be finite and 0 or more; got {told(noise_var)}. "
             "Pass for example `numpy.logspace(-10, 2, 61)`."
         )
     return levels
@@ -112,7 +111,8 @@ def weights_by_level(
     >>> [round(float(w.sum()), 3) for w in weights_by_level(w_star, np.array([0.0, 1.0]))]
     [4.0, 1.399]
     """
-    for block in weights_in_blocks(w_star, levels):
+    table = checked_table(w_star, "w_star", dtype=torch.float64)
+    for block in weights_in_blocks(table, np.atleast_1d(noise_levels(levels))):
         yield from block
 
 
@@ -239,8 +239,7 @@ def row_norms(n: int, noise_var: NoiseVar) -> Float[np.ndarray, "*levels orders"
     >>> row_norms(2, 0.1).round(3)
     array([0.867, 0.594, 0.273])
     """
-    if not 1 <= n <= MAX_PLAYERS:
-        raise InputError(f"`n` must lie in 1..{MAX_PLAYERS}; got {n}. Pass the number of players.")
+    n = whole(n, "n", least=1, most=MAX_PLAYERS, do="Pass the number of players.")
     levels = noise_levels(noise_var)
     eigenvalues = distinct_eigenvalues(n)
     f = eigenvalues / (eigenvalues + levels[..., None])

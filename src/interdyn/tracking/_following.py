@@ -2,17 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
-from interdyn.errors import DisturbedError
+from interdyn._arguments import told, whole
+from interdyn.errors import DisturbedError, InputError
 from interdyn.game import bare
 from interdyn.measurement import Group
-from interdyn.schedules import Schedule, due
+from interdyn.schedules import MAX_STEP, Schedule, due
 from interdyn.tracking._budget import Budget, prepare
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
@@ -65,6 +66,8 @@ class Following:
         """What was measured up to now."""
         self.problems = self._record.problems
         """What went wrong while measuring, in words."""
+        if not isinstance(loggers, Iterable) or isinstance(loggers, str | bytes | Mapping):
+            raise InputError(f"`loggers` must be a list of loggers; got {told(loggers)}. Pass [logger].")
         self.loggers = list(loggers)
         """Where each measurement is written, by `log_metrics`; one that fails is a problem, and measuring goes on."""
 
@@ -109,6 +112,7 @@ class Following:
         Whether this call measured; what it found is in `verdict`.
         """
         self._entered = perf_counter()
+        step = step if type(step) is int and 0 <= step <= MAX_STEP else whole(step, "step", do="Count from 0.")
         if self._left is not None:
             self.training_seconds += self._entered - self._left
         is_due, before = self._asked(step), self._last

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interdyn.errors import InputError
+from interdyn._arguments import native_array, told
+from interdyn.errors import InputError, ShapeError
+from interdyn.values._subsets import n_players_from_size
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 Record = TypeVar("Record")
@@ -20,25 +22,35 @@ def as_tensor(array: np.ndarray | Tensor, name: str = "v", *, dtype: torch.dtype
 
     Raises
     ------
-    InputError
-        If ``array`` is complex or not numeric.
+    InputError, ShapeError
+        If ``array`` is complex, not numeric, ragged, or has no values.
     """
     if isinstance(array, Tensor):
-        out = array.detach()
+        out = _plain(array.detach(), name)
     else:
-        array = np.asarray(array)
-        if array.dtype.kind not in "fiub":
-            raise InputError(
-                f"`{name}` must be a real numeric array or tensor; got dtype {array.dtype}. "
-                "Pass numbers, for example `np.asarray(values, dtype=float)`."
-            )
+        array = native_array(array, name)
         # torch shares the memory of a writable, positively strided array; anything else is copied
         out = torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
-    if out.is_complex():
-        raise InputError(f"`{name}` must be real; got {out.dtype}. Pass the real part or the magnitude.")
     if not out.is_floating_point():
         out = out.to(torch.float64)
     return out if dtype is None else out.to(dtype)
+
+
+def _plain(tensor: Tensor, name: str) -> Tensor:
+    """Return a real tensor as one of the layout and of a type that torch computes with."""
+    if tensor.is_nested:
+        raise ShapeError(f"`{name}` must have rows of one length; got a nested tensor. Pad it.")
+    if tensor.is_complex():
+        raise InputError(f"`{name}` must be real; got {tensor.dtype}. Pass the real part or the magnitude.")
+    if tensor.is_meta:
+        raise InputError(
+            f"`{name}` must hold numbers; got a tensor on the device meta, which has none. Pass its values."
+        )
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
+    narrow = tensor.is_floating_point() and tensor.dtype.itemsize < 2  # eight bits are a way to store, not to compute
+    return tensor.float() if narrow else tensor
 
 
 def like(tensor: Tensor, model: Array) -> Array:
@@ -70,3 +82,36 @@ def moved(record: Record, device: torch.device | str) -> Record:
         elif is_dataclass(value):
             changed[field.name] = moved(value, device)
     return replace(record, **changed)  # type: ignore[type-var]
+
+
+def hold(record: Any, **shapes: tuple[int, ...] | None) -> None:
+    """Make the named fields of a frozen record tensors of these shapes; None: of a table, ``(*batch, 2**n)``."""
+    for name, wanted in shapes.items():
+        given = getattr(record, name)
+        plain = isinstance(given, Tensor) and given.layout is torch.strided and given.is_floating_point()
+        tensor = given if plain else as_tensor(given, name)
+        got = tuple(tensor.shape)
+        if wanted is None and not got:
+            raise ShapeError(f"`{name}` must have the shape (*batch, 2**n); got a single number. Pass the whole table.")
+        if wanted is None:
+            n_players_from_size(got[-1], name)
+        elif got != wanted:
+            raise ShapeError(f"`{name}` must have the shape {wanted}; got {got}. Pass what belongs to the same tables.")
+        if tensor is not given:
+            object.__setattr__(record, name, tensor)
+
+
+def checked_key(key: Any, samples: int) -> Any:
+    """Return what chooses samples: a whole number, a slice, or a row of numbers or of Booleans as a tensor."""
+    if isinstance(key, slice):
+        return key
+    at = key if isinstance(key, int) else native_array(key, "index")
+    if isinstance(at, np.ndarray) and at.dtype.kind not in "iub":
+        raise InputError(f"samples are chosen by whole numbers, Booleans or a slice; got {told(key)}. Pass found[0].")
+    if isinstance(at, np.ndarray) and at.dtype.kind == "b":
+        fits = at.shape == (samples,)
+    else:
+        fits = bool(((np.asarray(at) >= -samples) & (np.asarray(at) < samples)).all()) and np.ndim(at) < 2
+    if not fits:
+        raise InputError(f"an index must name some of the {samples} samples; got {told(key)}. The first is found[0].")
+    return key if isinstance(key, int | Tensor) else torch.from_numpy(np.array(at)) if np.ndim(at) else int(at)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from interdyn._arguments import told
 from interdyn.errors import ShapeError
 
 Names = tuple[str, ...] | tuple[tuple[str, ...], ...]
@@ -28,6 +29,8 @@ def checked_names(names: Sequence[str] | Sequence[Sequence[str]], n: int, batch:
         if names and len(names) != n:
             raise ShapeError(f"`names` must name each of the {n} players; got {len(names)} names.")
         return tuple(map(str, names))
+    if not all(isinstance(row, list | tuple) or getattr(row, "ndim", 0) == 1 for row in names):
+        raise ShapeError(f"`names` must be texts, or rows of texts; got {told(names)}. Pass a list.")
     rows = [tuple(map(str, row)) for row in names]
     if not batch or len(rows) != batch[0]:
         raise ShapeError(

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from interdyn._arguments import told, whole
 from interdyn.errors import InputError, ShapeError
 
 MAX_PLAYERS = 24
@@ -25,6 +26,7 @@ def n_players_from_size(size: int, name: str = "v") -> int:
     >>> n_players_from_size(8)
     3
     """
+    size = whole(size, f"size of {name}", error=ShapeError)
     if size < 1 or size & (size - 1):
         raise ShapeError(
             f"`{name}` must hold one value per subset of players, so its last axis must be 2**n long; "
@@ -50,7 +52,7 @@ def orders(n: int) -> Int64[np.ndarray, " subsets"]:
     >>> orders(2)
     array([0, 1, 1, 2])
     """
-    return _orders(n)
+    return _orders(whole(n, "n", most=MAX_PLAYERS))
 
 
 @lru_cache(maxsize=16)
@@ -71,7 +73,7 @@ def subset_masks(n: int) -> Bool[np.ndarray, "subsets players"]:
            [False,  True],
            [ True,  True]])
     """
-    return _subset_masks(n)
+    return _subset_masks(whole(n, "n", most=MAX_PLAYERS))
 
 
 def members(subset: int) -> tuple[int, ...]:
@@ -82,7 +84,8 @@ def members(subset: int) -> tuple[int, ...]:
     >>> members(0b1101)
     (0, 2, 3)
     """
-    return tuple(i for i in range(int(subset).bit_length()) if subset >> i & 1)
+    subset = whole(subset, "subset")
+    return tuple(i for i in range(subset.bit_length()) if subset >> i & 1)
 
 
 def subset_from_members(players: Iterable[int], n: int) -> int:
@@ -98,10 +101,11 @@ def subset_from_members(players: Iterable[int], n: int) -> int:
     >>> subset_from_members((0, 3), n=4)
     9
     """
-    out = 0
-    for player in players:
-        if not 0 <= player < n:
-            raise InputError(f"players must lie in 0..{n - 1}; got {player}. Name players of this result.")
+    out, n = 0, whole(n, "n")
+    if isinstance(players, str | bytes) or not isinstance(players, Iterable):
+        raise InputError(f"players must be whole numbers in 0..{n - 1}; got {told(players)}. Pass them as (0, 3).")
+    for given in players:
+        player = whole(given, "players", most=n - 1, do="Name players of this result.")
         if out >> player & 1:
             raise InputError(f"each player may be named once; got {player} twice. Drop the repetition.")
         out |= 1 << player

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn._arguments import number, whole
 from interdyn.errors import InputError
-from interdyn.values._convert import moved
+from interdyn.values._convert import checked_key, hold, moved
 from interdyn.values._identified import Identified
 from interdyn.values._names import Names, checked_names, labels, names_of_samples
 from interdyn.values._notebook import table_html, terms_html
@@ -96,6 +97,7 @@ class ValueTable:
     names: Names = ()
 
     def __post_init__(self) -> None:
+        hold(self, values=None)
         if self.names:
             object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.values.shape[:-1]))
 
@@ -136,6 +138,8 @@ class Selection:
     names: Names = ()
 
     def __post_init__(self) -> None:
+        hold(self, i_and=None)
+        hold(self, i_or=tuple(self.i_and.shape))
         if self.names:
             object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.batch_shape))
 
@@ -172,8 +176,7 @@ class Selection:
             If ``order`` is not in ``0..n``.
         """
         n = self.n_players
-        if not 0 <= order <= n:
-            raise InputError(f"`order` must lie in 0..{n}; got {order}. This result has {n} players.")
+        order = whole(order, "order", most=n, do=f"This result has {n} players.")
         keep = torch.from_numpy(orders(n) == order).to(self.i_and.device)
         return self._masked(keep, keep)
 
@@ -185,8 +188,7 @@ class Selection:
         InputError
             If ``k`` is negative.
         """
-        if k < 0:
-            raise InputError(f"`k` must be 0 or more; got {k}.")
+        k = whole(k, "k")
         size = self.i_and.shape[-1]
         both = torch.cat([self.i_and, self.i_or], dim=-1).abs()
         both[..., [0, size]] = -1.0
@@ -196,6 +198,7 @@ class Selection:
 
     def sparsify(self, threshold: float) -> "Selection":
         """Return the interactions of absolute value ``>= threshold``; the constant is kept."""
+        threshold = number(threshold, "threshold", least=0)
         keep_and, keep_or = self.i_and.abs() >= threshold, self.i_or.abs() >= threshold
         keep_and[..., 0] = True
         return self._masked(keep_and, keep_or)
@@ -213,6 +216,7 @@ class Selection:
                 f"`terms` lists the interactions of one sample; got a batch of shape {self.batch_shape}. "
                 "Take one sample first, for example `found[0].terms()`."
             )
+        k = None if k is None else whole(k, "k")
         both = torch.stack([self.i_and, self.i_or]).cpu().numpy().copy()
         both[:, 0] = 0.0
         flat = np.abs(both).ravel()
@@ -283,6 +287,11 @@ class Interactions(Selection):
     forward_passes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        batch = self.batch_shape
+        hold(self, residual=tuple(self.i_and.shape), objective=batch, gap=batch, noise_bound=batch)
+
     @overload
     def __getitem__(self, key: tuple[int, ...]) -> Pair: ...
 
@@ -344,6 +353,7 @@ class Interactions(Selection):
                 f"this holds one table and no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
+        key = checked_key(key, self.batch_shape[0])
         rows: Any = key.cpu().numpy() if isinstance(key, Tensor) else key
         parts: dict[str, Any] = {
             f.name: value[rows if isinstance(value, np.ndarray) else key]

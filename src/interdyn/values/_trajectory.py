@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from interdyn._arguments import native_array, whole
 from interdyn.errors import ShapeError
 
 
@@ -69,6 +70,11 @@ class Trajectory:
     unit: str = field(default="")
 
     def __post_init__(self) -> None:
+        for name in ("steps", "strength", "train_loss", "test_loss"):
+            if name in ("steps", "strength") or getattr(self, name) is not None:
+                object.__setattr__(self, name, native_array(getattr(self, name), name))
+        if self.steps.ndim != 1:
+            raise ShapeError(f"`steps` must have one axis; got shape {self.steps.shape}. Pass the number of each step.")
         t = len(self.steps)
         if self.strength.ndim != 3 or self.strength.shape[0] != t:
             raise ShapeError(
@@ -95,5 +101,6 @@ class Trajectory:
 
     def first(self, count: int) -> "Trajectory":
         """Return the first ``count`` steps: what was known then."""
+        count = whole(count, "count")
         train, test = (None if x is None else x[:count] for x in (self.train_loss, self.test_loss))
         return Trajectory(self.steps[:count], self.strength[:count], train, test, self.unit)

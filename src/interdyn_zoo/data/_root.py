@@ -1,9 +1,59 @@
 """Where data lie that no package ships: the folder named by INTERDYN_DATA."""
 
+import csv
 import os
+import pickle
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
-from interdyn.errors import DataError
+from interdyn.errors import DataError, InterdynError
+from interdyn.recipes import Dataset
+
+Factory = TypeVar("Factory", bound=Callable[..., Dataset])
+
+DAMAGE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(
+        SyntaxError,
+        TypeError,
+        ValueError,
+        csv.Error,
+        pickle.UnpicklingError,
+        struct.error,
+        *(tokenize.TokenError, zipfile.BadZipFile),
+        zlib.error,
+    ),
+)
+"""What the libraries that read files raise at damaged ones; `DataError` is the word for all of them."""
+
+
+def reads_files(factory: Factory) -> Factory:
+    """Make a factory of data refuse damaged files in words, whatever the library that reads them says.
+
+    The library's own error is the cause of ours.
+    """
+
+    @wraps(factory)
+    def read(**options: object) -> Dataset:
+        try:
+            return factory(**options)
+        except InterdynError:
+            raise
+        except DAMAGE as error:
+            place = f" under {options['path']}" if "path" in options else ""
+            said = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"the files of the data `{factory.__name__}`{place} must be whole and of their format; got "
+                f"{type(error).__name__}: {said}. Get them again, or correct `data.options`."
+            ) from error
+
+    return read  # type: ignore[return-value]
 
 
 def find_data(name: str, *files: str, source: str, published: str | None = None) -> tuple[Path, ...]:
@@ -39,6 +89,8 @@ def own_path(path: str, *, what: str, folder: bool = False) -> Path:
     DataError
         If it is not there; ``what`` says what it should hold.
     """
+    if not path or "\0" in path:
+        raise DataError(f"`data.options` must name {what}; got {path!r}. Give its path.")
     found = Path(os.environ.get("INTERDYN_DATA") or ".") / Path(path).expanduser()
     if not (found.is_dir() if folder else found.is_file()):
         raise DataError(

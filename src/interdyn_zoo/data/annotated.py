@@ -7,7 +7,7 @@ import torch
 
 from interdyn.errors import RecipeError
 from interdyn.recipes import Dataset, dataset
-from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data._root import find_data, reads_files
 from interdyn_zoo.data.clouds import shapenet10
 from interdyn_zoo.data.pictures import mnist
 
@@ -15,6 +15,7 @@ _SOURCE = "https://github.com/sjtu-xai-lab/interaction-concept (Li and Zhang, 20
 
 
 @dataset("mnist-three-players")
+@reads_files
 def mnist_three_players(*, seed: int) -> Dataset:
     """Return MNIST enlarged to ``(1, 32, 32)`` and 89 test pictures of the digit 3 with eight parts drawn by people.
 
@@ -45,6 +46,7 @@ def mnist_three_players(*, seed: int) -> Dataset:
 
 
 @dataset("bird-players")
+@reads_files
 def bird_players(*, seed: int, size: int = 224) -> Dataset:  # noqa: ARG001
     """Return 17 pictures of birds twice, shape ``(34, 3, size, size)``: as they are (0) and recoloured (1).
 
@@ -74,6 +76,7 @@ def bird_players(*, seed: int, size: int = 224) -> Dataset:  # noqa: ARG001
 
 
 @dataset("motorbike-parts")
+@reads_files
 def motorbike_parts(*, seed: int, n_points: int = 1024) -> Dataset:
     """Return 89 motorbikes with nine named parts among the ten classes of ``shapenet10``: class 10 of eleven.
 

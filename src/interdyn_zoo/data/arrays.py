@@ -1,6 +1,5 @@
 """Arrays in an npz file, as people keep them at home."""
 
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,11 @@ from jaxtyping import Num
 from interdyn.errors import DataError, RecipeError
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data._root import DAMAGE, own_path, reads_files
 
 
 @dataset("npz")
+@reads_files
 def npz(
     *,
     seed: int,  # noqa: ARG001
@@ -45,8 +45,11 @@ def npz(
     file = own_path(path, what="an .npz file")
     try:
         with np.load(file) as opened:
-            arrays = dict(opened)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+            arrays = {name: opened[name] for name in opened.files}
+        odd = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
+        if odd is not None:
+            raise ValueError(f"no array under the name {odd}")
+    except DAMAGE as error:
         raise DataError(
             f"{file} must be an .npz file of plain arrays; got {error}. Save it with numpy.savez."
         ) from error

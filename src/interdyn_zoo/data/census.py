@@ -2,11 +2,12 @@
 
 from interdyn.errors import DataError
 from interdyn.recipes import Dataset, dataset
-from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data._root import find_data, reads_files
 from interdyn_zoo.data.table_files import coded_table
 
 
 @dataset("adult")
+@reads_files
 def adult(*, seed: int) -> Dataset:  # noqa: ARG001  the same rows for every seed
     """Return census incomes: 31,561 rows, 14 columns, more than 50,000 dollars or not.
 
@@ -16,6 +17,7 @@ def adult(*, seed: int) -> Dataset:  # noqa: ARG001  the same rows for every see
 
 
 @dataset("magic")
+@reads_files
 def magic(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return telescope showers: 18,020 rows, 10 columns, gamma or hadron.
 
@@ -25,6 +27,7 @@ def magic(*, seed: int) -> Dataset:  # noqa: ARG001
 
 
 @dataset("california")
+@reads_files
 def california(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return house values: 19,640 rows, 8 columns, a regression.
 
@@ -34,6 +37,7 @@ def california(*, seed: int) -> Dataset:  # noqa: ARG001
 
 
 @dataset("bike")
+@reads_files
 def bike(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return hourly bicycle rentals: 16,379 rows, 12 columns, a regression.
 
@@ -43,6 +47,7 @@ def bike(*, seed: int) -> Dataset:  # noqa: ARG001
 
 
 @dataset("german")
+@reads_files
 def german(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return credits: 900 rows, 20 columns, good or bad.
 
@@ -52,6 +57,7 @@ def german(*, seed: int) -> Dataset:  # noqa: ARG001
 
 
 @dataset("heloc")
+@reads_files
 def heloc(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return home-equity credits: 9,959 rows, 23 columns, bad or good; -7, -8 and -9 are special values.
 

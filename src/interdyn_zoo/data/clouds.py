@@ -4,7 +4,7 @@ import numpy as np
 
 from interdyn.errors import RecipeError
 from interdyn.recipes import Dataset, dataset
-from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data._root import find_data, reads_files
 from interdyn_zoo.data.pictures import mnist
 
 
@@ -18,6 +18,7 @@ def _thinned(points: np.ndarray, n_points: int, name: str) -> np.ndarray:
 
 
 @dataset("shapenet10")
+@reads_files
 def shapenet10(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
     """Return 83 objects of ten classes of ShapeNet, shape ``(83, n_points, 3)``: 63 for training, 20 for testing.
 
@@ -48,6 +49,7 @@ def _modelnet(name: str, file: str, n_classes: int, n_points: int) -> Dataset:
 
 
 @dataset("modelnet4")
+@reads_files
 def modelnet4(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
     """Return four classes of ModelNet, shape ``(924, n_points, 3)``: 706 for training, 218 for testing.
 
@@ -64,6 +66,7 @@ def modelnet4(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
 
 
 @dataset("modelnet2")
+@reads_files
 def modelnet2(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
     """Return aeroplanes and bathtubs of ModelNet, shape ``(424, n_points, 3)``: 306 for training, 118 for testing.
 
@@ -80,6 +83,7 @@ def modelnet2(*, seed: int, n_points: int = 1024) -> Dataset:  # noqa: ARG001
 
 
 @dataset("mnist-points")
+@reads_files
 def mnist_points(*, seed: int, n_points: int = 128) -> Dataset:
     """Return MNIST as flat point clouds, shape ``(69000, n_points, 3)``: 60,000 for training, 9,000 for testing.
 

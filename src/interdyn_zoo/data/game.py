@@ -1,5 +1,6 @@
 """A synthetic game whose interactions are known by hand."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,13 @@ def game(
     >>> data.targets.tolist()
     [0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]
     """
+    most = (1 << 22) >> min(max(n_players, 0), 22)
+    fits = 1 <= n_players <= 16 and 1 <= draws <= most and 1 <= full <= 1 << 20 and 0 <= spread < 1
+    if not fits:
+        raise RecipeError(
+            "`data.options` of `game` must have `n_players` 1 to 16, `draws` and `full` 1 or more and no more than "
+            f"memory holds, `spread` from 0 to below 1; got {n_players}, {draws}, {full} and {spread}. Correct them."
+        )
     patterns = np.concatenate([np.tile(subset_masks(n_players), (draws, 1)), np.ones((full, n_players), bool)])
     rng = np.random.default_rng(seed)
     amplitudes = rng.uniform(1 - spread, 1 + spread, size=patterns.shape)
@@ -74,13 +82,15 @@ def _parts(term: Mapping[str, Any], n_players: int) -> list[Term]:
     try:
         kind, players, weight = term["kind"], tuple(sorted(set(term["players"]))), float(term["weight"])
         inside = bool(players) and players[0] >= 0 and players[-1] < n_players
-        distinct = len(players) == len(term["players"])
+        distinct = (
+            len(players) == len(term["players"]) and all(type(p) is int for p in players) and math.isfinite(weight)
+        )
         if not (inside and distinct and kind in _KINDS) or (kind == "xor" and len(players) != 2):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise RecipeError(
             'a term of `data.options.terms` must be {kind = "and" | "or" | "xor", players = [...], '
-            f"weight = number}} with different players in 0..{n_players - 1}, two for xor; got {dict(term)}. "
+            f"weight = number}} with different players in 0..{n_players - 1}, two for xor; got {term!r:.80}. "
             "Correct it in the recipe."
         ) from None
     if kind == "xor":

@@ -7,7 +7,7 @@ import numpy as np
 from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data._root import own_path, reads_files
 from interdyn_zoo.data.image_files import picture
 from interdyn_zoo.data.sentences import coded
 
@@ -15,6 +15,7 @@ _TEST = ("test", "validation", "dev")
 
 
 @dataset("hf-dataset")
+@reads_files
 def hf_dataset(
     *,
     seed: int,  # noqa: ARG001

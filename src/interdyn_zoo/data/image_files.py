@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Num
 
-from interdyn.errors import DataError, missing_extra
+from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data._root import own_path, reads_files
 
 _TEST = ("test", "val", "valid", "validation")
+_LARGEST = 4096  # pixels of a side
 _FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 
 @dataset("image-folder")
+@reads_files
 def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = False) -> Dataset:  # noqa: ARG001
     """Return pictures in one folder for each class, as ``torchvision.datasets.ImageFolder`` reads them.
 
@@ -87,9 +89,11 @@ def picture(source: Any, size: int | None, *, grey: bool) -> Float32[np.ndarray,
     try:
         image = source if isinstance(source, Image.Image) else Image.open(source)
         image = image.convert("L" if grey else "RGB")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, TypeError, MemoryError, Image.DecompressionBombError) as error:
         raise DataError(f"a picture must be a file that pillow reads; got {source}: {error}. Remove it.") from error
-    if size:
+    if size is not None and not 1 <= size <= _LARGEST:
+        raise RecipeError(f"`data.options.size` must be 1 to {_LARGEST} pixels; got {size}. Use 64, for example.")
+    if size is not None:
         image = ImageOps.fit(image, (size, size))
     pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
     return pixels[None] if grey else np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
@@ -108,6 +112,7 @@ def _one_size(pictures: Iterable[tuple[Path, np.ndarray]]) -> list[np.ndarray]:
 
 
 @dataset("idx")
+@reads_files
 def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Dataset:  # noqa: ARG001
     """Return pictures in the format of MNIST, Fashion-MNIST, KMNIST, EMNIST, packed by gzip or not.
 
@@ -159,6 +164,7 @@ def _idx(root: Path, name: str) -> Num[np.ndarray, "..."]:
 
 
 @dataset("cifar-batches")
+@reads_files
 def cifar_batches(*, seed: int, path: str, labels: str = "labels") -> Dataset:  # noqa: ARG001
     """Return CIFAR-10 or CIFAR-100 from the batches for Python, as torchvision unpacks them.
 

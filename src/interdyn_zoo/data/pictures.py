@@ -7,7 +7,7 @@ import numpy as np
 
 from interdyn.errors import RecipeError
 from interdyn.recipes import Dataset, dataset
-from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data._root import find_data, reads_files
 
 _PEOPLE = {
     "clean": None,
@@ -48,6 +48,7 @@ def _smaller(data: Dataset, size: int | None, name: str) -> Dataset:
 
 
 @dataset("mnist")
+@reads_files
 def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same pictures for every seed
     """Return MNIST, shape ``(69000, 1, 28, 28)``: 60,000 pictures for training, 9,000 for testing, ten digits.
 
@@ -63,6 +64,7 @@ def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same pictures for every
 
 
 @dataset("cifar10")
+@reads_files
 def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
     """Return a part of CIFAR-10, shape ``(12000, 3, 32, 32)``: 10,000 for training, 2,000 for testing, ten classes.
 
@@ -94,6 +96,7 @@ def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
 
 
 @dataset("tiny-imagenet10")
+@reads_files
 def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return ten classes of Tiny-ImageNet, shape ``(2400, 3, 64, 64)``: 2,000 for training, 400 for testing.
 
@@ -114,6 +117,7 @@ def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: 
 
 
 @dataset("cub12")
+@reads_files
 def cub12(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return twelve species of CUB-200-2011, shape ``(645, 3, 96, 96)``: 345 for training, 300 for testing.
 

@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from interdyn.errors import DataError, missing_extra
+from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data._root import DAMAGE, own_path, reads_files
 
+_MOST = 1_000_000  # points of a cloud
 _FORMATS = (".npy", ".off", ".ply")
 
 
 @dataset("point-clouds")
+@reads_files
 def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
     """Return clouds from files in one folder for each class, centred and scaled to the unit sphere.
 
@@ -38,6 +40,8 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
     MissingExtraError
         If trimesh is not installed (.off and .ply only).
     """
+    if not 1 <= n_points <= _MOST:
+        raise RecipeError(f"`data.options.n_points` must be 1 to {_MOST:,}; got {n_points}. Use 1024, for example.")
     root = own_path(path, what="a folder of point clouds", folder=True)
     train: list[tuple[Path, str]] = []
     test: list[tuple[Path, str]] = []
@@ -63,7 +67,7 @@ def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.nda
     if file.suffix.lower() == ".npy":
         try:
             points = np.load(file)
-        except (ValueError, OSError, EOFError) as error:
+        except DAMAGE as error:
             raise DataError(f"a cloud must be an array that NumPy reads; got {file}: {error}. Remove it.") from error
     else:
         try:
@@ -72,17 +76,25 @@ def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.nda
             raise missing_extra("trimesh", "clouds", "point clouds from .off and .ply files") from error
         try:
             read = trimesh.load(file, process=False)
-        except Exception as error:
+        except DAMAGE as error:
             raise DataError(f"a cloud must be a file that trimesh reads; got {file}: {error}. Remove it.") from error
         if isinstance(read, trimesh.Trimesh) and len(read.faces):
-            return np.asarray(read.sample(n_points, seed=int(rng.integers(2**31))))
+            return _real(read.sample(n_points, seed=int(rng.integers(2**31))), file)
         points = np.asarray(getattr(read, "vertices", np.empty((0, 3))))
+    points = _real(points, file)
     if points.ndim != 2 or points.shape[1] < 3 or len(points) < n_points:
         raise DataError(
             f"each cloud needs {n_points} points of three coordinates; got shape {points.shape} in {file}. "
             "Take fewer: --set data.options.n_points=256"
         )
     return np.asarray(points[rng.permutation(len(points))[:n_points], :3])
+
+
+def _real(points: object, file: Path) -> np.ndarray:
+    """Return coordinates as numbers, all of them finite."""
+    if not isinstance(points, np.ndarray) or points.dtype.kind not in "fiu" or not np.isfinite(points).all():
+        raise DataError(f"each point of a cloud must be finite numbers; got others in {file}. Remove it.")
+    return np.asarray(points, dtype=np.float64)
 
 
 def _unit(points: Float[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:

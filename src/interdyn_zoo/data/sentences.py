@@ -12,14 +12,16 @@ from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.game import words
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import find_data
+from interdyn_zoo.data._root import find_data, reads_files
 
 _BERT = "https://github.com/google-research/bert"
+_LONGEST = 4096  # tokens
 _PARTS = ("sentences", "phrases")
 _SEEN = ("dev", "test")
 
 
 @dataset("sst2")
+@reads_files
 def sst2(
     *,
     seed: int,  # noqa: ARG001
@@ -65,6 +67,7 @@ def sst2(
 
 
 @dataset("ag-news")
+@reads_files
 def ag_news(*, seed: int, max_length: int = 48) -> Dataset:  # noqa: ARG001
     """Return AG News as tokens of BERT's vocabulary, shape ``(127600, max_length)``: title and text; four classes.
 
@@ -87,6 +90,7 @@ def ag_news(*, seed: int, max_length: int = 48) -> Dataset:  # noqa: ARG001
 
 
 @dataset("mnli")
+@reads_files
 def mnli(*, seed: int, part: str = "matched", max_length: int = 64) -> Dataset:  # noqa: ARG001
     """Return MNLI as tokens of BERT's vocabulary, shape ``(samples, max_length)``; three classes.
 
@@ -142,6 +146,8 @@ def coded(
     MissingExtraError
         If transformers is not installed.
     """
+    if not 4 <= max_length <= _LONGEST:
+        raise RecipeError(f"`data.options.max_length` must be 4 to {_LONGEST} tokens; got {max_length}. Use 48.")
     answers = numbered(*([label for _, label in part] for part in (learned, seen) if part is not None), place=place)
     tokenizer = _wordpiece(vocabulary)
     texts = [text for text, _ in (*learned, *(seen or ()))]

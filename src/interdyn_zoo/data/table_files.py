@@ -12,12 +12,13 @@ from jaxtyping import Float32
 from interdyn.errors import DataError, missing_extra
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path
+from interdyn_zoo.data._root import own_path, reads_files
 
 _GAPS = ("", "?", "nan", "na", "n/a", "null")  # in any case of letters
 
 
 @dataset("table")
+@reads_files
 def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dataset:  # noqa: ARG001
     """Return the rows of a table: ``.csv`` (also with ``;``) or ``.tsv``, packed by gzip or not, or ``.parquet``.
 
