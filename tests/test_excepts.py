@@ -18,6 +18,8 @@ ALLOWED = {
     "interdyn/game/_tryout.py:try_out": "an error of the user's model, which becomes the cause of a `ModelError`",
     "interdyn/game/_tryout.py:_first": "the same",
     "interdyn/game/_tryout.py:_same_in_another_batch": "the same",
+    "interdyn/game/_tryout.py:_lay_out": "another layout of the weights, which the user's model does not take",
+    "interdyn/store/_lock.py:take": "what was taken is let go, and the error goes on",
     "interdyn/game/_layer.py:_tried_out": "a cheaper way to run the user's model that it does not allow",
     "interdyn/recipes/_registry.py:library": "an installed package of others that cannot be found; warned of by name",
     "interdyn/recipes/_registry.py:_import_providers": "the same, where it cannot be imported",
