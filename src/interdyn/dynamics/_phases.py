@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import ABSENT, GROWS, TWO, Judged, PhaseEvidence, Place, judge
@@ -267,7 +267,7 @@ def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Fl
     return out / largest if largest > 0 else out
 
 
-def too_few(window: Float[np.ndarray, " steps"], strength: Float[np.ndarray, "steps samples orders"]) -> str:
+def too_few(window: Int[np.ndarray, " usable"], strength: Float[np.ndarray, "steps samples orders"]) -> str:
     """Return why the data allow no verdict, or an empty sentence; ``window`` numbers the usable measurements."""
     known, (n_samples, n_orders) = len(np.unique(window)), strength.shape[1:]
     if known < MIN_STEPS:
