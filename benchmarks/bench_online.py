@@ -1,53 +1,52 @@
-"""Rates of `online_verdict` with a verdict at every look: false alarms, planted onsets found, and how late.
+"""Rates of `online_verdict` with a verdict at every measurement: false alarms, second phases found, and how late.
 
-Run: ./run bench online
+Run: ./run bench online, or benchmarks/bench_online.py "flat ar0.8" for some cells.
 """
 
-import argparse
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from _record import Record
-from interdyn.dynamics import OnlineVerdict, online_verdicts
-from planted_trajectories import Planted, two_phases, without_two_phases
-
-QUIET = ("falling", "flat", "noise")  # trainings without a second phase
+from _calibration import main
+from _courses import ONLINE, draw
+from interdyn.dynamics import MIN_STEPS, online_verdict
 
 
-def alarm(planted: Planted) -> OnlineVerdict | None:
-    """Return the first verdict that a second phase has begun."""
-    return next((v for v in online_verdicts(planted.trajectory) if v.since is not None), None)
+def alarm(trajectory):
+    """Return the first verdict that a second phase has begun; the later ones are not asked for."""
+    said, count = None, np.arange(len(trajectory.steps)) if trajectory.window is None else trajectory.window
+    for number in range(MIN_STEPS - 1, count[-1] + 1):
+        said = online_verdict(trajectory.first(int((count <= number).sum())), before=said)
+        if said.since is not None:
+            return said
+    return None
 
 
-def main() -> None:
-    """Measure and record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="trajectories of each sort")
-    options = parser.parse_args()
-    record = Record("online")
-    for kind in QUIET:
-        drawn = [p for p in without_two_phases(5 * options.count, seed=1) if p.kind == kind]
-        rang = np.mean([alarm(p) is not None for p in drawn])
-        record.add(f"{kind}: trainings with a false alarm at any look", float(rang), "share", n=10, batch=len(drawn))
-    drawn = two_phases(options.count, seed=2)
-    found = [(p, alarm(p)) for p in drawn]
-    hits = [(p, v) for p, v in found if v is not None]
-    record.add("planted onsets found", len(hits) / len(drawn), "share", n=10, batch=len(drawn))
-    late = [(v.step + 1) / (p.boundary + 1) for p, v in hits]
-    record.add("factor of steps from onset to alarm, median", float(np.median(late)), "times", n=10, batch=len(hits))
-    early = np.mean([v.step < p.boundary for p, v in hits])
-    record.add("alarms before the onset", float(early), "share", n=10, batch=len(hits))
-    covered = np.mean([v.interval[0] <= p.boundary <= v.interval[1] for p, v in hits])
-    record.add("90 % intervals at the alarm that cover the onset", float(covered), "share", n=10, batch=len(hits))
-    record.write()
+def measure(cell, count, seed):
+    """Return the rates of one cell."""
+    rang, late, early, covered = [], [], [], []
+    for course, rng in draw(cell, count, seed):
+        said = alarm(course.trajectory(rng))
+        rang.append(said is not None)
+        if said is not None and cell.true:
+            low, high, at = course.axis([*said.interval, said.step])
+            start = course.truth[1]
+            covered.append(low <= start <= high)
+            early.append(at < start)
+            unit = course.steps[course.steps > 0][0]
+            began = np.expm1(start * np.log1p(course.steps[-1] / unit)) * unit
+            late.append((said.step + unit) / (began + unit))
+    if not cell.true:
+        return {"false of 400": float(np.sum(rang)) * 400 / count}
+    return {
+        "found": float(np.mean(rang)),
+        "factor of steps to the alarm": float(np.median(late)),
+        "alarms before the rise": float(np.mean(early)),
+        "start of rise covers": float(np.mean(covered)),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    main("online", ONLINE, measure, __doc__)

@@ -1,95 +1,94 @@
-"""Rates of `find_phases` on planted trajectories: coverage, missed and false boundaries, by noise and by turn.
+"""Rates of `find_phases` and `find_gap_onset` on planted courses: false claims, power beside version 0.1, coverage.
 
-Run: ./run bench phases
+Run: ./run bench phases, or benchmarks/bench_phases.py "plateau ar0.8late" for some cells.
 """
 
-import argparse
 import os
-import sys
-import time
-from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; times are of one core
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from _calibration import main
+from _courses import PHASES, draw
+from _versions import environment, sources_of_version_01
+from interdyn.dynamics import find_gap_onset, find_phases
 
-from _record import Record
-from interdyn.dynamics import PhaseStatus, find_phases
-from planted_trajectories import NOISE, NULLS, TURNS, two_phases, without_two_phases
-
-LEVELS = (None, 0.02, 0.05, 0.10, 0.20)  # None: log-uniform within NOISE, the stated noise
-HEAD = (
-    f"{'noise':>10} {'kind':>9} {'count':>6} {'found':>7} {'no verdict':>11} {'coverage':>9} "
-    f"{'width':>6} {'error':>6} {'ms':>5}"
-)
-
-
-def measure(planted):
-    """Return one row for each trajectory: kind, found, no verdict, covered, width, error."""
-    rows, start = [], time.perf_counter()
-    for p in planted:
-        phases = find_phases(p.trajectory)
-        covered, width, error = np.nan, np.nan, np.nan
-        if phases.found and p.boundary is not None:
-            covered = float(phases.interval[0] <= p.boundary <= phases.interval[1])
-            width = phases.evidence.interval_share
-            error = abs(np.log((phases.boundary_step + 1) / (p.boundary + 1)))
-        rows.append((p.kind, phases.found, phases.status == PhaseStatus.NO_VERDICT, covered, width, error))
-    return rows, (time.perf_counter() - start) / len(rows)
+_OLD = """
+import sys, numpy as np
+from interdyn.dynamics import find_phases
+from interdyn.values import Trajectory
+drawn = np.load(sys.argv[1])
+trajectories = (Trajectory(drawn[f"steps{i}"], drawn[f"strength{i}"]) for i in range(len(drawn) // 2))
+print(np.mean([find_phases(t).found for t in trajectories]))
+"""
 
 
-def keep(record, title, rows, seconds):
-    """Add the rates that are promised: those at the stated noise."""
-    numbers = np.array([r[1:4] for r in rows], dtype=float)
-    found, none, covered = numbers.T
-    many = {"n": 10, "batch": len(rows)}
-    record.add(f"{title}: boundary found", found.mean(), "share", **many)
-    record.add(f"{title}: no verdict", none.mean(), "share", **many)
-    if title == "two phases":
-        record.add(f"{title}: 90 % intervals that cover the boundary", np.nanmean(covered), "share", **many)
-    record.add(f"{title}: time of one call", seconds * 1e3, "ms", **many)
+def version_01(trajectories):
+    """Return the share of trajectories in which version 0.1 finds two phases."""
+    arrays = {f"{name}{i}": getattr(t, name) for i, t in enumerate(trajectories) for name in ("steps", "strength")}
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "drawn.npz", **arrays)
+        path = sources_of_version_01(Path(folder))
+        run = subprocess.run(
+            [sys.executable, "-c", _OLD, str(Path(folder) / "drawn.npz")],
+            env=environment(path), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    return float(run.stdout)
 
 
-def line(name, kind, rows, seconds):
-    numbers = np.array([r[1:] for r in rows], dtype=float)
-    found = numbers[numbers[:, 0] > 0]
-    known = len(found) and not np.isnan(found[:, 2]).all()
-    coverage, width, error = (
-        (f"{found[:, 2].mean():.1%}", f"{np.median(found[:, 3]):.1%}", f"{np.median(found[:, 4]):.2f}")
-        if known
-        else ("", "", "")
-    )
-    return (
-        f"{name:>10} {kind:>9} {len(rows):>6} {numbers[:, 0].mean():>7.1%} {numbers[:, 1].mean():>11.1%} "
-        f"{coverage:>9} {width:>6} {error:>6} {seconds * 1e3:>5.0f}"
-    )
+def phases(cell, count, seed):
+    """Return the rates of one cell."""
+    found, single, rows, absent = [], [], [], []
+    for course, rng in draw(cell, count, seed):
+        trajectory = course.trajectory(rng)
+        said = find_phases(trajectory)
+        found.append(said.found)
+        if cell.true:
+            single.append(course.trajectory(rng, single=True))
+            absent.append(said.evidence.possible_rise < cell.rise)
+        if said.found and cell.true:
+            spans = [course.axis(span) for span in (said.interval, said.fall_ends.interval, said.rise_starts.interval)]
+            rows.append(_covered(spans, course.truth))
+    if not cell.true:
+        return {"false of 400": float(np.sum(found)) * 400 / count}
+    out = {"found": float(np.mean(found)), "bound below the rise": float(np.mean(absent)) if cell.rise else None}
+    if cell.window > 1 and cell.noise == "iid":
+        out["found by 0.1, single steps"] = version_01(single)
+    names = ("stretch covers", "end of fall covers", "start of rise covers", "width")
+    return out | dict(zip(names, (float(v) for v in np.mean(rows, axis=0)), strict=True)) if rows else out
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=200, help="trajectories with, and as many without two phases")
-    parser.add_argument("--seed", type=int, default=2025)
-    args = parser.parse_args()
-    record, kept = Record("phases"), {}
-    print("coverage and width of 90 % intervals, width as a share of the log axis, error in log steps (median)")
-    print(f"`stated`: noise of the mean order, common to all samples, between {NOISE[0]} and {NOISE[1]} orders a step")
-    print(HEAD)
-    for noise in LEVELS:
-        name = "stated" if noise is None else f"{noise:.2f}"
-        for make, kinds, title in ((two_phases, TURNS, "two"), (without_two_phases, NULLS, "none")):
-            rows, seconds = measure(make(args.count, seed=args.seed + (title == "none"), noise=noise))
-            print(line(name, title, rows, seconds))
-            if noise is None:
-                kept["two phases" if title == "two" else "without two phases"] = rows, seconds
-            for kind in kinds if noise is None else ():
-                print(line("", kind, [r for r in rows if r[0] == kind], seconds))
-    print("at the stated noise:")
-    for title, (rows, seconds) in kept.items():
-        keep(record, title, rows, seconds)
-    record.write()
+def _covered(spans, truth):
+    (low, high), fall, rise = spans
+    within = (low <= truth[0] and truth[1] <= high, fall[0] <= truth[0] <= fall[1], rise[0] <= truth[1] <= rise[1])
+    return (*(float(w) for w in within), high - low)
+
+
+def gap(cell, count, seed):
+    """Return the rates of one cell of loss gaps."""
+    said = []
+    for course, _ in draw(cell, count, seed):
+        onset = find_gap_onset(course.steps, np.zeros_like(course.y), course.y)
+        place = None if onset.interval is None else course.axis(onset.interval)
+        said.append(
+            (onset.found, np.nan if place is None or not cell.true else place[0] <= course.truth[1] <= place[1])
+        )
+    found, covered = np.array(said, float).T
+    if not cell.true:
+        return {"false of 400": float(found.sum()) * 400 / count}
+    return {"found": float(found.mean()), "start of rise covers": float(np.nanmean(covered))}
+
+
+def measure(cell, count, seed):
+    """Return the rates of one cell."""
+    return (gap if cell.shape.startswith("gap") else phases)(cell, count, seed)
 
 
 if __name__ == "__main__":
-    main()
+    main("phases", PHASES, measure, __doc__)

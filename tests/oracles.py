@@ -2,7 +2,6 @@
 
 import itertools
 
-import mpmath
 import numpy as np
 
 
@@ -93,27 +92,3 @@ def jaccard_by_definition(a: list[dict], b: list[dict], n: int) -> list[float]:
                 whole += max(max(x, 0), max(y, 0)) + max(max(-x, 0), max(-y, 0))
         out.append(shared / whole if whole else float("nan"))
     return out
-
-
-def branch_by_matrices(distance, on, columns, slope, wander, ratio):
-    """Log determinant, products and expected courses of one branch from one place, by the covariance matrix.
-
-    In 40 digits: in double precision the inverse of the matrix errs by more than the filter that is held against it,
-    and by how much depends on the processor.
-    """
-    if not on.any():
-        return 0.0, np.zeros((2, 2)), np.zeros_like(columns)
-    with mpmath.workdps(40):
-        d = [mpmath.mpf(float(x)) for x in distance[on]]
-        k = mpmath.matrix(len(d))
-        for i, j in itertools.product(range(len(d)), repeat=2):
-            least = min(d[i], d[j])
-            k[i, j] = slope * d[i] * d[j] + wander * (least**3 / 3 + least**2 * abs(d[i] - d[j]) / 2)
-        noisy = k + mpmath.mpf(float(ratio)) * mpmath.eye(len(d))
-        inverse = noisy**-1
-        seen = mpmath.matrix(columns[:, on].tolist())
-        log_det = float(mpmath.log(mpmath.det(noisy)))
-        products = np.array((seen * inverse * seen.T).tolist(), dtype=float)
-        expected = np.zeros_like(columns)
-        expected[:, on] = np.array((seen * inverse * k).tolist(), dtype=float)
-    return log_det, products, expected

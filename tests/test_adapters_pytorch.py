@@ -166,7 +166,7 @@ def test_it_stops_when_over_fitting_begins():
                 break
     assert watched.step == watch.steps[-1] == int(net.age) == 18
     assert str(watch.verdict.stage) == "over-fitting has begun"
-    assert watch.best_step == 6  # its product is within the noise bound from here to step 10
+    assert watch.best_step == 8  # its product is within the noise bound from step 6 to step 10
     assert not turning_tracker(stop_when=None).should_stop
 
 

@@ -1,11 +1,11 @@
 """From a trajectory to its two phases: the mean order falls, then rises, and the loss gap starts to grow."""
 
-from interdyn.dynamics._curve import MIN_STEPS
+from interdyn.dynamics._axis import MIN_STEPS
+from interdyn.dynamics._evidence import PhaseEvidence, Place
+from interdyn.dynamics._gap import GapOnset, find_gap_onset
 from interdyn.dynamics._online import OnlineVerdict, Stage, latest_verdict, online_verdict, online_verdicts
-from interdyn.dynamics._onset import GapOnset, find_gap_onset
-from interdyn.dynamics._phases import Phases, find_phases
+from interdyn.dynamics._phases import Phases, PhaseStatus, find_phases
 from interdyn.dynamics._spindle import InitialOrders, initial_orders, spindle_law
-from interdyn.dynamics._turn import PhaseEvidence, PhaseStatus
 
 __all__ = [
     "MIN_STEPS",
@@ -15,6 +15,7 @@ __all__ = [
     "PhaseEvidence",
     "PhaseStatus",
     "Phases",
+    "Place",
     "Stage",
     "find_gap_onset",
     "find_phases",

@@ -1,17 +1,32 @@
-"""The two phases of a trajectory: the mean order falls, then rises; where it turns, and how sure that is."""
+"""The two phases of a trajectory: the mean order falls, then rises; where, and how sure that is."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from interdyn._arguments import instance, number, real_array
-from interdyn.dynamics._curve import MIN_SAMPLES, MIN_STEPS, check_settings, checked_steps
-from interdyn.dynamics._onset import GapOnset, find_gap_onset
+from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
+from interdyn.dynamics._evidence import ABSENT, GROWS, TWO, Judged, PhaseEvidence, Place, judge
+from interdyn.dynamics._gap import GapOnset, find_gap_onset
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
-from interdyn.dynamics._turn import PhaseEvidence, PhaseStatus, agreement, edges, find_turn, verdict
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
+
+WEAK_SHARE = 0.5  # an interval wider than this share of the time axis is weak
+
+
+class PhaseStatus(StrEnum):
+    """What the data say about the two phases."""
+
+    TWO_PHASES = "two phases"
+    WEAK = "two phases, boundary weak"
+    ONLY_FALLS = "one phase, no second phase"
+    ONLY_RISES = "no first phase"
+    RISES_THEN_FALLS = "rises, then falls"
+    FLAT = "no phases"
+    NO_VERDICT = "no verdict"
 
 
 @dataclass(frozen=True)
@@ -22,19 +37,19 @@ class Phases:
     ----------
     found
         Whether the data support a first and a second phase.
-    status
-        The verdict as one of `PhaseStatus`.
-    sentence
-        The verdict in words, with its reason.
-    boundary_step
-        Where the mean order is least, in steps (between checkpoints, too); None unless found.
-    interval
-        ``(low, high)`` in steps, which holds the boundary with probability ``level``; None unless found.
+    status, sentence
+        The verdict as one of `PhaseStatus`, and in words with its reason.
+    fall_ends, rise_starts
+        Where the fall of the mean order ends and where its rise starts, each with an interval (`Place`). There is a
+        rise without a fall where the order only rises. None otherwise.
+    boundary_step, interval
+        The boundary is a stretch: ``interval`` runs from the low end of the fall's end to the high end of the rise's
+        start, and ``boundary_step`` is the median of the middle between both. In steps, between checkpoints, too; None
+        unless found.
     level
         Probability of all intervals.
     phase_1, phase_2
-        First and last step of each phase; None unless found. Where the order only rises there is a second phase without
-        a first: from its least value on.
+        First and last step of each phase: up to the end of the fall, and from the start of the rise on.
     in_phase_2
         For each step of the trajectory whether it lies in the second phase; all False without one.
     initial
@@ -50,6 +65,8 @@ class Phases:
     found: bool
     status: PhaseStatus
     sentence: str
+    fall_ends: Place | None
+    rise_starts: Place | None
     boundary_step: float | None
     interval: tuple[float, float] | None
     level: float
@@ -72,17 +89,18 @@ class Phases:
         return None if self.gap is None else self.gap.interval
 
     def __repr__(self) -> str:
-        at = "" if self.boundary_step is None else f", boundary at step {self.boundary_step:.4g}"
+        at = (
+            ""
+            if self.interval is None
+            else f", boundary between steps {self.interval[0]:.4g} and {self.interval[1]:.4g}"
+        )
         return f"Phases({str(self.status)!r}{at})"
 
 
-def find_phases(
-    trajectory: Trajectory, *, level: float = 0.9, n_bootstrap: int = 500, seed: int = 0, smallest_change: float = 0.1
-) -> Phases:
+def find_phases(trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, smallest_change: float = 0.1) -> Phases:
     r"""Find the two phases of training: the mean order falls, then rises.
 
-    $$\bar k(t) = \frac{\sum_x \sum_k k\, I_{x,t}(k)}{\sum_x \sum_k I_{x,t}(k)}, \qquad
-    \text{boundary} = \arg\min_t \bar k(t)$$
+    $$\bar k(t) = \frac{\sum_x \sum_k k\, I_{x,t}(k)}{\sum_x \sum_k I_{x,t}(k)}$$
 
     Parameters
     ----------
@@ -91,8 +109,6 @@ def find_phases(
         every step. Steps where nothing is salient are left out, and the sentence says so.
     level
         Probability of all intervals.
-    n_bootstrap
-        Number of curves drawn, each from a resampled set of samples, and of replicates of each test.
     seed
         Of the draws. The same trajectory, settings and seed give the same result; the order of samples and
         the unit of strength do not matter.
@@ -101,8 +117,8 @@ def find_phases(
 
     Returns
     -------
-    Phases, also where there is no verdict: fewer than 6 usable steps or 2 samples, or a fall or rise that may or may
-    not be there.
+    Phases, also where there is no verdict: fewer than 6 usable measurements or 2 samples, or a fall or rise that may or
+    may not be there.
 
     Raises
     ------
@@ -111,62 +127,129 @@ def find_phases(
 
     Notes
     -----
-    Boundary and interval are quantiles of the lowest point of curves drawn from the posterior of the course
-    (`curve_posterior`): resampled samples, training noise and the unknown course between checkpoints are all in it.
-    Fall and rise are each tested at 2.5 % against the best course without (`turn_test`); both are needed.
-    On planted trajectories with training noise of 0.02 to 0.10 orders, 90 % intervals hold about 92 % of the
-    boundaries (``benchmarks/bench_phases.py``); for abrupt turns between checkpoints far apart, about 86 %.
-    Cost: about 40 ms. Source: paper, section 4.
+    Two phases are claimed when the finder's posterior gives a fall and a rise after it a probability above 0.6. A phase
+    is called absent only where a rise (fall) of more than 0.15 orders is not possible; else the sentence says how large
+    a one is. Rates by kind of noise, beside version 0.1: ``docs/results/finder.md``, made by ``./run bench phases``.
+    Cost: 25 ms for 22 checkpoints. Source: paper, section 4.
 
     Examples
     --------
-    >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256])
-    >>> order_2 = np.array([.9, .8, .6, .3, .1, .2, .4, .5, .6, .7])  # the rest is of order 1
+    >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+    >>> order_2 = np.array([.9, .8, .6, .3, .1, .1, .2, .3, .4, .5, .6, .7])  # the rest is of order 1
     >>> strength = np.stack([1 - order_2, order_2], axis=-1)[:, None].repeat(8, axis=1)
     >>> phases = find_phases(Trajectory(steps, strength))
-    >>> phases.found, 4 < phases.boundary_step < 16
+    >>> phases.found, 1 < phases.interval[0] < 8 < phases.interval[1] < 64
     (True, True)
     """
-    level, n_bootstrap, seed = check_settings(level, n_bootstrap, seed)
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     smallest_change = number(smallest_change, "smallest_change", least=0, do="Pass a number of orders, such as 0.1.")
-    steps, strength = checked_steps(trajectory.steps), _checked_strength(trajectory.strength)
+    steps, strength = checked_steps(trajectory.steps, level=level), _checked_strength(trajectory.strength)
     usable = strength.sum(axis=(1, 2)) > 0
-    turn, reason = None, _too_few(int(usable.sum()), strength.shape[1], strength.shape[2])
-    if not reason:
-        turn = find_turn(steps[usable], strength[usable], level=level, n_bootstrap=n_bootstrap, seed=seed)
-    status, sentence = PhaseStatus.NO_VERDICT, reason
-    if turn:
-        status, sentence = verdict(turn, level=level, smallest_change=smallest_change)
+    window = np.arange(len(steps)) if trajectory.window is None else trajectory.window
+    status, sentence = PhaseStatus.NO_VERDICT, too_few(window[usable], strength)
+    judged = Judged(PhaseEvidence())
+    if not sentence:
+        y, samples = trajectory.mean_order[usable], strength.shape[1]
+        judged = judge(steps[usable], y, window[usable], level=level, seed=seed, n_samples=samples)
+        status, sentence = verdict(judged, steps[usable], level=level, smallest_change=smallest_change)
     found = status in (PhaseStatus.TWO_PHASES, PhaseStatus.WEAK)
-    boundary, interval = (turn.boundary, turn.interval) if turn and found else (None, None)
-    rises_from = turn.boundary if turn and (found or status is PhaseStatus.ONLY_RISES) else None
-    if interval:
-        sentence += edges(interval, steps[usable])
+    boundary = judged.boundary if found else None
+    start = judged.rise_starts if found or status is PhaseStatus.ONLY_RISES else None
     if not usable.all():
         names = ", ".join(f"{s:g}" for s in steps[~usable])
         sentence += f" Left out, because nothing is salient there: step {names}."
-    gap = None
-    if trajectory.train_loss is not None and trajectory.test_loss is not None:
-        gap = find_gap_onset(
-            steps, trajectory.train_loss, trajectory.test_loss, level=level, n_bootstrap=n_bootstrap, seed=seed
-        )
-    first = strength[0].sum(axis=0) if len(steps) else np.zeros(0)
+    gap, (train, test) = None, (trajectory.train_loss, trajectory.test_loss)
+    if train is not None and test is not None:
+        gap = find_gap_onset(steps, train, test, level=level, seed=seed, window=trajectory.window)
+    first, last = strength[0].sum(axis=0) if len(steps) else np.zeros(0), float(steps[-1])
     return Phases(
         found=found,
         status=status,
         sentence=sentence,
-        boundary_step=boundary,
-        interval=interval,
+        fall_ends=judged.fall_ends if found else None,
+        rise_starts=start,
+        boundary_step=None if boundary is None else boundary.step,
+        interval=None if boundary is None else boundary.interval,
         level=level,
-        phase_1=None if boundary is None else (float(steps[0]), boundary),
-        phase_2=None if rises_from is None else (rises_from, float(steps[-1])),
-        in_phase_2=np.zeros(len(steps), bool) if rises_from is None else steps >= rises_from,
+        phase_1=(float(steps[0]), judged.fall_ends.step) if found and judged.fall_ends else None,
+        phase_2=None if start is None else (start.step, last),
+        in_phase_2=np.zeros(len(steps), bool) if start is None else steps >= start.step,
         initial=initial_orders(first / first.sum(), step=float(steps[0])) if first.sum() > 0 else None,
         gap=gap,
-        agreement=agreement(boundary, interval, gap),
-        evidence=turn.evidence if turn else None,
+        agreement=agreement(boundary, gap),
+        evidence=judged.evidence if judged.evidence.n_steps else None,
     )
+
+
+def verdict(
+    judged: Judged, steps: Float[np.ndarray, " steps"], *, level: float, smallest_change: float
+) -> tuple[PhaseStatus, str]:
+    """Return the status that the evidence supports, and the sentence that says why.
+
+    Absent is more than not established: no fall or rise above `ABSENT` is possible.
+    """
+    e, end, start, stretch = judged.evidence, judged.fall_ends, judged.rise_starts, judged.boundary
+    falls = e.only_falls > GROWS and e.fall >= smallest_change
+    rises = e.only_rises > GROWS and e.rise >= smallest_change
+    possible = f"a fall of up to {e.possible_fall:.2f} and a rise of up to {e.possible_rise:.2f} orders are possible"
+    if end and start and stretch and e.two_phases > TWO and min(e.fall, e.rise) >= smallest_change:
+        sentence = (
+            f"Two phases (probability {e.two_phases:.2f}): the mean order falls by {e.fall:.2f} orders up to {end}, "
+            f"then rises by {e.rise:.2f} from {start} on; {level:.0%} intervals."
+        )
+        if e.interval_share > WEAK_SHARE:
+            sentence += f" The boundary is weak: it may lie anywhere on {e.interval_share:.0%} of the log axis."
+            return PhaseStatus.WEAK, sentence + _edges(stretch.interval, steps)
+        return PhaseStatus.TWO_PHASES, sentence + _edges(stretch.interval, steps)
+    if e.hump > TWO:
+        return PhaseStatus.RISES_THEN_FALLS, (
+            f"Not the two phases (probability {e.hump:.2f}): the mean order rises at first and then falls; after that, "
+            f"a rise of up to {e.possible_rise:.2f} orders is possible."
+        )
+    if falls and e.possible_rise <= ABSENT:
+        return PhaseStatus.ONLY_FALLS, (
+            f"No second phase: the mean order falls by {e.fall:.2f} orders, and a rise after that of up to "
+            f"{e.possible_rise:.2f} orders is possible."
+        )
+    if rises and e.possible_fall <= ABSENT:
+        return PhaseStatus.ONLY_RISES, (
+            f"No first phase: the mean order rises by {e.rise:.2f} orders, and a fall before that of up to "
+            f"{e.possible_fall:.2f} orders is possible."
+        )
+    if max(e.possible_fall, e.possible_rise) <= ABSENT:
+        return PhaseStatus.FLAT, f"No phases: beside noise of {e.noise_std:.2f} orders a measurement, {possible}."
+    seen = f"a fall of {e.fall:.2f} orders" if falls else f"a rise of {e.rise:.2f} orders" if rises else "neither"
+    return PhaseStatus.NO_VERDICT, (
+        f"No verdict: of a fall and a rise after it, {seen} is established beside noise of {e.noise_std:.2f} orders a "
+        f"measurement; {possible}."
+    )
+
+
+def _edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) -> str:
+    """Return a sentence when the interval touches the first or the last checkpoint, else nothing."""
+    near = 0.01  # of the first or last gap between checkpoints, finer than the draws
+    first = interval[0] <= steps[0] + near * (steps[1] - steps[0])
+    last = interval[1] >= steps[-1] - near * (steps[-1] - steps[-2])
+    if not (first or last):
+        return ""
+    which = "the first and the last" if first and last else "the first" if first else "the last"
+    return f" The interval touches {which} checkpoint: the boundary may lie beyond the steps measured."
+
+
+def agreement(boundary: Place | None, gap: GapOnset | None) -> str:
+    """Say whether the boundary and the start of growth of the loss gap agree."""
+    if gap is None:
+        return "No losses were recorded, so the boundary cannot be compared with the loss gap."
+    if boundary is None:
+        return "There is no boundary to compare with the loss gap."
+    if gap.step is None or gap.interval is None:
+        return "There is no onset of the loss gap to compare the boundary with."
+    low, high = (f"{s:.4g}" for s in boundary.interval)
+    apart = f"boundary between steps {low} and {high}, growth of the loss gap from {Place(gap.step, gap.interval)}"
+    if boundary.interval[0] <= gap.interval[1] and gap.interval[0] <= boundary.interval[1]:
+        return f"They agree: {apart}; their intervals overlap."
+    later = "later" if gap.step > boundary.step else "earlier"
+    return f"They differ: {apart}; the gap grows {later}, and their intervals do not overlap."
 
 
 def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Float[np.ndarray, "steps samples orders"]:
@@ -183,12 +266,13 @@ def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Fl
     return out / largest if largest > 0 else out
 
 
-def _too_few(n_steps: int, n_samples: int, n_orders: int) -> str:
-    """Return why the data allow no verdict, or an empty sentence."""
-    if n_steps < MIN_STEPS:
-        return f"No verdict: the mean order is known at {n_steps} steps, and {MIN_STEPS} are needed."
+def too_few(window: Int[np.ndarray, " usable"], strength: Float[np.ndarray, "steps samples orders"]) -> str:
+    """Return why the data allow no verdict, or an empty sentence; ``window`` numbers the usable measurements."""
+    known, (n_samples, n_orders) = len(np.unique(window)), strength.shape[1:]
+    if known < MIN_STEPS:
+        return f"No verdict: the mean order is known at {known} steps, and {MIN_STEPS} are needed."
     if n_samples < MIN_SAMPLES:
-        return f"No verdict: {n_samples} sample, and {MIN_SAMPLES} are needed to judge the spread between samples."
+        return f"No verdict: {n_samples} sample, and {MIN_SAMPLES} are needed: one sample tells nothing of others."
     if n_orders < 2:
         return "No verdict: with a single order the mean order cannot change."
     return ""

@@ -116,6 +116,8 @@ def so_far(
         found=verdict.since is not None,
         boundary_step=verdict.since,
         interval=verdict.interval,
+        rise_starts=verdict.since,
+        rise_starts_interval=verdict.interval,
         status=verdict.sentence,
     )
     said: dict[str, Any] = {"phases": phases, "stage": str(verdict.stage), "verdict": (verdict.sentence,)}
@@ -156,7 +158,7 @@ def of_the_whole(
     """Return the result of a whole training, from spectra and the interactions of the first group at the last step."""
     main, resampling = next(iter(courses.values())), {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
     trajectory = Trajectory(steps, main.strength, losses["train_loss"], losses["test_loss"], main.seen[0].unit)
-    phases = find_phases(trajectory, **resampling)
+    phases = find_phases(trajectory, seed=chosen["seed"])
     fit = fit_noise(
         last,
         main.strength,
@@ -264,6 +266,10 @@ def _phases(phases: Phases) -> PhaseResult:
         status=phases.sentence,
         boundary_step=phases.boundary_step,
         interval=phases.interval,
+        fall_ends=None if phases.fall_ends is None else phases.fall_ends.step,
+        fall_ends_interval=None if phases.fall_ends is None else phases.fall_ends.interval,
+        rise_starts=None if phases.rise_starts is None else phases.rise_starts.step,
+        rise_starts_interval=None if phases.rise_starts is None else phases.rise_starts.interval,
         level=phases.level,
         gap_onset_step=phases.gap_onset_step,
         gap_interval=phases.gap_interval,
@@ -349,12 +355,12 @@ def _sentences(
 
 
 def _phase_sentence(phases: Phases, order: np.ndarray, steps: np.ndarray) -> str:
-    if not phases.found or phases.interval is None or phases.boundary_step is None or np.isnan(order).all():
+    if not phases.found or phases.interval is None or np.isnan(order).all():
         return phases.sentence
     lowest = int(np.nanargmin(order))
     low, high = phases.interval
     return (
         f"Two phases: the mean order of the interactions fell from {order[0]:.2f} to {order[lowest]:.2f}, then rose to "
-        f"{order[-1]:.2f}. Phase 2 begins at step {phases.boundary_step:.0f} ({phases.level:.0%} interval {low:.0f} to "
-        f"{high:.0f}, of {steps[-1]:.0f} steps)."
+        f"{order[-1]:.2f}. The boundary lies between steps {low:.0f} and {high:.0f} ({phases.level:.0%} interval), of "
+        f"{steps[-1]:.0f}."
     )

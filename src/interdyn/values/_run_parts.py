@@ -51,7 +51,8 @@ class PhaseResult(Record):
     """The verdict on the two phases; steps are optimiser steps, ``None`` where there is no answer.
 
     ``status``, ``gap_status``, ``agreement`` and ``initial`` are sentences, ``kind`` one of
-    `interdyn.dynamics.PhaseStatus`, ``evidence`` the numbers of `interdyn.dynamics.PhaseEvidence`.
+    `interdyn.dynamics.PhaseStatus`, ``evidence`` the numbers of `interdyn.dynamics.PhaseEvidence`. The boundary is the
+    stretch ``interval``, from the low end of where the fall ends to the high end of where the rise starts.
     """
 
     found: bool = False
@@ -59,6 +60,10 @@ class PhaseResult(Record):
     status: str = ""
     boundary_step: float | None = None
     interval: Pair | None = None
+    fall_ends: float | None = None
+    fall_ends_interval: Pair | None = None
+    rise_starts: float | None = None
+    rise_starts_interval: Pair | None = None
     level: float | None = None
     gap_onset_step: float | None = None
     gap_interval: Pair | None = None

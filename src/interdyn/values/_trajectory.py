@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from interdyn._arguments import native_array, whole
 from interdyn.errors import ShapeError
@@ -61,6 +61,9 @@ class Trajectory:
         Mean loss on training and test samples at each step, shape ``(steps,)``, or ``None`` when not recorded.
     unit
         Unit of ``strength``.
+    window
+        Number of the measurement that each step belongs to, not descending, shape ``(steps,)``: the same for the
+        near-by steps of one window. ``None``: every step is a measurement of its own.
     """
 
     steps: Float[np.ndarray, " steps"]
@@ -68,6 +71,7 @@ class Trajectory:
     train_loss: Float[np.ndarray, " steps"] | None = None
     test_loss: Float[np.ndarray, " steps"] | None = None
     unit: str = field(default="")
+    window: Int[np.ndarray, " steps"] | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "strength", "train_loss", "test_loss"):
@@ -84,6 +88,11 @@ class Trajectory:
         for name, loss in (("train_loss", self.train_loss), ("test_loss", self.test_loss)):
             if loss is not None and loss.shape != (t,):
                 raise ShapeError(f"`{name}` must have one value for each of the {t} steps; got shape {loss.shape}.")
+        if self.window is not None and (self.window.shape != (t,) or (np.diff(self.window) < 0).any()):
+            raise ShapeError(
+                f"`window` must number the measurement of each of the {t} steps, not descending; got {self.window!r}. "
+                "Give the near-by steps of a window the same number, for example [0, 1, 1, 1, 2, 2, 2]."
+            )
 
     @property
     def distribution(self) -> Float[np.ndarray, "steps orders"]:
@@ -103,4 +112,5 @@ class Trajectory:
         """Return the first ``count`` steps: what was known then."""
         count = whole(count, "count")
         train, test = (None if x is None else x[:count] for x in (self.train_loss, self.test_loss))
-        return Trajectory(self.steps[:count], self.strength[:count], train, test, self.unit)
+        window = None if self.window is None else self.window[:count]
+        return Trajectory(self.steps[:count], self.strength[:count], train, test, self.unit, window)

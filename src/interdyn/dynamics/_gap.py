@@ -1,0 +1,115 @@
+"""When the gap between test and training loss starts to grow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interdyn._arguments import real_array
+from interdyn.dynamics._axis import MIN_STEPS, checked_steps
+from interdyn.dynamics._evidence import GROWS, judge
+from interdyn.errors import InputError
+
+
+@dataclass(frozen=True)
+class GapOnset:
+    """The start of growth of ``test loss - train loss``.
+
+    Attributes
+    ----------
+    found
+        Whether the data support that the gap grows.
+    step, interval
+        Where the growth starts, and the interval that holds it with probability ``level``; None unless found.
+    level
+        Probability of the interval.
+    growth
+        By how much the gap grows, in units of the loss; None unless found.
+    probability
+        Of growth; None when it could not be judged.
+    sentence
+        The same in words, with the reason when nothing was found.
+    """
+
+    found: bool
+    step: float | None
+    interval: tuple[float, float] | None
+    level: float
+    growth: float | None
+    probability: float | None
+    sentence: str
+
+
+def find_gap_onset(
+    steps: Float[np.ndarray, " steps"],
+    train_loss: Float[np.ndarray, " steps"],
+    test_loss: Float[np.ndarray, " steps"],
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+    window: Int[np.ndarray, " steps"] | None = None,
+) -> GapOnset:
+    """Find the step from which the gap between test and training loss grows.
+
+    Parameters
+    ----------
+    steps
+        Optimiser steps, strictly ascending and not negative, shape ``(steps,)``.
+    train_loss, test_loss
+        Mean losses at each step, shape ``(steps,)``, in one unit. Steps with a loss that is not finite are left out.
+    level
+        Probability of the interval.
+    seed
+        Of the draws.
+    window
+        As in `Trajectory`.
+
+    Returns
+    -------
+    GapOnset
+
+    Raises
+    ------
+    InputError
+        If the steps do not ascend, the lengths differ, or ``level`` is out of range.
+
+    Notes
+    -----
+    The gap grows when the finder's posterior gives a rise, with or without a fall before, a probability above 0.85. A
+    gap that dips first (wrong labels count in the training loss from the start) has its onset after the dip.
+    Rates by kind of noise: ``benchmarks/bench_phases.py``. Cost: 25 ms for 22 steps.
+    Source: paper, section 4: the second phase starts with the growth of this gap.
+
+    Examples
+    --------
+    >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256])
+    >>> gap = np.array([0, .01, 0, .01, 0, .1, .2, .31, .4, .5])
+    >>> onset = find_gap_onset(steps, np.zeros(10), gap)
+    >>> onset.found, 4 < onset.step < 16
+    (True, True)
+    """
+    steps = checked_steps(steps, level=level)
+    train, test = real_array(train_loss, "train_loss"), real_array(test_loss, "test_loss")
+    gap = test - train if test.shape == train.shape else np.zeros((0, 0))
+    if gap.shape != steps.shape:
+        raise InputError(
+            f"`train_loss` and `test_loss` must have one value for each of the {len(steps)} steps; got shapes "
+            f"{train.shape} and {test.shape}. Pass the losses measured at these steps."
+        )
+    usable = np.isfinite(gap)
+    numbers = np.arange(len(steps)) if window is None else window
+    known = len(np.unique(numbers[usable]))
+    if known < MIN_STEPS:
+        why = f"The loss gap is known at {known} measurements, and {MIN_STEPS} are needed to judge its growth."
+        return GapOnset(False, None, None, level, None, None, why)
+    found = judge(steps[usable], gap[usable], numbers[usable], level=level, seed=seed)
+    e, start = found.evidence, found.rise_starts
+    p = e.two_phases + e.only_rises
+    if start is None or p <= GROWS:
+        why = (
+            f"Growth of the loss gap is not established (probability {p:.2f}); "
+            f"growth by up to {e.possible_rise:.2g} is possible."
+        )
+        return GapOnset(False, None, None, level, None, p, why)
+    sentence = f"The loss gap grows by {e.rise:.2g}, from {start} on (probability {p:.2f}; {level:.0%} interval)."
+    return GapOnset(True, start.step, start.interval, level, e.rise, p, sentence)
