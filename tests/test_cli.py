@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -29,6 +30,9 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+PROGRESS = re.compile(r"(training|measuring|analysing|writing)\b")  # lines where no terminal shows bars
 
 
 def call(capsys, *arguments):
@@ -107,14 +111,15 @@ def test_warnings_of_ours_are_one_line(capsys, tmp_path):
         (tmp_path / "recipe.toml").write_text(tomli_w.dumps(load_recipe("wine-mlp", smoke=True).plain()))
         code, _, err = call(capsys, "run", recipe, *changed, "--out", str(tmp_path / "run"))
     assert code == 0
-    lines = err.splitlines()
+    lines = [line for line in err.splitlines() if not PROGRESS.match(line)]
     assert lines
     assert all(line.startswith("interdyn: ") and "did not reach" in line for line in lines)
 
 
 def test_demo_small(capsys, tmp_path):
     code, out, err = call(capsys, "demo", "--smoke", "--out", str(tmp_path / "demo"))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert [line for line in err.splitlines() if not PROGRESS.match(line)] == []
     assert str(tmp_path / "demo" / "report.html") in out
     assert (tmp_path / "demo" / "summary.json").exists()
 
@@ -285,7 +290,8 @@ def test_data_lie_under_the_data_root(capsys, tmp_path, monkeypatch):
     assert "got no file" in err
     assert "elsewhere" in err
     code, _, err = call(capsys, *command, "--data-root", str(tmp_path / "data"))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert [line for line in err.splitlines() if not PROGRESS.match(line)] == []
     assert (tmp_path / "run" / "summary.json").is_file()
 
 
@@ -334,6 +340,7 @@ def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(tmp_pat
         "--smoke",
         "--out",
         "out",
+        "--allow-code",
     ]
     # as the installed command: the folder is not on the path by itself
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}

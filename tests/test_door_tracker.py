@@ -126,7 +126,7 @@ def test_probes_that_are_none(probe, error, message):
 
 def test_sample_ids_that_do_not_fit(x):
     for ids in (5, [1], ["a"] * 6):
-        with pytest.raises(ShapeError, match="one number for each of 6"):
+        with pytest.raises(ShapeError, match="number for each"):
             ix.Tracker((x, Y), players=C, sample_ids=ids)
 
 

@@ -44,7 +44,7 @@ def serve(monkeypatch, data):
     def factory(**_options):
         return data
 
-    monkeypatch.setattr("interdyn.recipes._dataset.find_dataset", lambda _: factory)
+    monkeypatch.setattr("interdyn.recipes._dataset.find_dataset", lambda _, **_options: factory)
 
 
 def pictures(size=200, channels=3):

@@ -319,6 +319,7 @@ import sys, threading, time, os, signal
 from interdyn.cli import main
 from interdyn.recipes import _run
 sent = int(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets those in the background ignore it
 real = _run.Trainer.advance
 def advance(self, to, **options):
     if to > 0:

@@ -212,18 +212,18 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
     module.data = lambda *, seed: _sentences()  # noqa: ARG005
     module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
     recipe = resolve(_tree(players={"kind": "parts", "n": 3}))
-    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    (group,) = choose_groups(recipe, load_samples(recipe.data, allow_code=True))
     assert all(i % 2 for i in group.sample_ids)  # sentences of three words
     assert group.config.baselines == 4
     assert group.config.feature_mask.tolist() == [[-1, 0, 1, 2, 2, -1]] * 2
-    run = run_recipe(recipe, tmp_path / "run")
+    run = run_recipe(recipe, tmp_path / "run", allow_code=True)
     v = read_measurement(run, 0, group="test").v
     assert v.shape == (2, 8)
     assert summary_of(run)["n_players"] == 3
     reader = _Reader()
     from interdyn.recipes import build_model, load_weights
 
-    reader = build_model(recipe.model, shape=(6,), n_outputs=2, seed=0)
+    reader = build_model(recipe.model, shape=(6,), n_outputs=2, seed=0, allow_code=True)
     load_weights(reader, read_checkpoint(run, 0).weights)
     ids = group.inputs[0].clone()
     ids[:, [1, 3, 4]] = 4  # players 0 and 2 masked: player 1 alone is subset 2
@@ -235,13 +235,15 @@ def test_sentences_from_recipe_to_summary(module, tmp_path):
 def test_sentences_with_fewer_words_are_left_out_or_measured_and_either_is_said(module, tmp_path):
     module.data = lambda *, seed: _sentences()  # noqa: ARG005
     module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
-    left = run_recipe(resolve(_tree(players={"kind": "parts", "n": 3})), tmp_path / "left")
+    left = run_recipe(resolve(_tree(players={"kind": "parts", "n": 3})), tmp_path / "left", allow_code=True)
     summary = summary_of(left)
     assert summary["left_out"] == {"test": 3}
     assert "3 test samples have fewer than 3 players and could not be drawn." in summary["verdict"]
     measure = {"test_samples": 6, "baseline": "mask"}
     kept = run_recipe(
-        resolve(_tree(players={"kind": "parts", "n": 3, "fewer": "measure"}, measure=measure)), tmp_path / "k"
+        resolve(_tree(players={"kind": "parts", "n": 3, "fewer": "measure"}, measure=measure)),
+        tmp_path / "k",
+        allow_code=True,
     )
     summary = summary_of(kept)
     assert "left_out" not in summary
@@ -258,7 +260,7 @@ def test_sentences_with_fewer_words_are_left_out_or_measured_and_either_is_said(
         players = {"kind": "parts", **({"n": n, "fewer": "measure"} if n else {})}
         recipe = resolve(_tree(players=players, measure=measure))
         with pytest.raises(RecipeError, match=message):
-            choose_groups(recipe, load_samples(recipe.data))
+            choose_groups(recipe, load_samples(recipe.data, allow_code=True))
 
 
 def test_the_mean_embedding_in_a_recipe(module, tmp_path):
@@ -266,8 +268,8 @@ def test_the_mean_embedding_in_a_recipe(module, tmp_path):
     module.net = lambda shape, n_outputs: _Reader()  # noqa: ARG005
     measure = {"test_samples": 2, "layer": "embedding"}
     recipe = resolve(_tree(players={"kind": "parts", "n": 3}, measure={**measure, "baseline": "mean-embedding"}))
-    run = run_recipe(recipe, tmp_path / "run")
-    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    run = run_recipe(recipe, tmp_path / "run", allow_code=True)
+    (group,) = choose_groups(recipe, load_samples(recipe.data, allow_code=True))
     for step in run.steps:  # the mean moves with the network
         weights = {k: torch.from_numpy(w.copy()) for k, w in read_checkpoint(run, step).weights.items()}
         vectors = weights["embedding.weight"][group.inputs[0]]
@@ -287,7 +289,7 @@ def test_given_parts_of_points_move_to_their_means(module):
     parts = np.arange(20)[None].repeat(12, 0) % 4
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2, parts=parts)  # noqa: ARG005
     tree = _tree(players={"kind": "parts", "n": 3}, measure={"test_samples": 2, "baseline": "part-mean"})
-    (group,) = choose_groups(resolve(tree), load_samples(resolve(tree).data))
+    (group,) = choose_groups(resolve(tree), load_samples(resolve(tree).data, allow_code=True))
     points = group.inputs[0]
     moved = points[:, 2::4].mean(1, keepdim=True).expand(-1, 5, -1)
     torch.testing.assert_close(group.config.baselines[:, 2::4], moved)
@@ -319,16 +321,16 @@ def test_pieces_of_a_sequence_in_a_recipe(module, tmp_path):
             measure={"test_samples": 2, "baseline": 0.0},
         )
     )
-    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    (group,) = choose_groups(recipe, load_samples(recipe.data, allow_code=True))
     assert group.config.players == steps(5).choose(3, seed=0)
-    assert read_measurement(run_recipe(recipe, tmp_path / "run"), 0, group="test").v.shape == (2, 8)
+    assert read_measurement(run_recipe(recipe, tmp_path / "run", allow_code=True), 0, group="test").v.shape == (2, 8)
 
 
 def test_clusters_of_points_in_a_recipe(module):
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2)  # noqa: ARG005
     tree = _tree(players={"kind": "clusters", "count": 5, "n": 3, "seed": 2}, measure={"baseline": "part-mean"})
     recipe = resolve({**tree, "measure": {"test_samples": 2, "baseline": "part-mean"}})
-    (group,) = choose_groups(recipe, load_samples(recipe.data))
+    (group,) = choose_groups(recipe, load_samples(recipe.data, allow_code=True))
     mask = group.config.feature_mask
     assert mask.shape == (2, 20, 1)
     assert [sorted(set(m.flatten().tolist())) for m in mask] == [[-1, 0, 1, 2]] * 2
@@ -356,7 +358,7 @@ def test_players_and_baselines_that_the_data_do_not_have(module, players, baseli
     module.data = lambda *, seed: Dataset(_points(), np.arange(12) % 2, 2)  # noqa: ARG005
     recipe = resolve(_tree(players=players, measure={"test_samples": 2, "baseline": baseline}))
     with pytest.raises(RecipeError, match=message):
-        choose_groups(recipe, load_samples(recipe.data))
+        choose_groups(recipe, load_samples(recipe.data, allow_code=True))
 
 
 def test_tokens_have_no_mean_and_too_few_long_sentences_are_told(module):
@@ -367,7 +369,7 @@ def test_tokens_have_no_mean_and_too_few_long_sentences_are_told(module):
     ):
         recipe = resolve(_tree(players={"kind": "parts", "n": 3}, measure=section))
         with pytest.raises(RecipeError, match=message):
-            choose_groups(recipe, load_samples(recipe.data))
+            choose_groups(recipe, load_samples(recipe.data, allow_code=True))
 
 
 @pytest.mark.parametrize(

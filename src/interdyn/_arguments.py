@@ -113,8 +113,8 @@ def number(
     value: Any,
     name: str,
     *,
-    least: float = -math.inf,
-    most: float = math.inf,
+    least: float | int = -math.inf,
+    most: float | int = math.inf,
     open_: bool = False,
     do: str = "Pass a number.",
     error: type[InterdynError] = InputError,
@@ -254,7 +254,7 @@ def real_array(
     *,
     axes: int | tuple[int, ...] | None = None,
     finite: bool = False,
-    least: float | None = None,
+    least: float | int | None = None,
 ) -> np.ndarray:
     """Return an array of float64.
 

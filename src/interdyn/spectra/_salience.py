@@ -122,8 +122,8 @@ def is_salient(
 
     Examples
     --------
-    >>> is_salient(torch.tensor([0.5, -2.0, 0.0]), torch.tensor(1.0))
-    tensor([False,  True, False])
+    >>> is_salient(torch.tensor([0.5, -2.0, 0.0, 1.0]), torch.tensor(1.0))
+    tensor([False,  True, False,  True])
     """
     table, threshold = as_tensor(table, "table"), as_tensor(threshold, "threshold")
     n_players_from_size(table.shape[-1] if table.ndim else 0, "table")

@@ -191,12 +191,12 @@ def _identity_in_files(path: Path) -> dict[str, Any] | None:
     return {
         "kind": KIND,
         "schema": SCHEMA,
-        "recipe_name": recipe.get("name"),
+        "recipe_name": str(recipe.get("name") or ""),
         "config_hash": hashes.most_common(1)[0][0],
         "steps": None if "tracker" in recipe else _steps_on_disk(path),
         "groups": sorted(groups, key=lambda group: (group != "test", group)),
         "created": "",
-        "version": headers[0].get("version", ""),
+        "version": str(headers[0].get("version", "")),
     }
 
 
@@ -205,7 +205,7 @@ def _check_identity(identity: Mapping[str, Any]) -> None:
     steps, groups = identity["steps"], identity["groups"]
     texts = ("recipe_name", "config_hash", "created", "version")
     if not (
-        (steps is None or (isinstance(steps, list) and all(type(step) is int and step >= 0 for step in steps)))
+        (steps is None or (isinstance(steps, list | tuple) and all(type(step) is int and step >= 0 for step in steps)))
         and isinstance(groups, list)
         and all(isinstance(name, str) and _GROUP_NAME.fullmatch(name) for name in groups)
         and all(isinstance(identity[key], str) for key in texts)
