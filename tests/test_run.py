@@ -3,13 +3,10 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import tomli_w
 import torch
 
 from interdyn import store
@@ -189,60 +186,6 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(whole, tmp_path, monkeypatc
     assert not list(run.path.rglob(".tmp-*"))
     run_recipe(resolve(TINY), run.path)
     assert numbers(run.path) == numbers(whole)
-
-
-KILLED = """
-import os, random, signal, sys, time
-from pathlib import Path
-import torch
-from interdyn.measurement import analyse
-from interdyn.recipes import load_recipe, run_recipe
-
-recipe, folder, kills = load_recipe(sys.argv[1]), Path(sys.argv[2]), 0
-torch.set_num_threads(1)  # a thread pool does not survive fork
-torch.optim.Adam([torch.zeros(1)])  # loads what children would load one by one
-random = random.Random(5)
-
-def begin(out):
-    pid = os.fork()
-    if not pid:
-        run_recipe(recipe, out)
-        os._exit(0)
-    return pid
-
-def ended(pid):
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-def written(out):
-    return sum(1 for _ in out.rglob("*.*"))
-
-os.waitpid(begin(folder / "whole"), 0)
-out = folder / "killed"
-while not (out / "summary.json").exists():
-    pid = begin(out)
-    enough = written(out) + random.randint(1, 8)
-    while written(out) < enough and not ended(pid):
-        pass
-    time.sleep(random.uniform(0, 0.02))
-    os.kill(pid, signal.SIGKILL)
-    status = os.waitpid(pid, 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0, "a continued run failed"
-    kills += os.WIFSIGNALED(status)
-os.waitpid(begin(out), 0)
-print(kills)
-"""
-
-
-def test_a_run_killed_again_and_again_ends_with_the_same_numbers(tmp_path):
-    """SIGKILL after a random number of files and a random pause; no moment may be a bad one."""
-    tree = {**TINY, "checkpoints": {"count": 8}}
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(tomli_w.dumps(resolve(tree).plain()))
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(recipe), str(tmp_path)], check=True, capture_output=True, text=True
-    )
-    assert int(done.stdout) >= 3, "the runs were killed in the middle"
-    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
 def test_another_recipe_or_a_foreign_folder_is_refused(whole, tmp_path):
