@@ -214,8 +214,8 @@ def _tracker(probe: Any, sample_ids: Any, loggers: Any, every: Any, n: Any) -> A
 def calls() -> dict[str, Call]:
     """Return the calls by name; see `test_every_public_function_is_called`."""
     w = world()
-    level = {"level": "share", "n_bootstrap": "count", "seed": "seed"}
-    good = {"level": 0.9, "n_bootstrap": 120, "seed": 0}
+    of_finder, good_finder = {"level": "share", "seed": "seed"}, {"level": 0.9, "seed": 0}
+    level, good = {**of_finder, "n_bootstrap": "count"}, {**good_finder, "n_bootstrap": 120}
     found, v, x = w["found"], w["v"], w["x"]
     two = {"a": found, "b": found, "level": 0.9, "n_draws": 20, "seed": 0, "a_classes": None, "b_classes": None}
     return {
@@ -365,13 +365,13 @@ def calls() -> dict[str, Call]:
         ),
         "dynamics.find_phases": Call(
             dynamics.find_phases,
-            {"trajectory": w["trajectory"], "smallest_change": 0.1, **good},
-            {"trajectory": "result", "smallest_change": "amount", **level},
+            {"trajectory": w["trajectory"], "smallest_change": 0.1, **good_finder},
+            {"trajectory": "result", "smallest_change": "amount", **of_finder},
         ),
         "dynamics.find_gap_onset": Call(
             dynamics.find_gap_onset,
-            {"steps": w["steps"], "train_loss": w["steps"], "test_loss": 2 * w["steps"], **good},
-            {"steps": "array", "train_loss": "array", "test_loss": "array", **level},
+            {"steps": w["steps"], "train_loss": w["steps"], "test_loss": 2 * w["steps"], **good_finder},
+            {"steps": "array", "train_loss": "array", "test_loss": "array", **of_finder},
         ),
         "dynamics.initial_orders": Call(
             dynamics.initial_orders, {"share": np.array([0.5, 0.5]), "step": 0}, {"share": "array", "step": "amount"}
@@ -379,8 +379,8 @@ def calls() -> dict[str, Call]:
         "dynamics.spindle_law": Call(dynamics.spindle_law, {"n_players": 4}, {"n_players": "count"}),
         "dynamics.online_verdict": Call(
             dynamics.online_verdict,
-            {"trajectory": w["trajectory"], "before": None, **good},
-            {"trajectory": "result", "before": "free", **level},
+            {"trajectory": w["trajectory"], "before": None, **good_finder},
+            {"trajectory": "result", "before": "free", **of_finder},
         ),
         "dynamics.online_verdicts": Call(
             dynamics.online_verdicts, {"trajectory": w["trajectory"].first(2)}, {"trajectory": "result"}
@@ -394,7 +394,7 @@ def calls() -> dict[str, Call]:
             {"steps": "array", "strength": "array", "train_loss": "array?", "test_loss": "array?"},
         ),
         "values.Trajectory (used)": Call(
-            lambda steps, strength: dynamics.find_phases(values.Trajectory(steps, strength), n_bootstrap=100),
+            lambda steps, strength: dynamics.find_phases(values.Trajectory(steps, strength)),
             {"steps": w["steps"], "strength": w["strength"]},
             {"steps": "array", "strength": "array"},
         ),

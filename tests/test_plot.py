@@ -91,6 +91,7 @@ def test_a_figure_is_made_when_no_axes_are_given(data):
     from matplotlib import pyplot as plt
 
     plt.switch_backend("agg")
+    plt.close("all")  # of other tests
     try:
         ax = plot.plot_mean_order(data)
         assert plt.get_fignums() == [ax.figure.number]
