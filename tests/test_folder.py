@@ -200,7 +200,15 @@ def closed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.json", "recipe.toml"])
-@pytest.mark.parametrize("damage", [lambda b: b[:50], lambda b: b.replace(b"e", b"f", 3), None])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[:50],
+        lambda b: b.replace(b"e", b"f", 3),
+        lambda b: b.replace(b"digest", b"digfst").replace(b"interdyn-run", b"intfrdyn-run"),
+        None,
+    ],
+)
 def test_run_json_and_the_recipe_are_written_anew_from_other_files(closed, capsys, name, damage):
     run, recipe, before = (
         store.open_run(closed),

@@ -139,7 +139,7 @@ def open_run(path: str | Path) -> Run:
         identity = read_json(path / "run.json")
     except DamagedError:
         identity = None
-    if identity is None:
+    if identity is None or identity.get("kind") != KIND:
         identity = _identity_in_files(path)
     try:
         if identity is None or identity["kind"] != KIND:
