@@ -201,7 +201,7 @@ def test_the_first_networks_are_copies_of_what_they_were(total):
 def test_networks_are_kept_aside_evenly_and_their_memory_is_told(monkeypatch):
     tracker = Tracker(probe(), players=columns(), schedule=every(1))
     copied, plain = [], copy.deepcopy
-    monkeypatch.setattr("interdyn.tracking._budget.copy.deepcopy", lambda model: copied.append(1) or plain(model))
+    monkeypatch.setattr("interdyn.tracking._measuring.copy.deepcopy", lambda model: copied.append(1) or plain(model))
     net = network()
     for step in range(1000):
         tracker.observe(step, net)

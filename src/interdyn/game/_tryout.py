@@ -179,7 +179,7 @@ def try_out(
 def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
     """Lay the weights of convolutions out with channels last, if the same rows then give the same outputs.
 
-    On a CPU that takes half the time. A network that is written for one layout only, as one that takes a ``view`` of
+    On a CPU that is faster. A network that is written for one layout only, as one that takes a ``view`` of
     what a convolution returns, goes back to it.
     """
     network = trial.forward.model

@@ -9,7 +9,8 @@ Files of earlier versions have the hash of the arrays alone, or none, and are re
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,19 @@ def read_bytes(path: Path) -> bytes | None:
         If the system cannot tell: an error of the disk, no permission.
     """
     try:
-        return path.read_bytes()
+        with _in_words(path):
+            return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Say in words what the system cannot read inside the block; that there is no file goes through as it is."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except IsADirectoryError:
         raise DamagedError("it is a folder") from None
     except OSError as error:
@@ -270,15 +281,11 @@ def map_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...] | Non
 def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
     """Return size and content of the header as the format has it, its digest checked; None where there is no file."""
     try:
-        with path.open("rb") as file:
+        with _in_words(path), path.open("rb") as file:
             size, total = int.from_bytes(file.read(8), "little"), path.stat().st_size
             raw = file.read(min(size, total))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except IsADirectoryError:
-        raise DamagedError("it is a folder") from None
-    except OSError as error:
-        raise unreadable(path, error) from error
     if len(raw) < size or not raw:
         raise DamagedError("it is cut short")
     new = is_sealed(raw)

@@ -1,6 +1,5 @@
 """What a budget pays for while a training goes on: which networks are measured, kept aside, or left out."""
 
-import copy
 import math
 from collections.abc import Mapping
 from itertools import pairwise
@@ -9,10 +8,9 @@ from typing import Any
 
 import torch
 
-from interdyn.game import bare, private_copy
 from interdyn.schedules import at, due, due_steps
 from interdyn.sparsify import split
-from interdyn.tracking._measuring import device_of
+from interdyn.tracking._measuring import copied, device_of
 from interdyn.tracking._plan import Pace, Plan, richest
 from interdyn.tracking._pricing import Pricing, copies_kept
 
@@ -78,10 +76,14 @@ class Budget:
             Whether the length of the training is known.
         """
         if not self.decided:
-            return max(SETTLED if known else OPEN, self._try_at)
+            return self._settles_at(known=known)
         if self.plan is None or not (self.waiting or self.owed):
             return math.inf
         return 0.0 if self._pace is not None else (measuring + self._each()) / self.share
+
+    def _settles_at(self, *, known: bool) -> float:
+        """Return the seconds of training from which on players and samples can be chosen."""
+        return max(SETTLED if known else OPEN, self._try_at)
 
     def put_aside(self, step: int, model: Any, losses: Mapping[str, float]) -> int:
         """Keep a copy of a network that is due; return how many, it or others, had to be given up.
@@ -97,7 +99,7 @@ class Budget:
         if full:
             closest = min(range(len(gaps) - 1), key=gaps.__getitem__)
             del self.waiting[closest + 1]
-        self.waiting.append((step, private_copy(bare(model)) or copy.deepcopy(bare(model)), losses))
+        self.waiting.append((step, copied(model), losses))
         return int(full)
 
     def settle(self, pricing: Pricing, model: Any, *, course: tuple[int, int], clock: tuple[float, float]) -> str:
@@ -111,7 +113,7 @@ class Budget:
             Seconds of training and of measuring up to now.
         """
         (first, step), (training, measuring) = course, clock
-        if step <= first or training < max(SETTLED if pricing.total_steps else OPEN, self._try_at):
+        if step <= first or training < self._settles_at(known=bool(pricing.total_steps)):
             return ""
         if pricing.total_steps is None:
             return self._chosen(pricing, model, training, measuring)

@@ -1,16 +1,24 @@
 """Where a network in training is, and who measures in a distributed one."""
 
+import copy
 import os
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
+from interdyn.game import bare, private_copy
+
 
 def device_of(model: Any) -> torch.device:
     """Return where the parameters of a network are; the CPU for a function or a network without any."""
     parameters = model.parameters() if isinstance(model, nn.Module) else ()
     return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
+def copied(model: Any) -> Any:
+    """Return a copy of a network, or of what is inside its wrappers, that later steps of training do not change."""
+    return private_copy(bare(model)) or copy.deepcopy(bare(model))
 
 
 def _in_group() -> bool:

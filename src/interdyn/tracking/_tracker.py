@@ -1,6 +1,5 @@
 """One line in a training loop: measure the network, keep what was found, say where the training is."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,13 @@ from interdyn import store
 from interdyn._typing import Solver
 from interdyn.dynamics import OnlineVerdict, Stage
 from interdyn.errors import InputError
-from interdyn.game import FeatureNames, Output, OutputKey, Players, bare, private_copy
+from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._following import Following
+from interdyn.tracking._measuring import copied
 from interdyn.tracking._plan import renamed, share_of
 from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Logger, Record, tell
@@ -210,7 +210,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             saved = None if known else store.read_checkpoint(self._record.open(), step)
             if saved is None:
                 return False
-            network = private_copy(bare(model)) or copy.deepcopy(bare(model))
+            network = copied(model)
             load_weights(network, saved.weights)
             entry = {**saved.losses, "seconds": dict(saved.seconds)}
             act = partial(self._record.keep, step, network, entry, saved=True)
