@@ -487,6 +487,16 @@ def _():
     return net
 
 
+REPLACED: nn.Module = nn.Identity()
+
+
+@kind("forward by a global name of the network, which then cannot be copied")
+def _():
+    globals()["REPLACED"] = net = sequential(nn.BatchNorm1d(6), nn.Dropout(0.3))
+    net.forward = lambda x: nn.Sequential.forward(REPLACED, x)
+    return net
+
+
 @kind("lock, open file and generator function among the attributes")
 class Opened(Net):
     def build(self):
