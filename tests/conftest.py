@@ -35,12 +35,26 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture
-def chromium():
-    """A browser driven as a person would."""
+@pytest.fixture(scope="module")
+def opened():
+    """A browser for the tests of a file."""
     sync_api = pytest.importorskip("playwright.sync_api")
     flags = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
     with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags.split(), "--no-first-run"])
-        yield opened
-        opened.close()
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags.split(), "--no-first-run"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def chromium(opened):
+    """A browser driven as a person would; its windows are closed after the test."""
+    yield opened
+    for context in opened.contexts:
+        context.close()
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Reports without the PNG files beside them, which take longer than the page."""
+    monkeypatch.setattr("interdyn.report._page.save_figures", lambda _: [])

@@ -11,8 +11,8 @@ import torch
 from torch import distributed, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from adapters_world import Turning, turning_tracker
-from interdyn.tracking import accelerate, hugging_face, lightning, pytorch
+from adapters_world import Turning, network, tracker, turning_tracker
+from interdyn.tracking import accelerate, every, hugging_face, lightning, pytorch
 
 folder = Path(sys.argv[1])
 warnings.simplefilter("ignore")
@@ -97,11 +97,37 @@ def sharded(watch):
     say("sharded", watched.step, watch)
 
 
+def same_bits():
+    """Train with a tracker and without, and keep the weights; measuring is seen to disturb no process."""
+    rank = distributed.get_rank()
+    for tracked in (True, False):
+        torch.manual_seed(rank)
+        x = torch.randn(32, 6)
+        y = (x[:, 0] > 0).long()
+        torch.manual_seed(0)
+        net = network()
+        model = nn.parallel.DistributedDataParallel(net)
+        watch = tracker(out=folder / "same", schedule=every(3)) if tracked else None
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(7):
+            if watch is not None:
+                watch.observe(step, model)
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        if watch is not None:
+            watch.close()
+            assert watch.steps == ((0, 3, 6) if rank == 0 else ())
+            say("same", step + 1, watch)
+        torch.save(net.state_dict(), folder / f"{'with' if tracked else 'without'}-{rank}.pt")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     before = turning_tracker(out=folder / "run")  # made before the processes have met
     distributed.init_process_group("gloo")
     sharded(turning_tracker(strict=False, stop_when=None))
+    same_bits()
     plain(before)
     accelerated(turning_tracker())
     with_hugging_face(turning_tracker())

@@ -1,4 +1,4 @@
-"""Several processes train together: the first looks, all stop at one step, and nobody waits for ever."""
+"""Several processes train together: the first measures, all stop at one step, no weights change, nobody waits."""
 
 import os
 import socket
@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from adapters_world import same
 
 
 @pytest.mark.slow
@@ -32,9 +35,12 @@ def test_two_processes(tmp_path):
         said = [line.split() for line in (tmp_path / f"out{rank}").read_text().splitlines() if line.count(" ") == 2]
         assert said == [
             ["sharded", "4", "0"],
+            ["same", "7", str(3 if looks else 0)],
             ["plain", "18", str(looks)],
             ["accelerate", "18", str(looks)],
             ["hugging_face", "18", str(looks)],
             ["lightning", "18", str(looks)],
             ["end", "0", str(looks)],
         ]
+        seen, unseen = (torch.load(tmp_path / f"{name}-{rank}.pt", weights_only=True) for name in ("with", "without"))
+        same(seen, unseen)

@@ -1,7 +1,6 @@
 """The command line: verbs, help, what is printed, and what becomes of errors."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -103,6 +102,7 @@ def test_progress_in_a_file_is_a_line_every_few_seconds_and_at_the_end_of_a_stag
     assert said == [f"training: {done:,} of 3,000 steps" for done in (1, 501, 1001, 1501, 2001, 2501, 3000)]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_warnings_of_ours_are_one_line(capsys, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -116,6 +116,7 @@ def test_warnings_of_ours_are_one_line(capsys, tmp_path):
     assert all(line.startswith("interdyn: ") and "did not reach" in line for line in lines)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_demo_small(capsys, tmp_path):
     code, out, err = call(capsys, "demo", "--smoke", "--out", str(tmp_path / "demo"))
     assert code == 0
@@ -256,15 +257,14 @@ def test_wrong_usage_exits_2(capsys):
     assert "recipe" in err.lower()
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--help",), ("recipes",), ("summary", "RUN"), ("verify", "RUN"), ("report", "RUN")]
-)
-def test_reading_commands_load_no_torch(finished, arguments):
+def test_reading_commands_load_no_torch(finished):
+    commands = [["--help"], ["recipes"], *([word, str(finished)] for word in ("summary", "verify", "report"))]
     code = (
         "import sys\nfrom interdyn.cli import main\n"
-        f"try:\n    main({[str(finished) if a == 'RUN' else a for a in arguments]!r})\n"
-        "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "assert 'torch' not in sys.modules, 'torch was loaded'\n"
+        f"for arguments in {commands!r}:\n"
+        "    try:\n        main(arguments)\n"
+        "    except SystemExit as end:\n        assert not end.code, end.code\n"
+        "    assert 'torch' not in sys.modules, arguments\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
@@ -278,6 +278,7 @@ def test_nothing_heavy_before_a_command_runs():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_data_lie_under_the_data_root(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("INTERDYN_DATA", str(tmp_path / "elsewhere"))  # the option wins, and is undone afterwards
     rng = np.random.default_rng(0)
@@ -320,7 +321,8 @@ def data(*, seed):
 """
 
 
-def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(tmp_path):
+@pytest.mark.usefixtures("without_figures")
+def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(capsys, tmp_path, monkeypatch):
     (tmp_path / "of_mine.py").write_text(OWN)
     tree = {
         "name": "mine",
@@ -331,20 +333,12 @@ def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(tmp_pat
         "checkpoints": {"count": 2},
     }
     (tmp_path / "mine.toml").write_text(tomli_w.dumps(tree))
-    command = [
-        sys.executable,
-        "-c",
-        "from interdyn.cli import main; main()",
-        "run",
-        "mine.toml",
-        "--smoke",
-        "--out",
-        "out",
-        "--allow-code",
-    ]
-    # as the installed command: the folder is not on the path by itself
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])  # as the installed command
+    try:
+        code, _, err = call(capsys, "run", "mine.toml", "--smoke", "--out", "out", "--allow-code")
+    finally:
+        sys.modules.pop("of_mine", None)
+    assert code == 0, err
     weights = store.read_checkpoint(store.open_run(tmp_path / "out"), 0).weights
     assert weights["first.weight"].shape == (3, 5, 5)

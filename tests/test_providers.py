@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import interdyn
+from interdyn.cli import main
 from interdyn.errors import InterdynWarning, RecipeError
 from interdyn.recipes import _registry, code_of, load_recipe, recipes, run_recipe
 from interdyn.recipes._registry import find_dataset, find_model
@@ -69,16 +70,17 @@ def install(tmp_path, monkeypatch):
         sys.modules.pop(package, None)
 
 
-def test_a_provider_brings_models_data_and_recipes(install):
+@pytest.mark.usefixtures("without_figures")
+def test_a_provider_brings_models_data_and_recipes(install, monkeypatch):
     site = install("acme", "acme_zoo", CODE.format(name="acme"), RECIPE.format(name="acme"), file="acme-rows")
     assert recipes()["acme-rows"] == "Rows of acme."
     assert load_recipe("acme-rows").model.name == "acme-net"
     assert "acme_zoo" not in sys.modules, "recipes are listed and read without importing what they need"
     assert find_model("acme-net").__module__ == find_dataset("acme-rows").__module__ == "acme_zoo"
-    code = "import sys; from interdyn.cli import main; sys.argv[1:] = ['run', 'acme-rows', '--smoke']; main()"
-    paths = f"import sys; sys.path.insert(0, {str(site)!r}); "
-    done = subprocess.run([sys.executable, "-c", paths + code], cwd=site, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(site)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "acme-rows", "--smoke"])
+    assert not ended.value.code
     assert (site / "runs" / "acme-smoke" / "report.html").exists()
 
 

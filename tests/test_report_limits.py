@@ -14,6 +14,8 @@ from interdyn.store import Exhibit, Measurement
 from pages import HEAD, browser, needs_browser, pictured, until, watched
 from stored import write_results
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
 END = """<script>

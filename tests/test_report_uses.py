@@ -21,6 +21,8 @@ from interdyn.values import SampleTable
 from pages import HEAD, browser, needs_browser
 from stored import analysis_of
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 ATTACK = "<img src=x onerror='window.alerted = true'>"
 
 
