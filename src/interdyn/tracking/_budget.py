@@ -21,7 +21,6 @@ OPEN = 10.0
 """Seconds of training after which players and samples are chosen where its length is not known."""
 
 _SUSTAINED = 1 / 3  # of a budget's seconds up to now: what falls due in logarithmic steps comes about so often
-_TRIALS = 3  # by which a price is found
 _LONG = 60.0  # seconds that the last network may take over the budget, where that is more than the budget
 
 
@@ -136,17 +135,19 @@ class Budget:
         return plan.sentence
 
     def _chosen(self, pricing: Pricing, model: Any, training: float, measuring: float) -> str:
-        """Choose by what the time up to now can sustain."""
+        """Choose by what the time up to now can sustain, or the least evidence once it is paid for."""
         limit = self.share * training * _SUSTAINED
         begun = perf_counter()
         price = pricing.of(model, allowance=limit * 10)
-        spent = measuring + perf_counter() - begun
+        trials = perf_counter() - begun
+        spent = measuring + trials
         found = richest(price, limit=limit, **pricing.limits)
         least = self._least_seconds = price(*pricing.least)
+        if found is None and self.share * training - spent >= least:
+            found = pricing.least
         if found is None:
             told = bool(self._try_at)
-            paid = max(least / _SUSTAINED, spent + _TRIALS * least) / self.share  # with the next trials, too
-            self._try_at = max(2 * training, paid)
+            self._try_at = max(1.5 * training, (spent + trials + least) / self.share)
             if told:
                 return ""
             return (
