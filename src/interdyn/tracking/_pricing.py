@@ -28,6 +28,7 @@ _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
 _WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
 _LARGER = 12.0  # times a trial of one sample with the fewest players: what those with more cost, together
 _TRIAL_SHARE = 0.1  # of all that measuring may take
+_AGAIN = 0.05  # of all that measuring may take, for trials that are made twice
 _MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of networks kept aside
 
 
@@ -190,7 +191,8 @@ def copies_kept(model: Any) -> tuple[int, int]:
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
     """Return the expected seconds of measuring ``(players, samples)``: a constant and a part for each masked input.
 
-    Both come from trials of one and of four samples with few players, after one that is not counted. With an
+    Both come from trials of one and of four samples with few players, after one that is not counted: the faster of two
+    each where that is cheap, since a processor that others use as well makes a trial longer, never shorter. With an
     ``allowance``, seconds for all measurements together, the smallest trials come first, and none follows once it is
     known that the least evidence costs more than is allowed; then the price is a lower bound.
     """
@@ -214,6 +216,8 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
         seconds(n, 1)
         one, cells = seconds(n, 1)
     four, more_cells = seconds(n, 4)
+    if allowance is None or one + four <= _AGAIN * allowance:
+        one, four = min(one, seconds(n, 1)[0]), min(four, seconds(n, 4)[0])
     slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
     constant = max(one - slope * cells, 0.0)
     tried, alone = (cells - 1).bit_length(), replace(group.config, threads=1)
