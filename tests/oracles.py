@@ -28,6 +28,13 @@ def or_by_definition(v: np.ndarray) -> np.ndarray:
     return out
 
 
+def walsh_by_definition(v: np.ndarray) -> np.ndarray:
+    """``w(S) = 2^-n sum_T (-1)^|S & T| v(T)``, one subset after the other."""
+    size = v.shape[-1]
+    signs = np.array([[(-1) ** (s & t).bit_count() for t in range(size)] for s in range(size)])
+    return v @ signs.T / size
+
+
 def explained(i_and: np.ndarray, i_or: np.ndarray) -> np.ndarray:
     """v(T) = sum of AND interactions inside T, plus of OR interactions that meet T, plus both constants."""
     out = np.zeros_like(i_and)

@@ -5,6 +5,7 @@ from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
 from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
 from interdyn.spectra._survival import Estimate, Ranks, costliest, mean_over_players, output_without, ranks
+from interdyn.spectra._window import WindowMean, window_mean
 
 __all__ = [
     "DEFAULT_SALIENCE",
@@ -14,6 +15,7 @@ __all__ = [
     "OrderSimilarity",
     "Ranks",
     "SalienceRule",
+    "WindowMean",
     "bootstrap_distribution",
     "costliest",
     "is_salient",
@@ -26,4 +28,5 @@ __all__ = [
     "ranks",
     "salience_threshold",
     "sum_by_order",
+    "window_mean",
 ]
