@@ -62,7 +62,9 @@ def test_error_kept_part_and_repeatability_are_those_of_the_definition(generator
         same = (x > 0).all() or (x < 0).all()
         assert kept[place] == (np.sign(x[0]) * np.abs(x).min() if same else 0)
     taus = [salience_threshold(one) for one in found]
-    salient = [[is_salient(part, tau).numpy() for part in (one.i_and, one.i_or)] for one, tau in zip(found, taus)]
+    salient = [
+        [is_salient(part, tau).numpy() for part in (one.i_and, one.i_or)] for one, tau in zip(found, taus, strict=True)
+    ]
     shown = every * np.array(salient)
     for k in range(1, 6):
         at = shown[..., orders(5) == k]

@@ -103,9 +103,9 @@ def window_mean(
     def selection(table: Tensor) -> Selection:
         return Selection(table[..., 0, :], table[..., 1, :], first.unit, first.names)
 
-    error = (
-        both.std(dim=0, correction=1) / math.sqrt(len(both)) if len(both) > 1 else torch.full_like(both[0], torch.nan)
-    )
+    error = torch.full_like(both[0], torch.nan)
+    if len(both) > 1:
+        error = both.std(dim=0, correction=1) / math.sqrt(len(both))
     shared, _ = _shared_and_whole(both)
     return WindowMean(
         selection(both.mean(dim=0)),
@@ -117,7 +117,7 @@ def window_mean(
 
 
 def _shared_and_whole(tables: Float[Tensor, "steps *batch"]) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Return what all tables have of each entry, with its sign, and the largest size that one of them has, signs apart."""
+    """Return what all tables have of each entry, with its sign, and the largest that one has, signs apart."""
     plus, minus = tables.clamp(min=0), (-tables).clamp(min=0)
     return plus.amin(0) - minus.amin(0), plus.amax(0) + minus.amax(0)
 

@@ -50,8 +50,8 @@ def walsh_from_values(v: Array) -> Array:
 
     Notes
     -----
-    ``n * 2**n`` additions per table. A relative error of the table is one of the same size in the coefficients, whatever
-    their degree; high orders of AND and OR interactions have no such bound. Exact inverse: `values_from_walsh`. Oracle:
+    ``n * 2**n`` additions per table. An error of the table is one of the same size in the coefficients, whatever their
+    degree; high orders of AND and OR interactions have no such bound. Exact inverse: `values_from_walsh`. Oracle:
     ``tests/oracles.py``, `walsh_by_definition`. Source: O'Donnell (2014), Analysis of Boolean functions, section 1.2.
 
     Examples
