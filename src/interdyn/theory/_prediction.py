@@ -105,7 +105,7 @@ class TablePrediction:
         return self.mechanisms.index(mechanism)
 
     def _row(self, mechanism: Mechanism) -> Float[np.ndarray, "steps samples"]:
-        return self.correlation[self._at(mechanism)]
+        return np.asarray(self.correlation[self._at(mechanism)])
 
     def _interval(self, values: Float[np.ndarray, "steps samples"]) -> Float[np.ndarray, "2 steps"]:
         known = ~np.isnan(values)
@@ -217,7 +217,7 @@ def _correlation(
     """Return the products of standardised tables, a few steps at a time."""
     at_once = max(1, _BLOCK // a[0].numel())
     whole = b.expand_as(a) if b.ndim < a.ndim else b
-    parts = [(x * y).sum(-1) for x, y in zip(a.split(at_once), whole.split(at_once), strict=True)]
+    parts = [(x * y).sum(-1) for x, y in zip(torch.split(a, at_once), torch.split(whole, at_once), strict=True)]
     return torch.cat(parts)
 
 
