@@ -24,9 +24,9 @@ def dense_solve(w_star: np.ndarray, noise_var: float) -> np.ndarray:
     return np.asarray(np.linalg.solve(gram + np.diag(2.0**n * noise_var * 2.0 ** orders(n)), gram @ w_star))
 
 
-def final_network(n: int, samples: int) -> Interactions:
+def final_network(n: int, samples: int, *, seed: int = 0) -> Interactions:
     """Return interactions like those of a trained network: few, of all orders, low ones more often."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     keep = rng.random((2, samples, 2**n)) < np.minimum(0.9, 2.5 / (1 + orders(n)) ** 2)
     i_and, i_or = torch.from_numpy(keep * rng.normal(0.5, 1.5, keep.shape))
     i_or[:, orders(n) <= 1] = 0.0
