@@ -209,3 +209,39 @@ def test_what_cannot_be_compared_is_refused():
         predict_tables(w_star, tables[None], mechanisms=[])
     with pytest.raises(InputError, match="must ascend"):
         predict_tables(w_star, tables[None], parameters={"tilt": np.array([1.0, 0.0])})
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "said"),
+    [
+        ("theory", "The theory predicts the tables better than any rival: "),
+        ("joint theory", "The theory in one regression predicts the tables better than any rival: "),
+        ("tilt", "The tilt predicts the tables better than the theory: "),
+        ("noise operator", "The noise operator predicts the tables better than the theory: "),
+    ],
+)
+def test_the_theory_can_lose(mechanism, said):
+    w_star, tables = world(mechanism)
+    found = predict_tables(w_star, torch.stack([tables, tables]))
+    assert found.for_the_theory(1).startswith(said)
+    assert found.over(np.ones(2, dtype=bool)).for_the_theory() == found.for_the_theory(1)
+
+
+def test_the_mean_over_steps_is_that_of_each_sample():
+    w_star, tables = world("theory", noise=0.5)
+    both = torch.stack([tables, world("theory", noise=0.5, seed=1)[1], tables.flip(0)])
+    found = predict_tables(w_star, both, near=both.flip(-1))
+    mean = found.over(np.array([True, False, True]))
+    np.testing.assert_allclose(mean.correlation[:, 0], found.correlation[:, [0, 2]].mean(axis=1))
+    np.testing.assert_allclose(mean.ceiling[0], found.ceiling[[0, 2]].mean(axis=0))
+    with pytest.raises(InputError, match="one step or more"):
+        found.over(np.zeros(3, dtype=bool))
+
+
+def test_where_nothing_is_shown_the_theory_is_not_said_to_be_better():
+    w_star, _ = world("theory")
+    noise = torch.rand(1, 12, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = predict_tables(w_star, noise)
+    assert found.for_the_theory().startswith("Beyond ")
+    with pytest.raises(InputError, match="one side alone"):
+        predict_tables(w_star, noise, mechanisms=["theory"]).for_the_theory()

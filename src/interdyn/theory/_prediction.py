@@ -1,7 +1,7 @@
 """Which mechanism predicts the network at a checkpoint from the final one: a comparison that the theory can lose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from interdyn.spectra._bootstrap import check_level, interval_edges, quantiles_o
 from interdyn.theory._mechanisms import MECHANISMS, Mechanism, default_parameters, mechanism_tables
 from interdyn.values import Selection
 
+_THEORY = ("theory", "joint theory")
 _FLAT = 1e-12  # of the size of a table: its spread is rounding
 _BLOCK = 2**22  # numbers of measured tables at a time
 
@@ -77,6 +78,51 @@ class TablePrediction:
         first = self.mechanisms[int(np.nanargmax(means))]
         rivals = sorted((name for name in self.mechanisms if name != first), key=lambda name: -means[self._at(name)])
         return first, *(name for name in rivals if not self.gain(first, name)[1, step] > 0)
+
+    def over(self, steps: Bool[np.ndarray, " steps"]) -> "TablePrediction":
+        """Return the mean over some steps, each sample by itself, as the prediction of a single step.
+
+        Raises
+        ------
+        InputError
+            If there is no step.
+        """
+        chosen = np.flatnonzero(real_array(steps, "steps"))
+        if not len(chosen):
+            raise InputError("`steps` must choose one step or more; got none. Choose those of phase 2, or all.")
+        return replace(
+            self,
+            correlation=_mean(self.correlation[:, chosen].swapaxes(1, 2))[:, None],
+            parameter=np.full((len(self.mechanisms), 1), np.nan),
+            at_edge=np.asarray(self.at_edge[:, chosen].all(axis=1, keepdims=True)),
+            ceiling=_mean(self.ceiling[chosen].T)[None],
+        )
+
+    def for_the_theory(self, step: int = 0) -> str:
+        """Return in words whether the theory, in one regression or two, predicts better than what is not the theory.
+
+        Raises
+        ------
+        InputError
+            If the theory or its rivals were left out.
+        """
+        mean = dict(zip(self.mechanisms, self.mean[:, step], strict=True))
+        ours, others = [{k: v for k, v in mean.items() if (k in _THEORY) is own} for own in (True, False)]
+        if not ours or not others:
+            raise InputError("`mechanisms` must hold the theory and a rival; got one side alone. Predict with both.")
+        if np.isnan(list(mean.values())).all():
+            return "Nothing can be predicted: the tables, or those of the final network, do not vary."
+        best, rival = (max(side, key=lambda name: np.nan_to_num(side[name], nan=-2)) for side in (ours, others))
+        gain, low, high = self.gain(best, rival)[:, step]
+        ceiling = _mean(self.ceiling)[step]
+        of = f" of {ceiling:.2f}" if np.isfinite(ceiling) else ""
+        both = f"{mean[best]:.2f}{of} against {mean[rival]:.2f} for {_named(rival)}"
+        by = f"{gain:+.3f}, {low:+.3f} to {high:+.3f}"
+        if low > 0:
+            return f"{_named(best).capitalize()} predicts the tables better than any rival: {both} ({by})."
+        if high < 0:
+            return f"{_named(rival).capitalize()} predicts the tables better than the theory: {both} ({by})."
+        return f"Beyond {_named(rival)}, nothing is shown for the theory: {both} ({by})."
 
     def sentence(self, step: int) -> str:
         """Return in words which mechanism predicts the tables of a step best, and by how much; or that none does."""
