@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -37,3 +38,13 @@ def and_alone(v: torch.Tensor) -> Interactions:
     return Interactions(
         and_from_values(v), zero, "", residual=zero, objective=one, gap=one, status=None, noise_bound=one
     )
+
+
+def put(page: Path, head: str, section: str) -> None:
+    """Write a section, which begins with its title, into a page, in place of an older one of the same title."""
+    old = page.read_text().removeprefix(head).split("\n## ") if page.exists() else []
+    sections = {part.removeprefix("## ").split("\n", 1)[0]: part.removeprefix("## ").strip() for part in old if part}
+    text = section.strip().removeprefix("## ")
+    sections[text.split("\n", 1)[0]] = text
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(head + "\n\n".join(f"## {text}" for _, text in sorted(sections.items())) + "\n")

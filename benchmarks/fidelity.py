@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from _tables import and_alone, course, lines, number, span
+from _tables import and_alone, course, lines, number, put, span
 from interdyn import store
 from interdyn.measurement import analyse, interactions, recorded
 from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights
@@ -161,16 +161,6 @@ def table(folder: Path, masked: Path | None, *, sgd_steps: int, background: bool
     return [f"## {run.recipe_name}", "", *lines(COLUMNS, rows), ""]
 
 
-def write(section: list[str]) -> None:
-    """Put the table of a run into the page, in place of an older one of the same run."""
-    old = PAGE.read_text().removeprefix(HEAD).split("\n## ") if PAGE.exists() else []
-    sections = {part.removeprefix("## ").split("\n", 1)[0]: part.removeprefix("## ").strip() for part in old if part}
-    text = "\n".join(section).strip().removeprefix("## ")
-    sections[text.split("\n", 1)[0]] = text
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(HEAD + "\n\n".join(f"## {text}" for _, text in sorted(sections.items())) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", help="folder of a finished run, or RUN=OTHER")
@@ -181,7 +171,8 @@ def main() -> None:
         folder, _, masked = pair.partition("=")
         print(folder)
         other = Path(masked) if masked else None
-        write(table(Path(folder), other, sgd_steps=options.sgd_steps, background=options.background))
+        rows = table(Path(folder), other, sgd_steps=options.sgd_steps, background=options.background)
+        put(PAGE, HEAD, "\n".join(rows))
 
 
 if __name__ == "__main__":
