@@ -227,7 +227,7 @@ class Record:
         except Exception as error:
             if self._strict:
                 raise
-            self.report(f"{where}: {type(error).__name__}: {error}")
+            self.report(" ".join([f"{where}: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
             return otherwise
 
     def report(self, problem: str, *, always: bool = False) -> None:
