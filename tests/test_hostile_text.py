@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -38,9 +39,10 @@ HOSTILE = " ".join(
         "javascript:alert(1) <a href='https://elsewhere'>here</a>",
         "{{ 7 * 7 }} {% raw %} ${alert(1)} %{customdata[0]} ]]>",
         "$\\frac{$ [bold] [/red] [link=https://elsewhere]",
-        "\x1b[2J\x1b]0;title\x07 \x9b31m \r\b \u202e \u2028 \ud800",
+        "\x1b[2J\x1b]0;title\x07 \x9b31m \r\b \u202e \u2028",
     ]
 )
+HALF = "half of a character \ud800"  # which JSON can hold, and no file of text
 
 
 class Skeleton(HTMLParser):
@@ -77,7 +79,7 @@ def written(folder, text):
     groups = Tracker({"test": (x, [0, 1] * 3), "train": (x + 1, [0, 1] * 3)}, players=columns(), budget=None)._groups
     record = Record(groups, folder, recipe={"name": text, "note": text, text: {text: [text]}}, strict=True)
     for step in (0, 1, 2):
-        entry = {"train_loss": 1.0, "test_loss": 2.0 + step, "seconds": {"training": 1.0, text: 2.0}}
+        entry = {"train_loss": 1.0, "test_loss": 2.0 + step, text: 3.0, "seconds": {"training": 1.0, text: 2.0}}
         record.keep(step, nn.Linear(3, 2), entry)
     run = record.open()
     ids = np.arange(6)
@@ -87,7 +89,7 @@ def written(folder, text):
         for step in run.steps or (0, 1, 2):
             found = store.read_measurement(run, step, group=group)
             other = replace(found, unit=text, status=(text,) * 6, settings={**found.settings, text: text})
-            store.write_measurement(run, other, entry={**entry, text: 3.0})
+            store.write_measurement(run, other, entry=entry)
     record.close(summary=True)
     return folder
 
@@ -208,10 +210,16 @@ def test_figures_and_tables_take_any_text(runs, tmp_path):
         assert not [text for row in rows for text in row if re.match(r"[=+@\t\r]|-[^0-9.]", text)]
 
 
-def test_a_loss_with_the_name_of_a_formula_is_none_in_a_spreadsheet(tmp_path):
-    written(tmp_path / "run", "=HYPERLINK(1)")
-    export_run(tmp_path / "run", to="csv", out=tmp_path / "csv")
-    assert "'=HYPERLINK(1)" in (tmp_path / "csv" / "steps.csv").read_text().splitlines()[0]
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "../../elsewhere", "-1+1", "@x", "sample", "v", "a/b", "."])
+def test_a_loss_is_a_column_whatever_its_name(tmp_path, name):
+    """In a spreadsheet no formula, in a file of arrays no path."""
+    written(tmp_path / "run", name)
+    for to in ("csv", "netcdf", "zarr"):
+        export_run(tmp_path / "run", to=to, out=tmp_path / to)
+    head = (tmp_path / "csv" / "steps.csv").read_text().splitlines()[0]
+    assert re.fullmatch(r"step,train_loss,test_loss,\w[\w.-]*", head), head
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["csv", "netcdf", "run", "zarr"]
 
 
 # the terminal
@@ -236,6 +244,22 @@ def test_a_terminal_is_not_steered(runs, command, tmp_path, monkeypatch, capfd):
         assert json.loads(out)["recipe"] == HOSTILE
     if name == "summary":
         assert "[bold] [/red]" in out
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("command", ["summary", "report", "compare", "summary --json"])
+def test_halves_of_characters_are_shown(tmp_path, command, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    run = Path(shutil.copytree(EXAMPLE, tmp_path / "run"))
+    for name in ("run.json", "summary.json"):
+        content = json.loads((run / name).read_text()) | {"recipe": HALF, "recipe_name": HALF, "verdict": [HALF]}
+        (run / name).write_text(json.dumps(content))
+    name, *options = command.split()
+    with pytest.raises(SystemExit) as ended:
+        main([name, str(run), *([str(EXAMPLE)] if name == "compare" else []), *options])
+    assert ended.value.code == 0
+    written = [file.read_text() for file in tmp_path.rglob("*.html")]
+    assert "half of a character \ufffd" in "".join([*capfd.readouterr(), *written])
 
 
 def test_errors_and_names_of_files_are_shown(tmp_path, capsys):

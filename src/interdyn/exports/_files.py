@@ -79,13 +79,8 @@ def _parquet(run: store.Run | str | Path, folder: Path) -> list[str]:
 def _csv(run: store.Run | str | Path, folder: Path) -> list[str]:
     tables = run_to_pandas(run)
     for name, table in tables.items():
-        table.rename(columns=_inert).to_csv(folder / f"{name}.csv", index=False)
+        table.to_csv(folder / f"{name}.csv", index=False)
     return [f"{name}.csv" for name in tables]
-
-
-def _inert(name: str) -> str:
-    """Return the name of a loss as a spreadsheet does not run it, which takes what begins like this for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 FORMATS: dict[str, Callable[[store.Run | str | Path, Path], list[str]]] = {

@@ -116,8 +116,7 @@ def render(
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:
     """Return a template of this folder with its content, every text of it escaped, and plotly's JavaScript."""
     plotly = Markup("" if bare else plotly_script())  # the installed library's own file: no data in it
-    text = _TEMPLATES.get_template(template).render(plotly=plotly, **content)
-    return text.encode("utf-8", "backslashreplace").decode()  # halves of characters, which no file can hold
+    return _TEMPLATES.get_template(template).render(plotly=plotly, **content)
 
 
 def _largest_share(view: RunResult) -> float:

@@ -86,8 +86,7 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
     >>> json_bytes({"mean_order": [2.0, float("nan")]})
     b'{\n "mean_order": [\n  2.0,\n  null\n ]\n}\n'
     """
-    text = json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")  # halves of characters, which JSON can hold as escapes alone
+    return (json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def _finite(item: Any) -> Any:
