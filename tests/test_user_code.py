@@ -171,6 +171,10 @@ def test_functions_of_the_reading_are_named():
     with pytest.raises(TypeError, match="positional argument") as told:
         value_table(network, x, players=C, output=lambda z: z)
     assert "(outputs, targets)" in notes(told.value)[0]
+    for names in (fails, lambda _: 3):
+        with pytest.raises((Odd, TypeError)) as told:
+            value_table(network, x, target=0, players=C, names=names)
+        assert "interdyn: the function `names` must take" in notes(told.value)[0]
 
 
 def test_an_eval_that_fails_is_named():

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from interdyn.errors import InputError, InputWarning, ModelError, TargetError
-from interdyn.game._user_code import Explained
+from interdyn.game._user_code import Explained, of_function
 
 OutputName: TypeAlias = Literal["log-odds", "logit", "log-probability", "loss", "multi-label", "regression"]
 Output: TypeAlias = OutputName | Callable[[Any, Tensor | None], Tensor]
@@ -74,7 +74,7 @@ def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> F
     """
     z = getattr(outputs, "logits", outputs)
     if callable(output):
-        with Explained(_of_function("output", "what the network returns and the targets, (outputs, targets)")):
+        with Explained(of_function("output", "what the network returns and the targets, (outputs, targets)")):
             out: Any = output(z, targets)
         out = torch.from_numpy(out) if isinstance(out, np.ndarray) else out
         if not isinstance(out, Tensor):
@@ -196,7 +196,7 @@ class Reading:
         key = None if self.key == LAST_TOKEN else self.key
         if callable(self.output) and self.key is None:
             return getattr(result, "logits", result)
-        with Explained(_of_function("output_key", "what the network returns")):
+        with Explained(of_function("output_key", "what the network returns")):
             found = key(result) if callable(key) else result if key is None else _entry(result, key)
         z = tensor_in(found)
         if self.key != LAST_TOKEN:
@@ -264,12 +264,6 @@ def tensor_in(result: Any) -> Tensor:
             "it in a function, or pass `output_key` with the part to read."
         )
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
-
-
-def _of_function(name: str, takes: str) -> Callable[[Exception], str]:
-    return lambda error: (
-        f"the function `{name}` must take {takes}; got this {type(error).__name__} of its own. Correct the function."
-    )
 
 
 def _entry(result: Any, key: str | int) -> Any:

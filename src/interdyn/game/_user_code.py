@@ -83,6 +83,13 @@ def of_model(model: Any, inputs: Sequence[Tensor], error: Exception, *, exported
     )
 
 
+def of_function(name: str, takes: str) -> Callable[[Exception], str]:
+    """Return what says of an error which function of the user's it is from, and what that must take."""
+    return lambda error: (
+        f"the function `{name}` must take {takes}; got this {type(error).__name__} of its own. Correct the function."
+    )
+
+
 def of_batch(model: Any, got: str, *, alone: bool) -> str:
     """Return what is to be said of a model whose output for a sample depends on the others of its batch.
 

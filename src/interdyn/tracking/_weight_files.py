@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -209,7 +209,7 @@ def _tensor_v3(storage: Any, offset: Any, shape: Any, stride: Any, *more: Any) -
     return _view(storage, offset, shape, stride, found) if isinstance(found, torch.dtype) else Stub("torch.Tensor", ())
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
     """Return whether something is the shape of a tensor, of no more axes than torch computes with."""
     return isinstance(value, tuple) and len(value) <= _AXES and all(type(size) is int and size >= 0 for size in value)
 
