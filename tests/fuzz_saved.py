@@ -109,23 +109,28 @@ def torn(data, content):
     return content[:at] + more + content[at:] if way == "put" else more
 
 
-def other_pickle(data, content, mark):
-    """Return a pickle with opcodes left out, repeated, exchanged, put in, or with other numbers and names."""
+def opcodes(content):
+    """Return the opcodes of a pickle with their arguments, and the places of those that are numbers and texts."""
     ops = list(pickletools.genops(content))
     ends = [place for _, _, place in ops[1:]] + [ops[-1][2] + 1]
     parts = [content[place:end] for (_, _, place), end in zip(ops, ends, strict=True)]
     numbers = [i for i, (op, _, _) in enumerate(ops) if "INT" in op.name or "LONG" in op.name]
     texts = [i for i, (op, _, _) in enumerate(ops) if "UNICODE" in op.name]
-    rest = content[ends[-1] :]
+    return [*parts, content[ends[-1] :]], numbers, texts
+
+
+def other_pickle(data, content, mark):
+    """Return a pickle with opcodes left out, repeated, exchanged, put in, or with other numbers and names."""
+    parts, numbers, texts = opcodes(content)
     for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(0, len(parts) - 1))
+        at = data.draw(st.integers(0, len(parts) - 2))
         way = data.draw(st.sampled_from(["drop", "twice", "swap", "put", "hostile", "number", "number", "name"]))
         if way == "drop":
             parts[at] = b""
         elif way == "twice":
             parts[at] *= data.draw(st.sampled_from([2, 3, 200]))
         elif way == "swap":
-            other = data.draw(st.integers(0, len(parts) - 1))
+            other = data.draw(st.integers(0, len(parts) - 2))
             parts[at], parts[other] = parts[other], parts[at]
         elif way in ("put", "hostile"):
             put = data.draw(st.sampled_from(OPENINGS if way == "put" else hostile(mark)))
@@ -135,18 +140,16 @@ def other_pickle(data, content, mark):
             if places:
                 put = [*(pickle.dumps(value, 2)[2:-1] for value in values), BOMB]
                 parts[data.draw(st.sampled_from(places))] = data.draw(st.sampled_from(put))
-    return b"".join(parts) + rest
+    return b"".join(parts)
 
 
-def with_other_pickle(data, content, mark):
+def with_pickle(content, other):
     """Return an archive of `torch.save` with another pickle in it, and checksums that hold."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
         for record in old.infolist():
             raw = old.read(record)
-            new.writestr(
-                record.filename, other_pickle(data, raw, mark) if record.filename.endswith("data.pkl") else raw
-            )
+            new.writestr(record.filename, other(raw) if record.filename.endswith("data.pkl") else raw)
     return out.getvalue()
 
 
@@ -170,5 +173,5 @@ def hurt(data, name, content, mark):
         if name.endswith(".json"):
             return other_json(data, content)
         if content.startswith(b"PK"):
-            return with_other_pickle(data, content, mark)
+            return with_pickle(content, lambda raw: other_pickle(data, raw, mark))
     return torn(data, content)
