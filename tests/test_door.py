@@ -463,9 +463,11 @@ class TestTryOut:
     def test_norm_over_a_batch_of_one_number(self, x):
         net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
         for options in ({}, {"batch_size": 1}):
-            with pytest.raises(ModelError, match="track_running_stats=True") as told:
+            with pytest.raises(ValueError, match="more than 1 value per channel") as told:
                 value_table(net, x[:2], target=0, players=C, **options)
-            assert "batch_size" not in str(told.value)
+            (note,) = told.value.__notes__
+            assert "track_running_stats=True" in note
+            assert "batch_size" not in note
 
     def test_differences_as_small_as_what_a_split_leaves_open_are_told(self, x):
         small = Ends(lambda z: z * (1 + 0.015 * torch.rand(len(z), 1)))
@@ -652,8 +654,9 @@ class TestOtherModules:
             torch.testing.assert_close(value_table(model, x, target=Y, players=C).values, expected)
             found = value_table(model, x[:1].double().numpy(), target=Y[:1], players=C)
             torch.testing.assert_close(found.values, expected[:1], rtol=1e-5, atol=1e-5)
-        with pytest.raises(ModelError, match="Export it with a dynamic first axis"):
+        with pytest.raises(Exception, match="uard") as told:  # of a type that differs by version of torch
             value_table(torch.export.export(body, (x[:3],)), x, target=Y, players=C)
+        assert "Export it with a dynamic first axis" in told.value.__notes__[0]
 
     @pytest.mark.filterwarnings("ignore:.*quanti:DeprecationWarning", "ignore:.*quantized:UserWarning")
     def test_quantised(self, x, expected):

@@ -103,6 +103,13 @@ def test_an_exactly_constant_order_has_no_phases():
     assert got.evidence.two_phases == got.evidence.possible_rise == 0.0
 
 
+def test_a_training_of_which_nothing_was_measured_is_no_verdict():
+    for more in ({}, {"train_loss": np.zeros(0), "test_loss": np.zeros(0)}):
+        found = find_phases(Trajectory(np.zeros(0), np.zeros((0, 3, 2)), **more))
+        assert found.status is PhaseStatus.NO_VERDICT
+        assert len(found.in_phase_2) == 0
+
+
 def test_a_rise_drowned_in_noise_is_no_verdict():
     got = find_phases(_trajectory(lambda x: np.interp(x, [0, 0.7, 1], [2.8, 2.2, 2.6]), noise=0.35, seed=3))
     assert got.status is PhaseStatus.NO_VERDICT

@@ -352,6 +352,34 @@ def test_a_command_that_is_stopped_says_how_to_go_on(tmp_path):
         assert store.read_history(store.open_run(tmp_path / name))
 
 
+TRACKED = """
+import os, signal, sys, torch
+from interdyn import Tracker
+from interdyn.players import columns
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as docs/run-directory.md says
+probe, network = (torch.ones(2, 3), [0, 1]), torch.nn.Linear(3, 2)
+with Tracker(probe, players=columns(), budget=None, out=sys.argv[1]) as tracker:
+    tracker.observe(0, network)
+    os.kill(os.getpid(), int(sys.argv[2]))
+    tracker.observe(1, network)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_is_stopped_says_how_to_go_on(tmp_path, sent):
+    done = subprocess.run(
+        [sys.executable, "-c", TRACKED, str(tmp_path / "run"), str(int(sent))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "stopped; what is measured is whole in" in done.stderr
+    assert "KeyboardInterrupt" in done.stderr.splitlines()[-1]
+    assert store.open_run(tmp_path / "run").steps == (0,)
+    assert (tmp_path / "run" / "summary.json").is_file()
+
+
 def test_a_finished_run_makes_what_it_lacks(tmp_path):
     run = run_recipe(resolve(stress_folder.RECIPE), tmp_path / "run")
     whole = stress_folder.numbers(run.path)

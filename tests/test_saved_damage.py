@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+import fuzz_saved
 from interdyn.errors import CheckpointError
 from interdyn.tracking import find_checkpoints, load_network
 from interdyn.tracking._pickled import Stub, interpreted
@@ -175,6 +176,54 @@ def test_nothing_hostile_runs_hangs_or_fills_the_memory(tmp_path):
         assert isinstance(found, Stub | list)
     doubled = b")" + b"2\x86" * 200 + b"."  # a pair of itself: 2**200 leaves, and as many steps to its hash
     assert interpreted(io.BytesIO(b"}" + doubled[:-1] + b"K\x01s."), {}, lambda _: None) == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", ["distributed", "stage 3", "zip"])
+def test_absurd_numbers_names_without_end_and_code_in_what_says_where_weights_are(tmp_path, layout):
+    """Each number of a pickle, each of its texts: sizes of terabytes are no memory, names of 2**60 parts no time."""
+    path, files = fuzz_saved.layouts()[layout]
+    for file, content in files.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    name = min(files)
+    archive = None if name.endswith(".metadata") else zipfile.ZipFile(tmp_path / name)
+    said = files[name] if archive is None else archive.read(next(n for n in archive.namelist() if "data.pkl" in n))
+    parts, numbers, texts = fuzz_saved.opcodes(said)
+    assert len(numbers) > 10
+    assert len(texts) > 10
+    absurd = [pickle.dumps(value, 2)[2:-1] for value in (2**40, -1, 2**70, 2**62)]
+    code = fuzz_saved.hostile(tmp_path / "mark")
+    put = [(at, absurd[i % len(absurd)]) for i, at in enumerate(numbers)]
+    put += [(at, fuzz_saved.BOMB) for at in texts] + [(at, code[i % 2]) for i, at in enumerate(texts[::3])]
+    for at, other in put:
+        hurt = b"".join([*parts[:at], other, *parts[at + 1 :]])
+        raw = hurt if archive is None else fuzz_saved.with_pickle(files[name], lambda _, hurt=hurt: hurt)
+        (tmp_path / name).write_bytes(raw)
+        net = fuzz_saved.network(5)
+        with contextlib.suppress(CheckpointError):
+            load_network(tmp_path / path, net)
+        find_checkpoints(tmp_path, net)
+        assert not (tmp_path / "mark").exists()
+
+
+def test_what_a_module_keeps_beside_its_weights_is_made_once(tmp_path):
+    class Extra(nn.Linear):
+        kept = None
+
+        def get_extra_state(self):
+            return self.kept
+
+        def set_extra_state(self, state):
+            self.kept = state
+
+    layer, other = Extra(2, 2), Extra(2, 2)
+    layer.kept, other.kept = {"leaf": torch.ones(2)}, {}
+    for _ in range(20):
+        layer.kept = dict.fromkeys("abcd", layer.kept)  # a million million leaves
+    torch.save(layer.state_dict(), tmp_path / "w.pt")
+    load_network(tmp_path / "w.pt", other)
+    assert other.kept["a"] is other.kept["d"]
 
 
 def test_things_that_refer_to_themselves_or_to_one_thing_often_end(tmp_path):

@@ -8,11 +8,13 @@ from interdyn.cli._check import check
 from interdyn.cli._compare import compare
 from interdyn.cli._dashboard import dashboard
 from interdyn.cli._demo import demo
+from interdyn.cli._execute import plain_warnings
 from interdyn.cli._export import export
 from interdyn.cli._recipes import recipes
 from interdyn.cli._report import report
 from interdyn.cli._run import run
 from interdyn.cli._samples import samples
+from interdyn.cli._say import say
 from interdyn.cli._summary import summary
 from interdyn.cli._verdicts import verdicts
 from interdyn.cli._verify import verify
@@ -46,12 +48,13 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of ours print one line on standard error and exit with 2.
+    """Run the command line; errors of ours print one line on standard error and exit with 2, warnings of ours one line.
 
-    Any other error is a defect and keeps its traceback.
+    Any other error is one of the user's code, or a defect, and keeps its traceback.
     """
     try:
-        app(args=None if arguments is None else list(arguments))
+        with plain_warnings():
+            app(args=None if arguments is None else list(arguments))
     except InterdynError as error:
-        typer.echo(f"interdyn: {' '.join(str(error).split())}", err=True)
+        say(f"interdyn: {' '.join(str(error).split())}", err=True)
         raise SystemExit(2) from None

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 def check(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
@@ -21,9 +23,9 @@ def check(
 
     found = check_run(run, repair=repair)
     for finding in found:
-        typer.echo(finding)
+        say(finding)
     left = sum(not finding.mended for finding in found)
     if left:
-        typer.echo(f"{left} files are damaged, lacking or left over.")
+        say(f"{left} files are damaged, lacking or left over.")
         raise typer.Exit(1)
-    typer.echo("All files are whole.")
+    say("All files are whole.")

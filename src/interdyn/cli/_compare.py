@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of two or more finished runs.")],
@@ -22,6 +24,6 @@ def compare(
     from interdyn.report import write_comparison
 
     page = write_comparison(runs, out, seeds=seeds)
-    typer.echo(f"Look at: {page}")
+    say(f"Look at: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

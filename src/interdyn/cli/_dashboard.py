@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 def dashboard(
     runs: Annotated[Path, typer.Argument(help="Folder that holds runs, finished or growing.")],
@@ -20,6 +22,6 @@ def dashboard(
 
     def tell() -> None:
         query = f"/?token={token}" if token else "/"
-        typer.echo(f"Open: http://{host}:{port}{query}  (end with Ctrl-C)")
+        say(f"Open: http://{host}:{port}{query}  (end with Ctrl-C)")
 
     serve(runs, host=host, port=port, token=token, begins=tell)

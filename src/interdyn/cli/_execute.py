@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from interdyn.cli._say import say
 from interdyn.errors import InterdynWarning, MissingExtraError, missing_extra
 
 if TYPE_CHECKING:
@@ -51,17 +52,17 @@ def execute(
     code = code_of(resolved)
     if code and allow_code:
         import_from_here()
-        typer.echo(f"the recipe runs code: {', '.join(f'{name} ({key})' for key, name in code.items())}", err=True)
+        say(f"the recipe runs code: {', '.join(f'{name} ({key})' for key, name in code.items())}", err=True)
     lacking = _lacking()
     if lacking and needs_page:
         raise lacking
     from interdyn.recipes import run_recipe
 
     folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
-    with stoppable(folder), _bars() as progress, plain_warnings():
+    with stoppable(folder), _bars() as progress:
         run = run_recipe(resolved, folder, progress=progress, allow_code=allow_code)
     if lacking:
-        typer.echo(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
+        say(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
         return run
     write_page(run.path)
     return run
@@ -85,7 +86,7 @@ def stoppable(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         there = (folder / "run.json").is_file()
         kept = f"What is measured is whole in {folder}" if there else "Nothing was begun"
-        typer.echo(f"interdyn: stopped. {kept}; to go on, give the same command again.", err=True)
+        say(f"interdyn: stopped. {kept}; to go on, give the same command again.", err=True)
         raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _TerminatedError) else signal.SIGINT)) from None
     finally:
         if here:
@@ -107,7 +108,7 @@ def write_page(folder: Path) -> Path:
     from interdyn.report import write_report
 
     if not Console(stderr=True).is_terminal:
-        typer.echo(f"writing the report of {folder}", err=True)
+        say(f"writing the report of {folder}", err=True)
     with _quiet_fonts():
         return write_report(folder)
 
@@ -125,11 +126,11 @@ def tell(run: "Run") -> None:
     from interdyn.store import read_result
 
     for sentence in read_result(run).verdict:
-        typer.echo(sentence)
+        say(sentence)
     page = run.path / "report.html"
     if page.exists():
-        typer.echo(f"\nLook at: {page}")
-    typer.echo(f"Numbers: {run.path / 'summary.json'}   (interdyn summary {run.path})")
+        say(f"\nLook at: {page}")
+    say(f"Numbers: {run.path / 'summary.json'}   (interdyn summary {run.path})")
 
 
 @contextmanager
@@ -173,7 +174,7 @@ class Lines:
             return
         self._ended |= {stage} if ends else set()
         self._next = monotonic() + self._every
-        typer.echo(f"{stage}: {done:,} of {total:,} {_UNITS.get(stage, '')}".rstrip(), err=True)
+        say(f"{stage}: {done:,} of {total:,} {_UNITS.get(stage, '')}".rstrip(), err=True)
 
 
 @contextmanager
@@ -184,7 +185,7 @@ def plain_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, InterdynWarning):
-                typer.echo(f"interdyn: {message}", err=True)
+                say(f"interdyn: {message}", err=True)
             else:
                 shown(message, category, *place, **more)
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 class Format(StrEnum):
     """How a run can be written."""
@@ -27,11 +29,8 @@ def export(
 
     Example: [bold]interdyn export interdyn-demo --to parquet[/bold]
     """
-    from interdyn.cli._execute import plain_warnings
     from interdyn.exports import export_run
 
     folder = run.with_name(f"{run.resolve().name}-{to}") if out is None else out
-    with plain_warnings():
-        written = export_run(run, to=to, out=folder)
-    for path in written:
-        typer.echo(path)
+    for path in export_run(run, to=to, out=folder):
+        say(path)

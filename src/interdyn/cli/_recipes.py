@@ -4,7 +4,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from interdyn.cli._execute import plain_warnings
+from interdyn.cli._say import cell
 
 
 def recipes() -> None:
@@ -15,7 +15,6 @@ def recipes() -> None:
     from interdyn import recipes as library
 
     table = Table("recipe", "what it does", box=box.SIMPLE_HEAD)
-    with plain_warnings():
-        for name, description in library.recipes().items():
-            table.add_row(name, description)
+    for name, description in library.recipes().items():
+        table.add_row(cell(name), cell(description))
     Console().print(table)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
@@ -15,17 +17,16 @@ def report(
 
     Example: [bold]interdyn report interdyn-demo --open[/bold]
     """
-    from interdyn.cli._execute import plain_warnings, write_page
+    from interdyn.cli._execute import write_page
     from interdyn.store import has_result, open_run, read_result
 
     found = open_run(run)
-    with plain_warnings():
-        if found.open_ended and not has_result(found):
-            from interdyn.tracking import summarise
+    if found.open_ended and not has_result(found):
+        from interdyn.tracking import summarise
 
-            summarise(run)
-        read_result(found)  # says how far an unfinished run is, and how to finish it
-        page = write_page(run)
-    typer.echo(f"Look at: {page}")
+        summarise(run)
+    read_result(found)  # says how far an unfinished run is, and how to finish it
+    page = write_page(run)
+    say(f"Look at: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

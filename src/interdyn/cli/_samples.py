@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from interdyn.cli._say import cell, say
+
 
 def samples(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
@@ -26,20 +28,20 @@ def samples(
 
     history = History.read(run)
     if history.damage:
-        typer.echo(f"interdyn: {history.damage}", err=True)
+        say(f"interdyn: {history.damage}", err=True)
     found = history.samples(step, history=not one_step)
     if json_:
         content = found.to_json()
         content["samples"] = content.pop("rows")
-        typer.echo(json_bytes(content).decode(), nl=False)
+        say(json_bytes(content).decode(), nl=False)
         return
     table = Table(title=f"{len(found)} samples at step {found.step}", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for name in found.HEADS:  # narrow enough for 80 columns
         table.add_column(name, justify="left" if name == "group" else "right", no_wrap=True)
     for row in found:
-        table.add_row(*row.cells())
+        table.add_row(*map(cell, row.cells()))
     Console().print(table)
-    typer.echo(found.sentence)
+    say(found.sentence)
     for row in found:
         if row.flagged:
-            typer.echo(f"{row.group} {row.sample_id}: {row.sentence}")
+            say(f"{row.group} {row.sample_id}: {row.sentence}")

@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from interdyn.cli._say import cell, say
+
 if TYPE_CHECKING:
     from interdyn.values import RunResult
 
@@ -24,17 +26,17 @@ def summary(
 
     result = read_result(run)
     if json_:
-        typer.echo(json_bytes(result.to_json()["summary"]).decode(), nl=False)
+        say(json_bytes(result.to_json()["summary"]).decode(), nl=False)
         return
     Console().print(_table(result))
     for sentence in _sentences(result):
-        typer.echo(sentence)
+        say(sentence)
 
 
 def _table(result: "RunResult") -> Table:
     """Return one row for each checkpoint."""
     title = f"{result.recipe}: {result.n_samples} samples, {result.n_players} players"
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table = Table(title=cell(title), box=box.SIMPLE_HEAD)
     theory, orders = result.theory, None if result.first is None else result.first.mean_order
     columns = {
         "mean order": (None if orders is None else orders.value, ".3f"),

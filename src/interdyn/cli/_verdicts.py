@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._say import say
+
 
 def verdicts(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
@@ -20,10 +22,10 @@ def verdicts(
 
     history = History.read(run)
     if history.damage:
-        typer.echo(f"interdyn: {history.damage}", err=True)
+        say(f"interdyn: {history.damage}", err=True)
     found = history.verdicts()
     if json_:
-        typer.echo(json_bytes({"verdicts": [asdict(verdict) for verdict in found]}).decode(), nl=False)
+        say(json_bytes({"verdicts": [asdict(verdict) for verdict in found]}).decode(), nl=False)
         return
     for verdict in found:
-        typer.echo(verdict.sentence)
+        say(verdict.sentence)

@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from interdyn.cli._say import cell, say
+
 
 def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
     """Compare a finished run with what its recipe expects; exit with 1 when that does not hold.
@@ -23,22 +25,22 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     result = read_result(opened)
-    typer.echo(f"Split: {split_rule(result.split)}.")
+    say(f"Split: {split_rule(result.split)}.")
     if result.identified is not None:
-        typer.echo(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
+        say(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
     found = checks(result, resolve(read_recipe(opened)).expected)
     if not found:
-        typer.echo("The recipe expects nothing, as one that is scaled down does not; nothing to compare.")
+        say("The recipe expects nothing, as one that is scaled down does not; nothing to compare.")
         return
-    table = Table("expected", "needed", "got", "holds", title=opened.recipe_name, box=box.SIMPLE_HEAD)
+    table = Table("expected", "needed", "got", "holds", title=cell(opened.recipe_name), box=box.SIMPLE_HEAD)
     for check in found:
-        table.add_row(check.key, check.needed, _text(check.got), "yes" if check.holds else "NO")
+        table.add_row(cell(check.key), cell(check.needed), _text(check.got), "yes" if check.holds else "NO")
     Console().print(table)
     failed = sum(not check.holds for check in found)
     if failed:
-        typer.echo(f"{failed} of {len(found)} expectations do not hold.")
+        say(f"{failed} of {len(found)} expectations do not hold.")
         raise typer.Exit(1)
-    typer.echo(f"All {len(found)} expectations hold.")
+    say(f"All {len(found)} expectations hold.")
 
 
 def _text(got: float | bool | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interdyn.cli._say import say
 from interdyn.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def watch(
     Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
     """
     given = {**locals(), "players": None}
-    from interdyn.cli._execute import plain_warnings, stoppable, tell
+    from interdyn.cli._execute import stoppable, tell
     from interdyn.measurement import configured
     from interdyn.tracking import Tracker, every, mean_losses
     from interdyn.tracking import watch as watch_folder
@@ -83,11 +84,10 @@ def watch(
     if baseline is not None or config.baselines is None:
         config = configured(config, {"baselines": "mean" if baseline in (None, "mean") else _number(baseline)})
     more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
-    typer.echo(f"watching {checkpoints}", err=True)
+    say(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
     with (
         stoppable(folder),
-        plain_warnings(),
         Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker,
     ):
         watch_folder(
@@ -97,7 +97,7 @@ def watch(
             losses=lambda net: mean_losses(net, groups),
             once=once,
             idle=idle,
-            say=typer.echo,
+            say=say,
         )
     from interdyn.store import open_run
 

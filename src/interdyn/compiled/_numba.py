@@ -10,6 +10,8 @@ from typing import Any
 from interdyn.errors import SpeedWarning
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+# what importing a Numba raises that does not fit the NumPy, the system or its own settings
+_NO_FIT = (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError)
 INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """How loops are compiled that only other loops call: neither division nor an index raises, nothing for Python."""
 
@@ -19,7 +21,7 @@ def available() -> bool:
     """Return whether loops can be compiled; warn, once in a process, if not."""
     try:
         import numba
-    except Exception as error:  # a Numba that does not fit the NumPy raises more than ImportError
+    except _NO_FIT as error:
         warnings.warn(
             f"the package `numba` cannot be used ({type(error).__name__}: {error}); splits and transforms take the "
             "slower PyTorch form, with the same results. Install it: pip install numba",

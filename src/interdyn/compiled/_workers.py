@@ -1,9 +1,9 @@
 """Worker threads for compiled loops, as many as this process may use; and torch kept to one thread for a while."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -68,31 +68,16 @@ def in_workers(
     watch
         Called now and then from the calling thread while the others work.
     """
-    failures: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-            stop()
-
-    threads = [threading.Thread(target=guarded, name="interdyn", daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_POLL)
-                if watch is not None:
-                    watch()
-    except BaseException:
-        stop()
-        for thread in threads:
-            thread.join()
-        raise
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(workers, "interdyn") as pool, ExitStack() as failing:
+        failing.callback(stop)
+        running = {pool.submit(work) for _ in range(workers)}
+        while running:
+            ended, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()  # what failed in a thread is raised in this one, once the others have stopped
+            if watch is not None:
+                watch()
+        failing.pop_all()
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def find_phases(trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, sm
     gap, (train, test) = None, (trajectory.train_loss, trajectory.test_loss)
     if train is not None and test is not None:
         gap = find_gap_onset(steps, train, test, level=level, seed=seed, window=trajectory.window)
-    first, last = strength[0].sum(axis=0) if len(steps) else np.zeros(0), float(steps[-1])
+    first = strength[0].sum(axis=0) if len(steps) else np.zeros(0)
     return Phases(
         found=found,
         status=status,
@@ -172,7 +172,7 @@ def find_phases(trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, sm
         interval=None if boundary is None else boundary.interval,
         level=level,
         phase_1=(float(steps[0]), judged.fall_ends.step) if found and judged.fall_ends else None,
-        phase_2=None if start is None else (start.step, last),
+        phase_2=None if start is None else (start.step, float(steps[-1])),
         in_phase_2=np.zeros(len(steps), bool) if start is None else steps >= start.step,
         initial=initial_orders(first / first.sum(), step=float(steps[0])) if first.sum() > 0 else None,
         gap=gap,

@@ -1,5 +1,6 @@
 """Labelled arrays and long tables: interactions, and whole runs, for xarray and pandas."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from interdyn.errors import InputError, missing_extra
 from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
 from interdyn.values import Interactions, Selection, labels, members, orders
+
+_COLUMNS = {"step", "sample", "label", "subset", "order", "players", "k", "v", "i_and", "i_or", "strength", "gap"}
+_COLUMNS |= {"objective", "noise_bound", ""}
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,7 +84,7 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
     history, groups = measurements(opened)
     options = store.read_salience(opened)
     losses = {
-        key: ("step", np.array([entry.get(key, np.nan) for entry in history], dtype=float))
+        _column(key): ("step", np.array([entry.get(key, np.nan) for entry in history], dtype=float))
         for key in dict.fromkeys(k for entry in history for k in entry if k not in ("step", "seconds"))
     }
     out = {}
@@ -103,6 +107,18 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
         about = {"unit": rows[0].unit, "group": name, "recipe": opened.recipe_name, "config_hash": opened.config_hash}
         out[name] = xarray.Dataset(columns, coords=coords, attrs=about | {"interdyn_version": opened.version})
     return out
+
+
+def _column(loss: str) -> str:
+    """Return the name of a loss as a column has it: no path, no formula, and no name of another column.
+
+    Examples
+    --------
+    >>> _column("train_loss"), _column("../=x"), _column("sample")
+    ('train_loss', '_.._x', 'sample_')
+    """
+    name = re.sub(r"^(?=[.-])|[^\w.-]+", "_", loss)
+    return f"{name}_" if name in _COLUMNS else name
 
 
 def _subsets(n: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from interdyn.errors import InputError, ModelError
 from interdyn.game._isolation import bare
 from interdyn.game._outputs import LAST_TOKEN, Output, OutputKey, Reading
 from interdyn.game._samples import Inputs, Samples, labels_of, samples_of
+from interdyn.game._user_code import Explained, of_model
 
 _EXCLUSIVE, _MULTI = ("log-odds", "log-probability", "loss"), "multi_label_classification"
 
@@ -132,12 +133,14 @@ class Forward:
         if self.head:
             module = self.model.get_submodule(self.head)  # type: ignore[attr-defined]  # a head is one of a module
             handle = module.register_forward_hook(lambda _module, given, _out: seen.append(given[0]))
+        exported = isinstance(self.model, ExportedCall)
         try:
-            if not self.names:
-                result = self.model(*rows, *arguments)
-            else:
-                batch = {**dict(zip(self.names, rows, strict=True)), **more}
-                result = self.model(batch) if style.mapping else self.model(**batch)
+            with Explained(lambda error: of_model(self.model, inputs, error, exported=exported)):
+                if not self.names:
+                    result = self.model(*rows, *arguments)
+                else:
+                    batch = {**dict(zip(self.names, rows, strict=True)), **more}
+                    result = self.model(batch) if style.mapping else self.model(**batch)
         finally:
             if handle is not None:
                 handle.remove()

@@ -19,6 +19,7 @@ from torch import Tensor, distributed, nn
 
 from interdyn.errors import DisturbedError, InputError, InterdynWarning
 from interdyn.game._private import LAZY, emptied, foreign_hooks, held, is_outside, private_copy, returning_hooks
+from interdyn.game._user_code import Explained, attempted
 
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu", "hpu")
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -91,15 +92,21 @@ def isolated(model: Any) -> Iterator[Any]:
             if private is not None:
                 emptied(private, network)
             elif is_module:
-                with suppress(Exception):  # what it does not undo itself is undone below
-                    network.train(state.training)
+                attempted(partial(network.train, state.training))  # what it does not undo itself is undone below
             state.put_back()
         state.compare()
 
 
 def _set_to_eval(network: nn.Module) -> None:
-    with suppress(NotImplementedError):  # torch.export's networks have one mode
+    with suppress(NotImplementedError), Explained(_of_eval):  # torch.export's networks have one mode
         network.eval()
+
+
+def _of_eval(error: Exception) -> str:
+    return (
+        f"a network must be set to eval mode by its own `eval()` to be measured; got this {type(error).__name__} from "
+        "it. Correct its `eval` or `train`."
+    )
 
 
 def _quieten(stack: ExitStack) -> None:

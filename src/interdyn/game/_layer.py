@@ -11,6 +11,7 @@ model allows this is tried out against a full batch first; one that does not has
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from interdyn.errors import ModelError
 from interdyn.game._batches import Batches, WidestArray
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._masking import Masking, presence
+from interdyn.game._user_code import attempted
 
 _TOLERANCE = 1e-4  # between one-row and full-batch runs, relative: float32 kernels differ with the batch
 
@@ -191,10 +193,15 @@ class LayerRunner:
         """Return the cheapest method that gives, for the maps with no and with all players, what full rows give."""
         full = self._pass(0, self._ends(), method="full")
         for method in ("remembered", "one row"):
-            try:
-                found = [self._pass(0, self._ends(), method=method) for _ in range(2)][-1]
-            except Exception:  # whatever the model says to a batch it does not expect; full rows went through before
-                continue
-            if torch.allclose(found, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)):
+            found = attempted(partial(self._repeated, method))  # full rows went through before
+            close = isinstance(found, Tensor) and torch.allclose(
+                found, full, rtol=_TOLERANCE, atol=_TOLERANCE * float(full.abs().max() + 1)
+            )
+            if close:
                 return method
         return "full"
+
+    def _repeated(self, method: str) -> Tensor:
+        """Return what the second of two passes gives, which is the first that may remember."""
+        self._pass(0, self._ends(), method=method)
+        return self._pass(0, self._ends(), method=method)

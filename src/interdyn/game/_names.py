@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interdyn._arguments import told
 from interdyn.errors import PlayersError
+from interdyn.game._user_code import Explained, of_function
 from interdyn.values import Names, checked_names
 
 FeatureNames = Sequence[str] | Sequence[Sequence[str]] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
@@ -73,7 +74,8 @@ def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[
         named = [(name, of[column]) for name, columns in names.items() for column in columns if column < len(of)]
         each = [[name for name, player in dict.fromkeys(named) if player == i] for i in range(n)]
     else:
-        texts = [str(text) for text in (names(row) if callable(names) else names)]
+        with Explained(of_function("names", "the numbers of a sample, and return a text for each of them")):
+            texts = [str(text) for text in (names(row) if callable(names) else names)]
         if len(texts) != len(row):
             raise PlayersError(
                 f"`names` must give a text for each of the {len(row)} columns or tokens; got {len(texts)}."

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from interdyn.errors import InputError, InputWarning, ModelError, TargetError
+from interdyn.game._user_code import Explained, of_function
 
 OutputName: TypeAlias = Literal["log-odds", "logit", "log-probability", "loss", "multi-label", "regression"]
 Output: TypeAlias = OutputName | Callable[[Any, Tensor | None], Tensor]
@@ -73,7 +74,8 @@ def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> F
     """
     z = getattr(outputs, "logits", outputs)
     if callable(output):
-        out: Any = output(z, targets)
+        with Explained(of_function("output", "what the network returns and the targets, (outputs, targets)")):
+            out: Any = output(z, targets)
         out = torch.from_numpy(out) if isinstance(out, np.ndarray) else out
         if not isinstance(out, Tensor):
             raise ModelError(
@@ -194,7 +196,9 @@ class Reading:
         key = None if self.key == LAST_TOKEN else self.key
         if callable(self.output) and self.key is None:
             return getattr(result, "logits", result)
-        z = tensor_in(key(result) if callable(key) else result if key is None else _entry(result, key))
+        with Explained(of_function("output_key", "what the network returns")):
+            found = key(result) if callable(key) else result if key is None else _entry(result, key)
+        z = tensor_in(found)
         if self.key != LAST_TOKEN:
             return z
         if z.ndim != 3:

@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
 from types import CellType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
@@ -21,6 +20,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
+
+from interdyn.game._user_code import attempted
 
 _HOOKS = (
     "_forward_hooks",
@@ -64,8 +65,9 @@ def _inside(thing: Any, *, objects: bool) -> Iterable[Any]:
             return ()
         state = vars(thing)
         if type(thing).__getstate__ is not nn.Module.__getstate__:
-            with suppress(Exception):  # Lightning's leaves the trainer out; that of a parametrised layer only raises
-                state = dict(getattr(thing, "__getstate__")())  # noqa: B009  # torch's has no types
+            # Lightning's leaves the trainer out; that of a parametrised layer only raises
+            own = attempted(lambda: dict(getattr(thing, "__getstate__")()))  # noqa: B009  # torch's has no types
+            state = state if isinstance(own, Exception) else own
         return [value for name, value in state.items() if name not in _HOOKS]
     if isinstance(thing, dict):
         return thing.values()
@@ -201,16 +203,18 @@ def private_copy(network: Any) -> nn.Module | None:
     for thing in things:
         if not isinstance(thing, (nn.Module, Tensor, dict, *_SEQUENCES, *_CALLS)) and id(thing) not in memo:
             _copied_object(thing, memo)
-    try:
+
+    def copied() -> nn.Module:
         private = copy.deepcopy(network, memo)
         memo.update({id(made): made for made in list(memo.values())})  # what is a copy already stays as it is
         for container, foreign in hooks:
             kept = {key: on_copy(hook, memo) for key, hook in container.items() if key not in foreign}
             memo[id(container)].update(kept)
         _rebind(private, memo, {id(thing) for thing in things})
-    except Exception:  # whatever a layer of others says to being copied
-        return None
-    return private if _is_apart(private, network) else None
+        return private
+
+    private = attempted(copied)
+    return private if isinstance(private, nn.Module) and _is_apart(private, network) else None
 
 
 def _rebuilds(kind: type) -> bool:
@@ -222,16 +226,13 @@ def _copied_object(thing: Any, memo: dict[int, Any]) -> None:
     """Copy an object that a network holds; share it as a whole where it cannot be copied or is none of its parts."""
     if not is_outside(thing) and not any(isinstance(t, _LIVE) for t in held(thing)):
         tried = dict(memo)
-        try:
-            copy.deepcopy(thing, tried)
-        except Exception:  # it is opened, running, or of the operating system
-            memo[id(thing)] = thing
-        else:
+        found = attempted(lambda: (copy.deepcopy(thing, tried),))  # a pair of brackets: it may be an error itself
+        if isinstance(found, tuple):
             alive = tried.pop(id(tried), [])  # deepcopy keeps here what its numbers of objects rest on
             memo.update(tried)
             memo.setdefault(id(memo), []).extend(alive)
-        return
-    memo[id(thing)] = thing
+            return
+    memo[id(thing)] = thing  # also where it is opened, running, or of the operating system
 
 
 def _rebind(private: nn.Module, memo: dict[int, Any], originals: set[int]) -> None:

@@ -154,6 +154,9 @@ def value_table(
         what it was.
     NonFiniteError
         If an output is NaN or infinite; names sample and players.
+    Exception
+        What the model itself raises, or a function ``output`` or ``output_key``: the same object, with a note that says
+        what it was given and what to do.
 
     Warns
     -----

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from interdyn.errors import InputWarning, InterdynError, ModelError, PrecisionWarning, TooLargeError
 from interdyn.game._batches import WidestArray, out_of_memory
-from interdyn.game._forward import ExportedCall, Forward
+from interdyn.game._forward import Forward
 from interdyn.game._outputs import LEAST_OF_OTHERS, probabilities_in, warn_of_probabilities
+from interdyn.game._user_code import Explained, attempted, of_batch
 
 _ROWS = 4  # of a batch that is tried: twice, and some of them in another batch
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; kernels round differently for other batches
@@ -140,10 +142,11 @@ def try_out(
     Raises
     ------
     ModelError
-        If the model fails on them, as one for pictures of another size does, or its output for a row is not the same
-        twice or in another batch.
+        If the output for a row is not the same twice or in another batch.
     TooLargeError
         If the memory does not hold a single row.
+    Exception
+        Whatever the model raises, as one for pictures of another size does, with a note that says what was needed.
     """
     rows = _chosen(forward, inputs[0].device)
     batch = [x[rows] for x in inputs]
@@ -151,15 +154,8 @@ def try_out(
         batch = [torch.cat([x[:1], masked]) for x, masked in zip(batch, half(), strict=True)]
     forward, part, row_bytes = _first(forward, batch, rows)
     one = alone or len(part) < len(rows)
-    try:
-        values = _each(forward, batch, rows) if one else forward.read(part, rows)
-        again = _each(forward, batch, rows) if one else forward(batch, rows)
-    except InterdynError:
-        raise
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        raise _unusable(forward, batch, error, alone=alone) from error
+    values = _each(forward, batch, rows) if one else forward.read(part, rows)
+    again = _each(forward, batch, rows) if one else forward(batch, rows)
     count = min(len(rows), forward.samples)  # beyond, rows that were put in to go with one sample
     scale, tolerance = _scale(forward, part, values), _tolerance(forward, part)
     trial = Trial(forward, row_bytes, rows[:count], values[:count], scale, tolerance)
@@ -190,12 +186,8 @@ def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
         return
     lay_out: Any = network.to  # torch's types lack the memory format
     lay_out(memory_format=torch.channels_last)
-    try:
-        found = trial.forward(batch, trial.rows)
-        same = bool(torch.isfinite(found).all()) and not trial.differ(found, trial.values)
-    except Exception:  # whatever a network says of a layout that it does not take
-        same = False
-    if not same:
+    found = attempted(lambda: trial.forward(batch, trial.rows))
+    if isinstance(found, Exception) or not torch.isfinite(found).all() or trial.differ(found, trial.values):
         lay_out(memory_format=torch.contiguous_format)
 
 
@@ -210,31 +202,31 @@ def _chosen(forward: Forward, device: torch.device) -> Tensor:
 
 def _first(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
     """Return the pass in the way that works, what it reads of as many rows as fit, and the bytes of a row."""
-    failed: Exception | None = None
+    failed: list[Exception] = []
     for style in forward.styles:
-        tried = forward.with_style(style)
-        try:
-            try:
-                found, part, widest = _read_as(tried, batch, rows)
-                count = len(rows)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-                found, part, widest = _read_as(tried, [x[:1] for x in batch], rows[:1])
-                count = 1
-        except InterdynError:
+        found = attempted(partial(_as_many_as_fit, forward.with_style(style), batch, rows))
+        if not isinstance(found, Exception):
+            return found
+        if isinstance(found, InterdynError):
+            raise found
+        failed.append(found)
+    raise failed[0]
+
+
+def _as_many_as_fit(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
+    try:
+        found, part, widest = _read_as(forward, batch, rows)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
             raise
-        except Exception as error:
-            if out_of_memory(error):
-                raise TooLargeError(
-                    f"the memory must hold one row of inputs; got {type(error).__name__}: {error}. Use a smaller model "
-                    "or input, or free memory."
-                ) from error
-            failed = failed or error
-            continue
-        return found, part, max(widest // count, sum(x[:1].numel() * x.element_size() for x in batch))
-    assert failed is not None
-    raise _unusable(forward, batch, failed, alone=False) from failed
+        if len(rows) == 1:
+            raise TooLargeError(
+                f"the memory must hold one row of inputs; got {type(error).__name__}: {error}. Use a smaller model or "
+                "input, or free memory."
+            ) from error
+    else:
+        return found, part, max(widest // len(rows), sum(x[:1].numel() * x.element_size() for x in batch))
+    return _as_many_as_fit(forward, [x[:1] for x in batch], rows[:1])
 
 
 def _read_as(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
@@ -284,19 +276,6 @@ def _suspect(forward: Forward, part: Any, *, foreign: bool) -> None:
         )
 
 
-def _unusable(forward: Forward, batch: list[Tensor], error: Exception, *, alone: bool) -> ModelError:
-    if "more than 1 value per channel" in str(error) and _without_statistics(forward.model):
-        return _depends_on_batch(forward, "an error for a single one", alone=alone)
-    shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in batch)
-    exported = isinstance(forward.model, ExportedCall) and "uard" in str(error)
-    do = (
-        "Export it with a dynamic first axis"
-        if exported
-        else "Pass samples of the size, channels and type it was trained on"
-    )
-    return ModelError(f"the model must take inputs of shape {shapes}; got {type(error).__name__}: {error}. {do}.")
-
-
 def _each(forward: Forward, batch: list[Tensor], rows: Tensor) -> Tensor:
     return torch.cat([forward([x[i : i + 1] for x in batch], rows[i : i + 1]) for i in range(len(rows))])
 
@@ -304,34 +283,22 @@ def _each(forward: Forward, batch: list[Tensor], rows: Tensor) -> Tensor:
 def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, values: Tensor) -> Trial:
     """Run the first rows by themselves; complain if the others change their outputs."""
     count = 2 if len(rows) > 2 else 1
+
+    def say(error: Exception) -> str:
+        alone = f"this error for {count} of {len(rows)} that went through together"
+        return "" if "more than 1 value" in str(error) else of_batch(trial.forward.model, alone, alone=False)
+
     try:
-        found = trial.forward([x[:count] for x in batch], rows[:count])
-    except InterdynError:
-        raise
-    except Exception as error:
-        if out_of_memory(error):
-            return trial
-        none = "more than 1 value" in str(error)
-        raise _depends_on_batch(trial.forward, f"an error for {count} of them: {error}", alone=none) from error
+        with Explained(say):
+            found = trial.forward([x[:count] for x in batch], rows[:count])
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return trial
     if far := trial.differ(found, values[:count]):
-        return trial.complain(_depends_on_batch(trial.forward, f"outputs that differ by {far:.3g}"), far)
+        unlike = of_batch(trial.forward.model, f"outputs that differ by {far:.3g}", alone=False)
+        return trial.complain(ModelError(unlike), far)
     return trial
-
-
-def _without_statistics(model: Any) -> list[str]:
-    modules = model.named_modules() if isinstance(model, torch.nn.Module) else ()
-    norm = torch.nn.modules.batchnorm._BatchNorm
-    return [name for name, module in modules if isinstance(module, norm) and module.running_mean is None]
-
-
-def _depends_on_batch(forward: Forward, got: str, *, alone: bool = False) -> ModelError:
-    named = ", ".join(map(repr, _without_statistics(forward.model)[:3]))
-    do = [f"give the layers {named} running statistics, track_running_stats=True"] if named else []
-    do += [] if alone else ["pass `batch_size=1`, which runs each masked input by itself"]
-    return ModelError(
-        f"the output for a sample must not depend on the others of its batch; got {got}. To measure it, "
-        f"{', or '.join(do)}."
-    )
 
 
 def _scale(forward: Forward, part: Any, values: Tensor) -> float:

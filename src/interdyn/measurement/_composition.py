@@ -90,6 +90,8 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, progress
     ------
     InterdynError
         All that `value_table` and `split` raise, before any forward pass where that can be.
+    Exception
+        What the network itself raises, the same object, with a note that says what it was given.
 
     Notes
     -----

@@ -14,7 +14,7 @@ import difflib
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from interdyn.errors import InterdynWarning, RecipeError
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+_T = TypeVar("_T")
 
 _GROUP = "interdyn.recipes"
 _MODELS: dict[str, dict[str, Callable[..., Any]]] = {}  # name: module:factory of each that was registered
@@ -94,14 +95,7 @@ def library() -> dict[str, dict[Path, str]]:
     A name that two providers give has two files.
     """
     found: dict[str, dict[Path, str]] = {}
-    for provider in entry_points(group=_GROUP):
-        try:
-            spec = find_spec(provider.module)
-            if spec is None:
-                raise ModuleNotFoundError(f"no package {provider.module}")
-        except Exception as error:  # a dotted name imports its parent, which may raise anything
-            _warn_of(provider, error)
-            continue
+    for provider, spec in _of_providers(find_spec):  # a dotted name imports its parent
         for folder in spec.submodule_search_locations or ():
             for file in Path(folder, "library").glob("*.toml"):
                 found.setdefault(file.stem, {})[file] = provider.module
@@ -216,7 +210,8 @@ def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Cal
 def _find(
     name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str, *, allow_code: bool
 ) -> Callable[..., Any]:
-    _import_providers()
+    for _ in _of_providers(import_module):  # each registers what it has
+        pass
     if ":" in name:
         registered = [factories[name] for factories in registry.values() if name in factories]
         if not registered and not allow_code:
@@ -240,13 +235,21 @@ def _find(
     return next(iter(factories.values()))
 
 
-def _import_providers() -> None:
-    """Import every provider, which registers what it has; one that fails is warned of and does not stop the others."""
+def _of_providers(find: Callable[[str], _T | None]) -> Iterator[tuple[EntryPoint, _T]]:
+    """Yield every provider with what is found by the name of its package.
+
+    One that fails is warned of and does not stop the others: what the import of a stranger's package raises is of no
+    known type.
+    """
     for provider in entry_points(group=_GROUP):
         try:
-            import_module(provider.module)
-        except Exception as error:  # whatever a stranger's import raises
+            found = find(provider.module)
+            if found is None:
+                raise ModuleNotFoundError(f"no package {provider.module}")
+        except Exception as error:
             _warn_of(provider, error)
+        else:
+            yield provider, found
 
 
 def _warn_of(provider: EntryPoint, error: Exception) -> None:

@@ -56,7 +56,7 @@ def _line(panel: Panel, series: Series) -> list[dict[str, Any]]:
     """Return the traces of a line with its interval as a band under it."""
     steps = panel.steps if series.steps is None else series.steps
     x, colour, edges = numbers(StepAxis.of(panel.steps).position(steps)), f"var:{series.colour}", series.edges()
-    hover = _STEP + f"{escape(series.name)}: %{{y:.3~g}}{series.unit}"
+    hover = _STEP + f"{_text(series.name)}: %{{y:.3~g}}{_text(series.unit)}"
     columns, traces = [numbers(steps)], []
     if edges is not None:
         columns += [numbers(edge) for edge in edges]
@@ -70,7 +70,7 @@ def _line(panel: Panel, series: Series) -> list[dict[str, Any]]:
         "x": x,
         "y": numbers(series.band.value),
         "mode": "lines+markers",
-        "name": escape(series.name),
+        "name": _text(series.name),
         "line": {"color": colour, "width": 2, "dash": _DASHES[series.dash]},
         "marker": {"color": colour, "size": 6, "symbol": _SYMBOLS[series.symbol]},
         "opacity": 0.5 if series.faint else 1,
@@ -148,7 +148,7 @@ def _moment(axis: StepAxis, moment: Rule, place: int, *, white: bool) -> tuple[l
         "x": at,
         "y": 1 - 0.09 * place,
         "yref": "paper",
-        "text": escape(f"{moment.name} {step_label(moment.at)}"),
+        "text": _text(f"{moment.name} {step_label(moment.at)}"),
         "showarrow": False,
         "xanchor": "left",
         "yanchor": "top",
@@ -160,7 +160,12 @@ def _moment(axis: StepAxis, moment: Rule, place: int, *, white: bool) -> tuple[l
 
 
 def _title(text: str) -> dict[str, Any]:
-    return {"text": text, "standoff": 6, "font": {"size": 13}}
+    return {"text": _text(text), "standoff": 6, "font": {"size": 13}}
+
+
+def _text(text: str) -> str:
+    """Return a text as plotly shows it, which reads some tags as HTML does and knows few names of characters."""
+    return escape(text, quote=False)
 
 
 def _stroke(rule: Rule, width: float) -> dict[str, Any]:
@@ -189,8 +194,8 @@ def _over_orders(panel: Panel) -> dict[str, Any]:
     """Return bars and lines over orders, one step at a time."""
     traces, frames = [], [[] for _ in panel.steps]  # type: list[dict[str, Any]], list[list[dict[str, Any]]]
     for series in panel.series:
-        trace: dict[str, Any] = {"name": escape(series.name), "x": numbers(panel.orders)}
-        trace["hovertemplate"] = f"order %{{x}}: %{{y:.3f}}<extra>{escape(series.name)}</extra>"
+        trace: dict[str, Any] = {"name": _text(series.name), "x": numbers(panel.orders)}
+        trace["hovertemplate"] = f"order %{{x}}: %{{y:.3f}}<extra>{_text(series.name)}</extra>"
         colour, edges = f"var:{series.colour}", series.edges() if series.mark == "bars" else None
         if series.mark == "bars":
             error = {"type": "data", "symmetric": False, "color": "var:ink", "thickness": 1, "width": 0}

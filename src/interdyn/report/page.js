@@ -89,7 +89,8 @@ const page = (() => {
   };
 
   const csv = (rows) => rows.map((row) => row.map((cell) => {
-    const text = String(cell ?? "");
+    // a spreadsheet would run a text that begins like a formula
+    const text = typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) ? "'" + cell : String(cell ?? "");
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }).join(",")).join("\n") + "\n";
 

@@ -27,6 +27,7 @@ _UNSEALED = "0" * 64
 _DIGEST = re.compile(  # at the beginning of JSON and TOML; in the header of arrays a key of its own
     rb'(?:\A\{\n "digest": "|\A# digest: |"digest":"\\")([0-9a-f]{64})(?="|\\"|\n)'
 )
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # as JSON writes them
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)  # by content
 
 Arrays = Mapping[str, np.ndarray]
@@ -156,7 +157,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        content = json.loads(data)
+        content = _from_json(data)
     except BROKEN:
         raise DamagedError("it is no whole JSON") from None
     if not isinstance(content, dict):
@@ -165,6 +166,21 @@ def read_json(path: Path) -> dict[str, Any] | None:
     _check_sealed(content, is_sealed(data))
     content.pop("digest", None)
     _check_name(content.pop("file", path.name), path.name)
+    return content
+
+
+def _from_json(raw: bytes | str) -> Any:
+    r"""Return what JSON says, with U+FFFD for halves of characters, which no other text can hold.
+
+    Examples
+    --------
+    >>> _from_json(r'["\ud83d\ude00", "\ud83d"]') == ["\U0001f600", "\ufffd"]
+    True
+    """
+    content = json.loads(raw)
+    if _HALVES.search(raw if isinstance(raw, bytes) else raw.encode()):
+        text = json.dumps(content, ensure_ascii=False)
+        content = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return content
 
 
@@ -290,7 +306,7 @@ def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
         raise DamagedError("it is cut short")
     new = is_sealed(raw)
     try:
-        content = json.loads(raw)
+        content = _from_json(raw)
         _check_sealed(content.get("__metadata__", {}), new)
         end = max((at["data_offsets"][1] for name, at in content.items() if name != "__metadata__"), default=0)
     except DamagedError:
@@ -304,7 +320,7 @@ def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
 
 def _header_of(content: Mapping[str, Any], path: Path) -> Header:
     try:
-        header = {str(key): json.loads(value) for key, value in content.get("__metadata__", {}).items()}
+        header = {str(key): _from_json(value) for key, value in content.get("__metadata__", {}).items()}
     except BROKEN:
         raise DamagedError("its header is damaged") from None
     check_schema(header.get("schema"), path)

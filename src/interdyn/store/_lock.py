@@ -53,13 +53,13 @@ class Hold:
             earlier._descriptor = earlier._other = None
         elif _has_flock:
             descriptor = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException as error:
-                os.close(descriptor)
-                if isinstance(error, BlockingIOError):
+            with ExitStack() as refused:
+                refused.callback(os.close, descriptor)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
                     raise Timeout(str(self._folder / LOCK_NAME)) from None
-                raise
+                refused.pop_all()
             self._descriptor = descriptor
         else:
             lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)

@@ -311,20 +311,31 @@ def _stand_ins(tree: Any) -> str:
     return f", and objects that are not read ({', '.join(names[:2])})" if names else ""
 
 
-def plain(value: Any) -> Any:
-    """Return what is on disk as it goes into a network, tensors read.
+def plain(value: Any, made: dict[int, Any] | None = None) -> Any:
+    """Return what is on disk as it goes into a network, tensors read; what is there once and held often is made once.
+
+    Parameters
+    ----------
+    value
+        What is on disk.
+    made
+        What was made before, by the place in memory of what it was made of.
 
     Raises
     ------
     ValueError
         If it holds an object whose class is not read.
     """
-    if isinstance(value, Stored):
-        return value.read()
+    made = {} if made is None else made
     if isinstance(value, Stub):
         raise ValueError(f"a module keeps a {shown(value.name)} beside its weights, which is not read")
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(plain(inner) for inner in value)
-    return value
+    if id(value) not in made:
+        if isinstance(value, Stored):
+            made[id(value)] = value.read()
+        elif isinstance(value, dict):
+            made[id(value)] = {key: plain(inner, made) for key, inner in value.items()}
+        elif isinstance(value, list | tuple):
+            made[id(value)] = type(value)(plain(inner, made) for inner in value)
+        else:
+            return value
+    return made[id(value)]

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -175,9 +174,7 @@ class Following:
         """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
         if self.training_seconds >= self._wakes or step != self._last + 1 or step == self.total_steps:
             return None
-        with suppress(Exception):  # it is asked again where that is told
-            return bool(self._schedule(step))
-        return None
+        return self._record.guarded(f"step {step}", lambda: bool(self._schedule(step)), otherwise=False)
 
     def _observe(self, step: int, model: Any, given: dict[str, Any], is_due: bool | None) -> bool:
         after, self._last = self._last, step

@@ -61,6 +61,17 @@ def fields_of(value: Any) -> Mapping[Any, Any]:
     return state if isinstance(state, dict) else {}
 
 
+def named_in(value: Any) -> dict[str, Any]:
+    """Return those of the entries of `fields_of` whose key is a text: others may take for ever to write as one.
+
+    Examples
+    --------
+    >>> named_in({"step": 3, 4: 5, None: 6})
+    {'step': 3}
+    """
+    return {key: inner for key, inner in fields_of(value).items() if isinstance(key, str)}
+
+
 def interpreted(
     source: Source,
     makes: Mapping[str, Callable[..., Any]],

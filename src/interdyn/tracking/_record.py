@@ -204,7 +204,8 @@ class Record:
         settings = first.settings() | {"samples": [group.identity() for group in self._groups]}
         if others := {g.name: g.config.settings() for g in self._groups if g.config.settings() != first.settings()}:
             settings["groups"] = others
-        out: dict[str, Any] = {"name": path.name or "tracked", "tracker": settings}
+        name = path.name.encode("utf-8", "replace").decode()  # bytes that are no text cannot be written
+        out: dict[str, Any] = {"name": name or "tracked", "tracker": settings}
         if first.salience is not None or first.salience_rule != "mean-effect":
             given = {"salience": first.salience, "salience_rule": first.salience_rule}
             out["analysis"] = {key: value for key, value in given.items() if value is not None}
@@ -227,7 +228,7 @@ class Record:
         except Exception as error:
             if self._strict:
                 raise
-            self.report(f"{where}: {type(error).__name__}: {error}")
+            self.report(" ".join([f"{where}: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
             return otherwise
 
     def report(self, problem: str, *, always: bool = False) -> None:

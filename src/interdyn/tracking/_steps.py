@@ -79,7 +79,8 @@ def steps_told(tree: Any) -> dict[str, int]:
 def _under(top: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
     """Return what lies under a name; torch.distributed joins the names on the way by dots."""
     inner = fields_of(top.get(name))
-    joined = {key.removeprefix(f"{name}."): value for key, value in top.items() if str(key).startswith(f"{name}.")}
+    named = [(key, value) for key, value in top.items() if isinstance(key, str) and key.startswith(f"{name}.")]
+    joined = {key.removeprefix(f"{name}."): value for key, value in named}
     return inner or joined
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ _STORAGES = {
 _LEGACY = 0x1950A86A20F9469CFC6C  # the number with which torch began its files before they were zip archives
 _LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the same as it lies in a file, behind a few bytes
 _FEW = 32
+_AXES = 64  # what torch computes with
 _ZIP_START = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s22xHH")  # of a record of a zip archive: signature, lengths of name and extra field
 
@@ -208,10 +209,17 @@ def _tensor_v3(storage: Any, offset: Any, shape: Any, stride: Any, *more: Any) -
     return _view(storage, offset, shape, stride, found) if isinstance(found, torch.dtype) else Stub("torch.Tensor", ())
 
 
+def is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
+    """Return whether something is the shape of a tensor, of no more axes than torch computes with."""
+    return isinstance(value, tuple) and len(value) <= _AXES and all(type(size) is int and size >= 0 for size in value)
+
+
 def _view(storage: Any, offset: Any, shape: Any, stride: Any, dtype: torch.dtype | None) -> Stored:
     numbers = [offset, *shape, *stride]
     if not isinstance(storage, _Storage) or len(shape) != len(stride) or not all(type(x) is int for x in numbers):
         raise ValueError("a tensor is made of something else than numbers")
+    if len(shape) > _AXES:
+        raise ValueError(f"a tensor has {len(shape):,} axes")
     if min(numbers) < 0:
         raise ValueError("a tensor has a negative shape")
     kind = dtype or storage.dtype
@@ -248,7 +256,9 @@ def _dictionary(pairs: Any = (), *_: Any) -> dict[Any, Any]:
     return {key: value for key, value in pairs if isinstance(key, str | int)}
 
 
-def _encoded(text: str, coding: str = "utf-8") -> bytes:
+def _encoded(text: Any, coding: Any = "utf-8") -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("it has bytes that are made of no text")
     return text.encode("latin-1" if coding == "latin1" else "utf-8")
 
 

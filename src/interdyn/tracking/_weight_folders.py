@@ -1,5 +1,6 @@
 """Folders that are one network: of Hugging Face, torch.distributed, FSDP and DeepSpeed."""
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interdyn.tracking._pickled import fields_of
-from interdyn.tracking._weight_files import Stored, looks_saved, read_file, read_json, read_pickle, read_torch
+from interdyn.tracking._pickled import fields_of, named_in
+from interdyn.tracking._weight_files import Stored, is_shape, looks_saved, read_file, read_json, read_pickle, read_torch
 
 _ENDS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".th", ".pth.tar", ".pt.tar", ".ckpt.tar")
 _DOUBTFUL = (".tar",)  # archives of other things have these names, too
@@ -120,7 +121,7 @@ def _inside(folder: Path, name: Any) -> Path:
     parts = PurePosixPath(text).parts
     odd = not parts or ".." in parts or "\0" in text or "\\" in text
     if odd or PurePosixPath(text).is_absolute() or PureWindowsPath(text).anchor:
-        raise ValueError(f"it names a file outside of its folder, {name!r}")
+        raise ValueError(f"it names a file outside of its folder, {text!r}")
     return folder / text
 
 
@@ -163,9 +164,9 @@ def _read_shards(folder: Path, paths: list[Path]) -> dict[str, Any]:
 
 def _read_distributed(folder: Path) -> dict[str, Any]:
     """Read a checkpoint of torch.distributed: `.metadata` says which bytes of which file are which part of a tensor."""
-    said = fields_of(read_pickle(folder / ".metadata"))
-    shapes, stored = said.get("state_dict_metadata"), said.get("storage_data")
-    if not isinstance(shapes, dict) or not isinstance(stored, dict):
+    said = named_in(read_pickle(folder / ".metadata"))
+    shapes, stored = named_in(said.get("state_dict_metadata")), said.get("storage_data")
+    if not shapes or not isinstance(stored, dict):
         raise ValueError("its .metadata does not say where weights are")
     blocks: dict[str, list[_Block]] = {}
     for key, where in stored.items():
@@ -175,16 +176,19 @@ def _read_distributed(folder: Path) -> dict[str, Any]:
         offset = index.get("offset") or ()
         found = _Block(_inside(folder, block.get("relative_path")), block.get("offset"), block.get("length"), offset)
         found.check()
-        blocks.setdefault(str(index.get("fqn")), []).append(found)
+        name = index.get("fqn")
+        if not isinstance(name, str):
+            raise ValueError("its .metadata is damaged")
+        blocks.setdefault(name, []).append(found)
     tree: dict[str, Any] = {}
     for name, kind in shapes.items():
         shape = fields_of(kind).get("size")
-        if isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape):
-            tree[str(name)] = _assembled(str(name), shape, blocks.get(str(name), []))
-        elif len(blocks.get(str(name), [])) == 1:  # any other object, in a file of its own
-            tree[str(name)] = blocks[str(name)][0].read()
+        if is_shape(shape):
+            tree[name] = _assembled(name, shape, blocks.get(name, []))
+        elif len(blocks.get(name, [])) == 1:  # any other object, in a file of its own
+            tree[name] = blocks[name][0].read()
     if (folder / "meta.pt").is_file():  # of Lightning
-        tree |= {str(key): value for key, value in fields_of(read_torch(folder / "meta.pt")).items()}
+        tree |= named_in(read_torch(folder / "meta.pt"))
     return _told_beside(folder) | tree
 
 
@@ -249,28 +253,25 @@ def _read_deepspeed(folder: Path, states: list[Path]) -> dict[str, Any]:
 def _of_stage_3(folder: Path, tree: Mapping[Any, Any]) -> dict[str, Stored]:
     """Return weights of which each process kept a piece, pieces of one size one after the other."""
     shapes = tree.get("param_shapes")
-    groups = shapes if isinstance(shapes, list) else [shapes]
-    paths = sorted(
-        folder.glob("*zero_pp_rank_*optim_states.pt"),
-        key=_rank,
-    )
+    named = [item for group in (shapes if isinstance(shapes, list) else [shapes]) for item in named_in(group).items()]
+    paths = sorted(folder.glob("*zero_pp_rank_*optim_states.pt"), key=_rank)
     pieces = [_flat_groups(path) for path in paths]
-    known = [one for one in groups if isinstance(one, dict)]
-    if not pieces or len({len(flat) for flat in pieces}) != 1 or known != groups:
+    if not pieces or len({len(flat) for flat in pieces}) != 1 or not all(is_shape(shape) for _, shape in named):
         raise ValueError("the pieces that the processes kept of its weights are not all there")
     ends = list(accumulate(flat.shape[0] for flat in pieces[0]))
     found, at = {}, 0
-    for name, shape in ((name, shape) for group in known for name, shape in group.items()):
-        size = -(-torch.Size(shape).numel() // len(paths))  # of a piece
+    for name, shape in named:
+        size = -(-math.prod(shape) // len(paths))  # of a piece
         number = bisect_right(ends, at)
         if number == len(ends) or at + size > ends[number]:
             raise ValueError(f"the pieces that the processes kept of `{name}` are not all there")
         before = ends[number - 1] if number else 0
-        found[str(name)] = _joined(tuple(shape), [flat[number] for flat in pieces], at - before, size)
+        found[name] = _joined(shape, [flat[number] for flat in pieces], at - before, size)
         at += size
-    module = tree.get("module")
-    kept = {str(name) for name in tree.get("buffer_names") or ()}
-    whole = {name: value for name, value in fields_of(module).items() if isinstance(value, Stored) and name in kept}
+    names = tree.get("buffer_names")
+    kept = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    module = named_in(tree.get("module"))
+    whole = {name: value for name, value in module.items() if isinstance(value, Stored) and name in kept}
     return found | whole
 
 
