@@ -14,7 +14,7 @@ import argparse
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,20 +103,20 @@ def patience(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     return {"stops_at": None, "best": fine["steps"][best]}
 
 
-def first(steps: Sequence[float], found: Sequence[Onset]) -> dict[str, Any]:
+def first(steps: Sequence[float], found: Iterable[Onset]) -> dict[str, Any]:
     """Return when an onset was first said, and since when it is said to be."""
-    at = next((i for i, onset in enumerate(found) if onset.found), None)
-    if at is None:
+    at, onset = next(((i, onset) for i, onset in enumerate(found) if onset.found), (0, None))
+    if onset is None:
         return {"said": None, "since": None, "interval": None}
-    interval = found[at].interval
-    return {"said": steps[at], "since": found[at].step, "interval": None if interval is None else list(interval)}
+    interval = None if onset.interval is None else list(onset.interval)
+    return {"said": steps[at], "since": onset.step, "interval": interval}
 
 
 def harmed(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Return when harm was first said by the losses of the validation set, which patience sees, too."""
     steps, loss = np.array(fine["steps"], float), np.array(fine["validation"])
     counts = range(MIN_STEPS, len(steps) + 1)
-    return first([steps[n - 1] for n in counts], [find_harm(steps[:n], loss[:n]) for n in counts])
+    return first([float(steps[n - 1]) for n in counts], (find_harm(steps[:n], loss[:n]) for n in counts))
 
 
 def pattern(history: History) -> dict[str, Any] | None:

@@ -32,9 +32,9 @@ def test_two_processes(tmp_path):
         said = [line.split() for line in (tmp_path / f"out{rank}").read_text().splitlines() if line.count(" ") == 2]
         assert said == [
             ["sharded", "4", "0"],
-            ["plain", "18", str(looks)],
-            ["accelerate", "18", str(looks)],
-            ["hugging_face", "18", str(looks)],
-            ["lightning", "18", str(looks)],
+            ["plain", "22", str(looks)],
+            ["accelerate", "22", str(looks)],
+            ["hugging_face", "22", str(looks)],
+            ["lightning", "22", str(looks)],
             ["end", "0", str(looks)],
         ]

@@ -101,7 +101,7 @@ class TurningLayer(keras.layers.Layer):
         return (shape[0], 2)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 18), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
 def test_it_stops_when_training_harms(stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     model = keras.Sequential([TurningLayer()])

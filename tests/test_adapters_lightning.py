@@ -145,7 +145,7 @@ class TurningModule(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 18), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
 def test_it_stops_when_training_harms(tmp_path, stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     module = TurningModule()

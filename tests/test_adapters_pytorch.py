@@ -164,7 +164,7 @@ def test_it_stops_when_training_harms():
             optimiser.step()
             if watched.should_stop:
                 break
-    assert watched.step == watch.steps[-1] == int(net.age) == 18
+    assert watched.step == watch.steps[-1] == int(net.age) == 22
     assert watch.best_step == 8
     assert not turning_tracker(stop_when=None).should_stop
 

@@ -142,7 +142,7 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
     assert facts["Now"] == (stage, "at step 10; the run goes on")
     assert facts["Second phase"][0] == fact
-    assert facts["Harm"] == ("cannot be seen", view.harm.sentence)
+    assert facts["Harm"] == ("none established", view.harm.sentence)
     html = render(view)
     assert html.count("comes when the run has ended") == 2
     assert "Fit the theory" not in html

@@ -122,7 +122,7 @@ def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_
     assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
     assert "Best checkpointstep 840" in found.text
     marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
-    assert [mark.split(",")[0] for mark in marks] == [
+    assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
         "phase boundary",
         "gap begins to widen",
         "training begins to harm",
@@ -154,7 +154,8 @@ def test_every_chart_holds_the_recorded_numbers(data):
     heat = charts["heat-0"]["data"][0]
     assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
     assert heat["customdata"][2][5] == [48, 3]
-    assert set(charts) == {"orders", "heat-0", "heat-1", "mean-order", "loss-gap", "distance", "noise"}
+    over_training = {"mean-order", "losses", "accuracies", "loss-gap", "distance", "noise"}
+    assert set(charts) == {"orders", "heat-0", "heat-1", *over_training}
     bound = data["analysis"]["theory"]["bound"]
     grey = [shape for shape in charts["distance"]["layout"]["shapes"] if shape.get("xref") == "paper"]
     assert [(shape["y0"], shape["y1"]) for shape in grey] == [(bound, bound)]
@@ -208,7 +209,7 @@ def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
 
 def test_every_chart_has_a_text_for_those_who_do_not_see_it(data):
     charts = [a for tag, a in page(data).tags if a.get("class") == "chart"]
-    assert len(charts) == 7
+    assert len(charts) == 9
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in charts)
 
 

@@ -87,8 +87,12 @@ def find_harm(
     start, end = judged.rise_starts, "below its best" if larger_is_better else "above its least"
     if start is None or not rises:
         most = course.share(judged.evidence.possible_rise)
-        much = f"up to {percent(most)}" if most < _ANY else "any amount"
-        return Onset.unknown(level, f"No harm is established; a held-out {what} {much} {end} is possible.", p)
+        why = f"No harm is established; a held-out {what} up to {percent(most)} {end} is possible."
+        if most < SMALLEST_RISE:
+            why = f"No harm: the held-out {what} is at most {percent(max(most, 0.01))} {end}."
+        elif most > _ANY:
+            why = f"No harm is established; how far the held-out {what} is {end} is not known yet."
+        return Onset.unknown(level, why, p)
     rise = course.share(judged.evidence.rise)
     worse = f"the held-out {what} is {percent(rise)} {end}"
     if not course.before().look(level=level, seed=seed)[2]:
@@ -156,7 +160,7 @@ def _computed(values: Float[np.ndarray, " steps"]) -> Bool[np.ndarray, " steps"]
     >>> _computed(np.array([2.0, np.nan, 2.0, 1.0])).tolist()
     [True, False, False, True]
     """
-    known = np.isfinite(values)
+    known = np.asarray(np.isfinite(values))
     known[known] = np.diff(values[known], prepend=np.nan) != 0
     return known
 

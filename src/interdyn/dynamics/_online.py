@@ -255,9 +255,10 @@ def _verdict(
     accuracy = not _known(test)
     held_out = trajectory.test_accuracy if accuracy else test
     if held_out is not None and _known(held_out):
-        options = {"level": level, "seed": seed, "window": trajectory.window}
-        harm, pattern = find_harm(steps, held_out, larger_is_better=accuracy, **options), None
+        window, pattern = trajectory.window, None
+        harm = find_harm(steps, held_out, larger_is_better=accuracy, level=level, seed=seed, window=window)
         best = least_loss(steps, held_out, larger_is_better=accuracy)
+    short = gap.sentence.partition(";")[0]
     stage, phase_2 = _phase(look, established=established, level=level)
     last = pattern.sentence if pattern is not None and pattern.found else harm.sentence
     return Verdict(
@@ -270,7 +271,7 @@ def _verdict(
         best_step=best,
         rising=look.rising,
         possible_rise=None if look.why else look.judged.evidence.possible_rise,
-        sentence=f"At step {steps[-1]:g}: {joined((phase_2.sentence, gap.sentence))} {last}",
+        sentence=f"At step {steps[-1]:g}: {joined((phase_2.sentence, short))} {last}",
     )
 
 
