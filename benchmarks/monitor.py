@@ -14,8 +14,7 @@ import argparse
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from matplotlib.lines import Line2D
 from _record import RESULTS
 from _tables import course, lines, number, span
 from interdyn import store
-from interdyn.dynamics import OnlineVerdict, Stage, find_gap_onset, online_verdicts
+from interdyn.dynamics import HIGH_ORDER, MIN_STEPS, Onset, find_gap_onset, find_harm, find_pattern, pattern_signal
 from interdyn.measurement import History
 from interdyn.recipes import Recipe, Trainer, build_model, load_recipe, load_samples, load_weights
 
@@ -104,20 +103,33 @@ def patience(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     return {"stops_at": None, "best": fine["steps"][best]}
 
 
-def said(found: Sequence[OnlineVerdict]) -> dict[str, Any]:
-    """Return the first alarm and what it says."""
-    alarm = next((v for v in found if v.stage is Stage.OVER_FITTING), None)
-    stages = [str(v.stage) for v in found]
-    if alarm is None:
-        return {"alarm": None, "since": None, "interval": None, "stages": stages, "last": found[-1].sentence}
-    interval = None if alarm.interval is None else list(alarm.interval)
-    return {
-        "alarm": alarm.step,
-        "since": alarm.since,
-        "interval": interval,
-        "stages": stages,
-        "last": found[-1].sentence,
-    }
+def first(steps: Sequence[float], found: Iterable[Onset]) -> dict[str, Any]:
+    """Return when an onset was first said, and since when it is said to be."""
+    at, onset = next(((i, onset) for i, onset in enumerate(found) if onset.found), (0, None))
+    if onset is None:
+        return {"said": None, "since": None, "interval": None}
+    interval = None if onset.interval is None else list(onset.interval)
+    return {"said": steps[at], "since": onset.step, "interval": interval}
+
+
+def harmed(fine: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return when harm was first said by the losses of the validation set, which patience sees, too."""
+    steps, loss = np.array(fine["steps"], float), np.array(fine["validation"])
+    counts = range(MIN_STEPS, len(steps) + 1)
+    return first([float(steps[n - 1]) for n in counts], (find_harm(steps[:n], loss[:n]) for n in counts))
+
+
+def pattern(history: History) -> dict[str, Any] | None:
+    """Return the signal of `find_pattern` at each look and when it first rang; None without training samples."""
+    if "train" not in history.groups:
+        return None
+    steps = np.array(history.together, float)
+    seen = [history.seen(step, "train") for step in history.together]
+    high = np.array([one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen])
+    effect = np.array([one.effect for one in seen])
+    found = [find_pattern(steps[:n], high[:n], effect[:n]) for n in range(1, len(steps) + 1)]
+    signal = [None if np.isnan(r) else float(r) for r in pattern_signal(high, effect)]
+    return {"signal": signal, **first(steps.tolist(), found)}
 
 
 def spectral(run: store.Run, recipe: Recipe) -> dict[str, Any]:
@@ -146,23 +158,25 @@ def keep(folder: Path) -> None:
     """Measure one run and write its figures."""
     run = store.open_run(folder)
     recipe = load_recipe(folder / "recipe.toml")
-    seen = History.read(run).trajectory()
-    fine = losses(recipe)
+    history = History.read(run)
+    seen, verdicts, fine = history.trajectory(), history.verdicts(), losses(recipe)
     content = {
         "name": recipe.name,
         "description": recipe.description,
         "n_samples": seen.strength.shape[1],
         "looks": seen.steps.tolist(),
         "mean_order": seen.mean_order.tolist(),
-        "ours": said(online_verdicts(seen)),
-        "alone": said(online_verdicts(replace(seen, train_loss=None, test_loss=None))),
+        "stages": [str(v.stage) for v in verdicts],
+        "phase_2": first(seen.steps.tolist(), [v.phase_2 for v in verdicts]),
+        "pattern": pattern(history),
+        "last": verdicts[-1].sentence,
         "patience": patience(fine),
         "weightwatcher": spectral(run, recipe),
         "fine": fine,
     }
     KEPT.mkdir(exist_ok=True)
     (KEPT / f"{recipe.name}.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    print(f"kept {recipe.name}: {content['ours']['last']}")
+    print(f"kept {recipe.name}: {content['last']}")
 
 
 # -- the page ----------------------------------------------------------------------------------------
@@ -170,15 +184,16 @@ def keep(folder: Path) -> None:
 HEAD = """# Is the monitor worth trusting?
 
 Written by `./run monitor RUN ...` from finished runs of the recipes in `benchmarks/monitor`, trainings whose truth is
-known. Our verdicts are those that `interdyn verdicts RUN` prints: at each look from the looks up to it. All of these
-runs have the split of version 0.1, in which mean orders are higher; they have not been run again since.
+known. Half of the test samples are the test; harm and patience see the other half, after every epoch.
 
-- **test loss**: the step at which it is least, of all steps, and how far it ends above that; of half of the test
-  samples, as the median of five evaluations. It *rises* where it ends a tenth above its minimum.
+- **test loss**: the step at which it is least, of all steps, and how far it ends above that, as the median of five
+  evaluations. It *rises* where it ends a tenth above its minimum: there training harms.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
-- **ours**: the look at which "over-fitting has begun" was first said, and since when, with its 90 % interval;
-  **alone**: the look at which it would have been said without any losses.
-- **patience**: where five evaluations without a lower loss on the other half of the test samples end the training.
+- **phase 2**: the look at which the second phase was first said to have begun, and since when, with its 90 % interval.
+- **harm**: the evaluation at which `find_harm` first said that training harms, and since when.
+- **pattern**: the look at which the signal of `find_pattern`, on 8 training samples and without any held-out loss, had
+  exceeded 1.3 twice in a row, and its largest value; *not measured* in runs without training samples.
+- **patience**: where five evaluations without a lower loss end the training.
 - **weightwatcher**: the first look with a layer of alpha below 2, which it calls over-trained; least alpha of the run.
 
 """
@@ -187,13 +202,10 @@ runs have the split of version 0.1, in which mean orders are higher; they have n
 def table(kept: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = []
     for k in kept:
-        true, ours = k["truth"], k["ours"]
+        true = k["truth"]
         total = k["fine"]["steps"][-1]
         rises = f"{true['least_at']} of {total}; ends {true['end'] / true['least'] - 1:+.0%}"
         gap = span(true["gap_onset"], true["gap_interval"]) if true["gap_grows"] else "does not grow"
-        first = (
-            "none" if ours["alarm"] is None else f"{ours['alarm']:.0f}, since {span(ours['since'], ours['interval'])}"
-        )
         spectrum = k["weightwatcher"]
         least = number(spectrum["least_alpha"], 2)
         rows.append(
@@ -202,14 +214,27 @@ def table(kept: Sequence[Mapping[str, Any]]) -> list[str]:
                 course(k["mean_order"]),
                 rises,
                 gap,
-                first,
-                number(k["alone"]["alarm"], 0),
+                since(k["phase_2"]),
+                since(k["harm"]),
+                signal(k["pattern"]),
                 number(k["patience"]["stops_at"], 0),
                 f"{number(spectrum['alarm'], 0)} ({least})",
             )
         )
-    columns = ("run", "mean order", "test loss", "gap", "ours", "alone", "patience", "weightwatcher")
+    columns = ("run", "mean order", "test loss", "gap", "phase 2", "harm", "pattern", "patience", "weightwatcher")
     return lines(columns, rows)
+
+
+def since(said: Mapping[str, Any]) -> str:
+    """Return when an onset was first said, and since when."""
+    return "none" if said["said"] is None else f"{said['said']:.0f}, since {span(said['since'], said['interval'])}"
+
+
+def signal(found: Mapping[str, Any] | None) -> str:
+    """Return when the pattern was first said, and the largest value of its signal."""
+    if found is None:
+        return "not measured"
+    return f"{number(found['said'], 0)} ({max(r for r in found['signal'] if r is not None):.1f})"
 
 
 def at(k: Mapping[str, Any], step: float | None) -> str:
@@ -225,15 +250,17 @@ def cost(kept: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
         (
             k["name"],
-            at(k, k["ours"]["since"]),
-            at(k, k["ours"]["alarm"]),
+            at(k, k["phase_2"]["since"]),
+            at(k, k["harm"]["said"]),
             at(k, k["patience"]["best"]),
             at(k, k["patience"]["stops_at"]),
             f"{k['truth']['end'] / k['truth']['least']:.2f}",
         )
         for k in kept
     ]
-    return lines(("run", "our onset", "our alarm", "patience's best", "patience's stop", "end of training"), rows)
+    return lines(
+        ("run", "begin of phase 2", "harm said", "patience's best", "patience's stop", "end of training"), rows
+    )
 
 
 def counts(kept: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -242,16 +269,21 @@ def counts(kept: Sequence[Mapping[str, Any]]) -> list[str]:
     overfit = [k for k in kept if k["truth"]["rises"]]
     quiet = [k for k in kept if not k["truth"]["rises"] and not k["truth"]["gap_grows"]]
     between = [k for k in kept if not k["truth"]["rises"] and k["truth"]["gap_grows"]]
+    measured = [k for k in kept if k["pattern"] is not None]
     ways = {
-        "ours": lambda k: k["ours"]["alarm"],
-        "ours without losses": lambda k: k["alone"]["alarm"],
+        "harm": lambda k: k["harm"]["said"],
+        "phase 2": lambda k: k["phase_2"]["said"],
         "patience": lambda k: k["patience"]["stops_at"],
         "weightwatcher": lambda k: k["weightwatcher"]["alarm"],
     }
+    if len(measured) == len(kept):
+        ways["pattern"] = lambda k: k["pattern"]["said"]
+    else:
+        out.append(f"- The pattern was measured in {len(measured)} of {len(kept)} runs.")
     for title, group in (
-        ("the test loss rises", overfit),
+        ("the test loss rises, so that training harms", overfit),
         ("the gap grows but the test loss does not rise", between),
-        ("neither grows, so that any alarm is false", quiet),
+        ("neither grows", quiet),
     ):
         alarms = ", ".join(f"{name} {sum(way(k) is not None for k in group)}" for name, way in ways.items())
         names = f" ({', '.join(k['name'] for k in group)})" if group else ""
@@ -260,8 +292,8 @@ def counts(kept: Sequence[Mapping[str, Any]]) -> list[str]:
         name: [factor(way(k), k["truth"]["least_at"]) for k in overfit if way(k) is not None]
         for name, way in ways.items()
     }
-    leads["our onset"] = [
-        factor(k["ours"]["since"], k["truth"]["least_at"]) for k in overfit if k["ours"]["since"] is not None
+    leads["the begin of phase 2"] = [
+        factor(k["phase_2"]["since"], k["truth"]["least_at"]) for k in overfit if k["phase_2"]["since"] is not None
     ]
     leads["start of the gap"] = [
         factor(k["truth"]["gap_onset"], k["truth"]["least_at"]) for k in overfit if k["truth"]["gap_onset"] is not None
@@ -272,13 +304,13 @@ def counts(kept: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"- Steps of {name} over those of the least test loss, where that rises: median "
                 f"{np.median(found):.2f}, from {min(found):.2f} to {max(found):.2f} ({len(found)} runs)."
             )
-    overlap = [k for k in kept if k["ours"]["interval"] and k["truth"]["gap_interval"] and k["truth"]["gap_grows"]]
-    meet = sum(
-        k["ours"]["interval"][0] <= k["truth"]["gap_interval"][1]
-        and k["truth"]["gap_interval"][0] <= k["ours"]["interval"][1]
-        for k in overlap
-    )
-    out.append(f"- The interval of our onset meets that of the gap's in {meet} of {len(overlap)} runs that have both.")
+    both = [
+        (k["phase_2"]["interval"], k["truth"]["gap_interval"])
+        for k in kept
+        if k["phase_2"]["interval"] and k["truth"]["gap_grows"]
+    ]
+    meet = sum(one[0] <= other[1] and other[0] <= one[1] for one, other in both)
+    out.append(f"- The begin of phase 2 meets that of the gap's growth in {meet} of {len(both)} runs that have both.")
     return out
 
 
@@ -324,15 +356,15 @@ def picture(kept: Sequence[Mapping[str, Any]]) -> None:
         right = axis.twinx()
         right.plot(np.array(k["fine"]["steps"]) + 1, k["fine"]["test"], color="#999999", label="test loss")
         marks = (
-            ("our alarm", k["ours"]["alarm"], "#d55e00", "-"),
+            ("harm", k["harm"]["said"], "#d55e00", "-"),
             ("patience", k["patience"]["stops_at"], "#000000", ":"),
             ("weightwatcher", k["weightwatcher"]["alarm"], "#009e73", "--"),
         )
         for _, step, colour, style in marks:
             if step is not None:
                 axis.axvline(step + 1, color=colour, linestyle=style)
-        if k["ours"]["interval"] is not None:
-            axis.axvspan(*(s + 1 for s in k["ours"]["interval"]), color="#d55e00", alpha=0.15, lw=0)
+        if k["phase_2"]["interval"] is not None:
+            axis.axvspan(*(s + 1 for s in k["phase_2"]["interval"]), color="#d55e00", alpha=0.15, lw=0)
         axis.set(xscale="log", title=k["name"], xlabel="step + 1", ylabel="mean order")
         right.set_ylabel("test loss", color="#777777")
     for axis in axes[len(kept) :]:
@@ -345,7 +377,7 @@ def picture(kept: Sequence[Mapping[str, Any]]) -> None:
         Line2D([], [], color="#000000", linestyle=":"),
         Line2D([], [], color="#009e73", linestyle="--"),
     ]
-    names = ("mean order", "test loss", "our alarm", "our onset, 90 %", "patience stops", "weightwatcher")
+    names = ("mean order", "test loss", "harm is said", "begin of phase 2, 90 %", "patience stops", "weightwatcher")
     figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
     figure.savefig(KEPT / "courses.svg", metadata={"Date": None})
 
@@ -356,7 +388,7 @@ def page() -> None:
     if not kept:
         raise SystemExit(f"no run is kept in {KEPT}; name finished runs of the recipes in benchmarks/monitor")
     for k in kept:
-        k["truth"] = truth(k["fine"])
+        k["truth"], k["harm"] = truth(k["fine"]), harmed(k["fine"])
     picture(kept)
     text = [
         HEAD.rstrip(),

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import interdyn as ix
+from interdyn.tracking import mean_losses
 from interdyn.tracking.accelerate import watching
 
 torch.manual_seed(0)
@@ -23,7 +24,8 @@ tracker = ix.Tracker(
     (x[1000:1012], y[1000:1012]),
     players=ix.players.patches(4, 4).choose(7),
     schedule=ix.schedules.log_spaced(5),
-    stop_when="over-fitting",
+    stop_when="harm",
+    losses=lambda net: mean_losses(net, {"train": (x[:1000], y[:1000]), "test": (x[1000:], y[1000:])}),
     out="runs/accelerate_digits",
     budget=None,
 )
@@ -34,7 +36,6 @@ with watching(tracker, accelerator, model, optimiser) as watch:
             with accelerator.accumulate(model):
                 loss = nn.functional.cross_entropy(model(images), labels)
                 accelerator.backward(loss)
-                watch.note(train_loss=loss)
                 optimiser.step()
                 optimiser.zero_grad()
         if watch.should_stop:

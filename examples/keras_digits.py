@@ -28,7 +28,7 @@ tracker = ix.Tracker(
     (torch.tensor(x[1000:1012]), torch.tensor(y[1000:1012])),
     players=ix.players.patches(4, 4).choose(7),
     schedule=ix.schedules.log_spaced(5),
-    stop_when="over-fitting",
+    stop_when="harm",
     out="runs/keras_digits",
     budget=None,
 )

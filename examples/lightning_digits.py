@@ -39,7 +39,7 @@ tracker = ix.Tracker(
     (x, y),
     players=ix.players.patches(4, 4).choose(7),
     schedule=ix.schedules.log_spaced(5),
-    stop_when="over-fitting",
+    stop_when="harm",
     out="runs/lightning_digits",
     budget=None,
 )

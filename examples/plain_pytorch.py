@@ -1,4 +1,4 @@
-"""A training loop of one's own, watched by one line; few samples and some wrong labels, so that it over-fits."""
+"""A training loop of one's own, watched by one line; few samples and some wrong labels, so that training harms."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -23,7 +23,7 @@ tracker = ix.Tracker(
     (x[test[:12]], y[test[:12]]),
     players=ix.players.patches(4, 4).choose(7),
     schedule=ix.schedules.log_spaced(6),
-    stop_when="over-fitting",
+    stop_when="harm",
     budget=None,
 )
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from interdyn.dynamics import latest_verdict
+from interdyn.dynamics import online_verdict
 from interdyn.players import columns
 from interdyn.tracking import Tracker, every
 from interdyn.tracking._record import scalars_of
@@ -64,13 +64,22 @@ def value(x, age):
 def turning_tracker(**options):
     generator = torch.Generator().manual_seed(3)
     x = 1 + 0.1 * torch.randn(8, 4, generator=generator)
-    options = {"stop_when": "over-fitting", "schedule": every(2), "strict": True, "budget": None, **options}
+    options = {"stop_when": "harm", "schedule": every(2), "strict": True, "budget": None, **options}
+    if options["stop_when"]:
+        options["losses"] = turning_losses
     return Tracker((x, None), players=columns(), output=lambda outputs, _: outputs[:, 0], **options)
+
+
+def turning_losses(network):
+    """Return a test loss that falls until step 8 and rises from then on."""
+    with torch.no_grad():
+        age = float(network(torch.ones(1, 4))[0, 1])
+    return {"test_loss": 1 + abs(math.log1p(age) - math.log1p(TURN))}
 
 
 def handed_on(tracker):
     """Return the numbers of each measured step, computed from the tracker's trajectory."""
     whole = tracker.trajectory
     return {
-        step: scalars_of(whole.strength[i], latest_verdict(whole.first(i + 1))) for i, step in enumerate(tracker.steps)
+        step: scalars_of(whole.strength[i], online_verdict(whole.first(i + 1))) for i, step in enumerate(tracker.steps)
     }

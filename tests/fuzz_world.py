@@ -373,6 +373,24 @@ def calls() -> dict[str, Call]:
             {"steps": w["steps"], "train_loss": w["steps"], "test_loss": 2 * w["steps"], **good_finder},
             {"steps": "array", "train_loss": "array", "test_loss": "array", **of_finder},
         ),
+        "dynamics.find_harm": Call(
+            dynamics.find_harm,
+            {"steps": w["steps"], "held_out": 2 * w["steps"], **good_finder},
+            {"steps": "array", "held_out": "array", **of_finder},
+        ),
+        "dynamics.least_loss": Call(
+            dynamics.least_loss, {"steps": w["steps"], "held_out": w["steps"]}, {"steps": "array", "held_out": "array"}
+        ),
+        "dynamics.find_pattern": Call(
+            dynamics.find_pattern,
+            {"steps": w["steps"], "high_orders": w["steps"], "effect": w["steps"]},
+            {"steps": "array", "high_orders": "array", "effect": "array"},
+        ),
+        "dynamics.pattern_signal": Call(
+            dynamics.pattern_signal,
+            {"high_orders": w["steps"], "effect": w["steps"]},
+            {"high_orders": "array", "effect": "array"},
+        ),
         "dynamics.initial_orders": Call(
             dynamics.initial_orders, {"share": np.array([0.5, 0.5]), "step": 0}, {"share": "array", "step": "amount"}
         ),
@@ -385,8 +403,10 @@ def calls() -> dict[str, Call]:
         "dynamics.online_verdicts": Call(
             dynamics.online_verdicts, {"trajectory": w["trajectory"].first(2)}, {"trajectory": "result"}
         ),
-        "dynamics.latest_verdict": Call(
-            dynamics.latest_verdict, {"trajectory": w["trajectory"].first(2)}, {"trajectory": "result"}
+        "dynamics.whole_verdict": Call(
+            dynamics.whole_verdict,
+            {"trajectory": w["trajectory"], **good_finder},
+            {"trajectory": "result", **of_finder},
         ),
         "values.Trajectory": Call(
             values.Trajectory,

@@ -77,7 +77,7 @@ def test_what_is_seen_goes_to_the_trackers_of_accelerate():
     assert watch.loggers == []
 
 
-def test_it_stops_when_over_fitting_begins():
+def test_it_stops_when_training_harms():
     watch, accelerator = turning_tracker(), Accelerator(cpu=True)
     net = Turning()
     model, optimiser = accelerator.prepare(net, torch.optim.SGD(net.parameters(), lr=1.0))
@@ -88,4 +88,4 @@ def test_it_stops_when_over_fitting_begins():
             optimiser.zero_grad()
             if watched.should_stop:
                 break
-    assert watched.step == watch.steps[-1] == int(net.age.detach()) == 18
+    assert watched.step == watch.steps[-1] == int(net.age.detach()) == 22

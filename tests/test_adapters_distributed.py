@@ -36,10 +36,10 @@ def test_two_processes(tmp_path):
         assert said == [
             ["sharded", "4", "0"],
             ["same", "7", str(3 if looks else 0)],
-            ["plain", "18", str(looks)],
-            ["accelerate", "18", str(looks)],
-            ["hugging_face", "18", str(looks)],
-            ["lightning", "18", str(looks)],
+            ["plain", "22", str(looks)],
+            ["accelerate", "22", str(looks)],
+            ["hugging_face", "22", str(looks)],
+            ["lightning", "22", str(looks)],
             ["end", "0", str(looks)],
         ]
         seen, unseen = (torch.load(tmp_path / f"{name}-{rank}.pt", weights_only=True) for name in ("with", "without"))

@@ -129,8 +129,8 @@ class TurningModel(nn.Module):
         return {"loss": -outputs[:, 1].mean(), "logits": outputs} if labels is not None else outputs
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("over-fitting", 18), (None, 40)])
-def test_it_stops_when_over_fitting_begins(tmp_path, stop_when, stops_after):
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+def test_it_stops_when_training_harms(tmp_path, stop_when, stops_after):
     watch, model = turning_tracker(stop_when=stop_when), TurningModel()
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
     trainer = Trainer(

@@ -101,8 +101,8 @@ class TurningLayer(keras.layers.Layer):
         return (shape[0], 2)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("over-fitting", 18), (None, 40)])
-def test_it_stops_when_over_fitting_begins(stop_when, stops_after):
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+def test_it_stops_when_training_harms(stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     model = keras.Sequential([TurningLayer()])
     model.compile(keras.optimizers.SGD(1.0), lambda _, outputs: -keras.ops.mean(outputs[:, 1]))

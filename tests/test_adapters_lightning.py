@@ -145,8 +145,8 @@ class TurningModule(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("over-fitting", 18), (None, 40)])
-def test_it_stops_when_over_fitting_begins(tmp_path, stop_when, stops_after):
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+def test_it_stops_when_training_harms(tmp_path, stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     module = TurningModule()
     fitted = trainer(tmp_path, TrackerCallback(watch), max_epochs=2, limit_val_batches=0)

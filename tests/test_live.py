@@ -125,10 +125,10 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
 @pytest.mark.parametrize(
     ("stage", "since", "headline", "fact"),
     [
-        ("no verdict", None, "too early for a verdict", "not established"),
-        ("phase 1", None, "a turn is not established", "not established"),
-        ("phase 2", 12.0, "more complex interactions", "step 12"),
-        ("over-fitting has begun", 12.0, "over-fitting has begun", "step 12"),
+        ("no verdict", None, "too early for a verdict", "no verdict"),
+        ("phase 1", None, "a turn is not established", "no verdict"),
+        ("phase 2", 12.0, "which is phase 2 between steps 8 and 20", "began between steps 8 and 20"),
+        ("over-fitting has begun", 12.0, "over-fitting has begun", "began between steps 8 and 20"),  # of version 0.1
     ],
 )
 def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
@@ -141,9 +141,8 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     assert headline in _words.headline(view)
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
     assert facts["Now"] == (stage, "at step 10; the run goes on")
-    assert facts["Phase 2 since"][0] == fact
-    assert ("8 to 20" in facts["Phase 2 since"][1]) is (since is not None)
-    assert "Over-fitting since" not in facts
+    assert facts["Second phase"][0] == fact
+    assert facts["Harm"] == ("none established", view.harm.sentence)
     html = render(view)
     assert html.count("comes when the run has ended") == 2
     assert "Fit the theory" not in html

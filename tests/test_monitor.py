@@ -33,11 +33,12 @@ def test_every_recipe_has_a_finished_run_and_a_line_of_the_page():
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_what_is_kept_agrees_with_itself(path):
     kept = json.loads(path.read_text())
-    assert len(kept["ours"]["stages"]) == len(kept["looks"]) == len(kept["mean_order"])
-    for way in ("ours", "alone"):
-        said = kept[way]
-        first = next((s for s, stage in zip(kept["looks"], said["stages"], strict=True) if "over" in stage), None)
-        assert said["alarm"] == first
-        if first is not None:
-            assert said["interval"][0] <= said["since"] <= said["interval"][1] <= first
+    assert len(kept["stages"]) == len(kept["looks"]) == len(kept["mean_order"])
+    said = kept["phase_2"]
+    first = next((s for s, stage in zip(kept["looks"], kept["stages"], strict=True) if stage == "phase 2"), None)
+    assert said["said"] == first
+    if first is not None:
+        assert said["interval"][0] <= said["since"] <= said["interval"][1] <= first
+    if kept["pattern"] is not None:
+        assert len(kept["pattern"]["signal"]) == len(kept["looks"])
     assert {len(course) for course in kept["fine"].values()} == {len(kept["fine"]["steps"])}

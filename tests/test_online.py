@@ -40,18 +40,26 @@ def test_a_fall_is_phase_1_and_a_rise_is_established_by_two_looks():
     assert said[first - 1].rising
     assert "to be confirmed by the next measurement" in said[first - 1].sentence
     assert said[first].interval[0] <= STEPS[7] <= said[first].interval[1]
-    assert said[-1].stage is Stage.OVER_FITTING
-    assert "for want of losses" in said[-1].sentence
+    assert said[-1].stage is Stage.PHASE_2
+    assert "Harm cannot be seen" in said[-1].sentence
 
 
-@pytest.mark.parametrize(("test_loss", "stage"), [(LEVEL, Stage.PHASE_2), (GROWS, Stage.OVER_FITTING)])
-def test_with_losses_over_fitting_needs_a_gap_that_grows(test_loss, stage):
-    said = online_verdict(
-        course(RISE, train_loss=LEVEL, test_loss=test_loss),
-        before=online_verdict(course(RISE[:-1], train_loss=LEVEL[:-1], test_loss=test_loss[:-1])),
-    )
-    assert said.stage is stage
-    assert said.since is not None
+@pytest.mark.parametrize(("test_loss", "grows"), [(LEVEL, False), (GROWS, True)])
+def test_the_gap_is_a_statement_of_its_own(test_loss, grows):
+    losses = {"train_loss": LEVEL, "test_loss": test_loss}
+    said = online_verdict(course(RISE, **losses))
+    assert said.stage is Stage.PHASE_2
+    assert said.gap.found is grows
+    before = online_verdict(course(RISE[:-1], **{name: loss[:-1] for name, loss in losses.items()}))
+    assert online_verdict(course(RISE, **losses), before=before) == said
+    assert online_verdict(course(LEVEL + 1, **losses)).gap == said.gap
+
+
+def test_a_gap_at_one_measurement_is_to_be_confirmed():
+    said = online_verdicts(course(RISE, train_loss=LEVEL, test_loss=GROWS))
+    first = next(i for i, v in enumerate(said) if v.gap.found)
+    assert "The loss gap is up by" in said[first - 1].gap.sentence
+    assert "to be confirmed" in said[first - 1].gap.sentence
 
 
 def test_a_look_that_is_not_finite_is_no_verdict_and_the_next_goes_on():
@@ -60,7 +68,7 @@ def test_a_look_that_is_not_finite_is_no_verdict_and_the_next_goes_on():
     said = online_verdicts(broken)
     assert said[10].stage is Stage.NO_VERDICT
     assert "nothing finite" in said[10].sentence
-    assert said[-1].stage is Stage.OVER_FITTING
+    assert said[-1].stage is Stage.PHASE_2
 
 
 def test_what_was_said_does_not_depend_on_what_came_later():

@@ -19,6 +19,15 @@ from interdyn.values import RunResult
 from pages import HEAD, browser, needs_browser
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
+HARM = {
+    "found": True,
+    "step": 1400,
+    "interval": [900, 2000],
+    "growth": 0.2,
+    "best_step": 840,
+    "sentence": "Training began to harm.",
+}
+SIDES = {"training": "train", "test": "test"}
 ATTACK = "<script>alert(1)</script>"
 
 
@@ -99,12 +108,39 @@ def test_sections_come_in_the_order_of_a_newcomers_questions(written):
 
 def test_the_verdict_is_in_words_with_its_interval(data):
     text = page(data).text
-    assert "Training had two phases: until about step 260" in text
-    assert "90 % interval 150 to 450" in text
-    assert "step 300" in text
-    assert "overlapping intervals" in text
-    data["summary"]["phases"]["gap_interval"] = [2000, 3000]
-    assert "do not overlap" in page(data).text
+    assert "learn more and more complex interactions, between steps 150 and 450." in text
+    assert "began to widen between steps 170 and 520" in text
+    assert "Harmnot judgedby the version that made this run" in text
+    data["summary"]["phases"]["agreement"] = "They agree, they do."
+    assert "They agree, they do." in page(data).text
+
+
+def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_gap(data):
+    data["summary"]["harm"] = HARM
+    found = page(data)
+    assert "; it began to harm between steps 900 and 2,000." in found.text
+    assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
+    assert "Best checkpointstep 840" in found.text
+    marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
+    assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
+        "phase boundary",
+        "gap begins to widen",
+        "training begins to harm",
+    ]
+    lines = {trace["name"]: trace["y"] for trace in found.charts["losses"]["data"]}
+    assert lines == {f"{side} samples": data["summary"][f"{name}_loss"] for side, name in SIDES.items()}
+    assert ("accuracies" in found.charts) is ("test_accuracy" in data["summary"])
+
+
+def test_harm_that_cannot_be_seen_says_why_and_where_the_pattern_is_blind(data):
+    why = "Harm cannot be seen without held-out losses."
+    data["summary"]["harm"] = {"found": False, "sentence": why, "pattern": "A pattern is seen."}
+    text = page(data).text
+    assert "Harmcannot be seenA pattern is seen." in text
+    assert "blind to shortcuts" in text
+    data["summary"]["harm"]["pattern"] = ""
+    assert f"Harmcannot be seen{why}" in page(data).text
+    assert "blind to shortcuts" not in page(data).text
 
 
 def test_every_chart_holds_the_recorded_numbers(data):
@@ -118,7 +154,8 @@ def test_every_chart_holds_the_recorded_numbers(data):
     heat = charts["heat-0"]["data"][0]
     assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
     assert heat["customdata"][2][5] == [48, 3]
-    assert set(charts) == {"orders", "heat-0", "heat-1", "mean-order", "loss-gap", "distance", "noise"}
+    over_training = {"mean-order", "losses", "accuracies", "loss-gap", "distance", "noise"}
+    assert set(charts) == {"orders", "heat-0", "heat-1", *over_training}
     bound = data["analysis"]["theory"]["bound"]
     grey = [shape for shape in charts["distance"]["layout"]["shapes"] if shape.get("xref") == "paper"]
     assert [(shape["y0"], shape["y1"]) for shape in grey] == [(bound, bound)]
@@ -172,7 +209,7 @@ def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
 
 def test_every_chart_has_a_text_for_those_who_do_not_see_it(data):
     charts = [a for tag, a in page(data).tags if a.get("class") == "chart"]
-    assert len(charts) == 7
+    assert len(charts) == 9
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in charts)
 
 
@@ -231,11 +268,10 @@ def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends
     assert "The interval of the boundary holds 3 of the checkpoints" in found.text  # 150, 260 and 450
 
 
-def test_why_no_over_fitting_is_dated_is_told(data):
-    data["summary"]["phases"] |= {"gap_onset_step": None, "gap_interval": None}
-    assert "the loss gap does not clearly grow" in page(data).text
-    data["summary"]["test_loss"][5:] = [None] * (len(data["summary"]["steps"]) - 5)
-    assert "5 checkpoints are too few to judge" in page(data).text
+def test_why_no_gap_is_dated_is_told(data):
+    data["summary"]["phases"] |= {"gap_onset_step": None, "gap_interval": None, "gap_status": "It does not grow."}
+    assert "growth not establishedIt does not grow." in page(data).text
+    data["summary"]["phases"]["gap_status"] = ""
     del data["summary"]["test_loss"]
     assert "training and test loss were not recorded" in page(data).text
 

@@ -53,7 +53,7 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     assert line(html, "mean_order", "a")["y"] == pytest.approx(ours)
     assert line(html, "mean_order", "b")["y"] == pytest.approx([2 * x for x in ours])
     text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
-    assert text.count("step 260 (150 to 450)") == 2
+    assert text.count("began between steps 150 and 450") == 2
     assert "Their recipes are the same." in text
 
 

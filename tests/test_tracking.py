@@ -416,7 +416,7 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         ((torch.ones(4, 3), torch.arange(4)), {"players": None}, InputError, "`players` or a `feature_mask`; got"),
         ((torch.ones(4, 3), torch.arange(4)), {"budget": 5}, InputError, "between 0 and 1; got 5"),
         ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "between 0 and 1; got 'peek'"),
-        ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"over-fitting" or None'),
+        ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"harm" or None'),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_once(given, options, error, message):

@@ -13,7 +13,7 @@ def verdicts(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
 ) -> None:
-    """Print what was known at each look, from the looks up to it alone: where training was, since when over-fitting.
+    """Print what was known at each look, from the looks up to it alone: phase, loss gap, harm; then on the whole.
 
     Example: [bold]interdyn verdicts interdyn-demo[/bold]
     """
@@ -29,3 +29,5 @@ def verdicts(
         return
     for verdict in found:
         say(verdict.sentence)
+    if history.over and (whole := history.verdict()) is not None and whole.sentence != found[-1].sentence:
+        say(f"The whole training, judged once. {whole.sentence}")

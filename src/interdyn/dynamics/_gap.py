@@ -1,43 +1,13 @@
 """When the gap between test and training loss starts to grow."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn._arguments import real_array
 from interdyn.dynamics._axis import MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import GROWS, judge
+from interdyn.dynamics._onset import Onset, when
 from interdyn.errors import InputError
-
-
-@dataclass(frozen=True)
-class GapOnset:
-    """The start of growth of ``test loss - train loss``.
-
-    Attributes
-    ----------
-    found
-        Whether the data support that the gap grows.
-    step, interval
-        Where the growth starts, and the interval that holds it with probability ``level``; None unless found.
-    level
-        Probability of the interval.
-    growth
-        By how much the gap grows, in units of the loss; None unless found.
-    probability
-        Of growth; None when it could not be judged.
-    sentence
-        The same in words, with the reason when nothing was found.
-    """
-
-    found: bool
-    step: float | None
-    interval: tuple[float, float] | None
-    level: float
-    growth: float | None
-    probability: float | None
-    sentence: str
 
 
 def find_gap_onset(
@@ -48,7 +18,7 @@ def find_gap_onset(
     level: float = 0.9,
     seed: int = 0,
     window: Int[np.ndarray, " steps"] | None = None,
-) -> GapOnset:
+) -> Onset:
     """Find the step from which the gap between test and training loss grows.
 
     Parameters
@@ -66,7 +36,7 @@ def find_gap_onset(
 
     Returns
     -------
-    GapOnset
+    Onset, whose ``growth`` is in the unit of the losses.
 
     Raises
     ------
@@ -100,16 +70,13 @@ def find_gap_onset(
     numbers = np.arange(len(steps)) if window is None else window
     known = len(np.unique(numbers[usable]))
     if known < MIN_STEPS:
-        why = f"The loss gap is known at {known} measurements, and {MIN_STEPS} are needed to judge its growth."
-        return GapOnset(False, None, None, level, None, None, why)
+        why = f"The loss gap is known at {known} measurements, and {MIN_STEPS} are needed to judge it."
+        return Onset.unknown(level, why)
     found = judge(steps[usable], gap[usable], numbers[usable], level=level, seed=seed)
     e, start = found.evidence, found.rise_starts
     p = e.two_phases + e.only_rises
     if start is None or p <= GROWS:
-        why = (
-            f"Growth of the loss gap is not established (probability {p:.2f}); "
-            f"growth by up to {e.possible_rise:.2g} is possible."
-        )
-        return GapOnset(False, None, None, level, None, p, why)
-    sentence = f"The loss gap grows by {e.rise:.2g}, from {start} on (probability {p:.2f}; {level:.0%} interval)."
-    return GapOnset(True, start.step, start.interval, level, e.rise, p, sentence)
+        why = f"Growth of the loss gap is not established; growth by up to {e.possible_rise:.2g} is possible."
+        return Onset.unknown(level, why, p)
+    sentence = f"The loss gap began to widen {when(start.interval)}, by {e.rise:.2g} up to now."
+    return Onset(True, start.step, start.interval, level, e.rise, p, sentence)

@@ -1,14 +1,17 @@
-"""The verdict while a training goes on: it may be asked for after every measurement, and seldom cries wolf."""
+"""The verdict on a training: three statements, after every measurement while it goes on, and on the whole of it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from jaxtyping import Float
 
 from interdyn._arguments import instance, real_array
 from interdyn.dynamics._axis import checked_steps
-from interdyn.dynamics._evidence import GROWS, Judged, judge
-from interdyn.dynamics._gap import GapOnset, find_gap_onset
+from interdyn.dynamics._evidence import GROWS, TWO, Judged, PhaseEvidence, judge
+from interdyn.dynamics._gap import find_gap_onset
+from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
+from interdyn.dynamics._onset import Onset, joined, when
 from interdyn.dynamics._phases import too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
@@ -18,55 +21,72 @@ SMALLEST_CHANGE = 0.1  # orders
 
 
 class Stage(StrEnum):
-    """Where a training is, as far as the measurements up to now tell."""
+    """Where a training is by its interactions, as far as the measurements up to now tell."""
 
     PHASE_1 = "phase 1"
     PHASE_2 = "phase 2"
-    OVER_FITTING = "over-fitting has begun"
     NO_VERDICT = "no verdict"
 
 
 @dataclass(frozen=True)
-class OnlineVerdict:
-    """What the measurements up to ``step`` say.
+class Verdict:
+    """What the measurements up to ``step`` say: three statements, each with its interval or why it cannot be made.
 
     Attributes
     ----------
     step
         The last measured step.
     stage
-        One of `Stage`.
-    since, interval
-        Step at which the second phase began, the start of the rise, with its interval; None before it is established.
-    level
-        Probability of the interval.
+        One of `Stage`, by the mean order alone.
+    phase_2
+        The second phase began: the mean order rises after a fall. ``growth`` in orders.
+    gap
+        The gap between test and training loss began to widen, which it often does while the test loss still falls.
+    harm
+        Training began to harm (`find_harm`), by the test loss, or by the accuracy where that alone is known. Only this
+        is a reason to stop.
+    pattern
+        Where no held-out loss or accuracy is known, and training samples are measured: see `find_pattern`.
+    best_step
+        The measured step with the least held-out loss (`least_loss`); None where no held-out loss is known.
     rising
         Whether the odds at this measurement alone are those of a second phase; two in a row establish it.
-    sentence
-        The verdict in words, with its reason.
-    probability
-        Of a fall and a rise after it; None where not judged.
     possible_rise
         As in `PhaseEvidence`, in orders; None where not judged.
-    gap_probability
-        That the loss gap grows; None where not judged.
+    sentence
+        The verdict in at most two sentences: phase and gap; harm, or why it cannot be seen.
     """
 
     step: float
     stage: Stage
-    since: float | None
-    interval: tuple[float, float] | None
-    level: float
+    phase_2: Onset
+    gap: Onset
+    harm: Onset
+    pattern: Onset | None
+    best_step: float | None
     rising: bool
+    possible_rise: float | None
     sentence: str
-    probability: float | None = None
-    possible_rise: float | None = None
-    gap_probability: float | None = None
+
+    @property
+    def since(self) -> float | None:
+        """Step at which the second phase began; None before it is established."""
+        return self.phase_2.step
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Interval of `since`."""
+        return self.phase_2.interval
 
 
 def online_verdict(
-    trajectory: Trajectory, *, before: OnlineVerdict | None = None, level: float = 0.9, seed: int = 0
-) -> OnlineVerdict:
+    trajectory: Trajectory,
+    *,
+    before: Verdict | None = None,
+    pattern: Onset | None = None,
+    level: float = 0.9,
+    seed: int = 0,
+) -> Verdict:
     """Return the verdict at the last measurement of a trajectory that still grows.
 
     Parameters
@@ -74,13 +94,15 @@ def online_verdict(
     trajectory
         Everything measured up to now; the same samples at every step, with or without losses.
     before
-        The verdict at the measurement before; without it nothing can be established, only indicated.
+        The verdict at the measurement before, where it is known: it spares a fit.
+    pattern
+        From `find_pattern`; it counts only where nothing held out is known.
     level, seed
         As in `find_phases`.
 
     Returns
     -------
-    OnlineVerdict
+    Verdict
 
     Raises
     ------
@@ -90,53 +112,68 @@ def online_verdict(
     Notes
     -----
     The second phase is established when the odds of a fall and a rise after it exceed a fifth of the number of
-    measurements at two measurements in a row, and over-fitting when the loss gap grows as well; where no losses are
-    recorded, the rise stands for it (paper, section 4) and the sentence says so. Since the odds that are needed grow,
-    measuring often does not matter: ``benchmarks/bench_online.py`` simulates trainings without a second phase, with a
-    verdict at every measurement. An order that rises from the start has no second phase to ring at.
+    measurements at two measurements in a row; that the gap widens, when it is found (`find_gap_onset`) at two in a row;
+    harm as in `find_harm`. Since the odds that are needed grow, measuring often does not matter:
+    ``benchmarks/bench_online.py`` simulates trainings without a second phase, ``bench_harm.py`` such as are not harmed,
+    with a verdict at every measurement. An order that rises from the start has no second phase.
 
     Examples
     --------
     >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
     >>> order_2 = np.array([.9, .8, .6, .3, .1, .1, .1, .3, .5, .7, .8, .9])  # the rest is of order 1
     >>> strength = np.stack([1 - order_2, order_2], axis=-1)[:, None].repeat(8, axis=1)
-    >>> verdict = latest_verdict(Trajectory(steps, strength))
-    >>> str(verdict.stage), 4 < verdict.since < 64
-    ('over-fitting has begun', True)
+    >>> verdict = online_verdict(Trajectory(steps, strength))
+    >>> str(verdict.stage), 4 < verdict.phase_2.step < 64, verdict.harm.found
+    ('phase 2', True, False)
     """
-    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     if before is not None:
-        instance(before, "before", OnlineVerdict, do="Pass the verdict of the step before, or None.")
-    steps, strength = checked_steps(trajectory.steps, level=level), real_array(trajectory.strength, "strength", axes=3)
-    if not len(steps):
-        raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
-    now = float(steps[-1])
-    usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
-    window = np.arange(len(steps)) if trajectory.window is None else trajectory.window
-    why = too_few(window[usable], strength) if usable[-1] else "No verdict: nothing finite or salient was measured."
-    if why:
-        return OnlineVerdict(now, Stage.NO_VERDICT, None, None, level, False, f"At step {now:g}: {_lower(why)}")
-    y = trajectory.mean_order[usable]
-    judged = judge(steps[usable], y, window[usable], level=level, seed=seed, n_samples=strength.shape[1])
-    gap, (train, test) = None, (trajectory.train_loss, trajectory.test_loss)
-    if train is not None and test is not None:
-        gap = find_gap_onset(steps, train, test, level=level, seed=seed, window=trajectory.window)
-    count = len(np.unique(window[usable]))
-    return _judged(now, judged, gap, count, before=before, level=level)
+        instance(before, "before", Verdict, do="Pass the verdict of the step before, or leave it out.")
+    now, earlier = _look(trajectory, level=level, seed=seed), _before(trajectory)
+    twice = now.rising and earlier is not None
+    if twice and before is not None:
+        twice = before.rising
+    elif twice and earlier is not None:
+        twice = _look(earlier, level=level, seed=seed).rising
+    gap = _gap(trajectory, level=level, seed=seed)
+    if gap.found and (earlier is None or not _gap(earlier, level=level, seed=seed).found):
+        why = f"The loss gap is up by {gap.growth:.2g}, to be confirmed by the next measurement."
+        gap = Onset.unknown(level, why, gap.probability)
+    return _verdict(trajectory, now, gap, established=twice, pattern=pattern, level=level, seed=seed)
 
 
-def latest_verdict(trajectory: Trajectory) -> OnlineVerdict:
-    """Return the verdict at the last measurement: the last of `online_verdicts`, without the ones before.
+def whole_verdict(
+    trajectory: Trajectory, *, pattern: Onset | None = None, level: float = 0.9, seed: int = 0
+) -> Verdict:
+    """Return the verdict on a training that has ended, judged once: phases as `find_phases`, the gap as it is found.
 
-    Of the measurement before only whether it saw a rise matters, so two fits are enough.
+    Parameters
+    ----------
+    trajectory, pattern, level, seed
+        As in `online_verdict`.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    InputError
+        As `find_phases`.
+
+    Examples
+    --------
+    >>> flat = Trajectory(np.arange(10.0), np.ones((10, 8, 2)))
+    >>> whole_verdict(flat).sentence.split(":")[0]
+    'At step 9'
     """
-    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
-    ends = _ends(trajectory)
-    before = online_verdict(trajectory.first(ends[-2])) if len(ends) > 1 else None
-    return online_verdict(trajectory, before=before)
+    now = _look(trajectory, level=level, seed=seed)
+    e = now.judged.evidence
+    found = e.two_phases > TWO and min(e.fall, e.rise) >= SMALLEST_CHANGE
+    gap = _gap(trajectory, level=level, seed=seed)
+    return _verdict(trajectory, now, gap, established=found, pattern=pattern, level=level, seed=seed)
 
 
-def online_verdicts(trajectory: Trajectory) -> tuple[OnlineVerdict, ...]:
+def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
     """Return the verdict at every measurement of a trajectory, each from what was known then, as `online_verdict` said.
 
     Examples
@@ -146,7 +183,7 @@ def online_verdicts(trajectory: Trajectory) -> tuple[OnlineVerdict, ...]:
     {'no verdict'}
     """
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
-    out: list[OnlineVerdict] = []
+    out: list[Verdict] = []
     for count in _ends(trajectory):
         out.append(online_verdict(trajectory.first(count), before=out[-1] if out else None))
     return tuple(out)
@@ -159,53 +196,103 @@ def _ends(trajectory: Trajectory) -> list[int]:
     return [int(n) for n in np.cumsum(np.unique(trajectory.window, return_counts=True)[1])]
 
 
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
+def _before(trajectory: Trajectory) -> Trajectory | None:
+    """Return what was known at the measurement before the last."""
+    ends = _ends(trajectory)
+    return trajectory.first(ends[-2]) if len(ends) > 1 else None
 
 
-def _judged(
-    now: float, judged: Judged, gap: GapOnset | None, count: int, *, before: OnlineVerdict | None, level: float
-) -> OnlineVerdict:
-    e, start = judged.evidence, judged.rise_starts
-    rising = e.two_phases > (1 - e.two_phases) * count / ODDS and min(e.fall, e.rise) >= SMALLEST_CHANGE
-    established = rising and before is not None and before.rising
-    known = gap is not None and gap.probability is not None
-    grows = gap is not None and gap.found
-    at = f"At step {now:g}: "
-    possible = f"a rise of up to {e.possible_rise:.2f} orders is possible"
-    since, interval, stage = None, None, Stage.NO_VERDICT
-    if established and start:
-        since, interval = start.step, start.interval
-        begun = f"since {start} ({level:.0%} interval)"
-        if grows or not known:
-            stage = Stage.OVER_FITTING
-            reason = "and the loss gap grows" if grows else "judged by the interactions alone, for want of losses"
-            sentence = f"{at}over-fitting has begun {begun}: the mean order rises by {e.rise:.2f} orders, {reason}."
-        else:
-            stage = Stage.PHASE_2
-            sentence = (
-                f"{at}phase 2 {begun}: the mean order rises by {e.rise:.2f} orders; the loss gap does not grow yet."
-            )
-    elif rising:
-        sentence = (
-            f"{at}no verdict: a rise of {e.rise:.2f} orders is indicated, to be confirmed by the next measurement."
-        )
-    elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
-        stage = Stage.PHASE_1
-        sentence = f"{at}phase 1: the mean order has fallen by {e.fall:.2f} orders; {possible}, but not established."
-        if grows:
-            sentence += " The loss gap grows, though."
-    else:
-        sentence = f"{at}no verdict: no fall is established beside noise of {e.noise_std:.2f} orders; {possible}."
-    return OnlineVerdict(
-        now,
-        stage,
-        since,
-        interval,
-        level,
-        rising,
-        sentence,
-        probability=e.two_phases,
-        possible_rise=e.possible_rise,
-        gap_probability=None if gap is None else gap.probability,
+@dataclass(frozen=True)
+class _Look:
+    """What the finder says of the mean order at one measurement, or ``why`` it says nothing."""
+
+    judged: Judged
+    count: int
+    why: str = ""
+
+    @property
+    def rising(self) -> bool:
+        e = self.judged.evidence
+        odds = e.two_phases > (1 - e.two_phases) * self.count / ODDS
+        return odds and min(e.fall, e.rise) >= SMALLEST_CHANGE
+
+
+def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
+    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    steps, strength = checked_steps(trajectory.steps, level=level), real_array(trajectory.strength, "strength", axes=3)
+    if not len(steps):
+        raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
+    usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
+    window = (np.arange(len(steps)) if trajectory.window is None else trajectory.window)[usable]
+    why = too_few(window, strength) if usable[-1] else "No verdict: nothing finite or salient was measured."
+    if why:
+        return _Look(Judged(PhaseEvidence()), 0, why)
+    y, samples = trajectory.mean_order[usable], strength.shape[1]
+    judged = judge(steps[usable], y, window, level=level, seed=seed, n_samples=samples)
+    return _Look(judged, len(np.unique(window)))
+
+
+def _gap(trajectory: Trajectory, *, level: float, seed: int) -> Onset:
+    train, test = trajectory.train_loss, trajectory.test_loss
+    if train is None or test is None:
+        return Onset.unknown(level, "")
+    return find_gap_onset(trajectory.steps, train, test, level=level, seed=seed, window=trajectory.window)
+
+
+def _verdict(
+    trajectory: Trajectory,
+    look: _Look,
+    gap: Onset,
+    *,
+    established: bool,
+    pattern: Onset | None,
+    level: float,
+    seed: int,
+) -> Verdict:
+    """Put the three statements together, and say them."""
+    steps, test = trajectory.steps, trajectory.test_loss
+    best, harm = None, Onset.unknown(level, UNSEEN)
+    accuracy = not _known(test)
+    held_out = trajectory.test_accuracy if accuracy else test
+    if held_out is not None and _known(held_out):
+        window, pattern = trajectory.window, None
+        harm = find_harm(steps, held_out, larger_is_better=accuracy, level=level, seed=seed, window=window)
+        best = least_loss(steps, held_out, larger_is_better=accuracy)
+    short = gap.sentence.partition(";")[0]
+    stage, phase_2 = _phase(look, established=established, level=level)
+    last = pattern.sentence if pattern is not None and pattern.found else harm.sentence
+    return Verdict(
+        step=float(steps[-1]),
+        stage=stage,
+        phase_2=phase_2,
+        gap=gap,
+        harm=harm,
+        pattern=pattern,
+        best_step=best,
+        rising=look.rising,
+        possible_rise=None if look.why else look.judged.evidence.possible_rise,
+        sentence=f"At step {steps[-1]:g}: {joined((phase_2.sentence, short))} {last}",
     )
+
+
+def _known(values: Float[np.ndarray, " steps"] | None) -> bool:
+    return values is not None and bool(np.isfinite(values).any())
+
+
+def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onset]:
+    """Return the stage, and the statement on the second phase."""
+    e, start, stage = look.judged.evidence, look.judged.rise_starts, Stage.NO_VERDICT
+    p = None if look.why else e.two_phases
+    possible = f"a rise of up to {e.possible_rise:.2f} orders is possible"
+    if established and start:
+        said = f"Phase 2 began {when(start.interval)}, the mean order up by {e.rise:.2f}."
+        return Stage.PHASE_2, Onset(True, start.step, start.interval, level, e.rise, p, said)
+    if look.why:
+        said = look.why
+    elif look.rising:
+        said = f"No verdict: a rise of {e.rise:.2f} orders is indicated, to be confirmed by the next measurement."
+    elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
+        stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f}; {possible}."
+    else:
+        said = f"No verdict: no fall is established beside noise of {e.noise_std:.2f} orders; {possible}."
+    return stage, Onset.unknown(level, said, p)

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from interdyn._arguments import instance, number, real_array
 from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import ABSENT, GROWS, TWO, Judged, PhaseEvidence, Place, judge
-from interdyn.dynamics._gap import GapOnset, find_gap_onset
+from interdyn.dynamics._gap import find_gap_onset
+from interdyn.dynamics._onset import Onset, when
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
@@ -74,7 +75,7 @@ class Phases:
     phase_2: tuple[float, float] | None
     in_phase_2: Bool[np.ndarray, " steps"]
     initial: InitialOrders | None
-    gap: GapOnset | None
+    gap: Onset | None
     agreement: str
     evidence: PhaseEvidence | None
 
@@ -194,8 +195,8 @@ def verdict(
     possible = f"a fall of up to {e.possible_fall:.2f} and a rise of up to {e.possible_rise:.2f} orders are possible"
     if end and start and stretch and e.two_phases > TWO and min(e.fall, e.rise) >= smallest_change:
         sentence = (
-            f"Two phases (probability {e.two_phases:.2f}): the mean order falls by {e.fall:.2f} orders up to {end}, "
-            f"then rises by {e.rise:.2f} from {start} on; {level:.0%} intervals."
+            f"Two phases (probability {e.two_phases:.2f}): a fall of the mean order by {e.fall:.2f} ended "
+            f"{when(end.interval)}, a rise by {e.rise:.2f} began {when(start.interval)} ({level:.0%} intervals)."
         )
         if e.interval_share > WEAK_SHARE:
             sentence += f" The boundary is weak: it may lie anywhere on {e.interval_share:.0%} of the log axis."
@@ -236,7 +237,7 @@ def _edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) ->
     return f" The interval touches {which} checkpoint: the boundary may lie beyond the steps measured."
 
 
-def agreement(boundary: Place | None, gap: GapOnset | None) -> str:
+def agreement(boundary: Place | None, gap: Onset | None) -> str:
     """Say whether the boundary and the start of growth of the loss gap agree."""
     if gap is None:
         return "No losses were recorded, so the boundary cannot be compared with the loss gap."
@@ -244,8 +245,7 @@ def agreement(boundary: Place | None, gap: GapOnset | None) -> str:
         return "There is no boundary to compare with the loss gap."
     if gap.step is None or gap.interval is None:
         return "There is no onset of the loss gap to compare the boundary with."
-    low, high = (f"{s:.4g}" for s in boundary.interval)
-    apart = f"boundary between steps {low} and {high}, growth of the loss gap from {Place(gap.step, gap.interval)}"
+    apart = f"the boundary is {when(boundary.interval)}, and the loss gap began to widen {when(gap.interval)}"
     if boundary.interval[0] <= gap.interval[1] and gap.interval[0] <= boundary.interval[1]:
         return f"They agree: {apart}; their intervals overlap."
     later = "later" if gap.step > boundary.step else "earlier"

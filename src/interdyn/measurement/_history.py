@@ -9,18 +9,18 @@ import numpy as np
 
 from interdyn import store
 from interdyn._arguments import choice, number, told
-from interdyn.dynamics import OnlineVerdict, latest_verdict, online_verdicts
+from interdyn.dynamics import HIGH_ORDER, Onset, Verdict, find_pattern, online_verdict, whole_verdict
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._reading import Reading, reading
 from interdyn.measurement._result import Course, chosen_options, left_open, of_the_whole, so_far
-from interdyn.measurement._samples import sample_table
+from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
 from interdyn.values import Interactions, RunResult, SampleTable, Trajectory
 
-_ACCURACIES, _LOSSES = ("train_accuracy", "test_accuracy"), ("train_loss", "test_loss")
+_LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class History:
         self.salience = {key: value for key, value in salience.items() if value is not None}
         self._kept: dict[int, dict[str, _Kept]] = {}
         self._entries: dict[int, Mapping[str, Any]] = {}
-        self._verdicts: dict[tuple[int, ...], OnlineVerdict] = {}
+        self._verdicts: dict[tuple[tuple[int, ...], bool], Verdict] = {}
+        self.over = False
+        """Whether the training has ended, so that its verdict judges the whole of it once; adding goes on with it."""
         self._last: Interactions | None = None  # of the first group
 
     @classmethod
@@ -87,6 +89,7 @@ class History:
         history = cls(opened.groups, **{**store.read_salience(opened), **salience})
         history._run, history._reader = opened, store.Reader(opened)
         history.update()
+        history.over = (opened.path / "summary.json").is_file()
         return history
 
     def update(self) -> bool:
@@ -135,7 +138,7 @@ class History:
             kept[m.group] = _Kept(seen, read, m.forward_passes, m.seconds)
             if m.group == self.groups[0] and step >= max(self._kept, default=step):
                 self._last = found
-        self._kept[step], self._entries[step] = kept, dict(entry or {})
+        self._kept[step], self._entries[step], self.over = kept, dict(entry or {}), False
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -186,18 +189,22 @@ class History:
             self.column("train_loss"),
             self.column("test_loss"),
             seen[-1].unit,
+            test_accuracy=self.column("test_accuracy"),
         )
 
-    def verdict(self, step: int | None = None) -> OnlineVerdict | None:
-        """Return what was known at a step, by default the last; None before the first. Computed once for each."""
-        at = tuple(s for s in self.together if step is None or s <= step)
-        if not at:
-            return None
-        if at not in self._verdicts:
-            self._verdicts[at] = latest_verdict(self.trajectory().first(len(at)))
-        return self._verdicts[at]
+    def verdict(self, step: int | None = None) -> Verdict | None:
+        """Return the three statements, by default on all measurements; None before the first. Computed once for each.
 
-    def verdicts(self) -> tuple[OnlineVerdict, ...]:
+        Parameters
+        ----------
+        step
+            The last step that counts: the verdict is what was known then. Without it, of a training that is over the
+            whole is judged once (`interdyn.dynamics.whole_verdict`), of one that goes on what is known now.
+        """
+        at = tuple(s for s in self.together if step is None or s <= step)
+        return self._judged(at, over=self.over and step is None) if at else None
+
+    def verdicts(self) -> tuple[Verdict, ...]:
         """Return what was known at each step that belongs to the last: `verdict` at all of them.
 
         Raises
@@ -205,7 +212,31 @@ class History:
         IncompleteRunError
             If nothing is measured yet.
         """
-        return online_verdicts(self.trajectory())
+        self._refuse_nothing("verdicts need", self.groups[0])
+        at = self.together
+        return tuple(self._judged(at[: i + 1], over=False) for i in range(len(at)))
+
+    def _judged(self, at: tuple[int, ...], *, over: bool) -> Verdict:
+        if (at, over) not in self._verdicts:
+            seen, pattern = self.trajectory().first(len(at)), self._pattern(at)
+            before = self._verdicts.get((at[:-1], False))
+            judged = whole_verdict(seen, pattern=pattern) if over else None
+            self._verdicts[at, over] = judged or online_verdict(seen, before=before, pattern=pattern)
+        return self._verdicts[at, over]
+
+    @property
+    def sees_harm(self) -> bool:
+        """Whether a test loss or accuracy is known at any step."""
+        return any(self.column(name) is not None for name in ("test_loss", "test_accuracy"))
+
+    def _pattern(self, at: Sequence[int]) -> Onset | None:
+        """Return `find_pattern` of the first group of training samples, whose labels may be trusted; None without."""
+        group = next((name for name in self.groups if is_training(name) and name != MISLABELLED), None)
+        if group is None:
+            return None
+        seen = [self._kept[step][group].seen for step in at]
+        high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
+        return find_pattern(np.array(at, dtype=float), np.array(high), np.array([one.effect for one in seen]))
 
     def samples(
         self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
@@ -246,8 +277,9 @@ class History:
                 raise not_measured(self._run, missing[0], self._lacking(missing[0]))
         self._refuse_nothing("a summary needs", self.groups[0])
         at, courses = self._courses()
-        losses = {name: self.column(name) for name in _LOSSES}
-        result = of_the_whole(at, courses, self.last, losses, chosen_options(options) | self.salience)
+        losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
+        chosen = chosen_options(options) | self.salience
+        result = of_the_whole(at, courses, self.last, losses, chosen, pattern=self._pattern(self.together))
         return self._signed(result, identified=left_open(self.last, step=at[-1]))
 
     def result_so_far(self) -> RunResult:
@@ -260,10 +292,13 @@ class History:
         """
         self._refuse_nothing("a summary needs", self.groups[0])
         at, courses = self._courses()
-        losses = {name: loss for name in _LOSSES if (loss := self.column(name)) is not None}
-        verdict = self.verdict()
+        verdict = self.verdict(at[-1])
         assert verdict is not None
-        return self._signed(so_far(at, courses, losses, verdict))
+        return self._signed(so_far(at, courses, self._losses(), verdict))
+
+    def _losses(self) -> dict[str, np.ndarray]:
+        """Return the losses and accuracies that were recorded."""
+        return {name: column for name in _LOSSES if (column := self.column(name)) is not None}
 
     def _courses(self) -> tuple[np.ndarray, dict[str, Course]]:
         """Return the steps that belong together, and each group over them."""
@@ -274,8 +309,7 @@ class History:
 
     def _signed(self, result: RunResult, **more: Any) -> RunResult:
         """Return a result with what the history knows besides: accuracies, the samples, the cost, the run's name."""
-        columns = {name: column for name in _ACCURACIES if (column := self.column(name)) is not None}
-        told = columns | {"samples": sample_table(self.readings(together=True))} | self.cost() | more
+        told = {"samples": sample_table(self.readings(together=True))} | self.cost() | more
         if self.damage:
             told["verdict"] = (*result.verdict, self.damage)
         return result.model_copy(update=told | ({} if self._run is None else store.identity(self._run)))

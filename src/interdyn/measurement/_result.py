@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from interdyn.dynamics import OnlineVerdict, Phases, find_phases
+from interdyn.dynamics import Onset, Phases, Verdict, find_phases, whole_verdict
 from interdyn.errors import InputError
 from interdyn.measurement._seen import Seen
 from interdyn.sparsify import expected_seconds, identified
@@ -16,6 +16,7 @@ from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
 from interdyn.values import (
     Band,
     GroupResult,
+    HarmResult,
     Interactions,
     LeftOpen,
     PhaseResult,
@@ -105,7 +106,7 @@ def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def so_far(
-    steps: np.ndarray, courses: Mapping[str, Course], losses: Mapping[str, np.ndarray], verdict: OnlineVerdict
+    steps: np.ndarray, courses: Mapping[str, Course], losses: Mapping[str, np.ndarray], verdict: Verdict
 ) -> RunResult:
     """Return the result of a training that goes on, as far as it can be known.
 
@@ -118,10 +119,22 @@ def so_far(
         interval=verdict.interval,
         rise_starts=verdict.since,
         rise_starts_interval=verdict.interval,
-        status=verdict.sentence,
+        status=verdict.phase_2.sentence,
+        gap_onset_step=verdict.gap.step,
+        gap_interval=verdict.gap.interval,
+        gap_status=verdict.gap.sentence,
     )
-    said: dict[str, Any] = {"phases": phases, "stage": str(verdict.stage), "verdict": (verdict.sentence,)}
-    return RunResult(**measured, **said)
+    said: dict[str, Any] = {"phases": phases, "harm": _harm(verdict), "stage": str(verdict.stage)}
+    return RunResult(**measured, **said, verdict=(verdict.sentence,))
+
+
+def _harm(verdict: Verdict) -> HarmResult:
+    pattern = verdict.pattern
+    return HarmResult(
+        **vars(verdict.harm),
+        best_step=verdict.best_step,
+        pattern=pattern.sentence if pattern is not None else "",
+    )
 
 
 def _measured(
@@ -154,11 +167,15 @@ def of_the_whole(
     last: Interactions,
     losses: Mapping[str, np.ndarray | None],
     chosen: Mapping[str, Any],
+    *,
+    pattern: Onset | None = None,
 ) -> RunResult:
     """Return the result of a whole training, from spectra and the interactions of the first group at the last step."""
     main, resampling = next(iter(courses.values())), {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
-    trajectory = Trajectory(steps, main.strength, losses["train_loss"], losses["test_loss"], main.seen[0].unit)
+    known = {name: losses.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
+    trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, **known)
     phases = find_phases(trajectory, seed=chosen["seed"])
+    verdict = whole_verdict(trajectory, pattern=pattern, seed=chosen["seed"])
     fit = fit_noise(
         last,
         main.strength,
@@ -171,7 +188,7 @@ def of_the_whole(
     measured = _measured(steps, courses, losses, **resampling)
     theory = _theory(fit, phases)
     mean_orders = {name: group.mean_order.value for name, group in measured["groups"].items() if group.mean_order}
-    sentences = _sentences(phases, theory.overall, mean_orders, steps)
+    sentences = [verdict.sentence, *_sentences(theory.overall, mean_orders)]
     if isinstance(measured["split"].order_weight, tuple):
         sentences.append(
             "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
@@ -180,6 +197,7 @@ def of_the_whole(
     norms = RowNorms(noise_var=_RATIO_NOISE, ratios=row_norm_ratios(last.n_players, _RATIO_NOISE))
     said: dict[str, Any] = {
         "phases": _phases(phases),
+        "harm": _harm(verdict),
         "theory": theory,
         "row_norms": norms,
         "verdict": tuple(sentences),
@@ -333,16 +351,9 @@ def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
     )
 
 
-def _sentences(
-    phases: Phases, overall: TheorySummary, mean_orders: Mapping[str, np.ndarray], steps: np.ndarray
-) -> list[str]:
-    """Return short sentences for a newcomer: phases, over-fitting, theory, mislabelled samples."""
-    sentences = [_phase_sentence(phases, next(iter(mean_orders.values())), steps)]
-    if phases.gap is not None:
-        sentences.append(phases.gap.sentence)
-    if phases.found and phases.gap is not None and phases.gap.found:
-        sentences.append(phases.agreement)
-    sentences.append(overall.sentence)
+def _sentences(overall: TheorySummary, mean_orders: Mapping[str, np.ndarray]) -> list[str]:
+    """Return short sentences for a newcomer: theory, mislabelled samples."""
+    sentences = [overall.sentence]
     if "mislabelled" in mean_orders and "test" in mean_orders:
         wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
         if np.isfinite(wrong) and np.isfinite(right):
@@ -352,15 +363,3 @@ def _sentences(
                 f"({right:.2f})."
             )
     return sentences
-
-
-def _phase_sentence(phases: Phases, order: np.ndarray, steps: np.ndarray) -> str:
-    if not phases.found or phases.interval is None or np.isnan(order).all():
-        return phases.sentence
-    lowest = int(np.nanargmin(order))
-    low, high = phases.interval
-    return (
-        f"Two phases: the mean order of the interactions fell from {order[0]:.2f} to {order[lowest]:.2f}, then rose to "
-        f"{order[-1]:.2f}. The boundary lies between steps {low:.0f} and {high:.0f} ({phases.level:.0%} interval), of "
-        f"{steps[-1]:.0f}."
-    )

@@ -14,7 +14,7 @@ from interdyn.values import SampleRow, SampleTable
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
 _HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: since when scores count, when flags
-_WRONG = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
+MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
 
 
 def sample_table(
@@ -78,7 +78,7 @@ def sample_table(
         raise InputError(f"`training` must name groups of the readings, {names}; got {unknown}. Correct the name.")
     step = max(r.step for r in kept)
     now = {r.group: r for r in kept if r.step == step}
-    trained = [n for n in now if (_is_training(n) if training is None else n in training)]
+    trained = [n for n in now if (is_training(n) if training is None else n in training)]
     whole = _whole(kept, now) if history else {step: list(now.values())}
     shares = {at: _learned(readings_then, trained).share for at, readings_then in whole.items()}
     since = _since(shares, _HALF)
@@ -95,8 +95,9 @@ def sample_table(
     return SampleTable.of(rows, step=step, scored_at=measured, learned_at=first[0].step, sentence=sentence)
 
 
-def _is_training(group: str) -> bool:
-    return group.startswith("train") or group == _WRONG
+def is_training(group: str) -> bool:
+    """Return whether a group of that name holds training samples."""
+    return group.startswith("train") or group == MISLABELLED
 
 
 class _Learned(NamedTuple):
@@ -116,7 +117,7 @@ def _learned(readings: Sequence[Reading], trained: Sequence[str]) -> _Learned:
     Of samples that were not trained on, where there are any; else of all but those known to be mislabelled.
     """
     counted = [r for r in readings if r.group not in trained]
-    counted = counted or [r for r in readings if r.group != _WRONG] or list(readings)
+    counted = counted or [r for r in readings if r.group != MISLABELLED] or list(readings)
     right = np.concatenate([r.output for r in counted]) > 0
     labels = [r.labels for r in readings if r.labels is not None]
     classes = max(len(np.unique(np.concatenate(labels))) if labels else 0, 2)

@@ -27,6 +27,8 @@ class Seen:
         Largest residual of all samples, in the unit of the tables.
     relative_residual
         Largest residual of each sample relative to ``max|v|`` of its table.
+    effect
+        Mean over samples of ``|v(N) - v({})|``.
     unit, settings
         Those of the interactions.
     """
@@ -35,6 +37,7 @@ class Seen:
     gap: Float[np.ndarray, " samples"]
     residual: float
     relative_residual: Float[np.ndarray, " samples"]
+    effect: float
     unit: str
     settings: Mapping[str, Any]
 
@@ -51,6 +54,7 @@ class Seen:
             found.gap.cpu().numpy(),
             float(worst.max()),
             relative.cpu().numpy(),
+            float((v[..., -1] - v[..., 0]).abs().mean()),
             found.unit,
             found.settings,
         )

@@ -167,7 +167,7 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
     Notes
     -----
     Requires ``train_loss`` and ``test_loss``. The paper's claim is that the phase boundary (dashed) and the
-    start of growth (dotted) coincide.
+    start of growth (dotted) coincide. Where training harms (solid), the test loss itself rises.
 
     Examples
     --------
@@ -177,6 +177,32 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
     [0.0, 0.5]
     """
     return draw(panels.loss_gap(as_view(data)), ax)
+
+
+def plot_losses(data: Drawable, *, ax: Axes | None = None) -> Axes:
+    """Draw training and test loss over training, with the boundary and where the gap begins to widen and harm begins.
+
+    Parameters
+    ----------
+    data, ax
+        As in `plot_order_distribution`.
+
+    Returns
+    -------
+    The axes, in the unit of the losses.
+
+    Notes
+    -----
+    Requires ``train_loss`` or ``test_loss``.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> run = {"summary": {"steps": [0, 10], "train_loss": [2.0, 1.0], "test_loss": [2.0, 1.5]}}
+    >>> [line.get_label() for line in plot_losses(run, ax=Figure().subplots()).lines]
+    ['training samples', 'test samples']
+    """
+    return draw(panels.losses(as_view(data)), ax)
 
 
 def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axes | None = None) -> Axes:

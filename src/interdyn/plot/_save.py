@@ -13,6 +13,7 @@ from matplotlib.image import imsave
 from interdyn.plot._figures import (
     plot_dynamics,
     plot_loss_gap,
+    plot_losses,
     plot_mean_order,
     plot_noise,
     plot_order_distribution,
@@ -27,7 +28,7 @@ from interdyn.values import RunResult
 _FIGURES: dict[str, tuple[tuple[float, float], tuple[Callable[..., object], ...]]] = {  # size, from top to bottom
     "order_distribution": ((9.0, 3.2), (plot_order_distribution,)),
     "dynamics": ((7.0, 3.6), (plot_dynamics,)),
-    "phases": ((7.0, 6.0), (plot_mean_order, plot_loss_gap)),
+    "phases": ((7.0, 9.0), (plot_mean_order, plot_losses, plot_loss_gap)),
     "theory": ((9.0, 6.4), (plot_theory, plot_theory_distance)),
     "noise": ((7.0, 3.6), (plot_noise,)),
     "strengths": ((9.0, 3.4), (plot_strengths,)),

@@ -161,18 +161,43 @@ def loss_gap(view: RunResult) -> Panel:
     if gap is None or not has_numbers(gap):
         needs = "No loss was recorded.\nRecord `train_loss` and `test_loss` at every checkpoint."
         return Panel(**head, missing=needs)
-    moments, phases = _boundary(view), view.phases
-    if phases is not None and phases.gap_onset_step is not None:
-        moments += (Rule(phases.gap_onset_step, "gap starts to grow", "theory", ":", phases.gap_interval),)
-    head["caption"] += " Where it starts to grow (dotted) the network starts to over-fit."
+    head["caption"] += " It often begins to widen (dotted) while the test loss still falls, which is no harm."
     finite = gap[np.isfinite(gap)]
     return Panel(
         **head,
         series=(Series("test loss minus training loss", Band(gap), "theory"),),
-        moments=moments,
+        moments=_moments(view),
         levels=(Rule(0.0),),
         alt=f"Loss gap: {finite[0]:.3g} at the start, {finite[-1]:.3g} at the end.",
         remark="" if np.isfinite(gap).all() else "Not a number where the line stops.",
+    )
+
+
+def losses(view: RunResult) -> Panel:
+    """Return training and test loss over training, with the boundary, the onset of the gap and that of harm."""
+    return _evaluated(view, "losses", "Loss", "loss (unit of the loss)", (view.train_loss, view.test_loss))
+
+
+def accuracies(view: RunResult) -> Panel:
+    """Return training and test accuracy over training, with the same marks as the losses."""
+    return _evaluated(view, "accuracies", "Accuracy", "share that is right", (view.train_accuracy, view.test_accuracy))
+
+
+def _evaluated(
+    view: RunResult, name: str, title: str, y: str, both: tuple[Float[np.ndarray, " steps"] | None, ...]
+) -> Panel:
+    head = _head(view, name, title, y, "Training harms where the test loss rises from its least.")
+    groups = zip(("training samples", "test samples"), both, ("muted", "reality"), strict=True)
+    drawn = [(group, values, colour) for group, values, colour in groups if values is not None and has_numbers(values)]
+    if not drawn:
+        return Panel(**head, missing=f"No {title.lower()} was recorded.\nRecord `{name}` at every checkpoint.")
+    known = {group: values[np.isfinite(values)] for group, values, _ in drawn}
+    ends = (f"{group} {values[0]:.3g} and {values[-1]:.3g}" for group, values in known.items())
+    return Panel(
+        **head,
+        series=tuple(Series(group, Band(values), colour) for group, values, colour in drawn),
+        moments=_moments(view),
+        alt=f"{title} at the start and at the end: {', '.join(ends)}.",
     )
 
 
@@ -295,6 +320,16 @@ def _boundary(view: RunResult) -> tuple[Rule, ...]:
     if phases is None or not phases.found or phases.boundary_step is None:
         return ()
     return (Rule(phases.boundary_step, "phase boundary", dash="--", interval=phases.interval),)
+
+
+def _moments(view: RunResult) -> tuple[Rule, ...]:
+    """Return the marks of the three statements: boundary, onset of the gap, onset of harm."""
+    moments, phases, harm = _boundary(view), view.phases, view.harm
+    if phases is not None and phases.gap_onset_step is not None:
+        moments += (Rule(phases.gap_onset_step, "gap begins to widen", "theory", ":", phases.gap_interval),)
+    if harm is not None and harm.step is not None:
+        moments += (Rule(harm.step, "training begins to harm", "mislabelled", "-", harm.interval),)
+    return moments
 
 
 def _distribution(view: RunResult, group: str) -> Band | None:

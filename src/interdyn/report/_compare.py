@@ -83,12 +83,12 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 
 
 def _row(view: RunResult) -> tuple[str, ...]:
-    short = [(name, value, remark.removeprefix("90 % interval ")) for name, value, remark in _words.facts(view)]
-    facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in short}
+    facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in _words.facts(view)}
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
     return (
-        facts.get("Phase boundary", "not searched"),
-        facts.get("Over-fitting since", "no losses"),
+        facts.get("Second phase", "not searched"),
+        facts.get("Loss gap", "no losses").split(" (")[0],
+        facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
         facts.get("Distance to theory", "not fitted").split(" (")[0],
         str(view.n_samples or "not recorded"),

@@ -94,10 +94,11 @@ def render(
     """
     share = _largest_share(view)
     heat_maps = [panels.heat_map(view, name, top=share) for name in list(view.groups) or ["test"]]
+    evaluated = [panel for panel in (panels.losses(view), panels.accuracies(view)) if not panel.missing]
     orders = panels.orders(view, theory=True, others=("mislabelled",))
     sections = {
         "orders": [chart(replace(orders, title="Orders at the chosen checkpoint"))],
-        "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), panels.loss_gap(view))],
+        "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view))],
         "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
         "uses": [chart(panels.courses(view))] if used else [],
     }

@@ -4,17 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from interdyn.dynamics import MIN_STEPS
+from interdyn.dynamics import when
 from interdyn.plot import step_label
 from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule, TheorySummary
 
 _MOST_ROWS = 200  # of the table of samples
 _GROWING = {
-    "phase 1": "Still in training, in phase 1: it has got simpler, and a turn is not established.",
-    "phase 2": "Still in training: it has begun to learn ever more complex interactions, which is phase 2.",
-    "over-fitting has begun": "Still in training, and over-fitting has begun.",
-    "no verdict": "Still in training: too early for a verdict.",
+    "phase 1": "in phase 1: it has got simpler, and a turn is not established",
+    "phase 2": "it began to learn ever more complex interactions, which is phase 2",
+    "no verdict": "too early for a verdict on its phase",
 }
+
+
+_PATTERN = (
+    "The pattern on training samples is blind to shortcuts and to a shift of the data, and it rang in 18 % of unharmed "
+    "trainings, too (33 trainings of five tasks)."
+)
 
 
 def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -> str:
@@ -73,46 +78,39 @@ def left_open(identified: LeftOpen) -> str:
     return f"mean order {identified.reported_mean_order:.2f}, could be {low:.2f} to {high:.2f}"
 
 
-def _interval(pair: tuple[float, float] | None) -> str:
-    if pair is None:
-        return "no interval recorded"
-    return f"90 % interval {step_label(pair[0])} to {step_label(pair[1])}"
-
-
 def headline(view: RunResult) -> str:
     """Return the verdict in one sentence for someone new to all this."""
-    phases = view.phases
+    phases, harm = view.phases, view.harm
+    harms = f"; it began to harm {when(harm.interval)}" if harm is not None and harm.interval is not None else ""
     if view.stage is not None:
-        return _GROWING.get(view.stage, f"Still in training: {view.stage}.")
+        began = f" {when(phases.interval)}" if phases is not None and phases.found and phases.interval else ""
+        return f"Still in training: {_GROWING.get(view.stage, view.stage)}{began}{harms}."
     if len(view.steps) == 1:
         return "One checkpoint was measured: it shows what the network uses, but not how that changes."
     if phases is None:
-        return "The interactions were measured over training, but the search for phases was not run."
-    if not phases.found or phases.boundary_step is None:
-        return "These measurements do not support a claim of two phases."
+        return f"The interactions were measured over training, but the search for phases was not run{harms}."
+    if not phases.found or phases.interval is None:
+        return f"These measurements do not support a claim of two phases{harms}."
     return (
-        f"Training had two phases: until about step {step_label(phases.boundary_step)} the network got simpler, "
-        "and from then on it learned more and more complex interactions."
+        "Training had two phases: the network got simpler, and then began to learn more and more complex interactions, "
+        f"{when(phases.interval)}{harms}."
     )
 
 
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
-    """Return the few numbers that matter as (name, value, remark)."""
+    """Return the three statements, and the few numbers that matter, as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
     phases = view.phases
     if view.stage is not None:
         rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
-        since = phases.boundary_step if phases is not None else None
-        began = "not established" if since is None else f"step {step_label(since)}"
-        interval = phases.interval if phases is not None else None
-        rows.append(("Phase 2 since", began, "up to now" if since is None else _interval(interval)))
-    elif phases is not None:
-        at = phases.boundary_step if phases.found else None
-        boundary = "none found" if at is None else f"step {step_label(at)}"
-        rows.append(("Phase boundary", boundary, "no verdict" if at is None else _interval(phases.interval)))
-        onset = "no start found" if phases.gap_onset_step is None else f"step {step_label(phases.gap_onset_step)}"
-        remark = _why_no_onset(view) if phases.gap_onset_step is None else _interval(phases.gap_interval)
-        rows.append(("Over-fitting since", onset, remark))
+    if phases is not None:
+        began = phases.interval if phases.found else None
+        remark = "90 % interval" if began else "a rise after a fall is not established"
+        rows.append(("Second phase", "no verdict" if began is None else f"began {when(began)}", remark))
+        gap = phases.gap_interval
+        value = f"began to widen {when(gap)}" if gap else "growth not established"
+        rows.append(("Loss gap", value, phases.gap_status or _why_no_gap(view)))
+    rows += _harm(view)
     group = view.group("test")
     band = group.mean_order if group is not None else None
     finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
@@ -127,11 +125,20 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _why_no_onset(view: RunResult) -> str:
-    known = 0 if view.loss_gap is None else int(np.isfinite(view.loss_gap).sum())
-    if not known:
-        return "training and test loss were not recorded"
-    return "the loss gap does not clearly grow" if known >= MIN_STEPS else f"{known} checkpoints are too few to judge"
+def _why_no_gap(view: RunResult) -> str:
+    return "training and test loss were not recorded" if view.loss_gap is None else "not judged"
+
+
+def _harm(view: RunResult) -> list[tuple[str, str, str]]:
+    """Return the cards on harm and on the best checkpoint."""
+    harm = view.harm
+    if harm is None:
+        return [("Harm", "not judged", "by the version that made this run; analyse it again")]
+    if harm.best_step is None:
+        return [("Harm", "cannot be seen", harm.pattern or harm.sentence)]
+    value = "none established" if harm.interval is None else f"began {when(harm.interval)}"
+    least = ("Best checkpoint", f"step {step_label(harm.best_step)}", "held-out loss is least")
+    return [("Harm", value, harm.sentence), least]
 
 
 def story(view: RunResult) -> list[str]:
@@ -158,15 +165,10 @@ def confidence(view: RunResult) -> list[str]:
         low, high = phases.interval
         inside = int(((view.steps >= low) & (view.steps <= high)).sum())
         out.append(f"The interval of the boundary holds {inside} of the checkpoints; more of them there narrow it.")
-        if phases.gap_interval is not None:
-            meet = phases.gap_interval[0] <= high and low <= phases.gap_interval[1]
-            out.append(
-                "The boundary and the start of over-fitting have overlapping intervals: "
-                "the data agree with both being the same moment."
-                if meet
-                else "The boundary and the start of over-fitting have intervals that do not overlap: "
-                "here they are different moments."
-            )
+        if phases.agreement:
+            out.append(phases.agreement)
+    if view.harm is not None and view.harm.pattern:
+        out.append(_PATTERN)
     return out
 
 

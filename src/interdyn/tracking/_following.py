@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from interdyn._arguments import told, whole
+from interdyn.dynamics import MIN_STEPS
 from interdyn.errors import DisturbedError, InputError
 from interdyn.game import bare
 from interdyn.measurement import Group
@@ -21,6 +22,9 @@ from interdyn.tracking._record import Logger, Record, tell
 from interdyn.values import MeasurementCount
 
 _UNPAID = "over the budget"
+_BLIND = (
+    '`stop_when="harm"` needs held-out losses, and stops nothing without: pass `losses=`, or `test_loss=` to `observe`.'
+)
 
 
 class Following:
@@ -35,7 +39,7 @@ class Following:
         share: float | None,
         total_steps: int | None,
         losses: Callable[[Any], Mapping[str, float]] | None,
-        stop_when: Literal["over-fitting"] | None,
+        stop_when: Literal["harm"] | None,
         loggers: Sequence[Logger],
     ) -> None:
         self._groups, self._record, self._schedule = groups, record, schedule
@@ -270,10 +274,13 @@ class Following:
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
         try:
-            return self._record.keep(step, model, entry, plan=plan or self.plan, loggers=self.loggers)
+            kept = self._record.keep(step, model, entry, plan=plan or self.plan, loggers=self.loggers)
         except DisturbedError:
             self._disturbed = True
             raise
+        if self.stop_when and len(self.history.steps) == MIN_STEPS and not self.history.sees_harm:
+            tell(f"{_BLIND} None came with {MIN_STEPS} measurements.")
+        return kept
 
     def _measure_last(self, step: int, model: Any, given: Mapping[str, Any]) -> bool:
         """Measure the last network, even if the budget does not pay for it."""
@@ -331,6 +338,8 @@ class Following:
                     "training did not pay for one of the least evidence. Pass a larger `budget`, or None for no limit.",
                     always=True,
                 )
+        if self.stop_when and len(self.history.steps) >= MIN_STEPS and not self.history.sees_harm:
+            self._record.report(f"{_BLIND} None came.", always=True)
         self._record.missed += Counter()  # without those that are zero
         if self._record.missed or self._record.over_budget:
             tell(str(self.counts))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from interdyn.dynamics import latest_verdict
+from interdyn.dynamics import online_verdict
 from interdyn.game import bare, copy_bytes
 from interdyn.measurement import Group, recorded
 from interdyn.schedules import Schedule, due_steps
@@ -235,5 +235,5 @@ def _verdict_seconds(samples: int, orders: int) -> float:
     """Return how long a verdict takes, by a trial on ten measurements of nothing in particular."""
     strength = np.random.default_rng(0).random((10, samples, orders))
     begun = perf_counter()
-    latest_verdict(Trajectory(np.arange(10.0), strength, None, None, ""))
+    online_verdict(Trajectory(np.arange(10.0), strength, None, None, ""))
     return perf_counter() - begun

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn import store
-from interdyn.dynamics import OnlineVerdict, Stage
+from interdyn.dynamics import Stage, Verdict
 from interdyn.errors import IncompleteRunError, InterdynError, InterdynWarning, NonFiniteError, StorageError
 from interdyn.game import bare
 from interdyn.measurement import Group, History, check_names, exhibit_of, recorded
@@ -27,8 +27,10 @@ from interdyn.values import MeasurementCount
 
 _T = TypeVar("_T")
 
-PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0, Stage.OVER_FITTING: 3.0}
-"""The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2, 3 over-fitting has begun."""
+PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0}
+"""The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2."""
+HARM = 3.0
+"""The number in a chart where training harms, in whatever phase."""
 
 
 class Logger(Protocol):
@@ -53,7 +55,7 @@ def tell(sentence: str) -> None:
     logger.info(sentence)
 
 
-def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVerdict) -> dict[str, float]:
+def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) -> dict[str, float]:
     """Return the numbers of one measurement, in groups: each order's strength, the mean order, the phase.
 
     Parameters
@@ -66,20 +68,22 @@ def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: OnlineVer
     Returns
     -------
     ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the order
-    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`.
+    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`, and `HARM`.
 
     Examples
     --------
-    >>> verdict = OnlineVerdict(8, Stage.PHASE_1, None, None, 0.9, False, "At step 8: phase 1.")
-    >>> scalars_of(np.array([[3.0, 1.0], [1.0, 1.0]]), verdict)
+    >>> from interdyn.dynamics import online_verdict
+    >>> from interdyn.values import Trajectory
+    >>> strength = np.array([[3.0, 1.0], [1.0, 1.0]])
+    >>> scalars_of(strength, online_verdict(Trajectory(np.array([8.0]), strength[None])))
     {'interactions/order_01/strength': 2.0, 'interactions/order_02/strength': 1.0, 'interactions/mean_order': 1.333...,
-    'interactions/phase': 1.0}
+    'interactions/phase': 0.0}
     """
     mean = strength.mean(axis=0)
     out = {f"interactions/order_{k:02d}/strength": float(value) for k, value in enumerate(mean, start=1)}
     if mean.sum() > 0:
         out["interactions/mean_order"] = float(mean @ np.arange(1.0, len(mean) + 1) / mean.sum())
-    out["interactions/phase"] = PHASES[verdict.stage]
+    out["interactions/phase"] = HARM if verdict.harm.found else PHASES[verdict.stage]
     return out
 
 
@@ -338,6 +342,7 @@ class Record:
                 run, self._run = self._run, None
                 if run is not None and summary and self._hold and not self._backlog:
                     _write_summary(run.path, self.counts)
+            self.history.over = summary
 
 
 def summarise(folder: Path | str) -> None:

@@ -1,5 +1,6 @@
 """One line in a training loop: measure the network, keep what was found, say where the training is."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 
 from interdyn import store
+from interdyn._arguments import told
 from interdyn._typing import Solver
-from interdyn.dynamics import OnlineVerdict, Stage
+from interdyn.dynamics import Verdict
 from interdyn.errors import InputError
 from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
@@ -25,7 +27,10 @@ from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Logger, Record, tell
 from interdyn.values import SampleTable, Trajectory
 
-_UNPAID = "over the budget"
+_RENAMED = (
+    'stop_when="over-fitting" stops a training that harms from now on, by its held-out losses: write stop_when="harm", '
+    "and pass `losses=` or `test_loss=`."
+)
 
 
 class Tracker(Following):
@@ -61,7 +66,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         A number for each sample, which with the seed of ``players`` fixes the draw of its players; of several groups
         by name.
     stop_when
-        ``"over-fitting"``: `should_stop` becomes true once over-fitting is established.
+        ``"harm"``: `should_stop` becomes true once training harms (`interdyn.dynamics.find_harm`), which needs test
+        losses or accuracies.
     loggers
         Where each measurement is written besides ``out``: those of `interdyn.tracking.loggers`, or any with
         `log_metrics`.
@@ -136,14 +142,16 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         keep_weights: bool = False,
         losses: Callable[[Any], Mapping[str, float]] | None = None,
         sample_ids: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
-        stop_when: Literal["over-fitting"] | None = None,
+        stop_when: Literal["harm", "over-fitting"] | None = None,
         loggers: Sequence[Logger] = (),
         strict: bool = False,
     ) -> None:
         config = configured(config, locals())
         groups = checked_groups(probe, config, sample_ids=sample_ids)
-        if stop_when not in (None, "over-fitting"):
-            raise InputError(f'`stop_when` must be "over-fitting" or None; got {stop_when!r}. Choose one.')
+        if stop_when not in (None, "harm", "over-fitting"):
+            raise InputError(f'`stop_when` must be "harm" or None; got {told(stop_when)}. Choose one.')
+        if stop_when == "over-fitting":
+            warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
         record = out if isinstance(out, Record) else Record(groups, out, keep_weights=keep_weights, strict=strict)
         super().__init__(
             groups,
@@ -152,7 +160,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             share=share_of(budget),
             total_steps=total_steps,
             losses=losses,
-            stop_when=stop_when,
+            stop_when=None if stop_when is None else "harm",
             loggers=loggers,
         )
 
@@ -224,10 +232,10 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         return self.history.trajectory()
 
     @property
-    def verdict(self) -> OnlineVerdict | None:
-        """What the measurements up to now say; None before the first. Computed when it is asked for."""
+    def verdict(self) -> Verdict | None:
+        """What the measurements up to now say, of a closed tracker judged once; None before the first."""
         begun = perf_counter()
-        verdict = self.history.verdict(self.steps[-1]) if self.steps else None
+        verdict = self.history.verdict()
         spent = perf_counter() - begun
         if self._left is not None:  # it is no time of training; within `observe` it is counted there
             self._left += spent
@@ -236,17 +244,18 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     @property
     def should_stop(self) -> bool:
-        """Whether ``stop_when`` has come about."""
+        """Whether ``stop_when`` has come about: training harms. Never without test losses or accuracies."""
         verdict = self._record.guarded("verdict", lambda: self.verdict, otherwise=None) if self.stop_when else None
-        return verdict is not None and verdict.stage is Stage.OVER_FITTING
+        return verdict is not None and verdict.harm.found
 
     @property
     def best_step(self) -> int | None:
-        """The last measured step before over-fitting began; before that is established, the last one."""
-        verdict, steps = self.verdict, self.steps
-        if verdict is None or verdict.since is None:
-            return steps[-1] if steps else None
-        return max((s for s in steps if s <= verdict.since), default=steps[0])
+        """The measured step with the least test loss, of three neighbours the median (`interdyn.dynamics.least_loss`).
+
+        By the largest accuracy where no test loss is known; None where neither is, as ``verdict.harm.sentence`` says.
+        """
+        verdict = self.verdict
+        return None if verdict is None or verdict.best_step is None else int(verdict.best_step)
 
     def samples(
         self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None

@@ -2,7 +2,7 @@
 
 All write the same numbers, in groups: ``interactions/order_03/strength`` (mean over samples of the summed absolute
 interactions of three players, in the unit of the output), ``interactions/mean_order`` and ``interactions/phase``, which
-is 0 for no verdict, 1 and 2 for the phases, 3 once over-fitting has begun. A logger is anything with
+is 0 for no verdict, 1 and 2 for the phases, 3 where training harms. A logger is anything with
 ``log_metrics(metrics, step)``, so those of Lightning may be passed as they are. One that fails stops no training.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from interdyn.errors import InputError, missing_extra
-from interdyn.tracking._record import PHASES, Logger, tell
+from interdyn.tracking._record import HARM, PHASES, Logger, tell
 
-__all__ = ["PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
+__all__ = ["HARM", "PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
 
 
 class CSVLogger:

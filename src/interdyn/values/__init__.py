@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from interdyn.values._record import Band, MeasurementCount
     from interdyn.values._run_parts import (
         GroupResult,
+        HarmResult,
         LeftOpen,
         PhaseResult,
         RowNorms,
@@ -43,7 +44,7 @@ _FILES = {
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
     **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
-    **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
+    **dict.fromkeys(("GroupResult", "HarmResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
     **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
     "RunResult": "_run_result",
@@ -53,6 +54,7 @@ __all__ = [
     "MAX_PLAYERS",
     "Band",
     "GroupResult",
+    "HarmResult",
     "Identified",
     "Interactions",
     "LeftOpen",

@@ -74,6 +74,25 @@ class PhaseResult(Record):
     evidence: Mapping[str, Any] | None = None
 
 
+class HarmResult(Record):
+    """Whether training harms, from the held-out losses: the fields of `interdyn.dynamics.Onset`, and two more.
+
+    ``growth`` is the rise as a share of the least held-out loss, ``best_step`` the checkpoint with the least (None
+    where no held-out loss is known), ``pattern`` a sentence where without held-out losses training samples show a
+    pattern seen in trainings that are being harmed.
+    """
+
+    found: bool = False
+    step: float | None = None
+    interval: Pair | None = None
+    level: float | None = None
+    growth: float | None = None
+    probability: float | None = None
+    best_step: float | None = None
+    sentence: str = ""
+    pattern: str = ""
+
+
 class TheorySummary(Record):
     """The theory over phase 2: mean total variation distances, and the rank correlation of noise and step."""
 

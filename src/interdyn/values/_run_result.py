@@ -12,6 +12,7 @@ from interdyn.values._registry import accessor
 from interdyn.values._run_parts import (
     KINDS,
     GroupResult,
+    HarmResult,
     LeftOpen,
     PhaseResult,
     RowNorms,
@@ -46,7 +47,7 @@ class RunResult(Record):
         Shape ``(steps,)`` or ``None``.
     groups
         Measurements per group of samples; the first is the one the verdict is about.
-    phases, theory, row_norms, identified, samples
+    phases, harm, theory, row_norms, identified, samples
         ``None`` when not computed.
     solver, split
         How good the splits are, and by which rule they were made.
@@ -57,7 +58,8 @@ class RunResult(Record):
     verdict
         Short plain sentences.
     stage
-        Where a training is that still goes on; None once it has ended.
+        Where a training is by its interactions that still goes on, one of `interdyn.dynamics.Stage` (runs of before
+        also have "over-fitting has begun"); None once it has ended.
     planted, left_out, players_of_samples
         Of a recipe: how far the measurement is from known interactions; samples that could not be drawn; the number of
         players of each sample where they differ. None where that is not so.
@@ -75,6 +77,7 @@ class RunResult(Record):
     test_accuracy: OverSteps | None = None
     groups: Mapping[str, GroupResult] = {}
     phases: PhaseResult | None = None
+    harm: HarmResult | None = None
     theory: TheoryResult | None = None
     row_norms: RowNorms | None = None
     solver: SplitQuality = SplitQuality()

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from interdyn._arguments import native_array, whole
 from interdyn.errors import ShapeError
 
+_LOSSES = ("train_loss", "test_loss", "test_accuracy")
+
 
 @dataclass(frozen=True)
 class OrderSpectrum:
@@ -64,6 +66,8 @@ class Trajectory:
     window
         Number of the measurement that each step belongs to, not descending, shape ``(steps,)``: the same for the
         near-by steps of one window. ``None``: every step is a measurement of its own.
+    test_accuracy
+        Share of test samples that are right, or another measure of which larger is better, as the losses.
     """
 
     steps: Float[np.ndarray, " steps"]
@@ -72,9 +76,10 @@ class Trajectory:
     test_loss: Float[np.ndarray, " steps"] | None = None
     unit: str = field(default="")
     window: Int[np.ndarray, " steps"] | None = None
+    test_accuracy: Float[np.ndarray, " steps"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "strength", "train_loss", "test_loss"):
+        for name in ("steps", "strength", *_LOSSES):
             if name in ("steps", "strength") or getattr(self, name) is not None:
                 object.__setattr__(self, name, native_array(getattr(self, name), name))
         if self.steps.ndim != 1:
@@ -85,8 +90,8 @@ class Trajectory:
                 f"`strength` must have shape (steps, samples, orders) with {t} steps; got {self.strength.shape}. "
                 "Stack the spectra of all steps along the first axis."
             )
-        for name, loss in (("train_loss", self.train_loss), ("test_loss", self.test_loss)):
-            if loss is not None and loss.shape != (t,):
+        for name in _LOSSES:
+            if (loss := getattr(self, name)) is not None and loss.shape != (t,):
                 raise ShapeError(f"`{name}` must have one value for each of the {t} steps; got shape {loss.shape}.")
         if self.window is not None and (self.window.shape != (t,) or (np.diff(self.window) < 0).any()):
             raise ShapeError(
@@ -111,6 +116,6 @@ class Trajectory:
     def first(self, count: int) -> "Trajectory":
         """Return the first ``count`` steps: what was known then."""
         count = whole(count, "count")
-        train, test = (None if x is None else x[:count] for x in (self.train_loss, self.test_loss))
-        window = None if self.window is None else self.window[:count]
-        return Trajectory(self.steps[:count], self.strength[:count], train, test, self.unit, window)
+        more = {name: getattr(self, name) for name in (*_LOSSES, "window")}
+        first = {name: None if values is None else values[:count] for name, values in more.items()}
+        return Trajectory(self.steps[:count], self.strength[:count], unit=self.unit, **first)
