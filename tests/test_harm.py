@@ -264,6 +264,21 @@ def test_without_held_out_losses_nothing_stops_and_that_is_told():
     assert "pass `losses=`" in tracker.verdict.harm.sentence
 
 
+def test_a_history_reads_the_pattern_from_training_samples_alone():
+    x, y = torch.randn(8, 5, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 2
+    probe = {"test": (x, y), "train_b": (2 * x, y)}
+    tracker = Tracker(probe, players=columns(), schedule=at(0, 1, 2, 3, 4), budget=None)
+    for step in range(5):  # products of four and five columns come up late
+        tracker.observe(step, lambda x, s=step: torch.stack([x[:, 0], (0.01, 0.01, 0.01, 3, 9)[s] * x.prod(1)], dim=1))
+    seen = [tracker.history.seen(step, "train_b") for step in range(5)]
+    high = [one.spectrum.strength[:, 3:].sum(axis=1).mean() for one in seen]
+    assert tracker.verdict.pattern == find_pattern(range(5), high, [one.effect for one in seen])
+    assert tracker.verdict.pattern.found
+    assert "confirm with held-out data" in tracker.verdict.sentence
+    table = tracker.history.seen(4, "test")
+    assert table.effect > 0
+
+
 def test_the_old_name_works_and_says_the_new_one():
     with pytest.warns(DeprecationWarning, match='write stop_when="harm"') as warned:
         tracker = trained([], stop_when="over-fitting")[0]

@@ -258,7 +258,7 @@ def _verdict(
         window, pattern = trajectory.window, None
         harm = find_harm(steps, held_out, larger_is_better=accuracy, level=level, seed=seed, window=window)
         best = least_loss(steps, held_out, larger_is_better=accuracy)
-    short = gap.sentence.partition(";")[0]
+    short = "" if gap.probability is None else gap.sentence.partition(";")[0]
     stage, phase_2 = _phase(look, established=established, level=level)
     last = pattern.sentence if pattern is not None and pattern.found else harm.sentence
     return Verdict(

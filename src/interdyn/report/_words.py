@@ -16,6 +16,7 @@ _GROWING = {
 }
 
 
+_LEVEL = "90 % interval"
 _PATTERN = (
     "The pattern on training samples is blind to shortcuts and to a shift of the data, and it rang in 18 % of unharmed "
     "trainings, too (33 trainings of five tasks)."
@@ -83,18 +84,25 @@ def headline(view: RunResult) -> str:
     phases, harm = view.phases, view.harm
     harms = f"; it began to harm {when(harm.interval)}" if harm is not None and harm.interval is not None else ""
     if view.stage is not None:
-        began = f" {when(phases.interval)}" if phases is not None and phases.found and phases.interval else ""
+        since = _phase_2(view)
+        began = f" {when(since)}" if since else ""
         return f"Still in training: {_GROWING.get(view.stage, view.stage)}{began}{harms}."
     if len(view.steps) == 1:
         return "One checkpoint was measured: it shows what the network uses, but not how that changes."
     if phases is None:
         return f"The interactions were measured over training, but the search for phases was not run{harms}."
-    if not phases.found or phases.interval is None:
+    if (since := _phase_2(view)) is None:
         return f"These measurements do not support a claim of two phases{harms}."
     return (
         "Training had two phases: the network got simpler, and then began to learn more and more complex interactions, "
-        f"{when(phases.interval)}{harms}."
+        f"{when(since)}{harms}."
     )
+
+
+def _phase_2(view: RunResult) -> tuple[float, float] | None:
+    """Return the interval in which phase 2 began, of runs of before that of the boundary; None where not found."""
+    phases = view.phases
+    return None if phases is None or not phases.found else phases.rise_starts_interval or phases.interval
 
 
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
@@ -104,12 +112,13 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     if view.stage is not None:
         rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
     if phases is not None:
-        began = phases.interval if phases.found else None
-        remark = "90 % interval" if began else "a rise after a fall is not established"
-        rows.append(("Second phase", "no verdict" if began is None else f"began {when(began)}", remark))
-        gap = phases.gap_interval
-        value = f"began to widen {when(gap)}" if gap else "growth not established"
-        rows.append(("Loss gap", value, phases.gap_status or _why_no_gap(view)))
+        began, gap = _phase_2(view), phases.gap_interval
+        why = "a rise after a fall is not established"
+        rows.append(("Second phase", f"began {when(began)}", _LEVEL) if began else ("Second phase", "no verdict", why))
+        why = phases.gap_status or _why_no_gap(view)
+        rows.append(
+            ("Loss gap", f"began to widen {when(gap)}", _LEVEL) if gap else ("Loss gap", "growth not established", why)
+        )
     rows += _harm(view)
     group = view.group("test")
     band = group.mean_order if group is not None else None
