@@ -248,11 +248,9 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             return steps[-1] if steps else None
         return max((s for s in steps if s <= verdict.since), default=steps[0])
 
-    def samples(
-        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
-    ) -> SampleTable:
-        """Return profile and over-fitting score of each sample; see `interdyn.measurement.History.samples`."""
-        return self.history.samples(step, history=history, training=training)
+    def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
+        """Return profile and score of each sample; see `interdyn.measurement.History.samples`."""
+        return self.history.samples(step, training=training)
 
     @property
     def share(self) -> float:

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
         TheorySummary,
     )
     from interdyn.values._run_result import RunResult
-    from interdyn.values._sample_table import SampleRow, SampleTable
+    from interdyn.values._sample_table import SampleFlags, SampleRow, SampleTable
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
 _FILES = {
     **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
-    **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
+    **dict.fromkeys(("SampleFlags", "SampleRow", "SampleTable"), "_sample_table"),
     **dict.fromkeys(("GroupResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
     **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
@@ -64,6 +64,7 @@ __all__ = [
     "Range",
     "RowNorms",
     "RunResult",
+    "SampleFlags",
     "SampleRow",
     "SampleTable",
     "Selection",
