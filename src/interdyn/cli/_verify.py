@@ -23,7 +23,7 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     result = read_result(opened)
-    typer.echo(f"Split: {split_rule(result.split)}.")
+    typer.echo(f"Split: {split_rule(result.split)}. Orders: of {result.game}.")
     if result.identified is not None:
         typer.echo(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
     found = checks(result, resolve(read_recipe(opened)).expected)

@@ -268,6 +268,21 @@ def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
     return [int(k) for k in _held(ids, samples, n).sum(dim=1)]
 
 
+def n_parts_of(players: Players | None, masking: Masking) -> tuple[int, int] | None:
+    """Return how many parts players were drawn from, in the sample with fewest and with most; None: not known.
+
+    A feature mask with background may hold parts that were not drawn.
+    """
+    first = masking.inputs[0]
+    if players is not None:
+        count = players.n_parts(first.shape[1:])
+        return count, count
+    if any(bool((ids < 0).any()) for ids in masking.ids):
+        return None
+    numbers = players_of_samples(masking.ids, len(first))
+    return min(numbers), max(numbers)
+
+
 def _checked_mask(mask: Any, x: Tensor) -> Tensor:
     try:
         out = tensor_of(mask, "feature_mask")

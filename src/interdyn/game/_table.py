@@ -17,7 +17,7 @@ from interdyn.game._batches import Batches, estimated_rows, given_rows
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._isolation import bare, isolated
 from interdyn.game._layer import LayerRunner, feature_maps
-from interdyn.game._masking import Masking, masked_inputs, players_of_samples
+from interdyn.game._masking import Masking, masked_inputs, n_parts_of, players_of_samples
 from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
@@ -212,6 +212,7 @@ def value_table(
         trial.check(values[:, -1], layer)
     provenance = {
         "n_players": masking.n,
+        "n_parts": n_parts_of(players, masking),
         "players": "feature_mask" if players is None else repr(players),
         "baselines": described(baselines),
         "layer": layer,

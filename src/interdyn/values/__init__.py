@@ -22,6 +22,7 @@ from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
     from interdyn.values._convert import as_tensor, like, tensors_of
+    from interdyn.values._game_rule import GameRule, different_games
     from interdyn.values._identified import Identified, Range
     from interdyn.values._record import Band, MeasurementCount
     from interdyn.values._run_parts import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _FILES = {
     **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
+    **dict.fromkeys(("GameRule", "different_games"), "_game_rule"),
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
     **dict.fromkeys(("SampleFlags", "SampleRow", "SampleTable"), "_sample_table"),
@@ -52,6 +54,7 @@ _FILES = {
 __all__ = [
     "MAX_PLAYERS",
     "Band",
+    "GameRule",
     "GroupResult",
     "Identified",
     "Interactions",
@@ -79,6 +82,7 @@ __all__ = [
     "accessor",
     "as_tensor",
     "checked_names",
+    "different_games",
     "labels",
     "like",
     "members",
