@@ -1,48 +1,58 @@
-"""Who finds mislabelled training samples: scores of interactions beside loss, area under margin, forgetting, cleanlab.
+"""Who finds mislabelled training samples: the score of `sample_table` beside loss, area under margin and orders.
 
-Networks are trained on data of which some labels are wrong; the true ones are known. At several times in training each
-score ranks training samples, wrong and right ones; the figure is the area under the ROC curve (0.5: chance).
+Networks are trained on data with some labels wrong; the true ones are known. Scores rank all training samples at the
+end of training; flags are made with held-out groups of several sizes. Both are kept in
+``docs/results/mislabelled.json`` and ``mislabelled.md``.
 
-Run: ./run bench mislabelled                                                            (digits: no data folder)
-     cd benchmarks && ../.venv/bin/python bench_mislabelled.py --data mnist --wrong 100 (others: INTERDYN_DATA)
-     cd benchmarks && ../.venv/bin/python bench_mislabelled.py --data cifar10n --labels worse --no-record
+Run: ./run bench mislabelled           (MNIST, needs INTERDYN_DATA; some minutes)
+     cd benchmarks && ../.venv/bin/python bench_mislabelled.py --data digits          (no data folder; prints only)
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from cleanlab.rank import get_label_quality_scores
 
-from _record import Record
-from _tables import and_alone
-from interdyn.game import Players, mean_baseline, patches, value_table
+from _tables import lines
+from interdyn.game import mean_baseline, patches, scalar_outputs, value_table
 from interdyn.measurement import Reading, reading, sample_table
-from interdyn.recipes import Samples, Trainer, load_recipe, load_samples
+from interdyn.recipes import Trainer, load_recipe, load_samples
 from interdyn.sparsify import split
-from interdyn.spectra import mean_over_players, order_profile, order_spectrum, output_range
+from interdyn.spectra import OrderProfile
 
-RECIPES = {"digits": ("digits-cnn", "digits-mlp"), "mnist": ("lenet-mnist",), "cifar10n": ("vgg-small-cifar10",)}
-OURS = ("surviving evidence, one look", "surviving evidence, all looks")
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "mislabelled.json"
+NETWORKS = {
+    "mnist": {"MLP": ("lenet-mnist", "mlp"), "CNN": ("lenet-mnist", "lenet")},
+    "digits": {"MLP": ("digits-mlp", "mlp"), "CNN": ("digits-cnn", "cnn")},
+}
+OURS = "**the score**: log-odds, mean over the measurements while it learned"
+HELD_OUT = (50, 100, 200)
+DRAWS = 50  # of each size, from the test samples
+COLUMNS = {
+    "some flagged": "share of the draws in which any sample is flagged",
+    "of the wrong": "share of the wrong labels that is then flagged",
+    "of the right": "share of the right labels that is",
+    "estimated": "precision as the table estimates it",
+    "true": "share of the flags that are wrong labels",
+    "low end holds": "share of the draws in which the true precision is at least the low end of the interval",
+    "high end holds": "share in which it is at most the high end",
+}
 
 
 @dataclass
 class Course:
-    """One training: what each score says of each chosen sample at each look; high for a wrong label."""
+    """One training: what its measurements say of the training samples, and of those held out."""
 
     wrong: np.ndarray
-    epochs: list[int] = field(default_factory=list)
-    fitted: list[float] = field(default_factory=list)  # share of wrong labels that the network gives
-    accuracy: list[float] = field(default_factory=list)  # on test samples
-    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    flagged: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    covered: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, name: str, score: np.ndarray) -> None:
-        """Keep the score of each sample at one more look."""
-        self.scores.setdefault(name, []).append(score)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)  # high for a wrong label
+    train: list[Reading] = field(default_factory=list)
+    test: list[Reading] = field(default_factory=list)
+    fitted: float = 0.0  # share of the wrong labels that the network gives at the end
+    accuracy: float = 0.0
 
 
 def auc(score: np.ndarray, wrong: np.ndarray) -> float:
@@ -52,9 +62,10 @@ def auc(score: np.ndarray, wrong: np.ndarray) -> float:
     return float(np.mean((a > b) + 0.5 * (a == b)))
 
 
-def log_odds(network: torch.nn.Module, inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:
-    z = logits(network, inputs)
-    return (z.gather(1, target[:, None])[:, 0] - z.scatter(1, target[:, None], -torch.inf).logsumexp(1)).numpy()
+def precision(score: np.ndarray, wrong: np.ndarray) -> float:
+    """Return the share of wrong labels among as many of the first ranks as there are wrong labels in all."""
+    filled = np.where(np.isnan(score), np.nanmedian(score), score)
+    return float(wrong[np.argsort(-filled, kind="stable")[: wrong.sum()]].mean())
 
 
 @torch.no_grad()
@@ -63,205 +74,172 @@ def logits(network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     return torch.cat([network(part) for part in torch.split(inputs, 512)]).double()
 
 
-class Margins:
-    """Area under margin (Pleiss et al., 2020) and forgetting events (Toneva et al., 2019), from every epoch."""
-
-    def __init__(self) -> None:
-        self.margins: list[np.ndarray] = []
-
-    def see(self, network: torch.nn.Module, inputs: torch.Tensor, target: torch.Tensor) -> None:
-        """Keep the margins after one more epoch."""
-        z = logits(network, inputs)
-        rest = z.scatter(1, target[:, None], -torch.inf).amax(1)
-        self.margins.append((z.gather(1, target[:, None])[:, 0] - rest).numpy())
-
-    def area(self) -> np.ndarray:
-        """Return minus the mean margin over all epochs."""
-        return -np.mean(self.margins, axis=0)
-
-    def forgetting(self) -> np.ndarray:
-        """Return how often each sample went from right to wrong."""
-        right = np.array(self.margins) > 0
-        events = (right[:-1] & ~right[1:]).sum(axis=0).astype(float)
-        return np.where(right.any(axis=0), events, len(right))  # never learned counts as forgotten most
+def log_odds(z: torch.Tensor, target: torch.Tensor) -> np.ndarray:
+    return scalar_outputs(z, target, output="log-odds").numpy()
 
 
-class Folds:
-    """Networks that have not seen a sample: their probabilities are what cleanlab asks for."""
-
-    def __init__(self, recipe, samples: Samples, count: int) -> None:
-        parts = np.array_split(np.random.default_rng(recipe.training.seed).permutation(samples.train_ids), count)
-        self.parts = parts
-        rest = [np.setdiff1d(samples.train_ids, part) for part in parts]
-        self.trainers = [Trainer(recipe, replace(samples, train_ids=ids)) for ids in rest]
-        self.samples, self.size = samples, recipe.training.batch_size
-
-    def quality(self, epoch: int, ids: np.ndarray) -> np.ndarray:
-        """Return minus the label quality of the samples after ``epoch`` epochs."""
-        out = np.zeros((len(self.samples.inputs), self.samples.n_outputs))
-        for part, trainer in zip(self.parts, self.trainers, strict=True):
-            rows = len(self.samples.train_ids) - len(part)
-            trainer.advance(epoch * -(-rows // self.size))
-            out[part] = logits(trainer.network, self.samples.inputs[torch.from_numpy(part)]).softmax(1).numpy()
-        train = self.samples.train_ids
-        scores = np.zeros(len(out))
-        scores[train] = get_label_quality_scores(self.samples.given.numpy()[train], out[train])
-        return -scores[ids]
+def margins(z: torch.Tensor, target: torch.Tensor) -> np.ndarray:
+    """Return the logit of the given label minus the largest of the others (Pleiss et al., 2020)."""
+    return (z.gather(1, target[:, None])[:, 0] - z.scatter(1, target[:, None], -torch.inf).amax(1)).numpy()
 
 
-def of_interactions(v: torch.Tensor, course: Course) -> None:
-    """Add the scores that one table of each sample gives."""
-    found = split(v, noise_bound=0.02, tol=3e-3)
-    profile = order_profile(order_spectrum(found))
-    course.add("mean order, AND-OR", profile.mean_order)
-    course.add("mean order, AND alone", order_profile(order_spectrum(and_alone(v))).mean_order)
-    course.add("cancelling share", profile.cancelling)
-    course.add("effect |v(N) - v({})|, small", -output_range(found).numpy())
-    spectrum = order_spectrum(found)
-    against = spectrum.negative[:, :, 2:].sum(axis=(1, 2)) / np.maximum(spectrum.strength.sum(axis=1), 1e-12)
-    course.add("share of orders >= 3 against the label", against)
+def outputs_without(
+    network: torch.nn.Module, inputs: torch.Tensor, target: torch.Tensor, players: torch.Tensor, baseline: torch.Tensor
+) -> np.ndarray:
+    """Return the log-odds of the given label with each player left out, shape ``(samples, players)``."""
+    masked = (torch.where(players == i, baseline, inputs) for i in range(int(players.max()) + 1))
+    return np.stack([log_odds(logits(network, x), target) for x in masked], axis=1)
 
 
-def covered(network, inputs, target, baseline, found: Reading, grid: Players) -> np.ndarray:
-    """Return whether the interval of one look holds the mean over all cells of the picture, for each sample."""
-    cells = grid.cells(tuple(inputs.shape[1:]))
-    every = [log_odds(network, torch.where(cells == cell, baseline, inputs), target) for cell in torch.unique(cells)]
-    _, low, high = mean_over_players(found.without)
-    truth = np.mean(every, axis=0)
-    return (low <= truth) & (truth <= high)
-
-
-def train(name: str, seed: int, options: argparse.Namespace) -> Course:
-    """Train one network and score the samples at the looks."""
-    people = options.data == "cifar10n"
-    changes = [f"data.label_noise={0.0 if people else options.noise}", f"data.seed={seed}", f"training.seed={seed}"]
-    changes += [f"data.options.labels={options.labels}"] if people else []
-    changes += [f"data.n_train={options.train}"] if options.train else []
-    changes += [f"training.epochs={options.epochs}"] if options.epochs else []
+def train(kind: tuple[str, str], seed: int, options: argparse.Namespace) -> Course:
+    """Train one network, measure it at the steps, and score its training samples at the end."""
+    name, model = kind
+    changes = [f"model.name={model}", f"data.label_noise={options.noise}", f"data.n_train={options.train}"]
+    changes += [f"data.seed={seed}", f"training.seed={seed}", f"training.epochs={options.epochs}"]
     recipe = load_recipe(name, overrides=changes)
     samples = load_samples(recipe.data)
-    rng = np.random.default_rng(seed)
-    right = np.setdiff1d(samples.train_ids, samples.flipped_ids)
-    chosen = ((samples.flipped_ids, options.wrong), (right, options.right))
-    ids = np.concatenate([rng.permutation(side)[:count] for side, count in chosen])
-    tests = rng.permutation(samples.test_ids)[: options.right]
-    others_x, others_y = samples.inputs[torch.from_numpy(tests)], samples.targets[torch.from_numpy(tests)]
-    wrong = np.isin(ids, samples.flipped_ids)
-    inputs, target = samples.inputs[torch.from_numpy(ids)], samples.given[torch.from_numpy(ids)]
-    baseline = mean_baseline(samples.inputs[torch.from_numpy(samples.train_ids)])
-    grid = patches(*(int(side) for side in options.cells.split("x")))
-    players = grid.choose(options.players, seed=seed)
-    trainer, folds = Trainer(recipe, samples), Folds(recipe, samples, options.folds)
-    per_epoch = -(-len(samples.train_ids) // recipe.training.batch_size)
-    total = recipe.training.epochs
-    looks = sorted({round(e) for e in np.geomspace(2, total, options.looks)})
-    course, margins, readings, held_out = Course(wrong), Margins(), [], []
-    for epoch in range(1, total + 1):
+    sides = {"train": (samples.train_ids, samples.given), "test": (samples.test_ids[: options.test], samples.targets)}
+    groups = {g: (ids, *(z[torch.from_numpy(ids)] for z in (samples.inputs, y))) for g, (ids, y) in sides.items()}
+    ids, x, y = groups["train"]
+    cut, baseline = patches(4, 4).choose(options.players, seed=seed), mean_baseline(x)
+    course, trainer, every = Course(np.isin(ids, samples.flipped_ids)), Trainer(recipe, samples), []
+    per_epoch = -(-len(ids) // recipe.training.batch_size)
+    looks = sorted({round(e) for e in np.geomspace(1, options.epochs, options.looks)})
+    for epoch in range(1, options.epochs + 1):
         trainer.advance(epoch * per_epoch)
-        margins.see(trainer.network, inputs, target)
-        if epoch not in looks:
-            continue
-        v = value_table(
-            trainer.network, inputs, target=target, players=players, sample_ids=ids.tolist(), baselines=baseline
-        ).values
-        of_interactions(v, course)
-        # readings do not depend on the split
-        readings.append(reading(replace(and_alone(v), unit="log-odds"), labels=target.numpy(), step=epoch))
-        others = value_table(
-            trainer.network, others_x, target=others_y, players=players, sample_ids=tests.tolist(), baselines=baseline
-        ).values
-        held_out.append(
-            reading(replace(and_alone(others), unit="log-odds"), labels=others_y.numpy(), step=epoch, group="test")
-        )
-        for key, history in zip(OURS, (False, True), strict=True):
-            table = sample_table([*readings, *held_out], history=history)
-            rows = sorted((row for row in table if row.group == "train"), key=lambda row: row.sample_id)
-            course.add(key, np.array([row.score for row in rows]))
-            course.flagged.setdefault(key, []).append(np.array([row.flagged for row in rows]))
-        same = [r.output for r in readings if r.step in table.scored_at]
-        course.add("loss, mean over the same looks", -np.mean(same, axis=0))
-        course.add("loss", -log_odds(trainer.network, inputs, target))
-        course.add("area under margin", margins.area())
-        course.add("forgetting events", margins.forgetting())
-        course.add("cleanlab, self-confidence", folds.quality(epoch, ids))
-        rank = [np.argsort(np.argsort(course.scores[key][-1])) for key in (OURS[1], "cleanlab, self-confidence")]
-        course.add("all looks and cleanlab, mean rank", np.mean(rank, axis=0))
-        if options.players < grid.grid[0] * grid.grid[1]:  # else the players are all the cells
-            course.covered.append(covered(trainer.network, inputs, target, baseline, readings[-1], grid))
-        course.epochs.append(epoch)
-        course.fitted.append(float((course.scores["loss"][-1] < 0)[wrong].mean()))
-        course.accuracy.append(trainer.losses()["test_accuracy"])
+        for group, (of, inputs, target) in groups.items():
+            z = logits(trainer.network, inputs)
+            every.append((margins(z, target), log_odds(z, target)))
+            if epoch in looks:
+                mask = cut.feature_mask(samples.shape, of.tolist())
+                without = outputs_without(trainer.network, inputs, target, mask, baseline)
+                none = np.full(without.shape, np.nan)
+                profile = OrderProfile(none, none[:, 0], none[:, 0], none)
+                read = Reading(epoch, group, of, target.numpy(), every[-1][1], without, profile, "log-odds")
+                getattr(course, group).append(read)
+    table = value_table(trainer.network, x, target=y, players=cut, baselines=baseline, sample_ids=ids.tolist())
+    found = split(table.values, unit=table.unit, noise_bound=0.02, tol=3e-3)
+    course.train[-1] = reading(found, labels=y.numpy(), step=options.epochs, sample_ids=ids)
+    course.scores = scores(course, every[::2], held_out=every[1::2])
+    course.fitted, course.accuracy = float((every[-2][0] > 0)[course.wrong].mean()), float((every[-1][0] > 0).mean())
     return course
 
 
-def times(course: Course) -> dict[str, int]:
-    """Return the looks that are recorded: the best one before a quarter of the wrong labels is fitted, and the last."""
-    fitted = np.array(course.fitted)
-    early = np.flatnonzero(fitted <= 0.25)
+def scores(course: Course, every: Sequence[tuple], *, held_out: Sequence[tuple]) -> dict[str, np.ndarray]:
+    """Return what each score says at the end, from the measurements, and margins and log-odds of every epoch."""
+    looks = course.train
+    outputs, surviving = (np.stack(x) for x in zip(*((r.output, r.without.mean(1)) for r in looks), strict=True))
+    margin, odds = (np.stack(x) for x in zip(*every, strict=True))
+    learning, looking = (
+        while_learning(np.stack(x)) for x in ([z for _, z in held_out], [r.output for r in course.test])
+    )
     return {
-        "few wrong labels fitted": int(early[np.argmax(np.array(course.accuracy)[early])]) if len(early) else 0,
-        "end": len(fitted) - 1,
+        OURS: ours(looks, course.test)[0],
+        "log-odds, mean over all measurements": -outputs.mean(0),
+        "loss, mean over all measurements": np.logaddexp(0, -outputs).mean(0),
+        "area under margin: every epoch": -margin.mean(0),
+        "the score from every epoch": -odds[learning].mean(0),
+        "log-odds, mean over every epoch": -odds.mean(0),
+        "log-odds with one player left out, mean over all measurements": -surviving.mean(0),
+        "loss, the measurement where it had learned": -outputs[looking][-1],
+        "loss, last measurement": -outputs[-1],
+        "log-odds with one player left out, last measurement": -surviving[-1],
+        "mean order, last measurement": looks[-1].profile.mean_order,
+        "cancelling, last measurement": looks[-1].profile.cancelling,
     }
 
 
-def show(name: str, courses: Sequence[Course]) -> None:
-    """Print the areas of all looks, means over the seeds."""
-    print(f"{name}, {len(courses)} seeds; epoch:" + "".join(f"{e:>8}" for e in courses[0].epochs))
-    for title, values in (("wrong labels fitted", "fitted"), ("test accuracy", "accuracy")):
-        print(f"  {title:<42}" + "".join(f"{x:8.3f}" for x in np.mean([getattr(c, values) for c in courses], axis=0)))
-    for key in courses[0].scores:
-        mean = np.mean([[auc(s, c.wrong) for s in c.scores[key]] for c in courses], axis=0)
-        print(f"  {key:<42}" + "".join(f"{x:8.3f}" for x in mean))
-    for key in OURS:
-        for title, which in (("wrong", True), ("right", False)):
-            mean = np.mean([[f[c.wrong == which].mean() for f in c.flagged[key]] for c in courses], axis=0)
-            print(f"  flagged of {title}, {key:<28}" + "".join(f"{x:8.3f}" for x in mean))
+def while_learning(output: np.ndarray) -> slice:
+    """Return the rows from the first in which half of the most labels are given, to that in which nine tenths are."""
+    share = (output > 0).mean(1)
+    half, most = (int(np.argmax(share >= part * share.max())) for part in (0.5, 0.9))
+    return slice(half, most + 1)
 
 
-def keep(record: Record, courses: Sequence[Course], options: argparse.Namespace) -> None:
-    """Add the rows: mean areas at two times, flags, coverage."""
-    many = {"n": options.players, "batch": sum(len(c.wrong) for c in courses), "dtype": "float32"}
-    for when in times(courses[0]):
-        at = [times(c)[when] for c in courses]
-        for key in courses[0].scores:
-            areas = [auc(c.scores[key][i], c.wrong) for c, i in zip(courses, at, strict=True)]
-            record.add(f"{when}: {key}", float(np.mean(areas)), "AUC", **many)
-        for title, which in (("wrong", True), ("right", False)):
-            share = [c.flagged[OURS[1]][i][c.wrong == which].mean() for c, i in zip(courses, at, strict=True)]
-            record.add(f"{when}: flagged of the {title} labels", float(np.mean(share)), "share", **many)
-    if courses[0].covered:
-        held = np.mean([np.mean(c.covered) for c in courses])
-        record.add("90 % intervals that hold the mean over all cells", float(held), "share", **many)
+def ours(looks: Sequence[Reading], held_out: Sequence[Reading]) -> tuple[np.ndarray, np.ndarray, object]:
+    """Return the score of each training sample in their order, whether it is flagged, and how sure that is."""
+    table = sample_table([*looks, *held_out])
+    place = {sample: i for i, sample in enumerate(looks[-1].sample_ids.tolist())}
+    rows = sorted((row for row in table if row.group == "train"), key=lambda row: place[row.sample_id])
+    return np.array([row.score for row in rows]), np.array([row.flagged for row in rows]), table.flags
+
+
+def flags(course: Course, size: int) -> list[float]:
+    """Return `COLUMNS` over draws of so many held-out samples, means over those draws in which some are flagged."""
+    rng, rows = np.random.default_rng(size), []
+    for _ in range(DRAWS):
+        some = rng.permutation(len(course.test[0].output))[:size]
+        held_out = [
+            replace(r, sample_ids=r.sample_ids[some], labels=r.labels[some], output=r.output[some],
+                    without=r.without[some], profile=OrderProfile(*(x[some] for x in vars(r.profile).values())))
+            for r in course.test
+        ]  # fmt: skip
+        _, hit, sure = ours(course.train, held_out)
+        if hit.any():
+            true = course.wrong[hit].mean()
+            ends = (true >= sure.precision_low, true <= sure.precision_high)
+            rows.append([hit[course.wrong].mean(), hit[~course.wrong].mean(), sure.precision, true, *ends])
+    return [len(rows) / DRAWS, *np.mean(rows, axis=0).tolist()] if rows else [0.0]
+
+
+def page(kept: dict) -> str:
+    """Return the page made of what is kept."""
+    heads, courses = list(kept["courses"]), list(kept["courses"].values())
+    said = "; ".join(f"{h}: {c['fitted']:.2f} and {c['accuracy']:.2f}" for h, c in kept["courses"].items())
+    names = list(courses[0]["scores"])
+    ranked = [[n, *(f"{c['scores'][n][0]:.3f}, {c['scores'][n][1]:.2f}" for c in courses)] for n in names]
+    empty = "-" * (len(COLUMNS) - 1)
+    flagged = [
+        [head, size, f"{row[0]:.2f}", *([f"{x:.3f}" if i == 1 else f"{x:.2f}" for i, x in enumerate(row[1:])] or empty)]
+        for head, c in kept["courses"].items()
+        for size, row in c["flags"].items()
+    ]
+    return "\n".join([
+        "# Who finds mislabelled samples", "",
+        f"Made by `./run bench mislabelled`: {kept['options']}.",
+        f"Share of the wrong labels that are fitted at the end, and test accuracy: {said}.", "",
+        "## Ranking", "",
+        "Area under the ROC curve (0.5: chance); and the share of wrong labels among as many first ranks as there are",
+        "wrong labels. *While it learned*: from the first measurement at which the network gives half of the held-out",
+        "labels that it gives at its best, to the first at which it had learned and gives nine tenths.", "",
+        *lines(["score", *heads], ranked), "",
+        "## Flags", "",
+        f"With held-out groups of several sizes, {DRAWS} draws each; means over the draws with flags.", "",
+        *(f"- *{key}*: {what}." for key, what in COLUMNS.items()), "",
+        *lines(["network", "held out", *COLUMNS], flagged), "",
+    ])  # fmt: skip
 
 
 def main() -> None:
-    """Train, score, print and record."""
+    """Train, score, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", choices=sorted(RECIPES), default="digits")
-    parser.add_argument("--recipe", help="one recipe only; its model and training")
-    parser.add_argument("--cells", default="4x4", help="rows and columns of the grid from which players are drawn")
-    parser.add_argument("--labels", default="worse", help="of CIFAR-10N: aggre, random1 or worse")
-    parser.add_argument("--noise", type=float, default=0.1, help="share of wrong labels, not for cifar10n")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--wrong", type=int, default=30, help="samples with a wrong label, at most")
-    parser.add_argument("--right", type=int, default=70, help="samples with a right label, and test samples")
-    parser.add_argument("--players", type=int, default=8)
-    parser.add_argument("--looks", type=int, default=6)
-    parser.add_argument("--train", type=int, help="training samples; by default those of the recipe")
-    parser.add_argument("--epochs", type=int, help="by default those of the recipe")
-    parser.add_argument("--folds", type=int, default=4, help="for cleanlab: trainings without the samples they judge")
-    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser.add_argument("--data", choices=sorted(NETWORKS), default="mnist")
+    parser.add_argument("--noise", type=float, default=0.1, help="share of wrong labels")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--train", type=int, default=800, help="training samples, all of which are scored")
+    parser.add_argument("--test", type=int, default=400, help="samples from which those held out are drawn")
+    parser.add_argument("--players", type=int, default=8, help="of 16 cells")
+    parser.add_argument("--looks", type=int, default=12, help="measurements, evenly spaced in the logarithm")
+    parser.add_argument("--epochs", type=int, default=60)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    noise = options.labels if options.data == "cifar10n" else f"{options.noise:.0%} wrong"
-    cells = "" if options.cells == parser.get_default("cells") else f", {options.cells} cells"
-    for name in [options.recipe] if options.recipe else RECIPES[options.data]:
-        record = Record(f"mislabelled {name}, {noise}{cells}")
-        courses = [train(name, seed, options) for seed in range(options.seeds)]
-        show(name, courses)
-        keep(record, courses, options)
-        if not options.no_record:
-            record.write()
+    about = f"{options.data.upper()}, {options.train} training samples, {options.noise:.0%} of their labels wrong, "
+    about += f"{options.epochs} epochs, {options.looks} measurements"
+    kept = {"options": about, "columns": COLUMNS, "courses": {}}
+    for name, kind in NETWORKS[options.data].items():
+        for seed in range(options.seeds):
+            course = train(kind, seed, options)
+            kept["courses"][f"{name}, seed {seed}"] = {
+                "fitted": course.fitted,
+                "accuracy": course.accuracy,
+                "scores": {n: [auc(s, course.wrong), precision(s, course.wrong)] for n, s in course.scores.items()},
+                "flags": {str(size): flags(course, size) for size in HELD_OUT},
+            }
+            print(f"{name}, seed {seed}: done", flush=True)
+    print(page(kept))
+    if options == parser.parse_args([]):
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        RESULTS.with_suffix(".md").write_text(page(kept), encoding="utf-8")
 
 
 if __name__ == "__main__":

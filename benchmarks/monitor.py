@@ -323,22 +323,6 @@ def simulated() -> list[str]:
     return lines(("quantity", "value", "of"), [(r["quantity"], r["value"], r["batch"]) for r in rows("online")])
 
 
-def mislabelled() -> list[str]:
-    """Return the table of who finds wrong labels, of `bench_mislabelled.py`."""
-    sets = list(dict.fromkeys(r["benchmark"] for r in rows("mislabelled")))
-    whens = ("few wrong labels fitted", "end")
-    values = {(r["benchmark"], r["quantity"]): float(r["value"]) for r in rows("mislabelled")}
-    names = list(dict.fromkeys(r["quantity"].split(": ")[1] for r in rows("mislabelled") if ": " in r["quantity"]))
-    body = []
-    for name in names:
-        cells = [values.get((s, f"{when}: {name}")) for s in sets for when in whens]
-        body.append((name, *(number(c, 2) for c in cells)))
-    heads = [
-        f"{s.removeprefix('mislabelled ')}: {'early' if when == whens[0] else 'end'}" for s in sets for when in whens
-    ]
-    return lines(("area under the ROC curve", *heads), body)
-
-
 def rows(prefix: str) -> list[dict[str, str]]:
     """Return the newest row of each quantity of the benchmarks whose names begin so."""
     with RESULTS.open(newline="") as file:
@@ -409,14 +393,7 @@ def page() -> None:
     ]
     text += ["## False alarms and delay, simulated", ""]
     text += ["Trainings with a known boundary or without one, a verdict at every look: `./run bench online`.", ""]
-    text += [*simulated(), "", "## Who finds wrong labels", ""]
-    text += [
-        "Scores of training samples, wrong labels against right ones: `./run bench mislabelled`. *early*: the best",
-        "test accuracy while at most a quarter of the wrong labels are fitted. [What the scores are](../samples.md).",
-        "",
-        *mislabelled(),
-        "",
-    ]
+    text += [*simulated(), ""]
     remark = KEPT / "remark.md"
     if remark.exists():
         text += ["## What this says", "", remark.read_text().rstrip(), ""]

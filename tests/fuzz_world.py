@@ -296,10 +296,6 @@ def calls() -> dict[str, Call]:
             {**two, "a_classes": np.array([0, 1, 1]), "b_classes": np.array([0, 1, 1])},
             {"a_classes": "free", "b_classes": "free"},
         ),
-        "spectra.mean_over_players": Call(
-            spectra.mean_over_players, {"values": v, "level": 0.9}, {"values": "array", "level": "share"}
-        ),
-        "spectra.ranks": Call(spectra.ranks, {"score": spectra.mean_over_players(v)}, {"score": "result"}),
         "spectra.costliest": Call(spectra.costliest, {"loss": v[0], "count": 2}, {"loss": "array", "count": "count"}),
         "theory.fit_noise": Call(
             theory.fit_noise,

@@ -131,8 +131,9 @@ class TestTable:
         )
         assert found.provenance == {
             "n_players": 2,
+            "n_parts": (3, 3),
             "players": "columns().choose(2, seed=3, others='keep')",
-            "baselines": "tensor of shape (3,)",
+            "baselines": "0",
             "layer": None,
             "layer_method": None,
             "model": "Flatten",

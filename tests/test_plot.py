@@ -76,7 +76,7 @@ def test_recipe_and_version_stand_once_in_a_figure_of_several_axes(data):
 
 def test_units_stand_on_the_axes(data):
     assert plot.plot_strengths(data, ax=axes()).get_ylabel() == "mean strength per sample (log-odds)"
-    assert plot.plot_mean_order(data, ax=axes()).get_ylabel() == "mean order (players)"
+    assert plot.plot_mean_order(data, ax=axes()).get_ylabel() == "mean order (10 players, N not recorded)"
     assert plot.plot_noise(data, ax=axes()).get_yscale() == "log"
 
 

@@ -14,7 +14,7 @@ from interdyn import plot
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
 from interdyn.plot._style import AND, OR
 from interdyn.sparsify import split
-from interdyn.values import Interactions, SampleRow
+from interdyn.values import Interactions, SampleFlags, SampleRow, SampleTable
 
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
@@ -167,10 +167,6 @@ def row(rank, score, *, flagged=False, group="train"):
         0.0,
         (0.0,),
         score,
-        score - 0.5,
-        score + 0.5,
-        rank,
-        rank,
         rank,
         (),
         flagged,
@@ -178,13 +174,15 @@ def row(rank, score, *, flagged=False, group="train"):
     )
 
 
-def test_scores_stand_by_rank_with_their_intervals():
+def test_scores_stand_by_rank_with_the_threshold_of_the_flags():
     rows = [row(2, 0.1), row(1, 1.0, flagged=True), row(1, 9.0, group="test"), row(3, -1.0)]
     ax = plot.plot_samples(rows, ax=axes())
     assert [t.get_text() for t in ax.get_xticklabels()] == ["101", "102", "103"]
-    segments = ax.collections[0].get_segments()
-    np.testing.assert_allclose([s[:, 1] for s in segments], [[0.5, 1.5], [-0.4, 0.6], [-1.5, -0.5]])
-    assert ax.collections[1].get_offsets()[:, 1].tolist() == [1.0]
+    assert [dots.get_offsets()[:, 1].tolist() for dots in ax.collections] == [[1.0], [0.1, -1.0]]
+    flags = SampleFlags(held_out=9, of=3, threshold=0.6, precision=0.8, precision_low=0.5, precision_high=1.0)
+    table = SampleTable.of(rows, step=0, scored_at=(0,), flags=flags, sentence="")
+    line = plot.plot_samples(table, ax=axes()).lines[1]
+    assert (line.get_ydata()[0], line.get_label()) == (0.6, "80% of flags right (50% to 100%)")
     assert "The 2 highest of 3" in plot.plot_samples(rows, most=2, ax=axes()).get_title(loc="left")
     assert "Record a group `train`" in words(plot.plot_samples([row(1, np.nan)], ax=axes()))
 

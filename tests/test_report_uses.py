@@ -159,7 +159,7 @@ def test_the_table_of_samples_is_that_of_the_command(run):
     assert [row[1] for row in found["rows"]] == [str(row.sample_id) for row in expected]
     assert found["left_out"] == 0
     assert samples(None) is None
-    many = SampleTable.of([expected[0]] * 300, step=0, scored_at=(), learned_at=0, sentence="")
+    many = SampleTable.of([expected[0]] * 300, step=0, scored_at=(), flags=None, sentence="")
     assert len(samples(many)["rows"]) == 200
 
 

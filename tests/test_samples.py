@@ -1,4 +1,4 @@
-"""The samples one by one: profile, cancellation, score, interval, rank, flags; in memory and from the disk alone."""
+"""The samples one by one: profile, cancellation, score, rank, flags; in memory and from the disk alone."""
 
 import math
 import shutil
@@ -18,16 +18,9 @@ import interdyn as ix
 from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
 from interdyn.measurement import History, agreement, generalisation, reading, sample_table
+from interdyn.measurement._samples import _beta_binomial, flags_of
 from interdyn.players import columns, patches
-from interdyn.spectra import (
-    Estimate,
-    jaccard_by_order,
-    mean_over_players,
-    order_profile,
-    order_spectrum,
-    output_without,
-)
-from interdyn.spectra import ranks as ranks_of
+from interdyn.spectra import jaccard_by_order, order_profile, order_spectrum, output_without
 from interdyn.tracking import Tracker, at
 from interdyn.transforms import and_from_values, or_from_values
 from interdyn.values import Interactions, OrderSpectrum
@@ -105,44 +98,6 @@ def test_an_and_interaction_of_order_k_counts_one_minus_k_by_n():
         assert output_without(found).mean() == pytest.approx(2.0 * (1 - s.bit_count() / n))
 
 
-def test_the_interval_is_students():
-    values = np.random.default_rng(0).normal(size=(4, 10))
-    got = mean_over_players(values, level=0.8)
-    exact = [stats.t.interval(0.8, 9, x.mean(), stats.sem(x)) for x in values]
-    np.testing.assert_allclose(got.value, values.mean(1))
-    np.testing.assert_allclose(np.stack([got.low, got.high], 1), exact, atol=1e-3)
-    values[0, 2:] = np.nan
-    np.testing.assert_allclose(mean_over_players(values).value[0], values[0, :2].mean())
-    values[0, 1:] = np.nan
-    assert np.isinf(mean_over_players(values).high[0])
-    values[0] = np.nan
-    assert np.isnan(np.array(mean_over_players(values))[:, 0]).all()
-    with pytest.raises(InputError, match="level"):
-        mean_over_players(values, level=0)
-
-
-def test_the_interval_holds_the_mean_over_all_cells_of_which_players_are_drawn():
-    rng = np.random.default_rng(0)
-    cells = rng.exponential(size=(2000, 36))
-    _, low, high = mean_over_players(np.stack([rng.permutation(row)[:10] for row in cells]))
-    truth = cells.mean(1)
-    assert 0.87 <= np.mean((low <= truth) & (truth <= high)) <= 0.95  # nominal 0.9; standard error 0.007
-
-
-@given(values=st.lists(st.integers(0, 5), min_size=1, max_size=8), data=st.data())
-def test_ranks_are_their_definition(values, data):
-    value = np.array(values, dtype=float)
-    half = data.draw(arrays(float, len(value), elements=st.sampled_from([0.0, 0.4, 1.5])))
-    low, high = value - half, value + half
-    got = ranks_of(Estimate(value, low, high))
-    for i in range(len(value)):
-        others = [j for j in range(len(value)) if j != i]
-        assert got.rank[i] == 1 + sum(value[j] > value[i] for j in others)
-        assert got.low[i] == 1 + sum(low[j] > high[i] for j in others)
-        assert got.high[i] == len(value) - sum(high[j] < low[i] for j in others)
-    assert ((got.low <= got.rank) & (got.rank <= got.high)).all()
-
-
 # -- readings and the table --------------------------------------------------------------------------
 
 
@@ -185,24 +140,31 @@ def test_readings_refuse_what_does_not_fit():
         reading(found, sample_ids=[1, 2, 3])
 
 
+def held_out(*, wrong=0, count=100, **options):
+    """Readings of samples that were not trained on, ``wrong`` of which the network contradicts."""
+    return read(*[WELL] * (count - wrong), *[CONTRADICTED] * wrong, group="test", **options)
+
+
 def test_the_memorised_and_the_contradicted_are_flagged_and_say_why():
-    table = sample_table([read(WELL, MEMORISED, WELL, CONTRADICTED, WELL, WELL, WELL)])
-    assert [row.sample_id for row in table][:2] == [3, 1]
+    before = read(WELL, CONTRADICTED, WELL, CONTRADICTED, WELL, WELL, WELL, step=1)
+    after = read(WELL, MEMORISED, WELL, CONTRADICTED, WELL, WELL, WELL, step=9)
+    table = sample_table([before, held_out(step=1, wrong=40), after, held_out(step=9)])
     contradicted, memorised, *rest = table
+    assert (contradicted.sample_id, memorised.sample_id) == (3, 1)
     assert contradicted.flagged
-    assert contradicted.sentence.startswith(
-        "Looks mislabelled: the network contradicts its label 3 (log-odds -4.0; -3.00 with one player left out, 90%"
+    assert contradicted.sentence == (
+        "Looks mislabelled: the network contradicts its label 3 (log-odds -4.0; -4.0 on average while it learned)."
     )
     assert memorised.flagged
-    assert memorised.sentence.startswith("Looks memorised: the network gives its label 1 now (log-odds +4.0; -2.00")
-    assert memorised.sentence.endswith("It rests on players 1, 3, 0.")  # what each costs: 6.1, 6.1, 5.9
+    assert memorised.sentence == (
+        "Looks memorised: the network gives its label 1 now (log-odds +4.0; +0.0 on average while it learned). It "
+        f"rests on players 1, 3, 0, with interactions of mean order {memorised.mean_order:.1f}."
+    )  # what each costs: 6.1, 6.1, 5.9
     assert not any(row.flagged or row.sentence for row in rest)
-    assert (memorised.score, memorised.output) == (pytest.approx(2.0), pytest.approx(4.0))
-    assert memorised.score_low < 2.0 < memorised.score_high
-    assert (memorised.rank, memorised.rank_low, memorised.rank_high) == (2, 2, 2)
-    assert "2 of 7 training samples look memorised or mislabelled" in table.sentence
-    assert "flagged" in repr(table)
-    assert len(repr(table).splitlines()) == 9
+    assert (memorised.score, memorised.output, memorised.rank) == (pytest.approx(0.0), pytest.approx(4.0), 2)
+    assert "2 of 7 training samples look memorised or mislabelled. By 100 samples" in table.sentence
+    assert table.flags.threshold == pytest.approx(-0.5)  # of those that were learned between the two
+    assert len(repr(table).splitlines()) == 23  # the sentence, the heads, twenty rows, how many more
 
 
 def test_profile_columns_are_those_of_the_spectrum():
@@ -217,104 +179,150 @@ def test_profile_columns_are_those_of_the_spectrum():
         np.testing.assert_allclose(row.cancelling_by_order, profile.cancelling_by_order[i])
 
 
-def test_none_is_flagged_whose_interval_reaches_the_label():
-    unsure = np.zeros((1, 16))
-    unsure[0, [7, 11, 13, 14]] = (-9.0, 4.0, -3.0, 4.0)  # against the label on average, but not with every player
-    table = sample_table([reading(explained(np.concatenate([[table_of(**WELL)] * 4, unsure])), labels=[0] * 5)])
-    assert table[0].sample_id == 4
-    assert table[0].score == pytest.approx(1.0)
-    assert table[0].score_low < 0
+# -- flags, and how many of them are right -----------------------------------------------------------
+
+
+@given(count=st.integers(0, 40), a=st.integers(1, 6), b=st.integers(1, 60))
+def test_chances_are_those_of_scipy(count, a, b):
+    np.testing.assert_allclose(_beta_binomial(count, a, b), stats.betabinom(count, a, b).pmf(range(count + 1)))
+
+
+@given(
+    own=st.lists(st.integers(-9, 9).map(float), min_size=1, max_size=30),
+    others=st.lists(st.integers(-9, 9).map(float), min_size=1, max_size=160),
+)
+def test_flags_are_their_definition(own, others):
+    got = flags_of(np.array(own), np.array(others))
+    h, t = len(others), len(own)
+    k = (h + 1) // 50
+    if not k:
+        assert (got.held_out, got.needed, got.threshold) == (h, 49, None)
+        assert f"cannot be said with {h} samples that were not trained on: add a group of 49 or more" in str(got)
+        return
+    limit = sorted(others, reverse=True)[k - 1]
+    above = sum(score > limit for score in own)
+    assert (got.held_out, got.of, got.above, got.allowed) == (h, t, above, k)
+    if not above:
+        assert got.threshold is None
+        return
+    false = stats.betabinom(t, k, h + 1 - k)
+    assert got.expected == pytest.approx(false.mean())
+    assert got.precision == pytest.approx(max(1 - false.mean() / above, 0))
+    assert got.precision_low == pytest.approx(max(1 - false.ppf(0.95) / above, 0))
+    assert got.precision_high == pytest.approx(max(1 - false.ppf(0.05) / above, 0))
+    assert got.threshold == (limit if got.precision >= 0.5 and got.precision_low > 0 else None)
+
+
+def test_the_interval_of_the_precision_holds_the_true_share():
+    rng = np.random.default_rng(0)
+    inside, errors = [], []
+    for _ in range(400):
+        right, wrong = rng.normal(size=180), rng.normal(4, size=20)
+        others = rng.normal(size=60)
+        found = flags_of(np.concatenate([right, wrong]), others)
+        true = (wrong > np.sort(others)[-found.allowed]).sum() / found.above
+        inside.append(found.precision_low <= true <= found.precision_high)
+        errors.append(found.precision - true)
+    assert 0.87 <= np.mean(inside) <= 0.98  # nominal 0.9 or more: counts are whole
+    assert -0.08 < np.mean(errors) < 0  # rather too low
+
+
+def test_samples_like_those_held_out_are_not_flagged():
+    rng = np.random.default_rng(0)
+    found = [flags_of(rng.normal(size=300), rng.normal(size=100)) for _ in range(200)]
+    assert np.mean([f.threshold is not None for f in found]) < 0.08  # of tests at 5 %
+    said = next(str(f) for f in found if f.threshold is None and f.above)
+    assert "No sample is flagged" in said
+    assert "would with right labels alone" in said
+
+
+def test_without_samples_held_out_nothing_can_be_said_of_flags():
+    table = sample_table([read(WELL, MEMORISED, CONTRADICTED)])
     assert not any(row.flagged for row in table)
-
-
-def test_none_is_flagged_before_the_network_has_learned():
-    table = sample_table([read(WELL, MEMORISED, CONTRADICTED, CONTRADICTED, CONTRADICTED)])
-    assert not any(row.flagged for row in table)
-    assert "No verdict on memorised samples yet: at step 0 the network gives 40% of the samples" in table.sentence
-    assert "more than 60% are needed" in table.sentence  # five labels: halfway from 20 %
-
-
-def test_half_of_two_classes_is_chance():
-    good, bad = [WELL] * 7, [CONTRADICTED] * 3
-    table = sample_table([read(*good, *bad, labels=[0, 1] * 5)])
-    assert not any(row.flagged for row in table)
-    table = sample_table([read(*good, WELL, *bad[1:], labels=[0, 1] * 5)])
-    assert sum(row.flagged for row in table) == 2
+    assert [row.rank for row in table] == [1, 2, 3]
+    assert "cannot be said with no samples that were not trained on: add a group of 49 or more" in table.sentence
+    assert table.flags.threshold is None
+    assert "stands out" in sample_table([read(WELL, WELL), held_out()]).sentence
 
 
 def test_samples_that_were_not_trained_on_are_ranked_apart_and_never_flagged():
-    train = read(WELL, WELL, WELL, MEMORISED)
-    test = read(CONTRADICTED, WELL, WELL, WELL, group="test")
+    train, test = read(WELL, WELL, CONTRADICTED, CONTRADICTED), held_out(wrong=2)
     table = sample_table([test, train])
-    assert [row.group for row in table] == ["train"] * 4 + ["test"] * 4
-    assert [row.rank for row in table] == [1, 2, 3, 4, 1, 2, 3, 4]
-    assert [row.rank_low for row in table] == [1, 2, 2, 2, 1, 2, 2, 2]
-    assert [row.flagged for row in table] == [True] + [False] * 7
-    assert "the same rule would flag 25%" in table.sentence
-    assert not any(row.flagged for row in sample_table([test]))
+    assert [row.group for row in table] == ["train"] * 4 + ["test"] * 100
+    assert [row.rank for row in table[:5]] == [1, 1, 3, 3, 1]
+    assert not any(row.flagged for row in table)  # two of those held out score as high
+    assert [row.flagged for row in sample_table([held_out(), train])] == [True] * 2 + [False] * 102
     assert "no group of training samples" in sample_table([test]).sentence
-    named = sample_table([test, train], training=["test"])
-    assert [row.group for row in named if row.flagged] == ["test"]
+    named = sample_table([read(CONTRADICTED, WELL, group="odd"), held_out()], training=["odd"])
+    assert [row.group for row in named if row.flagged] == ["odd"]
     with pytest.raises(InputError, match="`training` must name groups"):
         sample_table([test], training=["trian"])
     with pytest.raises(InputError, match="at least one reading"):
         sample_table([])
 
 
-def test_groups_that_are_wrong_on_purpose_do_not_hold_back_the_others():
+def test_groups_that_are_wrong_on_purpose_count_as_trained_on():
     wrong = read(*[CONTRADICTED] * 6, group="mislabelled")
-    table = sample_table([read(WELL, WELL, group="test"), wrong])
-    assert [row.flagged for row in table] == [True] * 6 + [False] * 2
+    assert [row.flagged for row in sample_table([held_out(), wrong])] == [True] * 6 + [False] * 100
 
 
 def looks_of_a_training():
-    """Ten held-out samples learned by step 10, half by step 5; the second training sample is fitted at step 20."""
-    half = [WELL] * 5 + [CONTRADICTED] * 5
-    tests = {1: half[1:] + half[-1:], 5: half, 10: [WELL] * 9 + [CONTRADICTED], 20: [WELL] * 10}
-    trains = {1: [CONTRADICTED] * 3, 5: [CONTRADICTED] * 3, 10: [WELL, CONTRADICTED, WELL], 20: [WELL] * 3}
-    for step in tests:
-        yield read(*tests[step], group="test", step=step)
-        yield read(*trains[step], step=step)
+    """Half of those held out are learned by step 5, most by 10; the second training sample is fitted at step 20."""
+    odd = {"full": -6.0, "less": -3.0}
+    trains = {1: [CONTRADICTED, odd], 5: [CONTRADICTED, odd], 10: [WELL, odd], 20: [WELL, WELL]}
+    wrong = {1: 100, 5: 50, 10: 5, 20: 0}
+    for step, rows in trains.items():
+        yield held_out(step=step, wrong=wrong[step])
+        yield read(*rows, step=step)
 
 
-def test_scores_are_means_since_the_network_had_learned_and_flags_are_of_that_look():
-    table = sample_table(looks_of_a_training())
-    assert (table.step, table.scored_at, table.learned_at) == (20, (5, 10, 20), 10)
-    by_id = {row.sample_id: row for row in table if row.group == "train"}
-    assert by_id[1].score == pytest.approx((3.0 + 3.0 - 4.0) / 3)
-    assert by_id[0].score == pytest.approx((3.0 - 4.0 - 4.0) / 3)
-    assert [by_id[i].flagged for i in range(3)] == [False, True, False]
-    assert by_id[1].sentence.startswith(
-        "Looks memorised: the network gives its label 1 now (log-odds +5.0; at step 10, when it had learned, -3.00 "
-        "with one player left out, 90% interval -3.13 to -2.87)."
-    )
-    assert "1 of 3 training samples look memorised or mislabelled, by their scores at step 10 and not" in table.sentence
-    assert "Of 10 samples that were not trained on, the same rule would flag 10%" in table.sentence
+def score_by_definition(looks, sample, group):
+    """Slow twin: of the readings where every group has the samples of its last, until most labels are given."""
+    seen = {}
+    for r in looks:
+        seen.setdefault(r.step, {})[r.group] = r.sample_ids.tolist()
+    steps = [step for step in sorted(seen) if seen[step] == seen[max(seen)]]
+    given = [sum(x > 0 for r in looks if (r.step, r.group) == (step, "test") for x in r.output) for step in steps]
+    half, most = (next(i for i, count in enumerate(given) if count >= part * max(given)) for part in (0.5, 0.9))
+    steps = steps[half : most + 1]
+    outputs = [float(r.output[sample]) for step in steps for r in looks if (r.step, r.group) == (step, group)]
+    return -sum(outputs) / len(outputs), tuple(steps)
 
 
-def test_without_looking_back_it_is_the_last_look_alone():
-    table = sample_table(looks_of_a_training(), history=False)
-    assert table.scored_at == (20,)
-    assert not any(row.flagged for row in table)
-    assert {row.sample_id: row.score for row in table if row.group == "train"}[1] == pytest.approx(-4.0)
-
-
-def test_looks_at_other_samples_do_not_count():
-    looks = [replace(r, sample_ids=r.sample_ids + 50) if r.step == 10 else r for r in looks_of_a_training()]
-    assert sample_table(looks).scored_at == (5, 20)
-
-
-def test_without_samples_that_were_not_trained_on_all_count_and_the_share_of_false_flags_is_unknown():
-    looks = [r for r in looks_of_a_training() if r.group == "train"]
+@pytest.mark.parametrize("moved", [None, 10, 5])
+def test_scores_are_means_over_the_looks_at_the_same_samples(moved):
+    looks = list(looks_of_a_training())
+    looks = [replace(r, sample_ids=r.sample_ids + 50) if r.step == moved else r for r in looks]
     table = sample_table(looks)
-    assert (table.scored_at, table.learned_at) == ((10, 20), 20)  # at step 10 two of three labels
-    assert "is not known without samples that were not trained on" in table.sentence
+    for row in table:
+        score, steps = score_by_definition(looks, row.sample_id, row.group)
+        assert row.score == pytest.approx(score)
+        assert table.scored_at == steps
+    assert table.step == 20
+    assert table.scored_at == {None: (5, 10), 10: (5, 20), 5: (10,)}[moved]
+
+
+def test_what_was_contradicted_for_long_is_flagged_after_it_is_fitted():
+    table = sample_table(looks_of_a_training())
+    by_id = {row.sample_id: row for row in table if row.group == "train"}
+    assert by_id[1].score == pytest.approx(6.0)
+    assert [by_id[i].flagged for i in range(2)] == [False, True]
+    assert by_id[1].sentence.startswith(
+        "Looks memorised: the network gives its label 1 now (log-odds +5.0; -6.0 on average while it learned)."
+    )
+    assert "Scores from 2 measurements from step 5 to 10, while it learned." in table.sentence
+
+
+def test_where_no_label_is_ever_given_all_measurements_count():
+    looks = [read(CONTRADICTED, CONTRADICTED, step=step) for step in (1, 2, 3)]
+    assert sample_table(looks).scored_at == (1, 2, 3)
 
 
 def test_other_outputs_have_no_score():
     table = sample_table([reading(explained([table_of(**WELL), table_of(**MEMORISED)], unit="nats"))])
     assert all(math.isnan(row.score) and row.rank is None and not row.flagged for row in table)
     assert table.sentence.startswith("No score: it needs log-odds")
+    assert (table.flags, table.scored_at) == (None, ())
     assert repr(table)
 
 
@@ -364,7 +372,7 @@ def followed(folder=None, players=None, seed=0, **options):
 
 
 def same(a, b):
-    assert (a.step, a.scored_at, a.learned_at, a.sentence) == (b.step, b.scored_at, b.learned_at, b.sentence)
+    assert (a.step, a.scored_at, a.sentence) == (b.step, b.scored_at, b.sentence)
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
         for key, value in asdict(one).items():
@@ -383,18 +391,14 @@ def test_the_tracker_the_disk_and_the_network_say_the_same(tmp_path):
     assert len(table) == 24
     same(table, followed()[0].samples())
     same(table, History.read(tmp_path / "run").samples())
-    same(tracker.samples(20, history=False), History.read(tmp_path / "run").samples(20, history=False))
+    same(tracker.samples(20), History.read(tmp_path / "run").samples(20))
     x, y = groups()["train"]
     found = ix.measure(net, x, target=y, players=columns(), tol=3e-3)
-    direct = sample_table([reading(found, labels=y, step=60)], history=False)
-    for one, other in zip(direct, tracker.samples(history=False), strict=False):
-        assert (one.group, one.sample_id, one.label, one.rank) == (
-            other.group,
-            other.sample_id,
-            other.label,
-            other.rank,
-        )
-        assert one.score == pytest.approx(other.score)
+    by_id = {row.sample_id: row for row in table if row.group == "train"}
+    for one in sample_table([reading(found, labels=y, step=60)]):
+        other = by_id[one.sample_id]
+        assert (one.label, one.carriers) == (other.label, other.carriers)
+        assert (one.output, one.score) == (pytest.approx(other.output), pytest.approx(-one.output))
     assert {row.label for row in table} == {0, 1, 2}
 
 

@@ -14,12 +14,9 @@ from interdyn.cli._say import cell, say
 def samples(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     step: Annotated[int | None, typer.Option(help="The step; by default the last that is measured.")] = None,
-    one_step: Annotated[
-        bool, typer.Option("--one-step", help="Scores of that step alone, not a mean over the steps up to it.")
-    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
 ) -> None:
-    """Print the samples of a run one by one: orders, cancellation, over-fitting score, who looks memorised.
+    """Print the samples of a run one by one: orders, cancellation, score over the training, who looks mislabelled.
 
     Example: [bold]interdyn samples interdyn-demo --step 519[/bold]
     """
@@ -29,7 +26,7 @@ def samples(
     history = History.read(run)
     if history.damage:
         say(f"interdyn: {history.damage}", err=True)
-    found = history.samples(step, history=not one_step)
+    found = history.samples(step)
     if json_:
         content = found.to_json()
         content["samples"] = content.pop("rows")

@@ -35,7 +35,7 @@ def summary(
 
 def _table(result: "RunResult") -> Table:
     """Return one row for each checkpoint."""
-    title = f"{result.recipe}: {result.n_samples} samples, {result.n_players} players"
+    title = f"{result.recipe}: {result.n_samples} samples, mean order of {result.game}"
     table = Table(title=cell(title), box=box.SIMPLE_HEAD)
     theory, orders = result.theory, None if result.first is None else result.first.mean_order
     columns = {

@@ -25,7 +25,7 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     result = read_result(opened)
-    say(f"Split: {split_rule(result.split)}.")
+    say(f"Split: {split_rule(result.split)}. Orders: of {result.game}.")
     if result.identified is not None:
         say(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
     found = checks(result, resolve(read_recipe(opened)).expected)

@@ -12,7 +12,7 @@ from interdyn._arguments import instance
 from interdyn.errors import InputError, missing_extra
 from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
-from interdyn.values import Interactions, Selection, labels, members, orders
+from interdyn.values import GameRule, Interactions, Selection, labels, members, orders
 
 _COLUMNS = {"step", "sample", "label", "subset", "order", "players", "k", "v", "i_and", "i_or", "strength", "gap"}
 _COLUMNS |= {"objective", "noise_bound", ""}
@@ -57,7 +57,10 @@ def to_xarray(found: Selection) -> "Dataset":
     if found.names:
         names = np.array(found.names, dtype=str)
         coords |= {"player": np.arange(found.n_players), "player_name": (("sample", "player")[-names.ndim :], names)}
-    return xarray.Dataset(columns, coords=coords, attrs={"unit": found.unit})
+    about: dict[str, Any] = {"unit": found.unit}
+    if isinstance(found, Interactions):
+        about["parts"] = str(GameRule.of([found.settings], n_players=found.n_players, unit=found.unit))
+    return xarray.Dataset(columns, coords=coords, attrs=about)
 
 
 def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
@@ -104,7 +107,10 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
         }
         if rows[0].targets is not None:
             coords["label"] = ("sample", rows[0].targets)
-        about = {"unit": rows[0].unit, "group": name, "recipe": opened.recipe_name, "config_hash": opened.config_hash}
+        game = GameRule.of([m.settings for m in rows], n_players=n, unit=rows[0].unit)
+        about: dict[str, Any] = {"unit": rows[0].unit, "group": name, "recipe": opened.recipe_name}
+        about |= {"config_hash": opened.config_hash, "n_players": n, "parts": str(game)}
+        about["n_parts"] = list(game.n_parts or ()) or "not recorded"
         out[name] = xarray.Dataset(columns, coords=coords, attrs=about | {"interdyn_version": opened.version})
     return out
 

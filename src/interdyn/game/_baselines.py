@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -212,12 +212,18 @@ def described(baselines: Any) -> str:
 
     Examples
     --------
-    >>> described(None), described((0.5, "mean")), described(torch.zeros(3))
-    ('0', '0.5, mean', 'tensor of shape (3,)')
+    >>> described(None), described((0.5, "mean")), described(torch.zeros(3)), described(torch.arange(3))
+    ('0', '0.5, mean', '0', 'tensor of shape (3,)')
     """
     if isinstance(baselines, tuple):
         return ", ".join(described(b) for b in baselines)
+    if isinstance(baselines, Mapping):
+        return ", ".join(f"{name}: {described(b)}" for name, b in baselines.items())
     if baselines is None:
         return "0"
     shape = tuple(getattr(baselines, "shape", ()))
-    return f"tensor of shape {shape}" if shape else str(baselines)
+    if not shape:
+        return f"{baselines:g}" if isinstance(baselines, float | int) else str(baselines)
+    values = tensor_of(baselines, "baselines").reshape(-1)
+    same = len(values) > 0 and bool((values == values[0]).all())
+    return f"{values[0].item():g}" if same else f"tensor of shape {shape}"

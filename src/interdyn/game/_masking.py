@@ -268,6 +268,25 @@ def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
     return [int(k) for k in _held(ids, samples, n).sum(dim=1)]
 
 
+def numbers_of(players: Players | None, masking: Masking, *, of_each: bool) -> dict[str, Any]:
+    """Return what a table keeps of its numbers of players.
+
+    Returns
+    -------
+    ``n_players``; ``n_parts``: how many parts they were drawn from, in the sample with fewest and with most, None where
+    that is not known, as of a feature mask with background, which may hold parts that were not drawn; and
+    ``players_of_samples``, the players of each sample, if wanted.
+    """
+    first = masking.inputs[0]
+    numbers, parts = players_of_samples(masking.ids, len(first)), None
+    if players is not None:
+        parts = (players.n_parts(first.shape[1:]),) * 2
+    elif not any(bool((ids < 0).any()) for ids in masking.ids):
+        parts = min(numbers), max(numbers)
+    told = {"n_players": masking.n, "n_parts": parts}
+    return told | ({"players_of_samples": numbers} if of_each else {})
+
+
 def _checked_mask(mask: Any, x: Tensor) -> Tensor:
     try:
         out = tensor_of(mask, "feature_mask")

@@ -106,12 +106,21 @@ class Players:
         >>> patches(8, 8).central(6, 6).count((32, 32, 3)), columns().choose(3).count((5,))
         (36, 3)
         """
-        if self.n is not None:
-            return self.n
+        return self.n_parts(shape) if self.n is None else self.n
+
+    def n_parts(self, shape: Sequence[int]) -> int:
+        """Return how many parts the players of a sample of ``shape`` are drawn from.
+
+        Examples
+        --------
+        >>> patches(8, 8).central(6, 6).choose(10).n_parts((32, 32, 3)), columns().choose(3).n_parts((5,))
+        (36, 5)
+        """
         if self.kind == "patches":
             rows, cols = self.window or self.grid
             return rows * cols
-        return int(self.feature_mask(shape, [0]).max()) + 1
+        cells = self.cells(shape)
+        return len(torch.unique(cells[cells >= 0]))
 
     def cells(self, shape: Sequence[int]) -> Tensor:
         """Return the id of the cell of each feature for a sample of ``shape`` (without the sample axis); -1: none."""

@@ -17,7 +17,7 @@ from interdyn.game._batches import Batches, estimated_rows, given_rows
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._isolation import bare, isolated
 from interdyn.game._layer import LayerRunner, feature_maps
-from interdyn.game._masking import Masking, masked_inputs, players_of_samples
+from interdyn.game._masking import Masking, masked_inputs, numbers_of
 from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
@@ -214,12 +214,11 @@ def value_table(
     if not masking.always_masks:
         trial.check(values[:, -1], layer)
     provenance = {
-        "n_players": masking.n,
+        **numbers_of(players, masking, of_each=allow_fewer),
         "players": "feature_mask" if players is None else repr(players),
         "baselines": described(baselines),
         "layer": layer,
         "layer_method": method,
-        **({"players_of_samples": players_of_samples(masking.ids, samples)} if allow_fewer else {}),
         "model": getattr(model, "__name__", type(model).__name__),
         "torch": str(torch.__version__),
     }

@@ -123,7 +123,6 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, progress
         show_progress=show_progress,
         progress=progress,
     )
-    found = replace(found, settings={**found.settings, **table.provenance})
     if not identified:
         return found
     start = time.perf_counter()
@@ -190,7 +189,10 @@ def measured(
     options = {name: getattr(config, name) for name in _OF_THE_SPLIT}
     found = split(table.values, unit=table.unit, allow_large=True, show_progress=bar, **options)
     seconds = {"forward": table.seconds, "split": time.perf_counter() - start}
-    return table, replace(found, forward_passes=table.forward_passes, seconds=seconds, names=table.names)
+    settings = {**found.settings, **table.provenance}
+    return table, replace(
+        found, forward_passes=table.forward_passes, seconds=seconds, names=table.names, settings=settings
+    )
 
 
 def recorded(model: Model, group: Group, *, step: int) -> Measurement:
@@ -205,6 +207,7 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
     table, found = measured(
         model, group.samples, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
+    found = replace(found, settings={**found.settings, **group.about})
     classes = None if target is None or target.is_floating_point() else target
     return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=classes)
 

@@ -1,7 +1,7 @@
 """How networks are measured, and on what: one record of every option, and the groups of samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -99,7 +99,7 @@ class MeasurementConfig:
         return {**out, **more, **rates}
 
 
-_FIELDS = tuple(field.name for field in fields(MeasurementConfig))
+_FIELDS = tuple(one.name for one in fields(MeasurementConfig))
 
 
 def configured(config: MeasurementConfig | None, given: Mapping[str, Any]) -> MeasurementConfig:
@@ -139,6 +139,8 @@ class Group:
         How it is measured.
     keywords
         The name by which the network takes each input; empty where it takes them by position.
+    about
+        What a feature mask and numbers do not say of the game: ``players``, ``baselines``, ``n_parts``.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Group:
     sample_ids: tuple[int, ...]
     config: MeasurementConfig
     keywords: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs[0])

@@ -7,6 +7,7 @@ from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._stored import interactions
 from interdyn.spectra import OrderSimilarity, jaccard_by_order
 from interdyn.store import Measurement, Run
+from interdyn.values import GameRule, different_games
 
 
 def generalisation(
@@ -91,7 +92,7 @@ def agreement(
     Raises
     ------
     InputError
-        If samples or players differ, or a run has no such group or step.
+        If samples, players, baselines or outputs differ, or a run has no such group or step.
     IncompleteRunError
         If a step is not measured.
     """
@@ -107,6 +108,12 @@ def agreement(
         raise InputError(
             f"two networks are compared on the same players; got {cuts[0]['players']} and {cuts[1]['players']}. "
             "Give both runs the same players and seed."
+        )
+    games = [GameRule.of([m.settings], n_players=m.v.shape[-1].bit_length() - 1, unit=m.unit) for m in (a, b)]
+    if differ := different_games(games):
+        raise InputError(
+            f"two networks are compared in the same game; got runs that differ in {', '.join(differ)}. Measure both in "
+            "one way."
         )
     return jaccard_by_order(interactions(a), interactions(b), paired=True, level=level, n_draws=n_draws, seed=seed)
 

@@ -238,10 +238,8 @@ class History:
         high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
         return find_pattern(np.array(at, dtype=float), np.array(high), np.array([one.effect for one in seen]))
 
-    def samples(
-        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
-    ) -> SampleTable:
-        """Return profile and over-fitting score of each sample at a step, by default the last; see `sample_table`.
+    def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
+        """Return profile and score of each sample at a step, by default the last; see `sample_table`.
 
         Measurements after ``step`` never count.
 
@@ -255,7 +253,7 @@ class History:
         if step is not None and step not in self._kept:
             raise InputError(f"`step` must be one of the measured steps, {list(self.steps)}; got {step}. Choose one.")
         self._refuse_nothing("the table of samples needs", self.groups[0])
-        return sample_table(self.readings(step), history=history, training=training)
+        return sample_table(self.readings(step), training=training)
 
     def result(self, *, options: Mapping[str, Any] | None = None) -> RunResult:
         """Return the result of a training that is over.

@@ -15,6 +15,7 @@ from interdyn.spectra import bootstrap_distribution
 from interdyn.theory import NoiseFit, falling, fit_noise, row_norm_ratios
 from interdyn.values import (
     Band,
+    GameRule,
     GroupResult,
     HarmResult,
     Interactions,
@@ -158,6 +159,7 @@ def _measured(
         "groups": {name: _group(course, n_bootstrap=n_bootstrap, seed=seed) for name, course in courses.items()},
         "solver": quality,
         "split": split_rule(one.settings for one in every),
+        "game": GameRule.of([s.settings for s in every], n_players=main.strength.shape[-1], unit=main.seen[0].unit),
     }
 
 

@@ -1,44 +1,41 @@
-"""The samples of a training one by one: order profile, cancellation, over-fitting score, who measured memorised."""
+"""The samples of a training one by one: order profile, cancellation, score, who looks mislabelled."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from math import lgamma
 
 import numpy as np
+from jaxtyping import Float
 
 from interdyn.errors import InputError
 from interdyn.measurement._reading import Reading
-from interdyn.spectra import Estimate, costliest, mean_over_players, ranks
-from interdyn.values import SampleRow, SampleTable
+from interdyn.spectra import costliest
+from interdyn.values import SampleFlags, SampleRow, SampleTable
 
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
-_HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: since when scores count, when flags
+_DIGITS = 9  # of scores
+_HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: from where to where scores are means
+_RATE = 0.02  # of held-out samples that may be flagged
+_RIGHT = 0.5  # of the flags, as far as can be told, and surely some, or there are none
 MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
 
 
-def sample_table(
-    readings: Iterable[Reading],
-    *,
-    history: bool = True,
-    training: Sequence[str] | None = None,
-) -> SampleTable:
+def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None = None) -> SampleTable:
     r"""Return the table of all samples at the last step of some readings.
 
-    $$\mathrm{score} = -\frac{1}{n} \sum_i \overline{v(N \setminus \{i\})}$$
+    $$\mathrm{score} = -\frac{1}{m} \sum_{j=1}^{m} v_j(N)$$
 
-    with ``v`` the log-odds of the label and the bar a mean over measurements. It is high where the network speaks
-    against the label, or for it only with every part of the input in place: what is memorised for one sample does not
-    survive.
+    with ``v_j(N)`` the log-odds of the label, all players present, at the ``j``-th of the ``m`` measurements from the
+    first at which the network gave half of the labels that it gives at its best, to the first at which it had learned
+    and gave nine tenths: of samples it was not trained on (of all, where there are no others). So the score is high
+    where a network that is learning speaks against the label, whatever it memorises later. Interactions say on what a
+    label rests; they do not decide the rank.
 
     Parameters
     ----------
     readings
         Of one or more groups at one or more steps, from `reading`; a group's samples are the same at all steps.
-    history
-        Whether to use earlier measurements: the score is then a mean over all since the network first gave half of the
-        labels that it gives at its best, of samples it was not trained on (of all, where there are no others). Without
-        it, of the last measurement alone.
     training
         Names of the groups that were trained on; by default those that begin with ``train``, and ``mislabelled``.
 
@@ -49,12 +46,17 @@ def sample_table(
 
     Notes
     -----
-    A training sample is flagged when the network, once it had learned, spoke against its label with one player left
-    out, with the whole interval (one-sided level 95 %). It had learned at the first measurement at which it gave nine
-    tenths of the labels that it gives at its best, when little is memorised yet. None is flagged while the network
-    gives fewer labels than halfway between chance and all. Samples that were not trained on show how often a right
-    label would be flagged; `SampleTable.sentence` says so. Scores need outputs that are ``"log-odds"``. Why this score,
-    and how well it finds wrong labels beside others: ``docs/samples.md``, ``benchmarks/bench_mislabelled.py``.
+    A training sample is flagged when it scores above the ``k``-th highest of ``h`` samples that were not trained on,
+    ``k = floor(0.02 (h + 1))``. Were training samples with a right label like those, of ``t`` of them a number
+    with the beta-binomial distribution ``(t, k, h + 1 - k)`` would be flagged, ``t k / (h + 1)`` on average; its 90 %
+    interval gives that of the flags' precision (`interdyn.values.SampleFlags`). Right labels that were trained on score
+    a little lower than those held out, so it is rather too low than too high. None is flagged where less than half of
+    the flags would be right, or the interval reaches 0; with fewer than 49 samples held out nothing can be said. Scores
+    need outputs that are ``"log-odds"``.
+
+    Source: area under the margin, Pleiss et al., 2020, of which this is a smooth form that ends before labels are
+    memorised; conformal outlier tests, Bates et al., 2023. How well it finds wrong labels beside others:
+    ``docs/results/mislabelled.md``.
 
     Examples
     --------
@@ -62,13 +64,15 @@ def sample_table(
     >>> from interdyn.measurement import reading
     >>> from interdyn.values import Interactions
     >>> zeros, one = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    >>> i_and = torch.tensor([[0.0, -2.0, -2.5, 6.0]], dtype=torch.float64)  # only both players together say "3"
-    >>> found = Interactions(
-    ...     i_and, zeros, "log-odds", residual=zeros, objective=one, gap=one, status="", noise_bound=one
-    ... )
-    >>> row = sample_table([reading(found, labels=[3])])[0]
-    >>> row.output, row.score  # without player 0: -2.5; without player 1: -2
-    (1.5, 2.25)
+    >>> def said(step, *i_and):
+    ...     i_and = torch.tensor([i_and], dtype=torch.float64)
+    ...     found = Interactions(
+    ...         i_and, zeros, "log-odds", residual=zeros, objective=one, gap=one, status="", noise_bound=one
+    ...     )
+    ...     return reading(found, labels=[3], step=step)
+    >>> row = sample_table([said(10, 0.0, -2.0, -2.5, 0.0), said(90, 0.0, -2.0, -2.5, 6.0)])[0]
+    >>> row.output, row.score  # at the end only both players together say "3"; the mean of -4.5 and 1.5, negated
+    (1.5, 1.5)
     """
     kept = list(readings)
     if not kept:
@@ -79,20 +83,24 @@ def sample_table(
     step = max(r.step for r in kept)
     now = {r.group: r for r in kept if r.step == step}
     trained = [n for n in now if (is_training(n) if training is None else n in training)]
-    whole = _whole(kept, now) if history else {step: list(now.values())}
-    shares = {at: _learned(readings_then, trained).share for at, readings_then in whole.items()}
-    since = _since(shares, _HALF)
-    measured = [at for at in whole if at >= since]
-    first = whole[_since(shares, _LEARNED)]
-    learned = _learned(first, trained)
+    courses = _while_learning(_courses(kept, now), trained)
+    measured = [r.step for r in next(iter(courses.values()))]
     scored = {r.unit for r in now.values()} == {"log-odds"}
+    scores = {name: _score(course) for name, course in courses.items()} if scored else {}
+    sides = [trained, [n for n in now if n not in trained]]
+    flags = None
+    if scored:
+        own, others = (np.concatenate([np.empty(0), *(scores[n] for n in side)]) for side in sides)
+        flags = flags_of(own, others)
     rows: list[SampleRow] = []
-    for side in (trained, [n for n in now if n not in trained]):
-        chosen = [[r for at in measured for r in whole[at] if r.group == name] for name in side]
-        then = [r for name in side for r in first if r.group == name]
-        rows += _rows(chosen, then, scored=scored, flags=side is trained and learned.enough)
-    sentence = _summary(rows, first, measured, trained=trained, learned=learned, scored=scored)
-    return SampleTable.of(rows, step=step, scored_at=measured, learned_at=first[0].step, sentence=sentence)
+    for side in sides:
+        rows += _rows({n: now[n] for n in side}, scores)
+    if flags is not None and flags.threshold is not None:
+        limit = flags.threshold
+        chosen = [row.group in trained and row.score > limit for row in rows]
+        rows = [_flagged(row, measured, step) if hit else row for row, hit in zip(rows, chosen, strict=True)]
+    sentence = _summary(measured, flags, trained=bool(trained))
+    return SampleTable.of(rows, step=step, scored_at=measured if scored else (), flags=flags, sentence=sentence)
 
 
 def is_training(group: str) -> bool:
@@ -100,79 +108,71 @@ def is_training(group: str) -> bool:
     return group.startswith("train") or group == MISLABELLED
 
 
-class _Learned(NamedTuple):
-    """How many of its labels the network gives."""
+def _courses(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[str, list[Reading]]:
+    """Return each group at the steps where all have the samples and as many players as at the last, ascending."""
+    by_step: dict[int, dict[str, Reading]] = {}
+    for r in kept:
+        if r.group in now and r.mark == now[r.group].mark:
+            by_step.setdefault(r.step, {})[r.group] = r
+    whole = [rs for _, rs in sorted(by_step.items()) if len(rs) == len(now)]
+    return {name: [rs[name] for rs in whole] for name in now}
 
-    share: float
-    needed: float
 
-    @property
-    def enough(self) -> bool:
-        return self.share > self.needed
-
-
-def _learned(readings: Sequence[Reading], trained: Sequence[str]) -> _Learned:
-    """Return the share of samples that get their label, and what is halfway between chance and all of them.
+def _while_learning(courses: dict[str, list[Reading]], trained: Sequence[str]) -> dict[str, list[Reading]]:
+    """Return the readings from half of the labels that the network gives at its best, to most of them.
 
     Of samples that were not trained on, where there are any; else of all but those known to be mislabelled.
     """
-    counted = [r for r in readings if r.group not in trained]
-    counted = counted or [r for r in readings if r.group != MISLABELLED] or list(readings)
-    right = np.concatenate([r.output for r in counted]) > 0
-    labels = [r.labels for r in readings if r.labels is not None]
-    classes = max(len(np.unique(np.concatenate(labels))) if labels else 0, 2)
-    return _Learned(float(right.mean()), (1 + 1 / classes) / 2)
+    counted = [n for n in courses if n not in trained] or [n for n in courses if n != MISLABELLED] or list(courses)
+    right = np.mean(np.concatenate([np.array([r.output for r in courses[n]]) > 0 for n in counted], axis=1), axis=1)
+    begin, end = (int(np.argmax(right >= part * right.max())) for part in (_HALF, _LEARNED))
+    return {name: course[begin : end + 1] if right.any() else course for name, course in courses.items()}
 
 
-def _whole(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[int, list[Reading]]:
-    """Return the measurements of the same samples and players as the last, by ascending step."""
-    by_step: dict[int, list[Reading]] = {}
-    for r in kept:
-        if r.group in now and r.mark == now[r.group].mark:
-            by_step.setdefault(r.step, []).append(r)
-    return {step: rs for step, rs in sorted(by_step.items()) if len(rs) == len(now)}
+def _score(course: Sequence[Reading]) -> Float[np.ndarray, " samples"]:
+    """Return minus the mean output of each sample, without the rounding that would decide ties."""
+    mean = np.stack([r.output for r in course]).mean(axis=0)
+    return 0.0 - np.asarray(np.round(mean, _DIGITS))
 
 
-def _since(shares: Mapping[int, float], part: float) -> int:
-    """Return the first measurement at which the network gave that part of the labels that it gives at its best."""
-    enough = part * max(shares.values())
-    return min(step for step, share in shares.items() if share >= enough)
+def flags_of(own: Float[np.ndarray, " training"], others: Float[np.ndarray, " others"]) -> SampleFlags:
+    """Return above which score training samples are flagged, and how many of the flags should be right.
+
+    Parameters
+    ----------
+    own, others
+        Scores of the samples that were trained on, and of those that were not.
+    """
+    held, total, k = len(others), len(own), int(_RATE * (len(others) + 1))
+    if not k or not total:
+        return SampleFlags(held_out=held, of=total, needed=round(1 / _RATE) - 1)
+    limit = float(np.sort(others)[-k])
+    count = int((own > limit).sum())
+    found = SampleFlags(held_out=held, of=total, above=count, allowed=k, expected=total * k / (held + 1))
+    if not count:
+        return found
+    chance = _beta_binomial(total, k, held + 1 - k).cumsum()
+    few, many = (int(np.searchsorted(chance, p)) for p in ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    right, low, high = (max(1 - false / count, 0.0) for false in (found.expected, many, few))
+    threshold = limit if right >= _RIGHT and low > 0 else None
+    return replace(found, threshold=threshold, precision=right, precision_low=low, precision_high=high)
 
 
-def _against(course: Sequence[Reading]) -> Estimate:
-    """Return minus the mean over players of the means over measurements: evidence against the label."""
-    without = np.stack([r.without for r in course])
-    there = ~np.isnan(without)
-    count = there.sum(axis=0)
-    total = np.where(there, without, 0.0).sum(axis=0)
-    mean, low, high = mean_over_players(
-        np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0), level=_LEVEL
-    )
-    alone = np.isnan(mean)  # no player changes anything: what is left is the output
-    output = np.mean([r.output for r in course], axis=0)
-    return Estimate(*(-np.where(alone, output, x) for x in (mean, high, low)))
+def _beta_binomial(count: int, a: float, b: float) -> Float[np.ndarray, " outcomes"]:
+    """Return the chances of 0, 1, ..., ``count`` successes whose probability is drawn from a beta distribution."""
+    const = lgamma(count + 1) + lgamma(a + b) - lgamma(a) - lgamma(b) - lgamma(count + a + b)
+    logs = [lgamma(x + a) + lgamma(count - x + b) - lgamma(x + 1) - lgamma(count - x + 1) for x in range(count + 1)]
+    return np.exp(np.array(logs) + const)
 
 
-def _rows(
-    groups: Sequence[Sequence[Reading]], then: Sequence[Reading], *, scored: bool, flags: bool
-) -> list[SampleRow]:
-    """Return the rows of groups that are ranked together, by rank; each group's readings by step, and when learned."""
-    scores = [_against(course) for course in groups] if scored else []
-    places = ranks(Estimate(*(np.concatenate(x) for x in zip(*scores, strict=True)))) if scores else None
-    rows: list[SampleRow] = []
-    for g, course in enumerate(groups):
-        first = _against(then[g : g + 1])
-        for i in range(len(course[-1].output)):
-            row = _plain_row(course[-1], i)
-            if places is not None:
-                value, low, high = (float(x[i]) for x in scores[g])
-                rank, rank_low, rank_high = (int(x[len(rows)]) for x in places)
-                row = replace(row, score=value, score_low=low, score_high=high)
-                row = replace(row, rank=rank, rank_low=rank_low, rank_high=rank_high)
-                if flags and first.low[i] > 0:
-                    numbers = tuple(-float(x[i]) for x in first)
-                    row = replace(row, flagged=True, sentence=_why(row, numbers, then[g].step, course[-1].step))
-            rows.append(row)
+def _rows(groups: Mapping[str, Reading], scores: Mapping[str, np.ndarray]) -> list[SampleRow]:
+    """Return the rows of groups that are ranked together, by rank."""
+    rows = [_plain_row(r, i) for r in groups.values() for i in range(len(r.output))]
+    if scores and rows:
+        every = np.concatenate([scores[name] for name in groups])
+        places = 1 + (every[:, None] < every).sum(axis=1)
+        scored = zip(rows, every.tolist(), places.tolist(), strict=True)
+        rows = [replace(row, score=score, rank=place) for row, score, place in scored]
     return sorted(rows, key=lambda row: (row.rank or 0, row.group, row.sample_id))
 
 
@@ -189,60 +189,32 @@ def _plain_row(r: Reading, i: int) -> SampleRow:
         cancelling=float(r.profile.cancelling[i]),
         cancelling_by_order=tuple(r.profile.cancelling_by_order[i].tolist()),
         score=np.nan,
-        score_low=np.nan,
-        score_high=np.nan,
         rank=None,
-        rank_low=None,
-        rank_high=None,
         carriers=costliest(loss, _CARRIERS),
         flagged=False,
         sentence="",
     )
 
 
-def _why(row: SampleRow, first: Sequence[float], since: int, step: int) -> str:
-    """Return why a sample is flagged; ``first`` is the evidence when it had learned, with its interval, high to low."""
+def _flagged(row: SampleRow, measured: Sequence[int], step: int) -> SampleRow:
+    """Return a row that is flagged, and says why: what the network said of the label, and on what it rests now."""
     name = "its label" if row.label is None else f"its label {row.label}"
-    evidence = f"{first[0]:+.2f} with one player left out, {_LEVEL:.0%} interval {first[2]:+.2f} to {first[1]:+.2f}"
-    then = f"; at step {since}, when it had learned, {evidence}" if since < step else f"; {evidence}"
+    over = "" if list(measured) == [step] else f"; {0.0 - row.score:+.1f} on average while it learned"
     if row.output <= 0:
-        return f"Looks mislabelled: the network contradicts {name} (log-odds {row.output:+.1f}{then})."
-    rest = f" It rests on players {', '.join(map(str, row.carriers))}." if row.carriers else ""
-    return f"Looks memorised: the network gives {name} now (log-odds {row.output:+.1f}{then}).{rest}"
+        said = f"Looks mislabelled: the network contradicts {name} (log-odds {row.output:+.1f}{over})."
+    else:
+        said = f"Looks memorised: the network gives {name} now (log-odds {row.output:+.1f}{over})."
+        said += f" It rests on players {', '.join(map(str, row.carriers))}" if row.carriers else ""
+        said += f", with interactions of mean order {row.mean_order:.1f}." if row.carriers else ""
+    return replace(row, flagged=True, sentence=said)
 
 
-def _summary(
-    rows: Sequence[SampleRow],
-    first: Sequence[Reading],
-    scored_at: Sequence[int],
-    *,
-    trained: Sequence[str],
-    learned: _Learned,
-    scored: bool,
-) -> str:
-    if not scored:
+def _summary(measured: Sequence[int], flags: SampleFlags | None, *, trained: bool) -> str:
+    if flags is None:
         return 'No score: it needs log-odds of a label; measure with output="log-odds".'
-    since, many = first[0].step, len(scored_at)
-    over = f"step {scored_at[-1]} alone"
-    if many > 1:
-        over = f"{many} measurements from step {scored_at[0]} to {scored_at[-1]}"
+    over = f"step {measured[-1]} alone"
+    if len(measured) > 1:
+        over = f"{len(measured)} measurements from step {measured[0]} to {measured[-1]}, while it learned"
     if not trained:
-        return f"Scores from {over}. No sample can look memorised: there is no group of training samples."
-    if not learned.enough:
-        return (
-            f"Scores from {over}. No verdict on memorised samples yet: at step {since} the network gives "
-            f"{learned.share:.0%} of the samples their label, and more than {learned.needed:.0%} are needed, halfway "
-            "between chance and all."
-        )
-    of_training = [row for row in rows if row.group in trained]
-    count = sum(row.flagged for row in of_training)
-    others = [_against([r]).low > 0 for r in first if r.group not in trained]
-    rate = (
-        f" Of {sum(map(len, others))} samples that were not trained on, the same rule would flag "
-        f"{np.mean(np.concatenate(others)):.0%}: about that share of right labels is flagged too."
-        if others
-        else " How many right labels are flagged too is not known without samples that were not trained on."
-    )
-    flagged = f"{count} of {len(of_training)} training samples look memorised or mislabelled"
-    by = "" if many == 1 else f", by their scores at step {since} and not by the rank"
-    return f"Scores from {over}. {flagged}{by}.{rate}"
+        return f"Scores from {over}. No sample can look mislabelled: there is no group of training samples."
+    return f"Scores from {over}. {flags}"

@@ -1,12 +1,13 @@
 """The figures of a run: one function per question, each a `Panel` drawn on axes."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
 
-from interdyn.errors import InputError
+from interdyn.errors import InputError, InputWarning
 from interdyn.plot import panels
 from interdyn.plot._draw import draw
 from interdyn.plot._view import Drawable, as_view
@@ -147,7 +148,7 @@ def plot_mean_order(data: Drawable, *, ax: Axes | None = None) -> Axes:
     >>> run = {"summary": {"steps": [0, 10], "mean_order": [3.5, 1.6]}}
     >>> ax = plot_mean_order(run, ax=Figure().subplots())
     >>> ax.get_ylabel()
-    'mean order (players)'
+    'mean order (N not recorded)'
     """
     return draw(panels.mean_order(as_view(data)), ax)
 
@@ -320,7 +321,12 @@ def plot_comparison(
     Raises
     ------
     InputError
-        If there is no run or the quantity is unknown.
+        If there is no run, the quantity is unknown, or seeds to be averaged are of different games.
+
+    Warns
+    -----
+    InputWarning
+        If the runs are of different games: other numbers of parts, drawn or in all, other baselines or outputs.
 
     Examples
     --------
@@ -333,7 +339,10 @@ def plot_comparison(
     """
     if quantity not in panels.QUANTITIES:
         raise InputError(f"`quantity` must be one of {', '.join(panels.QUANTITIES)}; got {quantity!r}.")
-    return draw(panels.comparison(_named_runs(runs), quantity), ax)
+    panel = panels.comparison(_named_runs(runs), quantity)
+    if panel.remark:
+        warnings.warn(panel.remark, InputWarning, stacklevel=2)
+    return draw(panel, ax)
 
 
 def _named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Drawable]]) -> dict[str, list[RunResult]]:

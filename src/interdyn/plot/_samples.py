@@ -1,4 +1,4 @@
-"""The samples one by one: who is over-fitted on."""
+"""The samples one by one: whose label the network spoke against."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,7 +16,7 @@ _MOST = 40
 
 
 def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = None) -> Axes:
-    """Draw the over-fitting score of the samples with its interval, the most suspicious first.
+    """Draw the score of the training samples, the most suspicious first.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
 
     Returns
     -------
-    The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled.
+    The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled, and
+    a line marks the score above which samples are flagged.
 
     Notes
     -----
@@ -49,18 +50,20 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     ax = axes_for(ax, width=9.0, height=3.4)
     stamp = credit("", version("interdyn"))
     rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]
-    title = "Over-fitting score of training samples (lines: 90 % interval)"
+    title = "Evidence against the labels of training samples"
     if not rows:
         needs = "No training sample has a score.\nRecord a group `train` with outputs that are log-odds."
         return empty_panel(ax, title=title, needs=needs, stamp=stamp)
     shown = sorted(rows, key=lambda row: row.rank)[:most]
     if len(shown) < len(rows):
-        title = f"The {len(shown)} highest of {len(rows)} over-fitting scores (lines: 90 % interval)"
+        title = f"The {len(shown)} highest of {len(rows)} scores of training samples"
     x = np.arange(len(shown))
     score = np.array([row.score for row in shown])
-    low, high = (np.array([getattr(row, f"score_{edge}") for row in shown]) for edge in ("low", "high"))
     ax.axhline(0, color=INK, lw=0.8)
-    ax.errorbar(x, score, yerr=[score - low, high - score], fmt="none", ecolor=MUTED, elinewidth=1.0)
+    flags = getattr(table, "flags", None)
+    if flags is not None and flags.threshold is not None:
+        sure = f"{flags.precision:.0%} of flags right ({flags.precision_low:.0%} to {flags.precision_high:.0%})"
+        ax.axhline(flags.threshold, color=MUTED, lw=1.0, ls="--", label=sure)
     for flagged, name in ((True, "looks memorised or mislabelled"), (False, "not flagged")):
         chosen = np.array([row.flagged == flagged for row in shown])
         if chosen.any():
@@ -70,7 +73,7 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     ax.set_xticks(x, [str(row.sample_id) for row in shown], rotation=90)
     ax.set_xlim(-0.8, len(shown) - 0.2)
     legend(ax)
-    frame(ax, title=title, x="sample, by rank", y="score (log-odds against the label)", stamp=stamp)
+    frame(ax, title=title, x="sample, by rank", y="score (mean log-odds against the label)", stamp=stamp)
     ax.tick_params(axis="x", labelsize=6.5)
     return ax
 

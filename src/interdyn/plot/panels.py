@@ -8,7 +8,7 @@ Examples
 >>> from interdyn.values import RunResult
 >>> panel = panels.mean_order(RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6]}))
 >>> panel.y, panel.series[0].name, panel.series[0].band.value.tolist()
-('mean order (players)', 'test samples', [3.5, 1.6])
+('mean order (N not recorded)', 'test samples', [3.5, 1.6])
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from interdyn.errors import InputError
 from interdyn.plot._panel import Panel, Rule, Series, credit
 from interdyn.plot._steps import StepAxis
 from interdyn.plot._view import has_numbers
-from interdyn.values import Band, RunResult
+from interdyn.values import Band, RunResult, different_games
 
 GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
 GROUP_COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
@@ -31,7 +32,7 @@ COMPARED = ("reality", "theory", "green", "mislabelled", "or", "muted")
 QUANTITIES = {  # what can be compared: title, label of the axis, caption
     "mean_order": (
         "Mean order of the interactions",
-        "mean order (players)",
+        "mean order (parts)",
         "How many input parts an interaction joins, on average.",
     ),
     "loss_gap": ("Loss gap", "loss gap (unit of the loss)", "Test loss minus training loss."),
@@ -138,7 +139,7 @@ def strengths(view: RunResult, group: str = "test") -> Panel:
 
 def mean_order(view: RunResult) -> Panel:
     """Return the mean order of every group over training."""
-    head = _head(view, "mean-order", *QUANTITIES["mean_order"])
+    head = _head(view, "mean-order", *QUANTITIES["mean_order"]) | {"y": f"mean order ({view.game})"}
     bands = {name: group.mean_order for name, group in view.groups.items() if group.mean_order is not None}
     drawn = {name: band for name, band in bands.items() if has_numbers(band.value)}
     if not drawn:
@@ -261,8 +262,22 @@ def courses(view: RunResult) -> Panel:
 
 
 def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel:
-    """Return one of `QUANTITIES` of several runs, or of groups of seeds; boundaries would cross all lines."""
+    """Return one of `QUANTITIES` of several runs, or of groups of seeds; boundaries would cross all lines.
+
+    Raises
+    ------
+    InputError
+        If seeds that are to be averaged are of different games.
+    """
     views = [view for members in named.values() for view in members]
+    of_games = quantity != "loss_gap"
+    for name, members in named.items() if of_games else ():
+        if differ := different_games([view.game for view in members]):
+            raise InputError(
+                f"seeds that are averaged must be of one game; got runs of {name!r} that differ in {_told(differ)}. "
+                "Compare them one by one."
+            )
+    differ = different_games([view.game for view in views]) if of_games else {}
     widest = max(views, key=lambda view: view.steps[-1])
     versions = ", ".join(sorted({view.version for view in views if view.version}))
     names = " and ".join(dict.fromkeys(view.recipe for view in views))
@@ -273,12 +288,24 @@ def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel
     series, spoken = [], []
     for place, (name, (steps, band)) in enumerate(found.items()):
         words = f"{name} ({len(named[name])} seeds, band: range)" if len(named[name]) > 1 else name
+        words += f", {named[name][0].game}" if differ else ""
         dash = ("-", "--", ":", "-.")[place // len(COMPARED) % 4]
         colour = COMPARED[place % len(COMPARED)]
         series.append(Series(words, band, colour, dash=dash, steps=steps, interval=""))
         spoken.append(f"{name} ends at {band.value[-1]:.3g}")
-    alt = f"{head['title']} of several runs: {'; '.join(spoken)}."
-    return Panel(**head, series=tuple(series), scale="log" if quantity == "noise_var" else "linear", alt=alt)
+    if quantity == "mean_order" and not differ:
+        head["y"] = f"mean order ({widest.game})"
+    return Panel(
+        **head,
+        series=tuple(series),
+        scale="log" if quantity == "noise_var" else "linear",
+        alt=f"{head['title']} of several runs: {'; '.join(spoken)}.",
+        remark=f"Of different games, which cannot be compared: {_told(differ)}." if differ else "",
+    )
+
+
+def _told(differ: Mapping[str, tuple[str, ...]]) -> str:
+    return "; ".join(f"{what}: {' and '.join(dict.fromkeys(values))}" for what, values in differ.items())
 
 
 def _course(views: Sequence[RunResult], quantity: str) -> tuple[Float[np.ndarray, " steps"], Band] | None:

@@ -98,7 +98,12 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
     given = {**recipe.measure.model_dump(), **recipe.analysis.model_dump(), "allow_fewer": section.fewer is not None}
     given |= {"players": players, "feature_mask": mask, "baselines": baselines, "names": _names(samples)}
     target = targets[index] if samples.n_classes else None
-    return Group(name, (inputs,), target, tuple(ids.tolist()), configured(None, given))
+    about: dict[str, Any] = {"baselines": str(recipe.measure.baseline)}
+    if parts is not None:
+        of_each = n_parts(parts.numpy())
+        draw = "" if section.n is None else f".choose({section.n}, seed={section.seed}, others={section.others!r})"
+        about |= {"players": f"{section.kind}{draw}", "n_parts": (int(of_each.min()), int(of_each.max()))}
+    return Group(name, (inputs,), target, tuple(ids.tolist()), configured(None, given), about=about)
 
 
 def _names(samples: Samples) -> FeatureNames | None:

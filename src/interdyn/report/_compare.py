@@ -1,17 +1,18 @@
 """Several runs, or many seeds, on one page."""
 
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from interdyn.errors import InputError
+from interdyn.errors import InputError, InputWarning
 from interdyn.plot import load_run, panels
 from interdyn.report import _words
 from interdyn.report._chart import chart
 from interdyn.report._page import filled
 from interdyn.store import write_atomic
-from interdyn.values import RunResult
+from interdyn.values import RunResult, different_games
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
@@ -33,9 +34,15 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     Raises
     ------
     InputError
-        If there are fewer than two runs.
+        If there are fewer than two runs, or seeds are of different games.
     RunError
         If a run cannot be read, or the page cannot be written.
+
+    Warns
+    -----
+    InputWarning
+        If the runs are of different games: other numbers of parts, drawn or in all, other baselines or outputs. The
+        page says in what they differ.
 
     Notes
     -----
@@ -50,7 +57,16 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     grouped: dict[str, list[RunResult]] = {}
     for name, view in zip(names, views, strict=True):
         grouped.setdefault(view.recipe if seeds else name, []).append(view)
-    charts = [chart(panels.comparison(grouped, quantity), slider=False) for quantity in panels.QUANTITIES]
+    figures = [panels.comparison(grouped, quantity) for quantity in panels.QUANTITIES]
+    charts = [chart(figure, slider=False) for figure in figures]
+    games = different_games([view.game for view in views])
+    if games:
+        warnings.warn(
+            f"these runs are of different games, and their orders cannot be compared: they differ in "
+            f"{', '.join(games)}. Measure them in one way.",
+            InputWarning,
+            stacklevel=2,
+        )
     payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}  # there is no slider
     html = filled(
         "compare.html.j2",
@@ -59,6 +75,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         payload={**payload, "charts": [one for one in charts if not one["missing"]]},
         rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
         rules=_rules(names, views),
+        games=games,
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
         live=False,
@@ -90,6 +107,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Loss gap", "no losses").split(" (")[0],
         facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
+        str(view.game),
         facts.get("Distance to theory", "not fitted").split(" (")[0],
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),

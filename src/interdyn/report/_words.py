@@ -125,7 +125,7 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
     if finite.size > 1:
         course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
-        rows.append(("Mean order", course, "players: start, lowest, end"))
+        rows.append(("Mean order", course, f"start, lowest, end; {view.game}"))
     overall = TheorySummary() if view.theory is None else view.theory.overall
     if overall.mean_tv_phase_2 is not None:
         nulls = [number(value, ".3f") for value in (overall.mean_tv_null_sigma0, overall.mean_tv_null_tilt)]
@@ -228,7 +228,7 @@ def trust(view: RunResult) -> list[tuple[str, str, str]]:
             groups or number(view.n_samples, "d"),
             "intervals are 90 % bootstrap intervals over samples",
         ),
-        ("Players", number(len(view.orders) or None, "d"), "input parts that are masked in all combinations"),
+        ("Players", str(view.game), "input parts that are masked in all combinations, of how many (N)"),
         ("Forward passes", number(view.forward_passes, ",d"), "runs of the network on masked inputs"),
         ("Time", cost or "not recorded", "on the machine that made the run"),
     ]

@@ -4,28 +4,24 @@ from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
 from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
 from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
-from interdyn.spectra._survival import Estimate, Ranks, costliest, mean_over_players, output_without, ranks
+from interdyn.spectra._survival import costliest, output_without
 from interdyn.spectra._window import WindowMean, window_mean
 
 __all__ = [
     "DEFAULT_SALIENCE",
-    "Estimate",
     "OrderIntervals",
     "OrderProfile",
     "OrderSimilarity",
-    "Ranks",
     "SalienceRule",
     "WindowMean",
     "bootstrap_distribution",
     "costliest",
     "is_salient",
     "jaccard_by_order",
-    "mean_over_players",
     "order_profile",
     "order_spectrum",
     "output_range",
     "output_without",
-    "ranks",
     "salience_threshold",
     "sum_by_order",
     "window_mean",

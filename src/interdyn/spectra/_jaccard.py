@@ -1,5 +1,6 @@
 """How far the interactions of each order are the same in two groups of samples, or in two networks."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from interdyn._arguments import draws, instance, labels_row
 from interdyn._arguments import seed as checked_seed
-from interdyn.errors import InputError, NonFiniteError, ShapeError
+from interdyn.errors import InputError, InputWarning, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import (
     check_level,
     interval_edges,
@@ -18,7 +19,7 @@ from interdyn.spectra._bootstrap import (
     student_quantile,
 )
 from interdyn.spectra._order_spectrum import sum_by_order
-from interdyn.values import Interactions
+from interdyn.values import GameRule, Interactions, different_games
 
 _BLOCK = 2**21  # entries of the vectors that are held at a time
 
@@ -79,8 +80,7 @@ def jaccard_by_order(
     a, b
         Two groups of samples (training and test), shape ``(samples, 2**n)``; if ``paired`` the same samples, in order,
         in two networks. Player ``i`` must be the same part of the input in all of them (if paired: in both sides of
-        each sample), as columns or the cells of a grid are; players drawn for each sample are not, and nothing here can
-        tell.
+        each sample), as columns or the cells of a grid are; players drawn for each sample are not.
     a_classes, b_classes
         Class of each sample; without them all samples are of one class. Not with ``paired``.
     paired
@@ -102,6 +102,12 @@ def jaccard_by_order(
         If no class is on both sides, classes come with ``paired``, or on one side only, or an option is out of range.
     NonFiniteError
         If interactions hold NaN or infinity.
+
+    Warns
+    -----
+    InputWarning
+        If the settings of the two tell of different games (other numbers of parts, baselines or outputs), or of players
+        drawn for each sample without ``paired``.
 
     Notes
     -----
@@ -128,6 +134,7 @@ def jaccard_by_order(
             f"`a` and `b` must have the same players; got {a.n_players} and {b.n_players} of them. "
             "Measure both with one cut."
         )
+    _warn_of_games(a, b, paired=paired)
     if paired:
         if a_classes is not None or b_classes is not None:
             raise InputError("`paired` compares sample by sample and takes no classes; got some. Leave either out.")
@@ -156,6 +163,20 @@ def jaccard_by_order(
         level=level,
         reason=_reasons(similarity),
     )
+
+
+def _warn_of_games(a: Interactions, b: Interactions, *, paired: bool) -> None:
+    games = [GameRule.of([x.settings], n_players=x.n_players, unit=x.unit) for x in (a, b)]
+    said = [f"{what}: {' and '.join(values)}" for what, values in different_games(games).items()]
+    if not paired and any(game.others is not None for game in games):
+        said.append("players drawn anew for each sample")
+    if said:
+        warnings.warn(
+            f"interactions can be compared in one game alone, with the same players; got {'; '.join(said)}. Measure "
+            "both sides in one way.",
+            InputWarning,
+            stacklevel=3,
+        )
 
 
 def _vectors(found: Interactions, name: str) -> Float64[Tensor, "samples kinds subsets"]:

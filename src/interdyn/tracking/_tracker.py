@@ -257,11 +257,9 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         verdict = self.verdict
         return None if verdict is None or verdict.best_step is None else int(verdict.best_step)
 
-    def samples(
-        self, step: int | None = None, *, history: bool = True, training: Sequence[str] | None = None
-    ) -> SampleTable:
-        """Return profile and over-fitting score of each sample; see `interdyn.measurement.History.samples`."""
-        return self.history.samples(step, history=history, training=training)
+    def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
+        """Return profile and score of each sample; see `interdyn.measurement.History.samples`."""
+        return self.history.samples(step, training=training)
 
     @property
     def share(self) -> float:

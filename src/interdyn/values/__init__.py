@@ -22,6 +22,7 @@ from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
     from interdyn.values._convert import as_tensor, like, tensors_of
+    from interdyn.values._game_rule import GameRule, different_games
     from interdyn.values._identified import Identified, Range
     from interdyn.values._record import Band, MeasurementCount
     from interdyn.values._run_parts import (
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
         TheorySummary,
     )
     from interdyn.values._run_result import RunResult
-    from interdyn.values._sample_table import SampleRow, SampleTable
+    from interdyn.values._sample_table import SampleFlags, SampleRow, SampleTable
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
 
 _FILES = {
     **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
+    **dict.fromkeys(("GameRule", "different_games"), "_game_rule"),
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
-    **dict.fromkeys(("SampleRow", "SampleTable"), "_sample_table"),
+    **dict.fromkeys(("SampleFlags", "SampleRow", "SampleTable"), "_sample_table"),
     **dict.fromkeys(("GroupResult", "HarmResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
     **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
@@ -53,6 +55,7 @@ _FILES = {
 __all__ = [
     "MAX_PLAYERS",
     "Band",
+    "GameRule",
     "GroupResult",
     "HarmResult",
     "Identified",
@@ -66,6 +69,7 @@ __all__ = [
     "Range",
     "RowNorms",
     "RunResult",
+    "SampleFlags",
     "SampleRow",
     "SampleTable",
     "Selection",
@@ -80,6 +84,7 @@ __all__ = [
     "accessor",
     "as_tensor",
     "checked_names",
+    "different_games",
     "labels",
     "like",
     "members",

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from interdyn.errors import IncompleteRunError, RunError, SchemaError
+from interdyn.values._game_rule import GameRule
 from interdyn.values._record import Band, MeasurementCount, Numbers, OverSteps, Record, numbers_of
 from interdyn.values._registry import accessor
 from interdyn.values._run_parts import (
@@ -51,6 +52,8 @@ class RunResult(Record):
         ``None`` when not computed.
     solver, split
         How good the splits are, and by which rule they were made.
+    game
+        How many parts there are, and what masking them means; mean orders of other games cannot be compared.
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part.
     measurements
@@ -82,6 +85,7 @@ class RunResult(Record):
     row_norms: RowNorms | None = None
     solver: SplitQuality = SplitQuality()
     split: SplitRule = SplitRule()
+    game: GameRule = GameRule()
     identified: LeftOpen | None = None
     samples: _Samples | None = None
     forward_passes: int | None = None
@@ -172,6 +176,10 @@ class RunResult(Record):
             data["theory"] = {**_theory(rows, steps), **(analysis.get("theory") or {}), "overall": overall}
         if isinstance(data.get("verdict"), str):
             data["verdict"] = [data["verdict"]]
+        told = data.get("game", {})
+        if isinstance(told, Mapping):
+            unit = next((group.get("unit") for group in data["groups"].values()), None)
+            data["game"] = {"n_players": n, "unit": unit, **told}
         try:
             return cls.model_validate(data, context={"steps": len(steps), "orders": n})
         except ValidationError as error:

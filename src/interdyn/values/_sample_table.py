@@ -25,11 +25,10 @@ class SampleRow:
         Mean order of the salient interactions; share of each order ``1..n``.
     cancelling, cancelling_by_order
         Share of the strength that interactions of opposite sign take from each other, 0 to 1.
-    score, score_low, score_high
-        Over-fitting score and its interval: minus the log-odds with one player left out, a mean over players and
-        measurements.
-    rank, rank_low, rank_high
-        Place by falling score among the training samples (or among the others); the places that the intervals allow.
+    score
+        Minus the log-odds of the label with all players present, a mean over the measurements while it learned.
+    rank
+        Place by falling score among the training samples (or among the others).
     carriers
         Up to three players on which the label rests most: those whose loss costs most, in falling order.
     flagged, sentence
@@ -45,26 +44,78 @@ class SampleRow:
     cancelling: float
     cancelling_by_order: tuple[float, ...]
     score: float
-    score_low: float
-    score_high: float
     rank: int | None
-    rank_low: int | None
-    rank_high: int | None
     carriers: tuple[int, ...]
     flagged: bool
     sentence: str
 
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the row under `SampleTable.HEADS`; ``-`` for what is not defined."""
-        score = "-" if isnan(self.score) else f"{self.score:+.2f}"
-        score += "" if isnan(self.score_high) else f" ± {self.score_high - self.score:.2f}"
-        rank = "-" if self.rank is None else f"{self.rank} ({self.rank_low}-{self.rank_high})"
-        label = "-" if self.label is None else str(self.label)
-        numbers = tuple(
-            "-" if isnan(x) else f"{x:{p}}"
-            for x, p in zip((self.output, self.mean_order, self.cancelling), ("+.2f", ".2f", ".2f"), strict=True)
+        label, rank = ("-" if x is None else str(x) for x in (self.label, self.rank))
+        numbers = (self.output, self.mean_order, self.cancelling, self.score)
+        told = tuple(
+            "-" if isnan(x) else f"{x:{p}}" for x, p in zip(numbers, ("+.2f", ".2f", ".2f", "+.2f"), strict=True)
         )
-        return (self.group, str(self.sample_id), label, *numbers, score, rank, "yes" if self.flagged else "")
+        return (self.group, str(self.sample_id), label, *told, rank, "yes" if self.flagged else "")
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """Above which score training samples are flagged, and how many of the flags should be right.
+
+    Attributes
+    ----------
+    held_out, of
+        How many samples were not trained on, and how many were.
+    above
+        How many training samples score above the highest but ``allowed - 1`` of those held out.
+    expected
+        How many of them should have a right label: what the samples held out would give.
+    needed
+        How many samples held out are needed at least; 0 where there are enough.
+    threshold
+        The score above which samples are flagged; None where none is.
+    precision, precision_low, precision_high
+        Share of the flags that are right by the samples held out, and its 90 % interval.
+
+    Examples
+    --------
+    >>> print(SampleFlags(held_out=99, of=400, above=40, allowed=2, expected=8.0, threshold=1.5, precision=0.8,
+    ...             precision_low=0.45, precision_high=0.97))
+    40 of 400 training samples look memorised or mislabelled. By 99 samples that were not trained on, about 80% of these
+    flags are right (90% interval 45% to 97%).
+    """
+
+    held_out: int
+    of: int
+    above: int = 0
+    allowed: int = 0
+    expected: float = nan
+    needed: int = 0
+    threshold: float | None = None
+    precision: float = nan
+    precision_low: float = nan
+    precision_high: float = nan
+
+    def __str__(self) -> str:
+        if not self.allowed:
+            return (
+                f"Which samples look mislabelled cannot be said with {self.held_out or 'no'} samples that were not "
+                f"trained on: add a group of {self.needed} or more."
+            )
+        if not self.above:
+            return f"No training sample stands out from the {self.held_out} that were not trained on."
+        if self.threshold is None:
+            return (
+                f"No sample is flagged: {self.above} of {self.of} training samples stand out, and by the "
+                f"{self.held_out} that were not trained on, about {self.expected:.1f} would with right labels alone. "
+                "More samples that are not trained on tell more."
+            )
+        return (
+            f"{self.above} of {self.of} training samples look memorised or mislabelled. By {self.held_out} samples "
+            f"that were not trained on, about {self.precision:.0%} of these flags are right (90% "
+            f"interval {self.precision_low:.0%} to {self.precision_high:.0%})."
+        )
 
 
 class SampleTable(tuple[SampleRow, ...]):
@@ -75,9 +126,9 @@ class SampleTable(tuple[SampleRow, ...]):
     step
         The measurement that outputs and profiles are of.
     scored_at
-        The steps that the scores are means over, ascending.
-    learned_at
-        The step that flags are of, at which the network had learned.
+        The steps that the scores are means over, ascending; at the last of them the network had learned.
+    flags
+        Which samples are flagged and how sure that is; None without scores, and in results of version 0.1.
     sentence
         What the table says, in words.
     """
@@ -86,16 +137,16 @@ class SampleTable(tuple[SampleRow, ...]):
 
     step: int
     scored_at: tuple[int, ...]
-    learned_at: int
+    flags: SampleFlags | None
     sentence: str
 
     @classmethod
     def of(
-        cls, rows: Iterable[SampleRow], *, step: int, scored_at: Iterable[int], learned_at: int, sentence: str
+        cls, rows: Iterable[SampleRow], *, step: int, scored_at: Iterable[int], flags: SampleFlags | None, sentence: str
     ) -> "SampleTable":
         """Return a table of these rows."""
         table = cls(rows)
-        table.step, table.scored_at, table.learned_at, table.sentence = step, tuple(scored_at), learned_at, sentence
+        table.step, table.scored_at, table.flags, table.sentence = step, tuple(scored_at), flags, sentence
         return table
 
     @classmethod
@@ -107,13 +158,15 @@ class SampleTable(tuple[SampleRow, ...]):
             SampleRow(**{f.name: _from_json(f.type, row.get(f.name)) for f in fields(SampleRow)})
             for row in block["rows"]
         ]
-        at, since = (int(block.get(key) or 0) for key in ("step", "learned_at"))
-        said = str(block.get("sentence") or "")
-        return cls.of(rows, step=at, scored_at=block.get("looks") or (), learned_at=since, sentence=said)
+        at, said, flags = int(block.get("step") or 0), str(block.get("sentence") or ""), None
+        if told := block.get("flags"):
+            flags = SampleFlags(**{f.name: _from_json(f.type, told.get(f.name)) for f in fields(SampleFlags)})
+        return cls.of(rows, step=at, scored_at=block.get("looks") or (), flags=flags, sentence=said)
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as plain data."""
-        about = {"step": self.step, "looks": list(self.scored_at), "learned_at": self.learned_at}
+        flags = None if self.flags is None else asdict(self.flags)
+        about = {"step": self.step, "looks": list(self.scored_at), "flags": flags}
         return {**about, "sentence": self.sentence, "rows": [asdict(row) for row in self]}
 
     def __repr__(self) -> str:

@@ -154,7 +154,7 @@ def numbers(folder) -> Iterator[tuple[str, object]]:
     yield "verdicts", plain(list(history.verdicts()))
     yield "trajectory", plain(history.trajectory())
     table = history.samples()
-    yield "samples", plain({"rows": list(table), "looks": table.scored_at, "learned_at": table.learned_at})
+    yield "samples", plain({"rows": list(table), "looks": table.scored_at})
     with tempfile.TemporaryDirectory() as out:
         for path in export_run(folder, to="csv", out=Path(out) / "csv"):
             yield f"csv {path.stem}", [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[:99]]

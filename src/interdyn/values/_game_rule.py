@@ -1,0 +1,110 @@
+"""Which game a network was measured in: how many parts there are, how many were drawn, what masking them means."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from interdyn.values._record import Record
+
+_WORDS = {
+    "n_players": "players drawn (n)",
+    "n_parts": "parts there are (N)",
+    "cut": "parts",
+    "others": "parts not drawn",
+    "layer": "layer",
+    "baseline": "baseline",
+    "unit": "output",
+}
+
+
+class GameRule(Record):
+    """By which rule samples were cut and masked; None where a run does not say.
+
+    With ``n`` of ``N`` parts drawn and the rest present, an AND interaction of order ``k`` is seen at the order of its
+    meet with those drawn, ``k n / N`` on average: mean orders of different games cannot be compared.
+
+    Attributes
+    ----------
+    n_players
+        How many players were drawn, ``n``.
+    n_parts
+        How many parts they were drawn from, ``N``: of the sample that has fewest, and of the one that has most.
+    cut
+        What the parts are, for example ``"patches(8, 8).central(6, 6)"``.
+    others
+        What becomes of the parts not drawn, ``"keep"`` or ``"mask"``.
+    layer, baseline, unit
+        Where and by what players are masked; unit of the output.
+
+    Examples
+    --------
+    >>> print(GameRule(n_players=10, n_parts=(36, 36)))
+    10 of 36 parts
+    >>> print(GameRule(n_players=10))
+    10 players, N not recorded
+    """
+
+    n_players: int = 0
+    n_parts: tuple[int, int] | None = None
+    cut: str | None = None
+    others: str | None = None
+    layer: str | None = None
+    baseline: str | None = None
+    unit: str | None = None
+
+    @classmethod
+    def of(cls, settings: Sequence[Mapping[str, Any]], *, n_players: int, unit: str) -> "GameRule":
+        """Return the game of measurements, by the settings that each of them keeps.
+
+        Examples
+        --------
+        >>> GameRule.of([{"players": "columns().choose(3, seed=1, others='keep')"}], n_players=3, unit="nat").others
+        'keep'
+        """
+        numbers = [one["n_parts"] for one in settings if one.get("n_parts") is not None]
+        known = len(numbers) == len(settings) > 0
+        last = settings[-1] if settings else {}
+        players = last.get("players")
+        cut, _, draw = ("" if players is None else str(players)).partition(".choose(")
+        return cls(
+            n_players=n_players,
+            n_parts=(min(low for low, _ in numbers), max(high for _, high in numbers)) if known else None,
+            cut=cut or None,
+            others=None if not draw else "mask" if "mask" in draw else "keep",
+            layer=last.get("layer"),
+            baseline=last.get("baselines"),
+            unit=unit or None,
+        )
+
+    def __str__(self) -> str:
+        if self.n_parts is None:
+            return f"{self.n_players} players, N not recorded" if self.n_players else "N not recorded"
+        low, high = self.n_parts
+        if low == high == self.n_players:
+            return f"all {high} parts"
+        return f"{self.n_players} of {high if low == high else f'{low} to {high}'} parts"
+
+
+def different_games(rules: Sequence[GameRule]) -> dict[str, tuple[str, ...]]:
+    """Return in what games differ, in words, with what each of them has; empty where mean orders may be compared.
+
+    What one of them does not say is no difference.
+
+    Examples
+    --------
+    >>> different_games([GameRule(n_players=8, n_parts=(16, 16)), GameRule(n_players=8, n_parts=(36, 36))])
+    {'parts there are (N)': ('16', '36')}
+    """
+    out = {}
+    for name, words in _WORDS.items():
+        values = [getattr(rule, name) for rule in rules]
+        said = {value for value in values if value not in (None, 0)}
+        if len(said) > 1:
+            out[words] = tuple(_text(value) for value in values)
+    return out
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        low, high = value
+        return str(low) if low == high else f"{low} to {high}"
+    return "not recorded" if value in (None, 0) else str(value)
