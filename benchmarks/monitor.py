@@ -184,7 +184,9 @@ def keep(folder: Path) -> None:
 HEAD = """# Is the monitor worth trusting?
 
 Written by `./run monitor RUN ...` from finished runs of the recipes in `benchmarks/monitor`, trainings whose truth is
-known. Half of the test samples are the test; harm and patience see the other half, after every epoch.
+known. These runs have the split of version 0.1, in which mean orders are higher, and the phases that it found; harm is
+judged anew each time the page is written. Half of the test samples are the test; harm and patience see the other half,
+after every epoch.
 
 - **test loss**: the step at which it is least, of all steps, and how far it ends above that, as the median of five
   evaluations. It *rises* where it ends a tenth above its minimum: there training harms.

@@ -38,6 +38,7 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
         "strengths": (wide, lambda ax: plot.plot_strengths(folder, ax=ax)),
         "dynamics": (plain, lambda ax: plot.plot_dynamics(folder, ax=ax)),
         "mean_order": (plain, lambda ax: plot.plot_mean_order(folder, ax=ax)),
+        "losses": (plain, lambda ax: plot.plot_losses(folder, ax=ax)),
         "loss_gap": (plain, lambda ax: plot.plot_loss_gap(folder, ax=ax)),
         "theory": (wide, lambda ax: plot.plot_theory(folder, ax=ax)),
         "theory_distance": (plain, lambda ax: plot.plot_theory_distance(folder, ax=ax)),

@@ -66,8 +66,9 @@ def test_a_loss_that_falls_never_rings(loss, rho):
 
 
 def test_less_than_five_percent_is_no_harm_however_sure():
-    small = FALL * (1 + 0.04 * np.clip(X - 0.6, 0, None) / 0.4)
+    small, large = (0.5 * (1 + size * np.clip(X - 0.5, 0, None) / 0.5) for size in (0.04, 0.08))
     assert not find_harm(STEPS, noisy(small, 1, size=1e-4)).found
+    assert find_harm(STEPS, noisy(large, 1, size=1e-4)).found
 
 
 def test_one_measurement_indicates_and_the_next_confirms():
