@@ -131,7 +131,7 @@ class TestTable:
         )
         assert found.provenance == {
             "n_players": 2,
-            "n_parts": (3, 3),
+            "n_parts": [3, 3],
             "players": "columns().choose(2, seed=3, others='keep')",
             "baselines": "0",
             "layer": None,

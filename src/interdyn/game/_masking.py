@@ -280,9 +280,9 @@ def numbers_of(players: Players | None, masking: Masking, *, of_each: bool) -> d
     first = masking.inputs[0]
     numbers, parts = players_of_samples(masking.ids, len(first)), None
     if players is not None:
-        parts = (players.n_parts(first.shape[1:]),) * 2
+        parts = [players.n_parts(first.shape[1:])] * 2
     elif not any(bool((ids < 0).any()) for ids in masking.ids):
-        parts = min(numbers), max(numbers)
+        parts = [min(numbers), max(numbers)]
     told = {"n_players": masking.n, "n_parts": parts}
     return told | ({"players_of_samples": numbers} if of_each else {})
 

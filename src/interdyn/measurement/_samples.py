@@ -63,16 +63,17 @@ def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None 
     >>> import torch
     >>> from interdyn.measurement import reading
     >>> from interdyn.values import Interactions
-    >>> zeros, one = torch.zeros(1, 4, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    >>> zeros, one = torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     >>> def said(step, *i_and):
-    ...     i_and = torch.tensor([i_and], dtype=torch.float64)
+    ...     i_and = torch.tensor(i_and, dtype=torch.float64)
     ...     found = Interactions(
     ...         i_and, zeros, "log-odds", residual=zeros, objective=one, gap=one, status="", noise_bound=one
     ...     )
-    ...     return reading(found, labels=[3], step=step)
-    >>> row = sample_table([said(10, 0.0, -2.0, -2.5, 0.0), said(90, 0.0, -2.0, -2.5, 6.0)])[0]
-    >>> row.output, row.score  # at the end only both players together say "3"; the mean of -4.5 and 1.5, negated
-    (1.5, 1.5)
+    ...     return reading(found, labels=[3, 5], step=step)
+    >>> easy, against, learned = (0, 1, 2, 0), (0, -2, -2.5, 0), (0, -2, -2.5, 6)
+    >>> row = sample_table([said(10, easy, against), said(90, easy, learned)])[0]
+    >>> row.label, row.output, row.score  # -4.5 at step 10; now only both players together say "5"
+    (5, 1.5, 1.5)
     """
     kept = list(readings)
     if not kept:

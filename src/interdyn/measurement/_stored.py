@@ -130,4 +130,4 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as plain data; a tensor of bounds is in the tables already."""
     plain = {key: value for key, value in settings.items() if isinstance(value, str | bool | int | float)}
-    return plain | {key: list(settings[key]) for key in ("n_parts",) if settings.get(key)}
+    return plain | {key: settings[key] for key in ("n_parts",) if settings.get(key)}

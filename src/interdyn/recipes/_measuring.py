@@ -102,7 +102,7 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
     if parts is not None:
         of_each = n_parts(parts.numpy())
         draw = "" if section.n is None else f".choose({section.n}, seed={section.seed}, others={section.others!r})"
-        about |= {"players": f"{section.kind}{draw}", "n_parts": (int(of_each.min()), int(of_each.max()))}
+        about |= {"players": f"{section.kind}{draw}", "n_parts": [int(of_each.min()), int(of_each.max())]}
     return Group(name, (inputs,), target, tuple(ids.tolist()), configured(None, given), about=about)
 
 
