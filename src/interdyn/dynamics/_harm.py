@@ -59,8 +59,8 @@ def find_harm(
     Notes
     -----
     Training harms when, at each of the last two measurements of ten or more, the odds of a rise exceed 12 and a fifth
-    of the number of measurements, the rise is at least 5 %, and the median of the last three losses is so much above the
-    least median of three neighbours. The odds are those of the finder's posterior for the logarithm of the loss, so
+    of the number of measurements, the rise is at least 5 %, and the median of the last three losses is so much above
+    the least median of three neighbours. The odds are those of the finder's posterior for the logarithm of the loss, so
     that correlated noise and noise of changing size are in them; the fall counts from where it came within a factor of
     2 (or twice the rise) of the least loss, since further up its shape is not one of the posterior's. The interval
     begins at the least loss at the latest. How seldom a loss that only falls rings, with a verdict at every measurement
