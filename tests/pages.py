@@ -7,7 +7,13 @@ import time
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+
+
+def needs_browser(test):
+    """Mark a test of a page as a person sees it: ``./run pages``; without Chromium it skips."""
+    skips = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+    return pytest.mark.page(skips(test))
+
 
 HEAD = """<script>
 window.trouble = [];
