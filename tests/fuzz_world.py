@@ -223,6 +223,8 @@ def calls() -> dict[str, Call]:
         "transforms.or_from_values": Call(transforms.or_from_values, {"v": v}, {"v": "array"}),
         "transforms.values_from_and": Call(transforms.values_from_and, {"i": v}, {"i": "array"}),
         "transforms.values_from_or": Call(transforms.values_from_or, {"i": v}, {"i": "array"}),
+        "transforms.walsh_from_values": Call(transforms.walsh_from_values, {"v": v}, {"v": "array"}),
+        "transforms.values_from_walsh": Call(transforms.values_from_walsh, {"w": v}, {"w": "array"}),
         "sparsify.split": Call(
             sparsify.split,
             {
@@ -297,6 +299,26 @@ def calls() -> dict[str, Call]:
             {"a_classes": "free", "b_classes": "free"},
         ),
         "spectra.costliest": Call(spectra.costliest, {"loss": v[0], "count": 2}, {"loss": "array", "count": "count"}),
+        "spectra.window_mean": Call(
+            lambda one, salience, salience_rule: spectra.window_mean(
+                [found, one], salience=salience, salience_rule=salience_rule
+            ),
+            {"one": found, "salience": 0.03, "salience_rule": "max"},
+            {"one": "result", "salience": "amount", "salience_rule": "word"},
+        ),
+        "theory.default_parameters": Call(
+            theory.default_parameters, {"mechanism": "tilt", "n": 4}, {"mechanism": "word", "n": "count"}
+        ),
+        "theory.mechanism_tables": Call(
+            lambda w_star, mechanism, parameters: list(theory.mechanism_tables(w_star, mechanism, parameters)),
+            {"w_star": w["weights"], "mechanism": "joint theory", "parameters": np.array([0.1, 1.0])},
+            {"w_star": "result", "mechanism": "word", "parameters": "array"},
+        ),
+        "theory.predict_tables": Call(
+            theory.predict_tables,
+            {"w_star": w["weights"], "measured": torch.from_numpy(v)[None], "n_draws": 120, "level": 0.9, "seed": 0},
+            {"w_star": "result", "measured": "array", "n_draws": "count", "level": "share", "seed": "seed"},
+        ),
         "theory.fit_noise": Call(
             theory.fit_noise,
             {

@@ -265,12 +265,12 @@ from interdyn.sparsify import split
 split(torch.rand(2, 1024))
 def kib(name):
     return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
-v = torch.zeros(2**13, 2**10, dtype=torch.float64)
+v = torch.zeros(2**14, 2**10, dtype=torch.float64)
 v += 1.0
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew: a process inherits that of its parent
 before = kib("VmRSS")
 found = split(v, allow_large=True)
-print((kib("VmHWM") - before) / 2**16)
+print((kib("VmHWM") - before) / 2**17)
 """
 
 
@@ -278,7 +278,7 @@ print((kib("VmHWM") - before) / 2**16)
 def test_a_batch_takes_little_more_memory_than_its_result():
     done = subprocess.run([sys.executable, "-c", _PEAK], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # times the tables, of 64 MiB: AND, OR and residual are three, the tables in units of their range one
+    # times the tables, of 128 MiB: AND, OR and residual are three, the tables in units of their range one
     assert float(done.stdout) < 5.5
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 import fidelity
 import results
+from _tables import put
 from interdyn import store
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.sparsify import split
@@ -82,17 +83,15 @@ def test_splits_are_those_of_the_recipe_but_for_the_choice(runs):
     torch.testing.assert_close(halves.i_and[:, [1, 2, 4]], halves.i_or[:, [1, 2, 4]])
 
 
-def test_the_page_keeps_one_table_for_each_run(runs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fidelity, "PAGE", tmp_path / "fidelity.md")
+def test_the_page_keeps_one_table_for_each_run(runs, tmp_path, capsys):
     lines = fidelity.table(runs / "keep", runs / "mask", sgd_steps=5, background=False)
     assert lines[2].count("|") == len(fidelity.COLUMNS) + 1
     assert any(line.startswith("| as the recipe (bound 0.02) |") for line in lines)
     assert any(line.startswith("| players not drawn: mask |") for line in lines)
-    fidelity.write(["## other", "", "| a |"])
-    fidelity.write(["## digits-cnn", "", "| old |"])
-    fidelity.write(lines)
-    fidelity.write(lines)
-    page = (tmp_path / "fidelity.md").read_text()
+    page = tmp_path / "fidelity.md"
+    for section in ("## other\n\n| a |", "## digits-cnn\n\n| old |", "\n".join(lines), "\n".join(lines)):
+        put(page, fidelity.HEAD, section)
+    page = page.read_text()
     assert page.startswith(fidelity.HEAD)
     assert page.count("\n## digits-cnn\n") == 1
     assert page.count("\n## other\n") == 1
