@@ -13,7 +13,7 @@ from interdyn.dynamics._phases import too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
-ODDS = 5  # measurements for each unit of odds that two phases need, at two measurements in a row
+ODDS = 4  # measurements for each unit of odds that two phases need, at two measurements in a row
 SMALLEST_CHANGE = 0.1  # orders
 
 
@@ -89,7 +89,7 @@ def online_verdict(
 
     Notes
     -----
-    The second phase is established when the odds of a fall and a rise after it exceed a fifth of the number of
+    The second phase is established when the odds of a fall and a rise after it exceed a quarter of the number of
     measurements at two measurements in a row, and over-fitting when the loss gap grows as well; where no losses are
     recorded, the rise stands for it (paper, section 4) and the sentence says so. Since the odds that are needed grow,
     measuring often does not matter: ``benchmarks/bench_online.py`` simulates trainings without a second phase, with a
