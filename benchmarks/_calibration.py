@@ -9,14 +9,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from filelock import FileLock
 
 from _courses import ONLINE, PHASES, Cell, cells
 from _tables import lines
+from interdyn.dynamics import _finder
 from interdyn.dynamics._axis import time_axis
-from interdyn.dynamics._finder import posterior
 from interdyn.values import Trajectory
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "finder.json"
@@ -65,11 +66,15 @@ def numbers_of(trajectory: Trajectory) -> np.ndarray:
     return np.arange(len(trajectory.steps)) if trajectory.window is None else trajectory.window
 
 
-def can_be_two(trajectory: Trajectory, least: float) -> bool:
-    """Return whether two phases may have a probability of ``least``: by the weights alone, before any draws."""
-    found = posterior(time_axis(trajectory.steps), trajectory.mean_order, numbers_of(trajectory))
+def can_be_two(trajectory: Trajectory) -> bool:
+    """Return whether a verdict is worth its time: in a posterior with one prior variance alone two phases have a fifth.
+
+    Of 122 verdicts on courses that raised alarms, with 0.58 and more each, none is lost by that.
+    """
+    with mock.patch.object(_finder, "VARIANCES", np.array([1e3])):
+        found = _finder.posterior(time_axis(trajectory.steps), trajectory.mean_order, numbers_of(trajectory))
     both = (found.pairs < found.pairs.max()).all(axis=0)
-    return float(found.weight.sum(axis=(0, 1))[both].sum()) > least - 0.1  # six standard deviations of a share of draws
+    return float(found.weight.sum(axis=(0, 1))[both].sum()) > 0.2
 
 
 def _kept() -> dict[str, dict[str, dict[str, float | None]]]:

@@ -12,7 +12,6 @@ import numpy as np
 from _calibration import can_be_two, main, numbers_of
 from _courses import ONLINE, draw
 from interdyn.dynamics import MIN_STEPS, online_verdict
-from interdyn.dynamics._online import ODDS
 
 
 def alarm(trajectory):
@@ -27,7 +26,7 @@ def alarm(trajectory):
 
     for number in range(MIN_STEPS, numbers[-1] + 1, 2):
         known = trajectory.first(int((numbers <= number).sum()))
-        if can_be_two(known, (number + 1) / (number + 1 + ODDS)) and (here := judged(number)).rising:
+        if can_be_two(known) and (here := judged(number)).rising:
             for second, before in ((number, judged(number - 1)), (number + 1, here)):
                 if second <= numbers[-1] and (said := judged(second, before)).since is not None:
                     return said

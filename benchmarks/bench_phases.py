@@ -18,7 +18,6 @@ from _calibration import can_be_two, main
 from _courses import PHASES, draw
 from _versions import environment, sources_of_version_01
 from interdyn.dynamics import find_gap_onset, find_phases
-from interdyn.dynamics._evidence import TWO
 
 _OLD = """
 import sys, numpy as np
@@ -48,7 +47,7 @@ def phases(cell, count, seed):
     found, single, rows, absent = [], [], [], []
     for course, rng in draw(cell, count, seed):
         trajectory = course.trajectory(rng)
-        if not cell.true and not can_be_two(trajectory, TWO):
+        if not cell.true and not can_be_two(trajectory):
             found.append(False)
             continue
         said = find_phases(trajectory)
