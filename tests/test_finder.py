@@ -17,7 +17,7 @@ SINGLE = np.arange(9)
 WINDOWS = np.array([0, 1, 1, 1, 2, 3, 4, 5, 6])
 
 
-def covariances(window):
+def covariances(x, window):
     """Return every covariance matrix of the noise with its prior probability and correlation, entry by entry."""
     changes = [(1.0, 1.0, 0.5)] + [(f, at, 0.5 / 12) for f in _finder.FACTORS for at in _finder.CHANGES]
     windows = len(set(window)) < len(window)
@@ -26,7 +26,7 @@ def covariances(window):
     for rho, weight in _finder.CORRELATIONS.items():
         whites = _finder.WHITE if windows and rho else (0.0,)
         for white, (factor, at, share) in itertools.product(whites, changes):
-            size = np.array([factor if w > at * window[-1] else 1.0 for w in window])
+            size = np.array([factor if v > at else 1.0 for v in x])
             size = size / np.prod(size) ** (1 / len(window))
             matrix = np.array(
                 [
@@ -75,7 +75,7 @@ def test_every_cell_is_that_of_its_covariance_matrix(window):
     falls, rises = columns(x)
     assert found.weight.sum() == pytest.approx(1)
     expected, got = [], []
-    noises = list(covariances(window))
+    noises = list(covariances(x, window))
     assert len(noises) == len(found.weight)
     classes = np.array([(left < NONE) + 2 * (right < NONE) for left, right in found.pairs.T])
     prior = np.array([_finder.CLASSES[c] / np.sum(classes == c) for c in classes])
@@ -122,7 +122,7 @@ def test_draws_are_those_of_the_cells():
     assert (ends[both] <= starts[both]).all()
     # the mean of A over all cells: each is a ridge regression on the whitened columns
     expected = 0.0
-    for k, (sigma, _, _) in enumerate(covariances(SINGLE)):
+    for k, (sigma, _, _) in enumerate(covariances(x, SINGLE)):
         precision = np.linalg.inv(sigma)
         mass_k = np.ones(9) @ precision @ np.ones(9)
         projected = precision - np.outer(precision.sum(1), precision.sum(1)) / mass_k

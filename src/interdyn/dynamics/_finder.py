@@ -19,8 +19,7 @@ PLACES = np.arange(1, 16) / 16.0  # of c1 and c2
 BEFORE, AFTER = 2, 3  # measurements that a fall and a rise need at least
 CORRELATIONS = {0.0: 4.0, 0.3: 3.0, 0.55: 2.0, 0.75: 2.0, 0.88: 1.0, 0.96: 0.3}  # of neighbours, and prior weights
 WHITE = (0.0, 0.3, 0.7)  # share of the noise of a value that the others of its window do not have
-FACTORS = (0.2, 5.0)  # by which the size of the noise may change
-CHANGES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # and when: after this share of the measurements
+FACTORS, CHANGES = (1 / 8, 8.0), (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # of the size of the noise, and where it changes
 STEADY = 0.5  # prior probability that it does not
 VARIANCES = np.array([10.0, 100.0, 1e3, 1e4])  # of A and B, over that of the noise
 CLASSES = (0.15, 0.3, 0.15, 0.4)  # prior probabilities of level, fall, rise, both
@@ -149,7 +148,7 @@ def posterior(
     Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 2.7 (explicit mean).
     """
     unit, h = float(np.ptp(y)), (1 / VARIANCES)[:, None]
-    whiten, noise_prior, correlation = _noises(window)
+    whiten, noise_prior, correlation = _noises(x, window)
     pairs, prior = _pairs(x, window)
     left, right = pairs
     white = whiten @ _columns(x, (y - y.mean()) / unit)
@@ -168,18 +167,17 @@ def posterior(
     return Posterior(weight / weight.sum(), misfit, pairs, products, correlation, unit, len(x) - 1)
 
 
-def noise_sizes(window: Int[np.ndarray, " values"]) -> Float[np.ndarray, "sizes values"]:
+def noise_sizes(x: Float[np.ndarray, " values"]) -> Float[np.ndarray, "sizes values"]:
     """Return how the size of the noise may change: not, or by one step; the geometric mean of each row is 1.
 
     Examples
     --------
-    >>> noise_sizes(np.array([0, 1]))[:2].round(2)
+    >>> noise_sizes(np.array([0.0, 1.0]))[:2].round(2)
     array([[1.  , 1.  ],
-           [2.24, 0.45]])
+           [2.83, 0.35]])
     """
-    place = window / window[-1]
-    steps = [np.where(place > at, factor, 1.0) for factor in FACTORS for at in CHANGES]
-    sizes = np.array([np.ones(len(window)), *steps])
+    steps = [np.where(x > at, factor, 1.0) for factor in FACTORS for at in CHANGES]
+    sizes = np.array([np.ones_like(x), *steps])
     return np.asarray(sizes / np.exp(np.log(sizes).mean(axis=1, keepdims=True)))
 
 
@@ -203,13 +201,13 @@ def _columns(x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"]) -
 
 
 def _noises(
-    window: Int[np.ndarray, " values"],
+    x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]
 ) -> tuple[Float[np.ndarray, "noises values values"], Float[np.ndarray, " noises"], Float[np.ndarray, " noises"]]:
     """Return what whitens each kind of noise, its log prior less half the log determinant, and its correlation.
 
     One decomposition serves all white shares and sizes of a correlation.
     """
-    sizes, place = noise_sizes(window), places_of(window)
+    sizes, place = noise_sizes(x), places_of(window)
     size_prior = np.log([STEADY] + [(1 - STEADY) / (len(sizes) - 1)] * (len(sizes) - 1))
     whiten, prior, correlation = [], [], []
     for rho, weight in CORRELATIONS.items():
