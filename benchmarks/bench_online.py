@@ -9,18 +9,27 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices
 
 import numpy as np
 
-from _calibration import main
+from _calibration import can_be_two, main, numbers_of
 from _courses import ONLINE, draw
 from interdyn.dynamics import MIN_STEPS, online_verdict
 
 
 def alarm(trajectory):
-    """Return the first verdict that a second phase has begun; the later ones are not asked for."""
-    said, count = None, np.arange(len(trajectory.steps)) if trajectory.window is None else trajectory.window
-    for number in range(MIN_STEPS - 1, count[-1] + 1):
-        said = online_verdict(trajectory.first(int((count <= number).sum())), before=said)
-        if said.since is not None:
-            return said
+    """Return the first verdict that a second phase has begun; the later ones are not asked for.
+
+    It takes two measurements in a row: every other one is judged, its neighbours only where it sees a rise.
+    """
+    numbers = numbers_of(trajectory)
+
+    def judged(number, before=None):
+        return online_verdict(trajectory.first(int((numbers <= number).sum())), before=before)
+
+    for number in range(MIN_STEPS, numbers[-1] + 1, 2):
+        known = trajectory.first(int((numbers <= number).sum()))
+        if can_be_two(known) and (here := judged(number)).rising:
+            for second, before in ((number, judged(number - 1)), (number + 1, here)):
+                if second <= numbers[-1] and (said := judged(second, before)).since is not None:
+                    return said
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from _calibration import main
+from _calibration import can_be_two, main
 from _courses import PHASES, draw
 from _versions import environment, sources_of_version_01
 from interdyn.dynamics import find_gap_onset, find_phases
@@ -47,6 +47,9 @@ def phases(cell, count, seed):
     found, single, rows, absent = [], [], [], []
     for course, rng in draw(cell, count, seed):
         trajectory = course.trajectory(rng)
+        if not cell.true and not can_be_two(trajectory):
+            found.append(False)
+            continue
         said = find_phases(trajectory)
         found.append(said.found)
         if cell.true:

@@ -27,14 +27,14 @@ def covariances(x, window):
         whites = _finder.WHITE if windows and rho else (0.0,)
         for white, (factor, at, share) in itertools.product(whites, changes):
             size = np.array([factor if v > at else 1.0 for v in x])
-            size = size / np.prod(size) ** (1 / len(x))
+            size = size / np.prod(size) ** (1 / len(window))
             matrix = np.array(
                 [
                     [
                         size[i] * size[j] * (white * (i == j) + (1 - white) * float(rho) ** abs(place[i] - place[j]))
-                        for j in range(len(x))
+                        for j in range(len(window))
                     ]
-                    for i in range(len(x))
+                    for i in range(len(window))
                 ]
             )
             yield matrix, weight / total / len(whites) * share, rho
@@ -86,7 +86,7 @@ def test_every_cell_is_that_of_its_covariance_matrix(window):
         sigma, share, rho = noises[k]
         value, misfit = cell_by_matrix(scaled, z, VARIANCES[g], sigma)
         assert found.misfit[k, g, pair] == pytest.approx(misfit, rel=1e-7)
-        assert found.table.correlation[k] == rho
+        assert found.correlation[k] == rho
         expected.append(value + np.log(share * prior[pair]))
         got.append(np.log(found.weight[k, g, pair]))
     np.testing.assert_allclose(np.diff(got), np.diff(expected), rtol=0, atol=1e-7)
@@ -187,6 +187,42 @@ def test_windows_tell_more_than_single_steps():
         one = judge(steps[keep][::3], y[keep][::3], None, level=0.9, seed=0).evidence
         more.append(three.two_phases - one.two_phases)
     assert np.mean(more) > 0.05
+
+
+def correlated(rng, count, rho=0.8):
+    """Return noise of size 1 whose neighbours are correlated."""
+    out = rng.standard_normal(count)
+    for t in range(1, count):
+        out[t] = rho * out[t - 1] + np.sqrt(1 - rho**2) * out[t]
+    return out
+
+
+def claims(noise, *, courses=30, count=24, least=0.6):
+    """Return in how many courses, fallen to a plateau, two phases have a probability above ``least``."""
+    x, found = np.linspace(0, 1, count), 0
+    for rng in map(np.random.default_rng, range(courses)):
+        said = posterior(x, np.interp(x, [0, 0.4, 1], [3.0, 1.6, 1.6]) + noise(rng, x), np.arange(count)).draws(rng)
+        found += np.mean((said.fall > 0) & (said.rise > 0)) > least
+    return int(found)
+
+
+def test_noise_that_grows_near_the_end_is_no_rise():
+    """As it is while training: a model whose noise cannot change after two thirds claims phases in one of ten."""
+    assert claims(lambda rng, x: np.where(x > 0.85, 0.24, 0.03) * correlated(rng, len(x)), least=0.8) <= 1
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda rng, x: 0.12 * np.sin(2 * np.pi * (np.arange(len(x)) / rng.uniform(5, 8) + rng.random())),
+        lambda rng, x: 0.08 * np.convolve(rng.standard_normal(len(x) + 3), np.ones(4) / 2, "valid"),
+        lambda rng, x: np.where(rng.random(len(x)) < 0.05, 0.4, 0.08) * rng.standard_normal(len(x)),
+        lambda rng, x: 0.3 * np.exp(-4 * x) * rng.standard_normal(len(x)),
+    ],
+    ids=["oscillation", "moving average", "outliers", "dies away"],
+)
+def test_noise_of_kinds_that_are_not_in_the_model_is_no_rise(noise):
+    assert claims(noise, courses=15) <= 1
 
 
 def test_draws_repeat():

@@ -94,7 +94,7 @@ def test_looking_often_raises_few_false_alarms_and_planted_onsets_are_found():
     assert np.mean(rang) <= 0.05
     planted = two_phases(10, seed=12)
     found = [is_found(p.trajectory) for p in planted]
-    assert np.mean(found) >= 0.9
+    assert np.mean(found) >= 0.8
 
 
 # -- from the run's directory ------------------------------------------------------------------------

@@ -11,9 +11,7 @@ from interdyn.dynamics._finder import PLACES, place_range, posterior
 
 TWO, GROWS = 0.6, 0.85  # probability from which on two phases, or one change, are claimed
 ABSENT = 0.15  # orders: a fall or rise is called absent where no larger one is possible
-NARROWER = (
-    0.5  # tails of intervals over nominal ones: strongly correlated noise of few measurements looks like a course
-)
+NARROWER = 0.5  # tails of intervals over nominal ones: correlated noise of few measurements looks like a course
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from interdyn.dynamics._phases import too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
-ODDS = 5  # measurements for each unit of odds that two phases need, at two measurements in a row
+ODDS = 4  # measurements for each unit of odds that two phases need, at two measurements in a row
 SMALLEST_CHANGE = 0.1  # orders
 
 
@@ -111,7 +111,7 @@ def online_verdict(
 
     Notes
     -----
-    The second phase is established when the odds of a fall and a rise after it exceed a fifth of the number of
+    The second phase is established when the odds of a fall and a rise after it exceed a quarter of the number of
     measurements at two measurements in a row; that the gap widens, when it is found (`find_gap_onset`) at two in a row;
     harm as in `find_harm`. Since the odds that are needed grow, measuring often does not matter:
     ``benchmarks/bench_online.py`` simulates trainings without a second phase, ``bench_harm.py`` such as are not harmed,
