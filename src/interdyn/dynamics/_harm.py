@@ -13,7 +13,7 @@ from interdyn.errors import InputError
 
 SMALLEST_RISE = 0.05  # of the least held-out loss
 FEWEST = 10  # values of the loss
-ODDS, LOOKS = 12.0, 5  # odds of a rise at two measurements in a row; or one for so many measurements, if that is more
+ODDS, LOOKS = 10.0, 5  # odds of a rise at two measurements in a row; or one for so many measurements, if that is more
 NEAR, NEAR_SPAN = 0.7, 0.2  # distance from the least loss where the fall begins to count: in y, or in spans
 _ANY = 10.0  # a possible rise that is larger says nothing
 UNSEEN = "Harm cannot be seen without held-out losses: pass `losses=` or `test_loss=`."
@@ -58,7 +58,7 @@ def find_harm(
 
     Notes
     -----
-    Training harms when, at each of the last two measurements of ten or more, the odds of a rise exceed 12 and a fifth
+    Training harms when, at each of the last two measurements of ten or more, the odds of a rise exceed 10 and a fifth
     of the number of measurements, the rise is at least 5 %, and the median of the last three losses is so much above
     the least median of three neighbours. The odds are those of the finder's posterior for the logarithm of the loss, so
     that correlated noise and noise of changing size are in them; the fall counts from where it came within a factor of
