@@ -39,6 +39,7 @@ def same(seen, unseen):
 
 
 TURN, END = 8.0, 60.0  # steps
+STOPS = 20  # the step at which harm is said, measured at every second one
 
 
 class Turning(nn.Module):

@@ -8,7 +8,7 @@ from accelerate.tracking import GeneralTracker
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from adapters_world import Turning, data, handed_on, network, same, tracker, turning_tracker
+from adapters_world import STOPS, Turning, data, handed_on, network, same, tracker, turning_tracker
 from interdyn.tracking.accelerate import watching
 
 
@@ -88,4 +88,4 @@ def test_it_stops_when_training_harms():
             optimiser.zero_grad()
             if watched.should_stop:
                 break
-    assert watched.step == watch.steps[-1] == int(net.age.detach()) == 22
+    assert watched.step == watch.steps[-1] == int(net.age.detach()) == STOPS

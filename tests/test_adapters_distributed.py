@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters_world import same
+from adapters_world import STOPS, same
 
 
 @pytest.mark.slow
@@ -31,15 +31,15 @@ def test_two_processes(tmp_path):
         for process in processes:
             process.kill()
     assert codes == [0, 0], "".join((tmp_path / f"err{rank}").read_text()[-3000:] for rank in "01")
-    for rank, looks in ((0, 12), (1, 0)):
+    for rank, looks in ((0, STOPS // 2 + 1), (1, 0)):
         said = [line.split() for line in (tmp_path / f"out{rank}").read_text().splitlines() if line.count(" ") == 2]
         assert said == [
             ["sharded", "4", "0"],
             ["same", "7", str(3 if looks else 0)],
-            ["plain", "22", str(looks)],
-            ["accelerate", "22", str(looks)],
-            ["hugging_face", "22", str(looks)],
-            ["lightning", "22", str(looks)],
+            ["plain", str(STOPS), str(looks)],
+            ["accelerate", str(STOPS), str(looks)],
+            ["hugging_face", str(STOPS), str(looks)],
+            ["lightning", str(STOPS), str(looks)],
             ["end", "0", str(looks)],
         ]
         seen, unseen = (torch.load(tmp_path / f"{name}-{rank}.pt", weights_only=True) for name in ("with", "without"))

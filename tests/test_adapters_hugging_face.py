@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments, set_seed
 
-from adapters_world import Turning, handed_on, same, turning_tracker
+from adapters_world import STOPS, Turning, handed_on, same, turning_tracker
 from interdyn.tracking import Tracker, every
 from interdyn.tracking.hugging_face import TrackerCallback
 
@@ -129,7 +129,7 @@ class TurningModel(nn.Module):
         return {"loss": -outputs[:, 1].mean(), "logits": outputs} if labels is not None else outputs
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", STOPS), (None, 40)])
 def test_it_stops_when_training_harms(tmp_path, stop_when, stops_after):
     watch, model = turning_tracker(stop_when=stop_when), TurningModel()
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters_world import data, handed_on, probe, same, tracker, turning_tracker, value
+from adapters_world import STOPS, data, handed_on, probe, same, tracker, turning_tracker, value
 from interdyn.tracking import log_spaced
 from interdyn.tracking.keras import TrackerCallback
 
@@ -101,7 +101,7 @@ class TurningLayer(keras.layers.Layer):
         return (shape[0], 2)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", STOPS), (None, 40)])
 def test_it_stops_when_training_harms(stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     model = keras.Sequential([TurningLayer()])

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from adapters_world import Turning, data, handed_on, network, probe, same, tracker, turning_tracker
+from adapters_world import STOPS, Turning, data, handed_on, network, probe, same, tracker, turning_tracker
 from interdyn.tracking import log_spaced
 from interdyn.tracking.lightning import TrackerCallback
 
@@ -145,7 +145,7 @@ class TurningModule(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", 22), (None, 40)])
+@pytest.mark.parametrize(("stop_when", "stops_after"), [("harm", STOPS), (None, 40)])
 def test_it_stops_when_training_harms(tmp_path, stop_when, stops_after):
     watch = turning_tracker(stop_when=stop_when)
     module = TurningModule()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from adapters_world import Turning, data, handed_on, network, same, tracker, turning_tracker
+from adapters_world import STOPS, Turning, data, handed_on, network, same, tracker, turning_tracker
 from interdyn.errors import InputError, InterdynWarning
 from interdyn.tracking.loggers import CSVLogger
 from interdyn.tracking.pytorch import watching
@@ -164,7 +164,7 @@ def test_it_stops_when_training_harms():
             optimiser.step()
             if watched.should_stop:
                 break
-    assert watched.step == watch.steps[-1] == int(net.age) == 22
+    assert watched.step == watch.steps[-1] == int(net.age) == STOPS
     assert watch.best_step == 8
     assert not turning_tracker(stop_when=None).should_stop
 

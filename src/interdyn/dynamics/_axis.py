@@ -4,14 +4,18 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn._arguments import number, real_array, told
+from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError
 
 MIN_STEPS = 6
 MIN_SAMPLES = 2
 
 
-def checked_steps(steps: Float[np.ndarray, " steps"], *, level: float = 0.9) -> Float[np.ndarray, " steps"]:
-    """Return the steps as float64, strictly ascending, finite and not negative; refuse a level outside (0, 1)."""
+def checked_steps(
+    steps: Float[np.ndarray, " steps"], *, level: float = 0.9, seed: int = 0
+) -> Float[np.ndarray, " steps"]:
+    """Return the steps as float64, strictly ascending, finite and not negative; refuse a bad level or seed, too."""
+    checked_seed(seed)
     number(level, "level", least=0, most=1, open_=True, do="For a 90 % interval pass level=0.9.")
     out = real_array(steps, "steps")
     if out.ndim != 1 or not np.isfinite(out).all() or (out < 0).any() or (np.diff(out) <= 0).any():

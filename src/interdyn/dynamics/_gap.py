@@ -58,7 +58,7 @@ def find_gap_onset(
     >>> onset.found, 4 < onset.step < 16
     (True, True)
     """
-    steps = checked_steps(steps, level=level)
+    steps = checked_steps(steps, level=level, seed=seed)
     train, test = real_array(train_loss, "train_loss"), real_array(test_loss, "test_loss")
     gap = test - train if test.shape == train.shape else np.zeros((0, 0))
     if gap.shape != steps.shape:

@@ -75,7 +75,7 @@ def find_harm(
     >>> harm.found, 8 < harm.step < 64, find_harm(steps[:6], loss[:6]).found
     (True, True, False)
     """
-    steps, values = _checked(steps, held_out, level=level)
+    steps, values = _checked(steps, held_out, level=level, seed=seed)
     known = np.isfinite(values) if larger_is_better else _computed(values)
     numbers = (np.arange(len(steps)) if window is None else np.asarray(window))[known]
     count, what = len(np.unique(numbers)), "metric" if larger_is_better else "loss"
@@ -130,9 +130,9 @@ def least_loss(
 
 
 def _checked(
-    steps: Float[np.ndarray, " steps"], held_out: Float[np.ndarray, " steps"], *, level: float = 0.9
+    steps: Float[np.ndarray, " steps"], held_out: Float[np.ndarray, " steps"], *, level: float = 0.9, seed: int = 0
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    steps, values = checked_steps(steps, level=level), real_array(held_out, "held_out")
+    steps, values = checked_steps(steps, level=level, seed=seed), real_array(held_out, "held_out")
     if values.shape != steps.shape:
         raise InputError(
             f"`held_out` must have one value for each of the {len(steps)} steps; got shape {values.shape}. Pass the "

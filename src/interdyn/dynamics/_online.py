@@ -219,7 +219,10 @@ class _Look:
 
 def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
-    steps, strength = checked_steps(trajectory.steps, level=level), real_array(trajectory.strength, "strength", axes=3)
+    steps, strength = (
+        checked_steps(trajectory.steps, level=level, seed=seed),
+        real_array(trajectory.strength, "strength", axes=3),
+    )
     if not len(steps):
         raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)

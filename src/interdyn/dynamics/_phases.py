@@ -144,7 +144,7 @@ def find_phases(trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, sm
     """
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     smallest_change = number(smallest_change, "smallest_change", least=0, do="Pass a number of orders, such as 0.1.")
-    steps, strength = checked_steps(trajectory.steps, level=level), _checked_strength(trajectory.strength)
+    steps, strength = checked_steps(trajectory.steps, level=level, seed=seed), _checked_strength(trajectory.strength)
     usable = strength.sum(axis=(1, 2)) > 0
     window = np.arange(len(steps)) if trajectory.window is None else trajectory.window
     status, sentence = PhaseStatus.NO_VERDICT, too_few(window[usable], strength)
