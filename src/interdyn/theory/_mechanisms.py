@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from interdyn._arguments import choice, instance, real_array
+from interdyn._arguments import choice, instance, real_array, whole
 from interdyn.errors import InputError
 from interdyn.theory._search import default_levels
 from interdyn.theory._weights import weights_in_blocks
 from interdyn.transforms import values_from_and, values_from_or, values_from_walsh, walsh_from_values
 from interdyn.transforms._mobius import butterfly_
-from interdyn.values import Selection, orders
+from interdyn.values import MAX_PLAYERS, Selection, orders
 
 Mechanism: TypeAlias = Literal["theory", "joint theory", "tilt", "noise operator", "nothing"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
@@ -45,6 +45,7 @@ def default_parameters(mechanism: Mechanism, n: int) -> Float[np.ndarray, " para
 'noise operator': (51, 0.0, 1.0), 'nothing': (1, 0.0, 0.0)}
     """
     choice(mechanism, "mechanism", MECHANISMS)
+    n = whole(n, "n", least=1, most=MAX_PLAYERS, do="Pass the number of players.")
     if mechanism in ("theory", "joint theory"):
         return np.concatenate([[0.0], default_levels(n)])
     if mechanism == "nothing":
