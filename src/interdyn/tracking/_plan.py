@@ -1,5 +1,6 @@
 """What measuring may cost: a plan of players, samples and steps, and its pace while the training goes on."""
 
+import itertools
 import math
 import warnings
 from bisect import bisect_right
@@ -113,9 +114,10 @@ def planned(
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
-    Of all that fits and leaves the `RESERVE`, the plan with most evidence: 30 steps, 24 samples and 10 players are
-    enough, and what falls short of that counts by its share, for players by the square; fewer than 8 players only where
-    8 do not fit, fewer than 20 steps only where 20 do not. The last step is always among them.
+    Of all that fits and leaves the `RESERVE` (which the least evidence may use), the plan with most evidence: 30 steps,
+    24 samples and 10 players are enough, and what falls short of that counts by its share, for players by the square;
+    fewer than 8 players only where 8 do not fit, fewer than 20 steps only where 20 do not. The last step is always
+    among them.
 
     Parameters
     ----------
@@ -138,7 +140,14 @@ def planned(
     players, samples = _choices(most_players, most_samples, fixed_players)
     counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
     least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
-    fits = [(n, k, at) for n in players for k in samples for at in counts if at * price(n, k) <= allowance]
+    enough = (next((n for n in players if n >= MIN_PLAYERS), players[-1]), samples[0], least[2])
+    reserve = share * RESERVE * training_seconds
+
+    def paid(plan: tuple[int, int, int]) -> bool:
+        n, k, at = plan
+        return at * price(n, k) <= allowance + (reserve if plan == enough else 0.0)
+
+    fits = [plan for plan in itertools.product(players, samples, counts) if paid(plan)]
     if not fits:
         needed = (spent + least[2] * price(least[0], least[1])) / usable
         return (
