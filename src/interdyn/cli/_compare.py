@@ -21,11 +21,9 @@ def compare(
 
     Example: [bold]interdyn compare runs/a runs/b --open[/bold]
     """
-    from interdyn.cli._execute import plain_warnings
     from interdyn.report import write_comparison
 
-    with plain_warnings():
-        page = write_comparison(runs, out, seeds=seeds)
+    page = write_comparison(runs, out, seeds=seeds)
     say(f"Look at: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

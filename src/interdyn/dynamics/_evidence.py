@@ -10,6 +10,7 @@ from interdyn.dynamics._axis import steps_at, time_axis
 from interdyn.dynamics._finder import PLACES, place_range, posterior
 
 TWO, GROWS = 0.6, 0.85  # probability from which on two phases, or one change, are claimed
+SMALLEST_CHANGE = 0.1  # orders: what a fall and a rise are at least that count as phases
 ABSENT = 0.15  # orders: a fall or rise is called absent where no larger one is possible
 NARROWER = 0.5  # tails of intervals over nominal ones: correlated noise of few measurements looks like a course
 
@@ -74,6 +75,11 @@ class Judged:
     fall_ends: Place | None = None
     rise_starts: Place | None = None
     boundary: Place | None = None
+
+    def two_phases(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the whole of a course has a fall and a rise after it, each of at least so many orders."""
+        e, places = self.evidence, (self.fall_ends, self.rise_starts, self.boundary)
+        return None not in places and e.two_phases > TWO and min(e.fall, e.rise) >= smallest_change
 
 
 def judge(

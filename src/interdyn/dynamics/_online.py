@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from interdyn._arguments import instance, real_array
 from interdyn.dynamics._axis import checked_steps
-from interdyn.dynamics._evidence import GROWS, TWO, Judged, PhaseEvidence, judge
+from interdyn.dynamics._evidence import GROWS, SMALLEST_CHANGE, Judged, PhaseEvidence, judge
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
 from interdyn.dynamics._onset import Onset, joined, when
@@ -17,7 +17,6 @@ from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
 ODDS = 4  # measurements for each unit of odds that two phases need, at two measurements in a row
-SMALLEST_CHANGE = 0.1  # orders
 
 
 class Stage(StrEnum):
@@ -167,10 +166,8 @@ def whole_verdict(
     'At step 9'
     """
     now = _look(trajectory, level=level, seed=seed)
-    e = now.judged.evidence
-    found = e.two_phases > TWO and min(e.fall, e.rise) >= SMALLEST_CHANGE
     gap = _gap(trajectory, level=level, seed=seed)
-    return _verdict(trajectory, now, gap, established=found, pattern=pattern, level=level, seed=seed)
+    return _verdict(trajectory, now, gap, established=now.judged.two_phases(), pattern=pattern, level=level, seed=seed)
 
 
 def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from interdyn._arguments import instance, number, real_array
 from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
-from interdyn.dynamics._evidence import ABSENT, GROWS, TWO, Judged, PhaseEvidence, Place, judge
+from interdyn.dynamics._evidence import ABSENT, GROWS, SMALLEST_CHANGE, TWO, Judged, PhaseEvidence, Place, judge
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._onset import Onset, when
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
@@ -98,7 +98,9 @@ class Phases:
         return f"Phases({str(self.status)!r}{at})"
 
 
-def find_phases(trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, smallest_change: float = 0.1) -> Phases:
+def find_phases(
+    trajectory: Trajectory, *, level: float = 0.9, seed: int = 0, smallest_change: float = SMALLEST_CHANGE
+) -> Phases:
     r"""Find the two phases of training: the mean order falls, then rises.
 
     $$\bar k(t) = \frac{\sum_x \sum_k k\, I_{x,t}(k)}{\sum_x \sum_k I_{x,t}(k)}$$
@@ -193,7 +195,7 @@ def verdict(
     falls = e.only_falls > GROWS and e.fall >= smallest_change
     rises = e.only_rises > GROWS and e.rise >= smallest_change
     possible = f"a fall of up to {e.possible_fall:.2f} and a rise of up to {e.possible_rise:.2f} orders are possible"
-    if end and start and stretch and e.two_phases > TWO and min(e.fall, e.rise) >= smallest_change:
+    if end and start and stretch and judged.two_phases(smallest_change):
         sentence = (
             f"Two phases (probability {e.two_phases:.2f}): a fall of the mean order by {e.fall:.2f} ended "
             f"{when(end.interval)}, a rise by {e.rise:.2f} began {when(start.interval)} ({level:.0%} intervals)."

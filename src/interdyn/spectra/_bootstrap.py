@@ -49,6 +49,36 @@ def resampling_weights(samples: int, n_bootstrap: int, seed: int) -> Float[np.nd
     return np.asarray(rng.multinomial(samples, np.full(samples, 1 / samples), size=n_bootstrap) / samples)
 
 
+def known_mean(values: Float[np.ndarray, "*axes"], *, axis: int = -1) -> Float[np.ndarray, "*rest"]:
+    """Return the mean of what is defined; NaN where nothing is.
+
+    Examples
+    --------
+    >>> known_mean(np.array([[1.0, 3.0], [1.0, np.nan], [np.nan, np.nan]]))
+    array([ 2.,  1., nan])
+    """
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=axis)
+    total = np.where(defined, values, 0.0).sum(axis=axis)
+    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
+
+
+def resampled_means(
+    values: Float[np.ndarray, "*rows samples"], n_draws: int, seed: int
+) -> Float[np.ndarray, "*rows draws"]:
+    """Return `known_mean` of the samples of each draw with replacement; NaN where none of those drawn is known.
+
+    Examples
+    --------
+    >>> resampled_means(np.array([[2.0, 2.0, np.nan]]), 2, seed=0)
+    array([[ 2., nan]])
+    """
+    defined = ~np.isnan(values)
+    weights = resampling_weights(values.shape[-1], n_draws, seed).T
+    sums, there = np.where(defined, values, 0.0) @ weights, defined @ weights
+    return np.asarray(np.divide(sums, there, out=np.full_like(sums, np.nan), where=there > 0))
+
+
 def share(strength: Float[np.ndarray, "*steps orders"]) -> Float[np.ndarray, "*steps orders"]:
     """Return ``strength`` over its sum; NaN where the sum is 0.
 

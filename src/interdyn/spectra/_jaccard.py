@@ -14,7 +14,9 @@ from interdyn.errors import InputError, InputWarning, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import (
     check_level,
     interval_edges,
+    known_mean,
     quantiles_over_draws,
+    resampled_means,
     resampling_weights,
     student_quantile,
 )
@@ -150,15 +152,15 @@ def jaccard_by_order(
         both = torch.cat([x, y])
         first, second = _mixing_weights(len(x), len(y), n_draws, rng)
         mixed.append(_ratios(first, both, second, both))
-    alike = _mean(np.stack(mixed), axis=0)
-    similarity = _mean(per_class, axis=0)
-    low, high = _around(similarity, _mean(np.stack(resampled), axis=0), groups, level)
+    alike = known_mean(np.stack(mixed), axis=0)
+    similarity = known_mean(per_class, axis=0)
+    low, high = _around(similarity, known_mean(np.stack(resampled), axis=0), groups, level)
     return OrderSimilarity(
         similarity=similarity,
         low=low,
         high=high,
         per_vector=per_class,
-        alike=_mean(alike, axis=0),
+        alike=known_mean(alike, axis=0),
         alike_low=_quantiles(alike, (1 - level, 1.0))[0],
         level=level,
         reason=_reasons(similarity),
@@ -225,7 +227,7 @@ def _around(
         half = np.full_like(similarity, 1.0)
     else:
         wider = max(size / f for size, f in zip(sizes, free, strict=True)) ** 0.5
-        spread = np.sqrt(_mean((drawn - _mean(drawn, axis=0)) ** 2, axis=0))
+        spread = np.sqrt(known_mean((drawn - known_mean(drawn, axis=0)) ** 2, axis=0))
         half = student_quantile(level, sum(free)) * wider * spread
     half = np.where(np.isnan(similarity), np.nan, half)
     return np.clip(similarity - half, 0, 1), np.clip(similarity + half, 0, 1)
@@ -238,26 +240,30 @@ def _paired(left: Tensor, right: Tensor, *, level: float, n_draws: int, seed: in
             "Measure the same samples with both networks."
         )
     each = _ratio(left, right).numpy()
-    defined = ~np.isnan(each)
-    weights = resampling_weights(len(each), n_draws, seed)
-    share = weights @ defined
-    sums = weights @ np.where(defined, each, 0.0)
-    drawn = np.divide(sums, share, out=np.full_like(sums, np.nan), where=share > 0)
-    similarity = _mean(each, axis=0)
+    drawn = resampled_means(each.T, n_draws, seed).T
+    similarity = known_mean(each, axis=0)
     low, high = _quantiles(drawn, interval_edges(level, len(each)))
     if len(each) == 1:
-        low, high = (np.where(defined[0], edge, np.nan) for edge in (0.0, 1.0))
+        low, high = (np.where(np.isnan(each[0]), np.nan, edge) for edge in (0.0, 1.0))
     nothing = np.full_like(similarity, np.nan)
     return OrderSimilarity(similarity, low, high, each, nothing, nothing, level, _reasons(similarity))
 
 
+def shared_and_whole(tables: Float[Tensor, "sides *batch"]) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """Return what all sides have of each entry, with its sign, and the largest that one has, signs apart.
+
+    Examples
+    --------
+    >>> shared_and_whole(torch.tensor([[2.0, -1.0, 3.0], [1.0, -2.0, -3.0]]))
+    (tensor([ 1., -1.,  0.]), tensor([2., 2., 6.]))
+    """
+    plus, minus = tables.clamp(min=0), (-tables).clamp(min=0)
+    return plus.amin(0) - minus.amin(0), plus.amax(0) + minus.amax(0)
+
+
 def _ratio(a: Tensor, b: Tensor) -> Float64[Tensor, "*batch orders"]:
     """Return the similarity of each order of vectors ``(*batch, kinds, subsets)``; NaN where both are 0."""
-    shared, whole = torch.zeros(()), torch.zeros(())
-    for x, y in ((a, b), (-a, -b)):
-        x, y = x.clamp(min=0), y.clamp(min=0)
-        shared, whole = shared + torch.minimum(x, y), whole + torch.maximum(x, y)
-    shared, whole = (sum_by_order(z).sum(-2)[..., 1:] for z in (shared, whole))
+    shared, whole = (sum_by_order(z.abs()).sum(-2)[..., 1:] for z in shared_and_whole(torch.stack([a, b])))
     return torch.where(whole > 0, shared / whole, torch.nan)
 
 
@@ -282,14 +288,6 @@ def _mixing_weights(left: int, right: int, n_draws: int, rng: np.random.Generato
     places = rng.permuted(np.tile(np.arange(left + right), (n_draws, 1)), axis=1)
     first = places < left
     return first / left, ~first / right
-
-
-def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:
-    """Return the mean of what is defined; NaN where nothing is."""
-    defined = ~np.isnan(values)
-    count = defined.sum(axis=axis)
-    total = np.where(defined, values, 0.0).sum(axis=axis)
-    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
 
 
 def _quantiles(drawn: np.ndarray, edges: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interdyn._arguments import instance
 from interdyn.errors import InputError, ShapeError
+from interdyn.spectra._jaccard import shared_and_whole
 from interdyn.spectra._order_spectrum import sum_by_order
 from interdyn.spectra._salience import SalienceRule, is_salient, salience_threshold
 from interdyn.values import Interactions, Selection
@@ -106,7 +107,7 @@ def window_mean(
     error = torch.full_like(both[0], torch.nan)
     if len(both) > 1:
         error = both.std(dim=0, correction=1) / math.sqrt(len(both))
-    shared, _ = _shared_and_whole(both)
+    shared, _ = shared_and_whole(both)
     return WindowMean(
         selection(both.mean(dim=0)),
         selection(error),
@@ -116,14 +117,8 @@ def window_mean(
     )
 
 
-def _shared_and_whole(tables: Float[Tensor, "steps *batch"]) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Return what all tables have of each entry, with its sign, and the largest that one has, signs apart."""
-    plus, minus = tables.clamp(min=0), (-tables).clamp(min=0)
-    return plus.amin(0) - minus.amin(0), plus.amax(0) + minus.amax(0)
-
-
 def _repeatability(tables: Float[Tensor, "steps *batch kinds subsets"]) -> Float[np.ndarray, " orders"]:
-    shared, whole = (sum_by_order(x.abs())[..., 1:] for x in _shared_and_whole(tables))
+    shared, whole = (sum_by_order(x.abs())[..., 1:] for x in shared_and_whole(tables))
     axes = tuple(range(shared.ndim - 1))
     shared, whole = shared.sum(axes), whole.sum(axes)
     return np.asarray(torch.where(whole > 0, shared / whole, torch.nan).cpu().numpy())

@@ -26,7 +26,6 @@ from interdyn.errors import InputError
 from interdyn.theory._search import default_levels
 from interdyn.theory._weights import weights_in_blocks
 from interdyn.transforms import values_from_and, values_from_or, values_from_walsh, walsh_from_values
-from interdyn.transforms._mobius import butterfly_
 from interdyn.values import MAX_PLAYERS, Selection, orders
 
 Mechanism: TypeAlias = Literal["theory", "joint theory", "tilt", "noise operator", "nothing"]
@@ -114,7 +113,7 @@ def mechanism_tables(
 
 def _explained(both: Float[Tensor, "*batch kinds subsets"]) -> Float[Tensor, "*batch subsets"]:
     """Return the table that AND and OR interactions explain."""
-    return values_from_and(both[..., 0, :].contiguous()) + values_from_or(both[..., 1, :].contiguous())
+    return values_from_and(both[..., 0, :]) + values_from_or(both[..., 1, :])
 
 
 def kernel_times(y: Float64[Tensor, "*batch subsets"]) -> Float64[Tensor, "*batch subsets"]:
@@ -128,11 +127,11 @@ def kernel_times(y: Float64[Tensor, "*batch subsets"]) -> Float64[Tensor, "*batc
     n = y.shape[-1].bit_length() - 1
     sizes = torch.tensor(orders(n), dtype=y.dtype, device=y.device)
     variance = 2.0**sizes
-    below = butterfly_(y.clone(memory_format=torch.contiguous_format), 1)  # sums over the subsets of each set
-    above = butterfly_(y.flip(-1).contiguous(), 1).flip(-1)  # over the sets that hold it
+    below = values_from_and(y)  # sums over the subsets of each set
+    above = values_from_and(y.flip(-1)).flip(-1)  # over the sets that hold it
     meets = below[..., -1:] - below.flip(-1)  # over those that meet it: all but the subsets of its complement
     by_or = torch.where(sizes > 1, meets / variance, y.new_zeros(()))
-    return values_from_and((above / variance).contiguous()) + values_from_or(by_or)
+    return values_from_and(above / variance) + values_from_or(by_or)
 
 
 def _regressed(

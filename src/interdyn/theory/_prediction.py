@@ -11,7 +11,13 @@ from torch import Tensor
 from interdyn._arguments import choice, draws, instance, real_array
 from interdyn._arguments import seed as checked_seed
 from interdyn.errors import InputError, NonFiniteError, ShapeError
-from interdyn.spectra._bootstrap import check_level, interval_edges, quantiles_over_draws, resampling_weights
+from interdyn.spectra._bootstrap import (
+    check_level,
+    interval_edges,
+    known_mean,
+    quantiles_over_draws,
+    resampled_means,
+)
 from interdyn.theory._mechanisms import MECHANISMS, Mechanism, default_parameters, mechanism_tables
 from interdyn.values import Selection
 
@@ -56,7 +62,7 @@ class TablePrediction:
     @property
     def mean(self) -> Float[np.ndarray, "mechanisms steps"]:
         """Mean correlation over samples; NaN where no table varies."""
-        return _mean(self.correlation)
+        return known_mean(self.correlation)
 
     def interval(self, mechanism: Mechanism) -> Float[np.ndarray, "2 steps"]:
         """Return low and high ends of the mean correlation of a mechanism, from resampled samples."""
@@ -65,7 +71,7 @@ class TablePrediction:
     def gain(self, mechanism: Mechanism, over: Mechanism) -> Float[np.ndarray, "3 steps"]:
         """Return by how much a mechanism predicts better than another: mean, low and high end, of paired samples."""
         paired = self._row(mechanism) - self._row(over)
-        return np.concatenate([_mean(paired)[None], self._interval(paired)])
+        return np.concatenate([known_mean(paired)[None], self._interval(paired)])
 
     def best(self, step: int) -> tuple[Mechanism, ...]:
         """Return the mechanism that predicts best at a step, by its index, and those it is not shown to be better than.
@@ -92,10 +98,10 @@ class TablePrediction:
             raise InputError("`steps` must choose one step or more; got none. Choose those of phase 2, or all.")
         return replace(
             self,
-            correlation=_mean(self.correlation[:, chosen].swapaxes(1, 2))[:, None],
+            correlation=known_mean(self.correlation[:, chosen].swapaxes(1, 2))[:, None],
             parameter=np.full((len(self.mechanisms), 1), np.nan),
             at_edge=np.asarray(self.at_edge[:, chosen].all(axis=1, keepdims=True)),
-            ceiling=_mean(self.ceiling[chosen].T)[None],
+            ceiling=known_mean(self.ceiling[chosen].T)[None],
         )
 
     def for_the_theory(self, step: int = 0) -> str:
@@ -114,7 +120,7 @@ class TablePrediction:
             return "Nothing can be predicted: the tables, or those of the final network, do not vary."
         best, rival = (max(side, key=lambda name: np.nan_to_num(side[name], nan=-2)) for side in (ours, others))
         gain, low, high = self.gain(best, rival)[:, step]
-        ceiling = _mean(self.ceiling)[step]
+        ceiling = known_mean(self.ceiling)[step]
         of = f" of {ceiling:.2f}" if np.isfinite(ceiling) else ""
         both = f"{mean[best]:.2f}{of} against {mean[rival]:.2f} for {_named(rival)}"
         by = f"{gain:+.3f}, {low:+.3f} to {high:+.3f}"
@@ -130,7 +136,7 @@ class TablePrediction:
         if not best:
             return "Nothing can be predicted: the tables, or those of the final network, do not vary."
         mean = {name: self.mean[i, step] for i, name in enumerate(self.mechanisms)}
-        ceiling = _mean(self.ceiling)[step]
+        ceiling = known_mean(self.ceiling)[step]
         of = f" of {ceiling:.2f}, the correlation of near-by steps" if np.isfinite(ceiling) else ""
         first, *others = best
         if others:
@@ -154,10 +160,7 @@ class TablePrediction:
         return np.asarray(self.correlation[self._at(mechanism)])
 
     def _interval(self, values: Float[np.ndarray, "steps samples"]) -> Float[np.ndarray, "2 steps"]:
-        known = ~np.isnan(values)
-        weights = resampling_weights(values.shape[-1], self.n_draws, self.seed)
-        sums, share = np.where(known, values, 0.0) @ weights.T, known @ weights.T
-        drawn = np.divide(sums, share, out=np.full_like(sums, np.nan), where=share > 0)
+        drawn = resampled_means(values, self.n_draws, self.seed)
         low, high = quantiles_over_draws(drawn[..., None], interval_edges(self.level, values.shape[-1]))
         return np.stack([low[:, 0], high[:, 0]])
 
@@ -265,14 +268,6 @@ def _correlation(
     whole = b.expand_as(a) if b.ndim < a.ndim else b
     parts = [(x * y).sum(-1) for x, y in zip(torch.split(a, at_once), torch.split(whole, at_once), strict=True)]
     return torch.cat(parts)
-
-
-def _mean(values: Float[np.ndarray, "*rows samples"]) -> Float[np.ndarray, "*rows"]:
-    """Return the mean over the samples that are known."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=-1)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.asarray(np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0))
 
 
 def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -140,7 +140,7 @@ def planned(
     players, samples = _choices(most_players, most_samples, fixed_players)
     counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
     least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
-    enough = (next((n for n in players if n >= MIN_PLAYERS), players[-1]), samples[0], least[2])
+    enough = (*least_evidence(most_players, most_samples, fixed_players), least[2])
     reserve = share * RESERVE * training_seconds
 
     def paid(plan: tuple[int, int, int]) -> bool:
@@ -188,6 +188,17 @@ def richest(
     enough = [n for n in players if n >= min(MIN_PLAYERS, most_players)]
     fits = [(n, k) for n in enough for k in samples if price(n, k) <= limit]
     return max(fits, key=lambda one: _evidence((*one, MIN_MEASUREMENTS)), default=None)
+
+
+def least_evidence(most_players: int, most_samples: int, fixed_players: bool) -> tuple[int, int]:
+    """Return the players and samples of the least evidence, or all there is.
+
+    Examples
+    --------
+    >>> least_evidence(12, 32, fixed_players=False), least_evidence(12, 4, fixed_players=True)
+    ((8, 8), (12, 4))
+    """
+    return most_players if fixed_players else min(MIN_PLAYERS, most_players), min(MIN_SAMPLES, most_samples)
 
 
 def _choices(most_players: int, most_samples: int, fixed_players: bool) -> tuple[list[int], list[int]]:

@@ -16,9 +16,8 @@ from interdyn.schedules import Schedule, due_steps
 from interdyn.tracking._plan import (
     FEWEST_PLAYERS,
     MIN_MEASUREMENTS,
-    MIN_PLAYERS,
-    MIN_SAMPLES,
     Plan,
+    least_evidence,
     planned,
     renamed,
 )
@@ -112,9 +111,7 @@ class Pricing:
     @property
     def least(self) -> tuple[int, int]:
         """Players and samples of the least evidence, or of all there is."""
-        most = self.limits
-        players = most["most_players"] if most["fixed_players"] else min(MIN_PLAYERS, most["most_players"])
-        return players, min(MIN_SAMPLES, most["most_samples"])
+        return least_evidence(**self.limits)
 
     def plan(
         self,
