@@ -17,7 +17,8 @@ from interdyn.errors import InterdynWarning
 from interdyn.measurement import recorded
 from interdyn.players import columns
 from interdyn.schedules import all_of, any_of, at, due, due_steps, every, log_spaced
-from interdyn.tracking import Tracker
+from interdyn.tracking import Tracker, _pricing
+from interdyn.tracking._plan import RESERVE, planned
 from interdyn.tracking.loggers import CSVLogger
 from interdyn.tracking.pytorch import Watch
 
@@ -124,6 +125,46 @@ def test_without_the_length_measuring_never_takes_more_than_its_share_of_the_tim
     assert set(counts.missed) <= {"over the budget"}
     assert "takes at most 5.0% of the training time" in caplog.messages[0]
     assert "Pass `total_steps` for a plan of the whole" in caplog.messages[1]
+
+
+def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
+    clock = Clock(monkeypatch, per_cell=1e-4)  # 0.2 s each, more than a third of what ten seconds pay for
+    tracker = Tracker(probe(24, 10), players=columns(), strict=True)
+    clock.train(tracker, 1001)
+    assert (tracker.plan.n_players, tracker.plan.n_samples) == (8, 8)
+    assert tracker.steps == (0,)
+
+
+@pytest.mark.parametrize("busy", [4, 5])  # of the trials: that of one sample, after which too much looks cheap; of four
+def test_a_busy_moment_does_not_change_a_price(monkeypatch, busy):
+    clock = Clock(monkeypatch, per_cell=1e-5)
+    group, net = Tracker(probe(24, 10), players=columns())._groups[0], network(10)
+    quiet = _pricing._price(net, group, allowance=20.0)
+    clock.sizes.clear()
+    real = _pricing.recorded
+
+    def stalled(model, group, *, step):
+        measured = real(model, group, step=step)
+        clock.now += 0.3 if len(clock.sizes) == busy else 0.0
+        return measured
+
+    monkeypatch.setattr(_pricing, "recorded", stalled)
+    price = _pricing._price(net, group, allowance=20.0)
+    assert clock.sizes[3:] == [(1, 256), (4, 256)] * 2
+    assert price(9, 24) == pytest.approx(quiet(9, 24))
+
+
+def test_the_least_evidence_may_use_the_reserve_and_more_may_not():
+    options = {"share": 0.05, "training_seconds": 60.0, "total_steps": 1000, "most_players": 10, "most_samples": 32}
+    steps = every(50)
+    assert 0.05 * 60 * (1 - RESERVE) < 10 * 2048 * 1.4e-4
+    close = planned(lambda n, k: 2**n * k * 1.4e-4, steps, **options)
+    assert (close.n_players, close.n_samples, len(close.measurements)) == (8, 8, 10)
+    over = planned(lambda n, k: 2**n * k * 1.5e-4, steps, **options)
+    assert over.n_players < 8
+    more = planned(lambda n, k: 2**n * k * 0.9e-4, steps, **options)
+    assert 0.05 * 60 * (1 - RESERVE) < 10 * 12 * 256 * 0.9e-4 < 0.05 * 60  # of twelve samples
+    assert (more.n_players, more.n_samples, len(more.measurements)) == (8, 8, 10)
 
 
 def test_a_longer_training_goes_on_being_measured_and_a_dearer_network_later(monkeypatch, caplog):

@@ -7,6 +7,7 @@ from torch import nn
 
 from interdyn.dynamics import (
     Stage,
+    find_gap_onset,
     find_harm,
     find_pattern,
     least_loss,
@@ -307,3 +308,12 @@ def test_a_logistic_regression_that_separates_its_samples_is_not_stopped(losses)
         optimiser.zero_grad()
         nn.functional.cross_entropy(network(x[rows]), y[rows]).backward()
         optimiser.step()
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_seed_that_is_none_is_refused_however_short_the_course(count):
+    steps = np.arange(count, dtype=float)
+    with pytest.raises(InputError, match="`seed`"):
+        find_harm(steps, 1 + steps, seed="x")
+    with pytest.raises(InputError, match="`seed`"):
+        find_gap_onset(steps, steps, 2 * steps, seed=-1)

@@ -157,6 +157,23 @@ def test_correlation_and_parameter_are_those_of_the_definition():
     np.testing.assert_allclose(found.correlation[0, 1], found.correlation[0, 0])  # no unit and no constant matters
 
 
+def test_the_parameter_of_a_sample_is_that_of_the_others_alone():
+    w_star = planted(6, 3)
+    strengths = (0.2, 0.6, 2.0)  # each sample has its own
+    tables = torch.stack([next(mechanism_tables(w_star, "tilt", [b]))[x] for x, b in enumerate(strengths)])
+    tried = np.linspace(0, 3, 31)
+    found = predict_tables(w_star, tables[None], mechanisms=["tilt"], parameters={"tilt": tried})
+    every = np.array(
+        [
+            [np.corrcoef(p, v)[0, 1] for p, v in zip(table.numpy(), tables.numpy(), strict=True)]
+            for table in mechanism_tables(w_star, "tilt", tried)
+        ]
+    )
+    chosen = [np.delete(every, x, axis=1).mean(axis=1).argmax() for x in range(3)]
+    assert len({*chosen, every.mean(axis=1).argmax()}) > 2
+    np.testing.assert_allclose(found.correlation[0, 0], every[chosen, range(3)])
+
+
 def test_a_grid_without_a_best_inside_is_said():
     w_star, tables = world("noise operator")
     short = {"noise operator": np.array([0.0, 0.01, 0.02])}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.measurement._degree import cross_spectrum, mean_degree
+from interdyn.measurement import cross_spectrum, mean_degree
 from interdyn.sparsify import split
 from interdyn.spectra import is_salient, salience_threshold, window_mean
 from interdyn.transforms import values_from_and, values_from_or, values_from_walsh, walsh_from_values

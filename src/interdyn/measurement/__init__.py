@@ -2,6 +2,7 @@
 
 from interdyn.measurement._composition import checked_device, measure, recorded
 from interdyn.measurement._config import Group, MeasurementConfig, checked_groups, configured
+from interdyn.measurement._degree import cross_spectrum, mean_degree
 from interdyn.measurement._exhibits import check_names, exhibit_of
 from interdyn.measurement._generalisation import agreement, generalisation
 from interdyn.measurement._history import History
@@ -21,9 +22,11 @@ __all__ = [
     "checked_device",
     "checked_groups",
     "configured",
+    "cross_spectrum",
     "exhibit_of",
     "generalisation",
     "interactions",
+    "mean_degree",
     "measure",
     "measurements",
     "reading",
