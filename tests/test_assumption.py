@@ -21,7 +21,7 @@ def test_tables_with_independent_noise_give_the_variance_of_the_assumption(rng):
 
 
 def test_independent_interactions_go_together_as_much_as_by_chance(rng):
-    independent = rng.standard_normal((40, 3, 32))
+    independent = 5 + rng.standard_normal((40, 3, 32))  # a mean is no correlation
     r, chance = together(independent)
     assert r == pytest.approx(chance, rel=0.1)
     one_source = rng.standard_normal((40, 3, 1)) * np.ones(32) + 0.3 * independent
