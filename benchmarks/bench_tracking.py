@@ -3,7 +3,8 @@
 Each training runs for about ``--seconds`` on generated data, with a tracker that is asked for its verdict after every
 measurement: with the length of the training known (``total_steps``) and without. What is recorded is how many
 measurements there were, of how many players and samples, the share of the training time that measuring took, the last
-network included, and the seconds of loading the compiled solver.
+network included, and the seconds of loading the compiled solver. *Network alone* is the share that the masked inputs of
+ten measurements of 8 players and 8 samples take in the network and nothing else: no measuring costs less.
 
 Run: ./run bench tracking
 """
@@ -73,6 +74,17 @@ def train(case: Case, tracker: Tracker | None, *, seconds: float, total_steps: i
     return lasted, step
 
 
+def alone(case: Case, *, batch: int = 128) -> float:
+    """Return the seconds in which the network reads the masked inputs of ten measurements of 8 players and 8 samples."""
+    network, inputs = case.build().eval(), case.inputs[:batch]
+    with torch.inference_mode():
+        network(inputs)
+        begun = perf_counter()
+        for _ in range(10 * 8 * 2**8 // batch):
+            network(inputs)
+    return perf_counter() - begun
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,6 +122,7 @@ def row(
     record.add(f"{title}: training", lasted, "s", n=players, batch=batch)
     record.add(f"{title}: measurements", len(tracker.steps), "", n=players, batch=batch)
     record.add(f"{title}: share of the training time", tracker.measuring_seconds / lasted, "", n=players, batch=batch)
+    record.add(f"{title}: network alone", alone(case) / lasted, "", n=8, batch=8)
     record.add(f"{title}: loading the solver", tracker.preparing_seconds, "s", n=players, batch=batch)
 
 

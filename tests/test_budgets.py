@@ -135,7 +135,7 @@ def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
     assert tracker.steps == (0,)
 
 
-@pytest.mark.parametrize("busy", [4, 5])  # of the trials: that of one sample, after which too much looks cheap; of four
+@pytest.mark.parametrize("busy", [2, 3])  # of the trials: that of one sample, after which too much looks cheap; of four
 def test_a_busy_moment_does_not_change_a_price(monkeypatch, busy):
     clock = Clock(monkeypatch, per_cell=1e-5)
     group, net = Tracker(probe(24, 10), players=columns())._groups[0], network(10)
@@ -150,7 +150,7 @@ def test_a_busy_moment_does_not_change_a_price(monkeypatch, busy):
 
     monkeypatch.setattr(_pricing, "recorded", stalled)
     price = _pricing._price(net, group, allowance=20.0)
-    assert clock.sizes[3:] == [(1, 256), (4, 256)] * 2
+    assert clock.sizes[1:] == [(1, 64), (4, 256)] * 2
     assert price(9, 24) == pytest.approx(quiet(9, 24))
 
 

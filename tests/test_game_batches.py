@@ -237,3 +237,10 @@ def test_a_copy_has_channels_last_where_the_network_takes_them(view, generator):
     with torch.no_grad():
         torch.testing.assert_close(found[:, -1], network(x)[:, 1].double(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found[:, 0], network(0 * x)[:, 1].double(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_whole_encoder_layer_is_as_wide_as_its_widest_weight():
+    layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=40, batch_first=True).eval()
+    with torch.inference_mode(), WidestArray() as widest:
+        layer(torch.ones(1, 5, 8))
+    assert widest.bytes == 4 * 5 * 40  # inside one kernel, whose result is five times narrower

@@ -48,8 +48,16 @@ class WidestArray(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
         given = {a.untyped_storage()._cdata for a in args if isinstance(a, Tensor)}
         for made in out if isinstance(out, tuple | list) else (out,):
             if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given:
-                self.bytes = max(self.bytes, made.numel() * made.element_size())
+                self.bytes = max(self.bytes, made.numel() * made.element_size() * _hidden(func, made, args))
         return out
+
+
+def _hidden(func: Any, made: Tensor, arguments: Sequence[Any]) -> int:
+    """Return how many times wider than its result an array within a kernel is: 1 but for a whole encoder layer."""
+    if func is not torch.ops.aten._transformer_encoder_layer_fwd.default:
+        return 1
+    outputs = max(a.shape[0] for a in arguments if isinstance(a, Tensor) and a.dim() == 2)  # of all its weights
+    return -(-outputs // made.shape[-1])
 
 
 def given_rows(batch_size: Any, alias: int | None) -> int | None:

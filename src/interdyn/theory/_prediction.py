@@ -20,6 +20,7 @@ from interdyn.spectra._bootstrap import (
 )
 from interdyn.theory._mechanisms import MECHANISMS, Mechanism, default_parameters, mechanism_tables
 from interdyn.values import Selection
+from interdyn.values._convert import as_tensor
 
 _THEORY = ("theory", "joint theory")
 _FLAT = 1e-12  # of the size of a table: its spread is rounding
@@ -273,10 +274,9 @@ def _correlation(
 def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[Tensor, Tensor | None]:
     instance(w_star, "w_star", Selection, do="Pass what `target_weights` returns.")
     shape = tuple(w_star.i_and.shape)
-    for name, tables in (("measured", measured), ("near", near)):
-        if tables is None:
-            continue
-        instance(tables, name, Tensor, do="Stack the tables of all steps.")
+
+    def checked(tables: Tensor, name: str) -> Tensor:
+        tables = as_tensor(tables, name, dtype=torch.float64)
         if tables.ndim != 3 or tuple(tables.shape[1:]) != shape or not len(tables):
             raise ShapeError(
                 f"`{name}` must hold tables of the samples and players of `w_star` at one step or more, shape (steps, "
@@ -284,6 +284,10 @@ def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[
             )
         if not bool(tables.isfinite().all()):
             raise NonFiniteError(f"`{name}` must be finite; got NaN or infinity. Leave such steps or samples out.")
+        return tables.to(w_star.i_and.device)
+
+    measured = checked(measured, "measured")
+    near = None if near is None else checked(near, "near")
     if near is not None and len(near) != len(measured):
         raise ShapeError(
             f"`near` must have a step for each of {len(measured)}; got {len(near)}. Repeat one if need be."
@@ -293,9 +297,7 @@ def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[
             "`w_star` must hold two samples or more, since the parameter of a mechanism is fitted on the others; got "
             "one. Measure more samples."
         )
-    device = w_star.i_and.device
-    measured = measured.to(device, torch.float64)
-    return measured, None if near is None else near.to(device, torch.float64)
+    return measured, near
 
 
 def _named(mechanism: Mechanism) -> str:

@@ -25,7 +25,7 @@ from interdyn.values import Trajectory
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
 _WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
-_LARGER = 12.0  # times a trial of one sample with the fewest players: what those with more cost, together
+_LARGER = 6.0  # times a trial of one sample with the fewest players: what one of four with more costs
 _TRIAL_SHARE = 0.1  # of all that measuring may take
 _AGAIN = 0.05  # of all that measuring may take, for trials that are made twice
 _MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of networks kept aside
@@ -188,9 +188,9 @@ def copies_kept(model: Any) -> tuple[int, int]:
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
     """Return the expected seconds of measuring ``(players, samples)``: a constant and a part for each masked input.
 
-    Both come from trials of one and of four samples with few players, after one that is not counted: the faster of two
-    each where that is cheap, since a processor that others use as well makes a trial longer, never shorter. With an
-    ``allowance``, seconds for all measurements together, the smallest trials come first, and none follows once it is
+    Both come from trials of one sample with few players and of four with more, after one that is not counted: the faster
+    of two each where that is cheap, since a processor that others use as well makes a trial longer, never shorter. With
+    an ``allowance``, seconds for all measurements together, the smallest trials come first, and none follows once it is
     known that the least evidence costs more than is allowed; then the price is a lower bound.
     """
 
@@ -207,23 +207,21 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
     one, cells = seconds(n, 1)
     if allowance is not None and MIN_MEASUREMENTS * one > allowance:
         return lambda _players, _samples: one
-    larger = min(most_players, _TRIAL_PLAYERS)
-    if n is not None and larger > n and (allowance is None or _LARGER * one <= _TRIAL_SHARE * allowance):
-        n = larger
-        seconds(n, 1)
-        one, cells = seconds(n, 1)
-    four, more_cells = seconds(n, 4)
+    more = n
+    if n is not None and (allowance is None or _LARGER * one <= _TRIAL_SHARE * allowance):
+        more = min(most_players, _TRIAL_PLAYERS)
+    four, more_cells = seconds(more, 4)
     if allowance is None or one + four <= _AGAIN * allowance:
-        one, four = min(one, seconds(n, 1)[0]), min(four, seconds(n, 4)[0])
+        one, four = min(one, seconds(n, 1)[0]), min(four, seconds(more, 4)[0])
     slope = max((four - one) / max(more_cells - cells, 1), 0.1 * four / more_cells)
     constant = max(one - slope * cells, 0.0)
-    tried, alone = (cells - 1).bit_length(), replace(group.config, threads=1)
+    tried, alone = (more_cells // min(4, len(group)) - 1).bit_length(), replace(group.config, threads=1)
 
     def expected(players: int, samples: int) -> float:
         # a table with more players takes more steps, too
         split, counted = (alone.split_seconds(k, 1) for k in (players, tried))
-        more = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
-        return constant + samples * (slope * 2.0**players + more)
+        rest = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
+        return constant + samples * (slope * 2.0**players + rest)
 
     return expected
 

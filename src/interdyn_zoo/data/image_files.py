@@ -14,7 +14,7 @@ from jaxtyping import Float32, Num
 from interdyn.errors import DataError, RecipeError, missing_extra
 from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
-from interdyn_zoo.data._root import own_path, reads_files
+from interdyn_zoo.data._root import DAMAGE, own_path, reads_files
 
 _TEST = ("test", "val", "valid", "validation")
 _LARGEST = 4096  # pixels of a side
@@ -209,7 +209,7 @@ _PLAIN = {
 }
 
 
-class _Arrays(pickle.Unpickler):
+class _Arrays(pickle._Unpickler):  # the one in C crashes on some damaged files
     """Reads arrays and plain data; a pickle that names anything else is refused before it can run."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -222,7 +222,7 @@ def _batch(file: Path, labels: str) -> tuple[np.ndarray, list[int]]:
     try:
         content = _Arrays(io.BytesIO(file.read_bytes()), encoding="bytes").load()
         pixels, classes = np.asarray(content[b"data"]), list(content[labels.encode()])
-    except (pickle.UnpicklingError, KeyError, TypeError, EOFError, ValueError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{file} must hold arrays `data` and `{labels}`; got {error}. Name the key: "
             "--set data.options.labels=fine_labels"
