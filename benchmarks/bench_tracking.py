@@ -75,7 +75,7 @@ def train(case: Case, tracker: Tracker | None, *, seconds: float, total_steps: i
 
 
 def alone(case: Case, *, batch: int = 128) -> float:
-    """Return the seconds in which the network reads the masked inputs of ten measurements of 8 players and 8 samples."""
+    """Return the seconds of the network on the masked inputs of ten measurements of 8 players and 8 samples."""
     network, inputs = case.build().eval(), case.inputs[:batch]
     with torch.inference_mode():
         network(inputs)

@@ -188,10 +188,10 @@ def copies_kept(model: Any) -> tuple[int, int]:
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
     """Return the expected seconds of measuring ``(players, samples)``: a constant and a part for each masked input.
 
-    Both come from trials of one sample with few players and of four with more, after one that is not counted: the faster
-    of two each where that is cheap, since a processor that others use as well makes a trial longer, never shorter. With
-    an ``allowance``, seconds for all measurements together, the smallest trials come first, and none follows once it is
-    known that the least evidence costs more than is allowed; then the price is a lower bound.
+    Both come from trials of one sample with few players and of four with more, after one that is not counted: the
+    faster of two each where that is cheap, since a processor that others use as well makes a trial longer, never
+    shorter. With an ``allowance``, seconds for all measurements together, the smallest trials come first, and none
+    follows once it is known that the least evidence costs more than is allowed; then the price is a lower bound.
     """
 
     def seconds(n: int | None, samples: int) -> tuple[float, int]:
