@@ -88,11 +88,11 @@ def is_found(trajectory):
 
 @pytest.mark.slow
 def test_looking_often_raises_few_false_alarms_and_planted_onsets_are_found():
-    quiet = [p for p in without_two_phases(30, seed=11) if p.kind in ("falling", "flat", "noise")]
-    assert len(quiet) >= 18
+    quiet = [p for p in without_two_phases(20, seed=11) if p.kind in ("falling", "flat", "noise")]
+    assert len(quiet) >= 12
     rang = [any(v.since is not None for v in online_verdicts(p.trajectory)) for p in quiet]
     assert np.mean(rang) <= 0.05
-    planted = two_phases(10, seed=12)
+    planted = two_phases(6, seed=12)
     found = [is_found(p.trajectory) for p in planted]
     assert np.mean(found) >= 0.8
 

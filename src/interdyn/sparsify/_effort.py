@@ -31,6 +31,7 @@ _LITTLE = 2**28  # bytes that are always there
 _SURE = 8.0  # times longer than expected is more than any processor takes
 _TRIAL_STEPS = 4
 _TRIAL_COST = 20.0  # of a trial, in steps: its own, the start, the certificate
+_TRIAL_PLAYERS = 18  # at most: more players take longer in proportion, and a trial of them many seconds
 
 
 def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | None = None) -> float:
@@ -48,8 +49,9 @@ def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | N
     tol = number(tol, "tol", least=0, most=1, open_=True, do="It is a relative gap: pass 1e-3, for example.")
     rounds = max(tables / worker_count(threads), min(tables, 1))  # tables for one thread
     steps = float(rounds * _STEPS * _GROWTH ** (n - 10) * (1e-3 / tol) ** _FINENESS)
-    step = _STEP_SECONDS * n * 2.0**n
-    return steps * (_step_seconds(n) if _SURE * steps * step > LONGEST else step)
+    size, tried = n * 2.0**n, min(n, _TRIAL_PLAYERS)
+    sure = _SURE * steps * _STEP_SECONDS * size <= LONGEST
+    return steps * (_STEP_SECONDS * size if sure else _step_seconds(tried) * size / (tried * 2.0**tried))
 
 
 @lru_cache(maxsize=8)
