@@ -172,6 +172,20 @@ def read_salience(run: Run) -> dict[str, Any]:
     return {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
 
 
+def read_window(run: Run) -> int:
+    """Return how many near-by steps a measurement of the run takes, by its recipe; 1 where it does not say.
+
+    Raises
+    ------
+    IncompleteRunError
+        As `read_recipe`.
+    """
+    recipe = read_recipe(run)
+    said = [recipe[place] for place in ("tracker", "checkpoints") if isinstance(recipe.get(place), Mapping)]
+    found = next((one["window"] for one in said if "window" in one), 1)
+    return found if isinstance(found, int) and found >= 1 else 1
+
+
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys in which two recipes differ."""
     a, b = dict(_flat(old)), dict(_flat(new))
