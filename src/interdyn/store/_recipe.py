@@ -173,14 +173,8 @@ def read_salience(run: Run) -> dict[str, Any]:
 
 
 def read_window(run: Run) -> int:
-    """Return how many near-by steps a measurement of the run takes, by its recipe; 1 where it does not say.
-
-    Raises
-    ------
-    IncompleteRunError
-        As `read_recipe`.
-    """
-    recipe = read_recipe(run)
+    """Return how many near-by steps a measurement of the run takes, by its recipe; 1 where none can be read."""
+    recipe = _any_recipe(run)
     said = [recipe[place] for place in ("tracker", "checkpoints") if isinstance(recipe.get(place), Mapping)]
     found = next((one["window"] for one in said if "window" in one), 1)
     return found if isinstance(found, int) and found >= 1 else 1

@@ -165,7 +165,8 @@ class Budget:
             price(n, k),
             self.share,
             f"Measurements{of_near(window)} of {k} samples of {n} players, {price(n, k) * window:.2g} s each, as often "
-            f"as {self.share:.1%} of the training time up to then pays for. Pass `total_steps` for a plan of the whole.",
+            f"as {self.share:.1%} of the training time up to then pays for. Pass `total_steps` for a plan of the "
+            "whole.",
             window,
         )
         return self.plan.sentence

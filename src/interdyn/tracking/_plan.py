@@ -158,8 +158,8 @@ def planned(
         needed = (spent + least[2] * window * price(least[0], least[1])) / usable
         return (
             f"Nothing is measured but the last network: the least evidence ({least[0]} players, {least[1]} samples, "
-            f"{least[2]} {_called(window)}) would take, with a reserve, {needed:.1%} of the training time or more; the budget is "
-            f"{share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
+            f"{least[2]} {_called(window)}) would take, with a reserve, {needed:.1%} of the training time or more; the "
+            f"budget is {share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
         )
     spare = min(2 * MIN_MEASUREMENTS, len(steps))  # so that the least is left if each takes twice as long as expected
     n, k, count = max(fits, key=lambda p: (p[0] >= min(MIN_PLAYERS, most_players), p[2] >= spare, *_evidence(p)))

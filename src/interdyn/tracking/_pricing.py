@@ -43,7 +43,7 @@ class Estimate:
     seconds
         Of the measurement at one step.
     measurements
-        How many there are up to the last step, windows counted once; None where the length of the training is not known.
+        How many there are up to the last step, windows counted once; None where that is not known.
     share
         Share of the training time; None where that is not known.
     fits

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from interdyn.values._record import Band, Numbers, OverSteps, Record
 
 
@@ -27,6 +29,18 @@ class Repeatability(Record):
     value: Numbers
     conditioning: Numbers
     noise: float
+
+    def __str__(self) -> str:
+        both = zip(self.value, self.conditioning, strict=True)
+        told = [
+            f"order {k} {x:.2f} ({f'{line:.2f}' if np.isfinite(line) else 'none'})"
+            for k, (x, line) in enumerate(both, 1)
+            if np.isfinite(x)
+        ]
+        return (
+            f"Repeatability over the {self.n_steps} near-by steps up to step {self.step:,.0f}, in brackets that of one "
+            f"table with {self.noise:.1%} of noise: {', '.join(told) or 'nothing is salient'}."
+        )
 
 
 class WindowResult(Record):
@@ -56,3 +70,18 @@ class WindowResult(Record):
     mean_order: Mapping[str, Band] = {}
     degree: Numbers
     repeatability: Repeatability | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is judged, what the second witness says, and how repeatable an explanation is."""
+        out = [
+            f"{len(self.steps)} measurements of up to {self.size} near-by steps each. Judged are the values of the "
+            "single steps, those of one measurement as correlated; shown is the mean of their spectra."
+        ]
+        degree = self.degree[np.isfinite(self.degree)]
+        if len(degree) > 1:
+            out.append(
+                "Second witness, which needs no split: the Walsh degree of what near-by steps share goes from "
+                f"{degree[0]:.2f} over a low of {degree.min():.2f} to {degree[-1]:.2f}. It is shown, not judged."
+            )
+        return (*out, *(() if self.repeatability is None else (str(self.repeatability),)))
