@@ -23,7 +23,7 @@ def of_windows(view: RunResult, lines: Sequence[tuple[str, Series]]) -> list[Ser
         if group in windows.mean_order:
             out.append(replace(line, band=windows.mean_order[group], steps=windows.steps))
     if has_numbers(windows.degree):
-        words = "second witness: Walsh degree of the cross spectrum"
+        words = "second witness, no split: Walsh degree"
         witness = Band(windows.degree)
         out.append(Series(words, witness, "theory", symbol="D", dash=":", steps=windows.steps, interval=""))
     return out
@@ -48,7 +48,7 @@ def repeatability(view: RunResult) -> Panel:
         orders=view.orders,
         series=(
             Series(f"{found.n_steps} steps up to step {found.step:,.0f}", value, "reality", mark="bars"),
-            Series(f"same table plus {found.noise:.1%} noise, split again", line, "muted", symbol="D"),
+            Series(f"same table plus {100 * found.noise:g} % noise, split again", line, "muted", symbol="D"),
         ),
         scale="from zero",
         caption="What part of the salient strength all near-by steps of the last measurement share. The line is what "

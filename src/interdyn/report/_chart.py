@@ -74,6 +74,7 @@ def _line(panel: Panel, series: Series) -> list[dict[str, Any]]:
         "line": {"color": colour, "width": 2, "dash": _DASHES.get(series.dash, "solid")},
         "marker": {"color": colour, "size": 6, "symbol": _SYMBOLS[series.symbol]},
         "opacity": 0.5 if series.faint else 1,
+        **({} if series.dash else {"showlegend": False}),
         "customdata": [list(row) for row in zip(*columns, strict=True)],
         "hovertemplate": hover + "<extra></extra>",
     }

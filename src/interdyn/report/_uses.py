@@ -235,6 +235,7 @@ def _of_windows(
     """Return what the page has besides of a run with windows; errors are 0 where `counts` says one step."""
     return {
         "counts": [len(steps) for steps in courses],
+        "ends": [steps[-1] for steps in courses],
         "errors": quantised(np.stack([np.zeros_like(m.value) if m.error is None else m.error for m in kept])),
         "kept": quantised(np.stack([m.value if m.common is None else m.common for m in kept])),
         "course_errors": quantised(np.stack([error for _, error in courses.values()])),

@@ -167,8 +167,10 @@ page.part(async (payload, keep) => {
     const at = measured(group, index);
     const found = terms(group, at, sample);
     const output = group.output.data[at * group.output.shape[1] + sample];
-    const over = group.counts && group.counts[at] > 1 ? `, mean of ${group.counts[at]} near-by steps,` : "";
-    said.textContent = `At step ${group.steps[at].toLocaleString("en")}${over} the output for its class is ${signed(output)} `
+    const [from, to] = [group.steps[at], (group.ends ?? group.steps)[at]].map((step) => step.toLocaleString("en"));
+    const when = group.counts && group.counts[at] > 1
+      ? `Over ${group.counts[at]} near-by steps, ${from} to ${to}, the mean output` : `At step ${from} the output`;
+    said.textContent = `${when} for its class is ${signed(output)} `
       + `${group.unit}. ` + (found.length ? "" : "No interaction differs from zero.");
     const whole = group.look === "pictures" || group.look === "points" ? [null] : [];
     tiles.replaceChildren(...[...whole, ...found].map((one) => tile(group, sample, one)));
@@ -193,7 +195,7 @@ page.part(async (payload, keep) => {
       return {
         x, y, ...(group.counts ? { error_y: { type: "data", array: error, thickness: 1, width: 2 } } : {}),
         name: safe.length > 60 ? safe.slice(0, 59) + "…" : safe, mode: "lines+markers",
-        customdata: group.steps.map((step) => [step]),
+        customdata: group.steps.map((step, at) => (error[at] === null ? [step] : [step, y[at] - error[at], y[at] + error[at]])),
         line: { color: `var:${one.kind}`, dash: dashes[k % dashes.length], width: 2 },
         marker: { color: `var:${one.kind}`, size: 5, symbol: ["circle", "square", "diamond", "x", "cross", "star"][k % 6] },
         hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}<extra></extra>",

@@ -39,7 +39,7 @@ class Repeatability(Record):
         ]
         return (
             f"Repeatability over the {self.n_steps} near-by steps up to step {self.step:,.0f}, in brackets that of one "
-            f"table with {self.noise:.1%} of noise: {', '.join(told) or 'nothing is salient'}."
+            f"table with {100 * self.noise:g} % of noise: {', '.join(told) or 'nothing is salient'}."
         )
 
 
