@@ -11,13 +11,22 @@ from torch import nn
 
 from interdyn import store
 from interdyn.errors import InputError, InterdynWarning, RecipeError
-from interdyn.measurement import History, cross_spectrum, interactions, mean_degree, recorded
+from interdyn.measurement import History, recorded
 from interdyn.players import columns
-from interdyn.recipes import load_recipe, run_recipe
-from interdyn.schedules import apart, checked_window, last_begin, near_by, shortest, too_short, windows_of, with_near
-from interdyn.schedules import at, every, log_spaced
+from interdyn.schedules import (
+    apart,
+    at,
+    checked_window,
+    every,
+    last_begin,
+    log_spaced,
+    near_by,
+    shortest,
+    too_short,
+    windows_of,
+    with_near,
+)
 from interdyn.tracking import Tracker, watch
-from interdyn.values import RunResult
 
 
 def spread(step, window):
