@@ -17,7 +17,7 @@ from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
 from interdyn.measurement._windows import Recent, groups_of, of_windows, repeatability
-from interdyn.schedules import MOST_NEAR, checked_window, windows_of
+from interdyn.schedules import checked_window, windows_of
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
 from interdyn.values import Interactions, RunResult, SampleTable, Trajectory, WindowResult
@@ -96,7 +96,7 @@ class History:
             As in `interdyn.store.open_run`.
         """
         opened = store.as_run(run)
-        window = min(store.read_window(opened), MOST_NEAR)
+        window = store.read_window(opened)
         history = cls(opened.groups, window=window, **{**store.read_salience(opened), **salience})
         history._run, history._reader = opened, store.Reader(opened)
         history.update()
@@ -115,7 +115,7 @@ class History:
             return False
         run = store.open_run(self._run.path)
         if (run.config_hash, run.id) != (self._run.config_hash, self._run.id):  # another run in the same folder
-            self._begin(run.groups, min(store.read_window(run), MOST_NEAR), **store.read_salience(run))
+            self._begin(run.groups, store.read_window(run), **store.read_salience(run))
             self._reader = store.Reader(run)
         self._run = self._reader.run = run
         known = len(self._kept)
@@ -240,7 +240,8 @@ class History:
     def _judged(self, at: tuple[int, ...], *, over: bool) -> Verdict:
         if (at, over) not in self._verdicts:
             seen, pattern = self.trajectory().first(len(at)), self._pattern(at)
-            before = self._verdicts.get((at[:-1], False))
+            numbers = windows_of(at, self.window)
+            before = self._verdicts.get((at[: numbers.index(numbers[-1])], False))  # of the measurement before
             judged = whole_verdict(seen, pattern=pattern) if over else None
             self._verdicts[at, over] = judged or online_verdict(seen, before=before, pattern=pattern)
         return self._verdicts[at, over]
