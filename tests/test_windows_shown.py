@@ -15,7 +15,7 @@ from interdyn.errors import RecipeError
 from interdyn.exports import run_to_pandas, run_to_xarray
 from interdyn.measurement import History, cross_spectrum, interactions, mean_degree
 from interdyn.measurement._windows import NOISE, Recent
-from interdyn.plot import panels, plot_mean_order, plot_repeatability, plot_sample
+from interdyn.plot import panels, plot_dynamics, plot_mean_order, plot_repeatability, plot_sample
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import write_report
 from interdyn.report._uses import Uses, means
@@ -124,6 +124,7 @@ def test_courses_of_windows_are_means_of_single_spectra_and_a_cross_spectrum(run
         strength = np.stack([whole.strength[i].mean(axis=0) for i in places])
         by_definition = Trajectory(found.steps, strength).mean_order
         np.testing.assert_allclose(found.mean_order[name].value, by_definition)
+        np.testing.assert_allclose(found.order_distribution[name], Trajectory(found.steps, strength).distribution)
         low, high = found.mean_order[name].interval()
         assert (low <= by_definition + 1e-9).all()
         assert (by_definition <= high + 1e-9).all()
@@ -202,12 +203,17 @@ def test_the_figure_of_the_mean_order_shows_both_courses(result):
     np.testing.assert_array_equal(points.band.value, result.groups["test"].mean_order.value)
     assert (points.dash, points.faint) == ("", True)
     assert "the single steps, pale, are judged" in panel.caption
+    cells = panels.heat_map(result, "train")
+    np.testing.assert_array_equal(cells.steps, result.windows.steps)
+    np.testing.assert_array_equal(cells.cells.band.value, result.windows.order_distribution["train"])
+    assert plot_dynamics(result).collections[0].get_array().shape == (5, len(result.windows.steps))
     ax = plot_mean_order(result)
     assert "None" in {line.get_linestyle() for line in ax.lines}
     bars = plot_repeatability(result).patches
     shown = np.nan_to_num(result.windows.repeatability.value)
     np.testing.assert_allclose([bar.get_height() for bar in bars], shown)
     without = result.model_copy(update={"windows": None})
+    np.testing.assert_array_equal(panels.heat_map(without).steps, result.steps)
     assert [series.name for series in panels.mean_order(without).series] == ["test samples", "train samples"]
     assert "Pass `window=3`" in panels.repeatability(without).missing
 

@@ -86,17 +86,19 @@ def of_windows(
 ) -> WindowResult:
     """Return the courses of the measurements: mean of the single spectra, and the second witness."""
     groups = groups_of(steps, window)
-    orders = {}
+    orders, shares = {}, {}
     for name, course in courses.items():
         strength = np.stack([course.strength[group].mean(axis=0) for group in groups])
         bands = bootstrap_distribution(strength, n_bootstrap=n_bootstrap, seed=seed)
         orders[name] = Band(bands.mean_order, bands.mean_order_low, bands.mean_order_high)
+        shares[name] = np.nan_to_num(bands.distribution)
     return WindowResult(
         size=window,
         number=np.array(windows_of(steps, window), dtype=float),
         steps=np.array([steps[group[0]] for group in groups], dtype=float),
         counts=np.array([len(group) for group in groups], dtype=float),
         mean_order=orders,
+        order_distribution=shares,
         degree=np.array([recent.degree([steps[i] for i in group]) for group in groups]),
     )
 

@@ -71,6 +71,10 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
     share = _distribution(view, group)
     if share is None:
         return Panel(**head, missing=_no_orders(group))
+    column = "a checkpoint"
+    if view.windows is not None and group in view.windows.order_distribution:
+        head["steps"], share = view.windows.steps, Band(view.windows.order_distribution[group])
+        column = "a measurement, the mean of its near-by steps"
     peak = view.orders[np.nan_to_num(share.value).argmax(axis=1)]
     return Panel(
         **head,
@@ -78,7 +82,7 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
         orders=view.orders,
         series=(Series(_SHARE, share, "ink", mark="cells", top=top),),
         moments=_boundary(view),
-        caption="Each column is a checkpoint; bright means that much of the network's strength has that order.",
+        caption=f"Each column is {column}; bright means that much of the network's strength has that order.",
         alt=f"Heat map of {group_name(group)}: strongest order {peak[0]:.0f} at first, {peak[-1]:.0f} at last.",
     )
 

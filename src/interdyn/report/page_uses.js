@@ -198,7 +198,8 @@ page.part(async (payload, keep) => {
         customdata: group.steps.map((step, at) => (error[at] === null ? [step] : [step, y[at] - error[at], y[at] + error[at]])),
         line: { color: `var:${one.kind}`, dash: dashes[k % dashes.length], width: 2 },
         marker: { color: `var:${one.kind}`, size: 5, symbol: ["circle", "square", "diamond", "x", "cross", "star"][k % 6] },
-        hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}<extra></extra>",
+        text: error.map((e) => (e === null ? "" : ` ± ${e.toFixed(3)}`)),
+        hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}%{text}<extra></extra>",
       };
     });
     draw([chart]);

@@ -54,8 +54,9 @@ class WindowResult(Record):
         The measurement that each step of the run belongs to: 0, 1, ..., shape ``(steps,)``.
     steps, counts
         First step of each measurement, and how many steps it has, shape ``(measurements,)``.
-    mean_order
-        Of each group: mean order of the mean of the single spectra, with interval, shape ``(measurements,)``.
+    mean_order, order_distribution
+        Of each group: mean order of the mean of the single spectra, with interval, shape ``(measurements,)``, and its
+        share of each order, ``(measurements, orders)``.
     degree
         Of the first group: Walsh degree of the cross spectrum (`interdyn.measurement.cross_spectrum`), a second witness
         that needs no split; NaN for a single step.
@@ -68,6 +69,7 @@ class WindowResult(Record):
     steps: Numbers
     counts: Numbers
     mean_order: Mapping[str, Band] = {}
+    order_distribution: Mapping[str, Numbers] = {}
     degree: Numbers
     repeatability: Repeatability | None = None
 
