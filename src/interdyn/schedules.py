@@ -5,7 +5,7 @@ Any function ``step -> bool`` is a schedule; `interdyn.Tracker` takes one as ``s
 
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from interdyn._arguments import told, whole
@@ -16,6 +16,9 @@ Schedule = Callable[[int], bool]
 
 MAX_STEP = 2**63 - 1
 """Largest number of a step."""
+
+MOST_NEAR = 5
+"""Most steps of a window."""
 
 _MOST_POINTS = 10_000  # of a decade
 _MOST_LOOKS = 300_000  # for a step at which several schedules agree: half a second, about
@@ -221,3 +224,123 @@ def due_steps(schedule: Schedule, first: int, last: int) -> list[int]:
         steps.append(found)
         found = _next(schedule, found, last)
     return steps
+
+
+def checked_window(window: object) -> int:
+    """Return how many near-by steps a measurement takes, 1 to `MOST_NEAR`.
+
+    Raises
+    ------
+    InputError
+        If it is no such number.
+
+    Examples
+    --------
+    >>> checked_window(3)
+    3
+    """
+    return whole(window, "window", least=1, most=MOST_NEAR, do="Pass 3, or 1 for single steps.")
+
+
+def shortest(window: int) -> int:
+    """Return the length of the shortest training in which a tenth of the steps so far holds a window.
+
+    Examples
+    --------
+    >>> shortest(1), shortest(3)
+    (0, 22)
+    """
+    return 11 * (window - 1)
+
+
+def too_short(window: int, total_steps: int) -> str:
+    """Return why a window does not fit a training; empty where it does.
+
+    Examples
+    --------
+    >>> too_short(3, 22)
+    ''
+    """
+    if total_steps >= shortest(window):
+        return ""
+    return (
+        f"a window of {window} steps, spread over a tenth of the training so far, needs a training of "
+        f"{shortest(window)} steps or more; got {total_steps}. Train longer, or measure single steps: window = 1."
+    )
+
+
+def near_by(step: int, window: int) -> tuple[int, ...]:
+    """Return the steps of the window that begins at ``step``, spread over a tenth of the training so far.
+
+    Early, where a tenth is less than a step for each of them, there are fewer.
+
+    Examples
+    --------
+    >>> near_by(1000, 3), near_by(10, 3), near_by(0, 3)
+    ((1000, 1050, 1100), (10, 11), (0,))
+    """
+    parts = 10 * max(window - 1, 1)
+    return tuple(dict.fromkeys(step + step * j // parts for j in range(window)))
+
+
+def last_begin(total_steps: int) -> int:
+    """Return where the window begins that ends with the last step.
+
+    Examples
+    --------
+    >>> last_begin(1000), near_by(910, 3)
+    (910, (910, 955, 1001))
+    """
+    return -(-10 * total_steps // 11)
+
+
+def apart(steps: Sequence[int], window: int, total_steps: int) -> list[int]:
+    """Return which of the steps begin a window, so that none runs into another and one ends with the last step.
+
+    A step within a tenth after the one before begins none: the window before covers it. The last window comes first:
+    what would run into it begins none. Single steps stay as they are.
+
+    Examples
+    --------
+    >>> apart([0, 1, 10, 100, 105, 120, 850, 1000], 3, 1000), apart([0, 10, 20], 1, 20)
+    ([0, 1, 10, 100, 120, 910], [0, 10, 20])
+    """
+    if window == 1:
+        return list(steps)
+    last, found = last_begin(total_steps), list[int]()
+    for step in steps:
+        if (not found or 10 * step > 11 * found[-1]) and 11 * step < 10 * last:
+            found.append(step)
+    return [*found, last]
+
+
+def with_near(begins: Sequence[int], window: int, total_steps: int) -> tuple[int, ...]:
+    """Return all steps of the windows that begin at these steps, none after the last.
+
+    Examples
+    --------
+    >>> with_near([0, 10, 100, 910], 3, 1000)
+    (0, 10, 11, 100, 105, 110, 910, 955, 1000)
+    """
+    return tuple(sorted({min(near, total_steps) for step in begins for near in near_by(step, window)}))
+
+
+def windows_of(steps: Sequence[int], window: int) -> list[int]:
+    """Return the number of the measurement that each measured step belongs to: 0, 1, ...
+
+    A window holds successive steps within a tenth after its first, at most ``window`` of them; so the steps alone tell,
+    whatever was lost or came in another run of the same training.
+
+    Examples
+    --------
+    >>> windows_of([0, 10, 11, 100, 105, 110, 111], 3)
+    [0, 1, 1, 2, 2, 2, 3]
+    """
+    numbers, first, count = list[int](), -1, 0
+    for step in steps:
+        if numbers and count < window and 10 * step <= 11 * first:
+            count += 1
+        else:
+            first, count = step, 1
+        numbers.append(numbers[-1] + (count == 1) if numbers else 0)
+    return numbers

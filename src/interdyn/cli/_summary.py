@@ -64,6 +64,7 @@ def _sentences(result: "RunResult") -> list[str]:
     solver = result.solver
     return [
         *result.verdict,
+        *(() if result.windows is None else result.windows.sentences),
         f"Cost: {result.forward_passes or 0:,} forward passes; {cost}.",
         f"Solver: certified gap {_cell(solver.mean_gap, '.1e')} on average, {_cell(solver.max_gap, '.1e')} at most.",
     ]

@@ -63,7 +63,8 @@ def watch(
     """Measure the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
 
     Networks are safetensors, what torch.save wrote, or folders of Hugging Face, torch.distributed and DeepSpeed;
-    nothing in them is executed. Which is of which step is shown before anything is measured.
+    nothing in them is executed. Which is of which step is shown before anything is measured. Each is a measurement of
+    its own: there are no windows of near-by steps, which a tracker in the training takes.
 
     Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
     """

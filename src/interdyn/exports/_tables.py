@@ -10,12 +10,14 @@ import numpy as np
 from interdyn import store
 from interdyn._arguments import instance
 from interdyn.errors import InputError, missing_extra
+from interdyn.exports._windows import KINDS, of_windows
 from interdyn.measurement import interactions, measurements
 from interdyn.spectra import order_spectrum
 from interdyn.values import GameRule, Interactions, Selection, labels, members, orders
 
 _COLUMNS = {"step", "sample", "label", "subset", "order", "players", "k", "v", "i_and", "i_or", "strength", "gap"}
-_COLUMNS |= {"objective", "noise_bound", ""}
+_COLUMNS |= {"objective", "noise_bound", "measurement", "measurement_of_step", "first_step", "n_steps", ""}
+_COLUMNS |= {f"{name}_{kind}" for name in ("mean", "se", "kept") for kind in KINDS}
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,7 +73,9 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
     Group to a data set with axes ``step, sample, subset`` (``v``, ``i_and``, ``i_or``), ``step, sample`` (``gap``,
     ``objective``, ``noise_bound``), ``step, sample, order`` (``strength``: salient, by the run's own rule) and ``step``
     (losses, accuracies); coordinates ``step``, ``sample`` (its number in the data), ``label`` where there are any,
-    ``order``, ``subset``, ``players``.
+    ``order``, ``subset``, ``players``. Where a measurement takes several near-by steps, also ``measurement, sample,
+    subset``: ``mean_and``, ``mean_or`` over the steps, their standard error ``se_and``, ``se_or`` and what all steps
+    have, ``kept_and``, ``kept_or``; with the coordinates ``measurement_of_step``, ``first_step`` and ``n_steps``.
 
     Raises
     ------
@@ -100,10 +104,13 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
             columns[key] = (("step", "sample"), np.stack([getattr(m, key) for m in rows]))
         strength = np.stack([order_spectrum(interactions(m), **options).strength for m in rows])
         columns["strength"] = (("step", "sample", "k"), strength)
+        more, at = of_windows(rows, store.read_window(opened))
+        columns |= more
         coords = _subsets(n) | {
             "step": [m.step for m in rows],
             "sample": rows[0].sample_ids,
             "k": np.arange(1, n + 1),
+            **at,
         }
         if rows[0].targets is not None:
             coords["label"] = ("sample", rows[0].targets)
@@ -167,13 +174,15 @@ def to_pandas(found: Selection) -> "DataFrame":
 
 
 def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
-    """Return a run as four long tables.
+    """Return a run as four long tables, five where measurements take several near-by steps.
 
     Returns
     -------
     ``interactions`` (``group, step, sample, kind, players, order, value``; those that are not zero, ``players`` as
-    ``"0 3"``), ``strength`` (``group, step, sample, order, value``), ``tables`` (``group, step, sample, label, gap,
-    objective, noise_bound``), ``steps`` (``step`` and the losses).
+    ``"0 3"``; of several steps of a measurement their mean, with the further columns ``se``, its standard error,
+    empty for one step, ``kept``, what all steps have, and ``n_steps``, ``step`` being the first; the single steps are
+    then in a table of their own, ``interactions_of_steps``), ``strength`` (``group, step, sample, order, value``),
+    ``tables`` (``group, step, sample, label, gap, objective, noise_bound``), ``steps`` (``step`` and the losses).
 
     Raises
     ------
@@ -182,15 +191,15 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
     """
     pandas = library("pandas", "a table")
     sets = run_to_xarray(run)
+    windows = "measurement" in next(iter(sets.values())).coords
     parts: dict[str, list[Any]] = {"interactions": [], "strength": [], "tables": []}
     for group, data in sets.items():
-        steps, samples, players = (data[key].to_numpy() for key in ("step", "sample", "players"))
-        for kind in ("and", "or"):
-            values = data[f"i_{kind}"].to_numpy()
-            i, j, s = np.nonzero(values)
-            columns = {"group": group, "step": steps[i], "sample": samples[j], "kind": kind, "players": players[s]}
-            columns |= {"order": data["order"].to_numpy()[s], "value": values[i, j, s]}
-            parts["interactions"].append(pandas.DataFrame(columns))
+        for kind in KINDS:
+            single = pandas.DataFrame({"group": group, **_rows(data, f"i_{kind}", data["step"].to_numpy(), kind)})
+            parts.setdefault("interactions_of_steps" if windows else "interactions", []).append(single)
+            if windows:
+                mean = _rows(data, f"mean_{kind}", data["first_step"].to_numpy(), kind)
+                parts["interactions"].append(pandas.DataFrame({"group": group, **mean}))
         strength = data["strength"].to_dataframe(name="value").reset_index().rename(columns={"k": "order"})
         parts["strength"].append(strength[["step", "sample", "order", "value"]].assign(group=group))
         tables = data[["gap", "objective", "noise_bound"]].to_dataframe().reset_index()
@@ -202,6 +211,22 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
     for name in ("strength", "tables"):
         out[name] = out[name][["group", *(c for c in out[name].columns if c != "group")]]
     return out
+
+
+def _rows(data: "Dataset", name: str, steps: np.ndarray, kind: str) -> dict[str, Any]:
+    """Return the columns of all interactions of a kind that are not zero, of windows with error and kept part."""
+    values = data[name].to_numpy()
+    i, j, s = np.nonzero(values)
+    columns = {"step": steps[i], "sample": data["sample"].to_numpy()[j], "kind": kind}
+    columns |= {
+        "players": data["players"].to_numpy()[s],
+        "order": data["order"].to_numpy()[s],
+        "value": values[i, j, s],
+    }
+    if name.startswith("mean_"):
+        columns |= {short: data[f"{short}_{kind}"].to_numpy()[i, j, s] for short in ("se", "kept")}
+        columns["n_steps"] = data["n_steps"].to_numpy()[i]
+    return columns
 
 
 def library(name: str, purpose: str) -> Any:

@@ -12,13 +12,15 @@ from interdyn._arguments import choice, number, told
 from interdyn.dynamics import HIGH_ORDER, Onset, Verdict, find_pattern, online_verdict, whole_verdict
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._reading import Reading, reading
-from interdyn.measurement._result import Course, chosen_options, left_open, of_the_whole, so_far
+from interdyn.measurement._result import RESAMPLES, Course, chosen_options, left_open, of_the_whole, so_far
 from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
+from interdyn.measurement._windows import Recent, groups_of, of_windows, repeatability
+from interdyn.schedules import checked_window, windows_of
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
-from interdyn.values import Interactions, RunResult, SampleTable, Trajectory
+from interdyn.values import Interactions, RunResult, SampleTable, Trajectory, WindowResult
 
 _LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
@@ -46,6 +48,9 @@ class History:
         Names of the groups of samples; verdicts are about the first.
     salience, salience_rule
         As in `interdyn.spectra.order_spectrum`.
+    window
+        How many near-by steps a measurement takes: which step belongs to which, the steps alone tell
+        (`interdyn.schedules.windows_of`). What is judged are the values of the single steps.
 
     Examples
     --------
@@ -54,7 +59,12 @@ class History:
     """
 
     def __init__(
-        self, groups: Sequence[str], *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
+        self,
+        groups: Sequence[str],
+        *,
+        salience: float | None = None,
+        salience_rule: SalienceRule = "mean-effect",
+        window: int = 1,
     ) -> None:
         self._run: store.Run | None = None
         self._reader: store.Reader | None = None
@@ -64,17 +74,17 @@ class History:
         choice(salience_rule, "salience_rule", get_args(SalienceRule))
         if salience is not None:
             salience = number(salience, "salience", least=0, do="Leave it out for the default.")
-        self._begin(groups, salience=salience, salience_rule=salience_rule)
+        self._begin(groups, checked_window(window), salience=salience, salience_rule=salience_rule)
 
-    def _begin(self, groups: Sequence[str], **salience: Any) -> None:
-        self.groups = tuple(groups)
+    def _begin(self, groups: Sequence[str], window: int, **salience: Any) -> None:
+        self.groups, self.window = tuple(groups), window
         self.salience = {key: value for key, value in salience.items() if value is not None}
         self._kept: dict[int, dict[str, _Kept]] = {}
         self._entries: dict[int, Mapping[str, Any]] = {}
         self._verdicts: dict[tuple[tuple[int, ...], bool], Verdict] = {}
         self.over = False
         """Whether the training has ended, so that its verdict judges the whole of it once; adding goes on with it."""
-        self._last: Interactions | None = None  # of the first group
+        self._recent = Recent(window)
 
     @classmethod
     def read(cls, run: store.Run | str | Path, **salience: Any) -> "History":
@@ -86,7 +96,8 @@ class History:
             As in `interdyn.store.open_run`.
         """
         opened = store.as_run(run)
-        history = cls(opened.groups, **{**store.read_salience(opened), **salience})
+        window = store.read_window(opened)
+        history = cls(opened.groups, window=window, **{**store.read_salience(opened), **salience})
         history._run, history._reader = opened, store.Reader(opened)
         history.update()
         history.over = (opened.path / "summary.json").is_file()
@@ -104,7 +115,7 @@ class History:
             return False
         run = store.open_run(self._run.path)
         if (run.config_hash, run.id) != (self._run.config_hash, self._run.id):  # another run in the same folder
-            self._begin(run.groups, **store.read_salience(run))
+            self._begin(run.groups, store.read_window(run), **store.read_salience(run))
             self._reader = store.Reader(run)
         self._run = self._reader.run = run
         known = len(self._kept)
@@ -137,13 +148,18 @@ class History:
             )
             kept[m.group] = _Kept(seen, read, m.forward_passes, m.seconds)
             if m.group == self.groups[0] and step >= max(self._kept, default=step):
-                self._last = found
+                self._recent.add(step, found)
         self._kept[step], self._entries[step], self.over = kept, dict(entry or {}), False
 
     @property
     def steps(self) -> tuple[int, ...]:
         """All steps that are measured."""
         return tuple(sorted(self._kept))
+
+    @property
+    def count(self) -> int:
+        """How many measurements there are: steps, or windows of them."""
+        return len(set(windows_of(self.steps, self.window)))
 
     @property
     def together(self) -> tuple[int, ...]:
@@ -189,8 +205,13 @@ class History:
             self.column("train_loss"),
             self.column("test_loss"),
             seen[-1].unit,
-            test_accuracy=self.column("test_accuracy"),
+            self._numbers(),
+            self.column("test_accuracy"),
         )
+
+    def _numbers(self) -> np.ndarray | None:
+        """Return which measurement each step belongs to; None where each is one of its own."""
+        return None if self.window == 1 else np.array(windows_of(self.together, self.window))
 
     def verdict(self, step: int | None = None) -> Verdict | None:
         """Return the three statements, by default on all measurements; None before the first. Computed once for each.
@@ -219,7 +240,8 @@ class History:
     def _judged(self, at: tuple[int, ...], *, over: bool) -> Verdict:
         if (at, over) not in self._verdicts:
             seen, pattern = self.trajectory().first(len(at)), self._pattern(at)
-            before = self._verdicts.get((at[:-1], False))
+            numbers = windows_of(at, self.window)
+            before = self._verdicts.get((at[: numbers.index(numbers[-1])], False))  # of the measurement before
             judged = whole_verdict(seen, pattern=pattern) if over else None
             self._verdicts[at, over] = judged or online_verdict(seen, before=before, pattern=pattern)
         return self._verdicts[at, over]
@@ -236,7 +258,9 @@ class History:
             return None
         seen = [self._kept[step][group].seen for step in at]
         high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
-        return find_pattern(np.array(at, dtype=float), np.array(high), np.array([one.effect for one in seen]))
+        both, windows = np.array([high, [one.effect for one in seen]]), groups_of(at, self.window)
+        first, means = [float(at[i[0]]) for i in windows], np.stack([both[:, i].mean(axis=1) for i in windows], axis=1)
+        return find_pattern(np.array(first), *means)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample at a step, by default the last; see `sample_table`.
@@ -277,8 +301,13 @@ class History:
         at, courses = self._courses()
         losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
         chosen = chosen_options(options) | self.salience
-        result = of_the_whole(at, courses, self.last, losses, chosen, pattern=self._pattern(self.together))
-        return self._signed(result, identified=left_open(self.last, step=at[-1]))
+        pattern, numbers = self._pattern(self.together), self._numbers()
+        result = of_the_whole(at, courses, self.last, losses, chosen, pattern=pattern, window=numbers)
+        more: dict[str, Any] = {"identified": left_open(self.last, step=at[-1])}
+        if windows := self._windows(courses, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"]):
+            repeated = repeatability(self.together, self.window, self._recent, **self.salience)
+            more["windows"] = windows.model_copy(update={"repeatability": repeated})
+        return self._signed(result, **more)
 
     def result_so_far(self) -> RunResult:
         """Return the result of a training that goes on, as far as it can be known; no theory.
@@ -292,7 +321,15 @@ class History:
         at, courses = self._courses()
         verdict = self.verdict(at[-1])
         assert verdict is not None
-        return self._signed(so_far(at, courses, self._losses(), verdict))
+        windows = self._windows(courses, n_bootstrap=RESAMPLES, seed=0)
+        more = {} if windows is None else {"windows": windows}
+        return self._signed(so_far(at, courses, self._losses(), verdict), **more)
+
+    def _windows(self, courses: Mapping[str, Course], *, n_bootstrap: int, seed: int) -> WindowResult | None:
+        """Return the courses of the measurements; None where each step is one of its own."""
+        if self.window == 1:
+            return None
+        return of_windows(self.together, self.window, courses, self._recent, n_bootstrap=n_bootstrap, seed=seed)
 
     def _losses(self) -> dict[str, np.ndarray]:
         """Return the losses and accuracies that were recorded."""
@@ -315,8 +352,7 @@ class History:
     @property
     def last(self) -> Interactions:
         """The interactions of the first group at the last step."""
-        assert self._last is not None
-        return self._last
+        return self._recent.last
 
     def seen(self, step: int, group: str) -> Seen:
         """Return what is kept of the interactions of a group at a step."""

@@ -32,7 +32,7 @@ from interdyn.values import (
 )
 
 _RATIO_NOISE = np.logspace(-10, 2, 49)
-_RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
+RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
 _RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
 _SAMPLES, _SECONDS = 8, 40.0  # of the ranges in a result, at most
 _PROGRAMS = 14  # splits that each end of a range takes, about
@@ -113,7 +113,7 @@ def so_far(
 
     There is no theory, since its ``w*`` is the final network's; the stage of the verdict stands under ``stage``.
     """
-    measured = _measured(steps, courses, losses, n_bootstrap=_RESAMPLES, seed=0)
+    measured = _measured(steps, courses, losses, n_bootstrap=RESAMPLES, seed=0)
     phases = PhaseResult(
         found=verdict.since is not None,
         boundary_step=verdict.since,
@@ -171,11 +171,12 @@ def of_the_whole(
     chosen: Mapping[str, Any],
     *,
     pattern: Onset | None = None,
+    window: np.ndarray | None = None,
 ) -> RunResult:
     """Return the result of a whole training, from spectra and the interactions of the first group at the last step."""
     main, resampling = next(iter(courses.values())), {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
     known = {name: losses.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
-    trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, **known)
+    trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, window=window, **known)
     phases = find_phases(trajectory, seed=chosen["seed"])
     verdict = whole_verdict(trajectory, pattern=pattern, seed=chosen["seed"])
     fit = fit_noise(

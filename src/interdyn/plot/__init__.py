@@ -29,6 +29,7 @@ from interdyn.plot._save import save_figures
 from interdyn.plot._sparsity import plot_sparsity
 from interdyn.plot._steps import StepAxis, step_label
 from interdyn.plot._view import Drawable, as_view, has_numbers, load_run
+from interdyn.plot._windows import plot_repeatability
 
 __all__ = [
     "Drawable",
@@ -48,6 +49,7 @@ __all__ = [
     "plot_mean_order",
     "plot_noise",
     "plot_order_distribution",
+    "plot_repeatability",
     "plot_row_norms",
     "plot_sample",
     "plot_samples",

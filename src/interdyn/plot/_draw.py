@@ -83,7 +83,8 @@ def line_with_band(ax: Axes, steps: Float[np.ndarray, " steps"], series: Series)
     colour, edges = COLOURS[series.colour], series.edges()
     label = f"{series.name} ({series.interval})" if edges is not None and series.interval else series.name
     marks: dict[str, Any] = {"marker": series.symbol, "markersize": 3.5, "alpha": 0.5 if series.faint else 1.0}
-    ax.plot(steps, series.band.value, color=colour, label=label, ls=series.dash, lw=1.6, **marks)
+    said = label if series.dash else None
+    ax.plot(steps, series.band.value, color=colour, label=said, ls=series.dash, lw=1.6, **marks)
     if edges is not None:
         ax.fill_between(steps, *edges, color=colour, alpha=0.18, linewidth=0)
 

@@ -26,7 +26,7 @@ class Series:
     mark
         ``"line"``, ``"bars"``, or ``"cells"`` of a heat map.
     symbol, dash
-        Of a line, as matplotlib calls them.
+        Of a line, as matplotlib calls them; an empty dash is of points alone, without a legend.
     steps
         Steps of the values, where they are not those of the panel.
     interval

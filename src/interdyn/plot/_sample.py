@@ -14,6 +14,7 @@ from interdyn.plot._tables import Tables, tables_of
 
 _LEAST = 0.01  # of the strongest: what is weaker is not drawn
 _SPACE = 1.12  # of a picture, from one to the next
+_Term = tuple[str, list[int], str]  # kind, players, and the value with its error, in words
 
 
 def plot_sample(
@@ -30,7 +31,8 @@ def plot_sample(
     Parameters
     ----------
     found
-        Interactions of one sample, as ``interdyn.measure(...)[0]``.
+        Interactions of one sample, as ``interdyn.measure(...)[0]``; or their mean over near-by steps, as
+        ``interdyn.spectra.window_mean([one[0] for one in found])``, whose values have their standard error beside them.
     inputs
         The sample: a picture ``(height, width)``, ``(3, height, width)`` or ``(height, width, 3)``, or a cloud of
         points ``(points, 2)`` or ``(points, 3)``. None for words and columns.
@@ -94,15 +96,19 @@ def plot_sample(
     return _picture(tables, terms, picture, of, ax)
 
 
-def _strongest(tables: Tables, k: int) -> list[tuple[str, list[int], float]]:
-    """Return kind, players and value of the strongest interactions."""
+def _strongest(tables: Tables, k: int) -> list[_Term]:
+    """Return kind, players and value of the strongest interactions, of a mean with its standard error."""
     both = np.stack([tables.i_and[0], tables.i_or[0]]).copy()
     both[:, 0] = 0.0
     least = _LEAST * np.abs(both).max()
     order = np.argsort(-np.abs(both).ravel(), kind="stable")[:k]
+
+    def near(kind: int, subset: int) -> str:
+        return "" if tables.error is None else f" ± {tables.error[0, kind, subset]:.2f}"
+
     kinds, subsets = np.unravel_index(order, both.shape)
     return [
-        (("AND", "OR")[kind], [i for i in range(24) if s >> i & 1], float(both[kind, s]))
+        (("AND", "OR")[kind], [i for i in range(24) if s >> i & 1], f"{both[kind, s]:+.2f}{near(kind, s)}")
         for kind, s in zip(kinds.tolist(), subsets.tolist(), strict=True)
         if abs(both[kind, s]) > least
     ]
@@ -112,13 +118,13 @@ def _colour(kind: str) -> str:
     return AND if kind == "AND" else OR
 
 
-def _caption(kind: str, value: float, unit: str) -> str:
-    return f"{kind} {value:+.2f} {unit}".rstrip()
+def _caption(kind: str, value: str, unit: str) -> str:
+    return f"{kind} {value} {unit}".rstrip()
 
 
 def _picture(
     tables: Tables,
-    terms: Sequence[tuple[str, list[int], float]],
+    terms: Sequence[_Term],
     picture: Float[np.ndarray, "height width ..."],
     players: Int[np.ndarray, "height width"],
     ax: Axes | None,
@@ -160,7 +166,7 @@ def _edges(players: Int[np.ndarray, "height width"]) -> list[tuple[float, float,
 
 def _cloud(
     tables: Tables,
-    terms: Sequence[tuple[str, list[int], float]],
+    terms: Sequence[_Term],
     points: Float[np.ndarray, "points axes"],
     players: Int[np.ndarray, " points"],
     ax: Axes | None,
@@ -182,9 +188,7 @@ def _cloud(
     return without_frame(ax, tables.stamp)
 
 
-def _words(
-    tables: Tables, terms: Sequence[tuple[str, list[int], float]], names: Sequence[str], ax: Axes | None
-) -> Axes:
+def _words(tables: Tables, terms: Sequence[_Term], names: Sequence[str], ax: Axes | None) -> Axes:
     """Write the names once for each interaction, those of its players on colour."""
     ax = axes_for(ax, width=9.0, height=0.5 + 0.42 * len(terms))
     short = [name if len(name) <= 18 else name[:17] + "…" for name in names]

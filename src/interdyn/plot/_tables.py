@@ -31,6 +31,8 @@ class Tables:
         Part of the mean effect that counts as salient; None where the run goes by another rule.
     stamp
         Recipe and version, for the corner of the figure.
+    error
+        Standard error of AND and OR interactions, where they are means over near-by steps.
     """
 
     i_and: Float[np.ndarray, "samples subsets"]
@@ -40,10 +42,13 @@ class Tables:
     source: str
     salience: float | None = SALIENCE
     stamp: str = credit("", version("interdyn"))
+    error: Float[np.ndarray, "samples kinds subsets"] | None = None
 
 
 def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tables:
     """Return the interactions of a result (`interdyn.values.Interactions`) or of a run at a step, by default the last.
+
+    Also the mean over near-by steps, with its error (`interdyn.spectra.WindowMean`).
 
     Raises
     ------
@@ -54,6 +59,8 @@ def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tab
     """
     if hasattr(data, "i_and") and hasattr(data, "residual"):
         return _of_result(data)
+    if hasattr(data, "standard_error") and hasattr(data, "kept"):
+        return _of_window(data)
     if not isinstance(data, Run | str | Path):
         raise InputError(
             f"`data` must be a result of `interdyn.measure` or a run directory; got {type(data).__name__}. "
@@ -66,6 +73,18 @@ def _of_result(found: Any) -> Tables:
     i_and, i_or, residual = (np.atleast_2d(np.asarray(x.cpu())) for x in (found.i_and, found.i_or, found.residual))
     effect = np.abs(i_and[:, 1:].sum(1) + i_or[:, 1:].sum(1) + residual[:, -1] - residual[:, 0])
     return Tables(i_and, i_or, effect, found.unit, f"{len(i_and)} samples")
+
+
+def _of_window(found: Any) -> Tables:
+    i_and, i_or, *errors = (
+        np.atleast_2d(np.asarray(getattr(one, kind).cpu()))
+        for one in (found.mean, found.standard_error)
+        for kind in ("i_and", "i_or")
+    )
+    effect = np.abs(i_and[:, 1:].sum(1) + i_or[:, 1:].sum(1))
+    error = np.stack(errors, axis=1) if found.n_steps > 1 else None
+    source = f"{len(i_and)} samples, mean of {found.n_steps} near-by steps"
+    return Tables(i_and, i_or, effect, found.mean.unit, source, error=error)
 
 
 def _of_run(run: Run, step: int | None, group: str) -> Tables:

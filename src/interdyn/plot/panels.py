@@ -22,6 +22,8 @@ from interdyn.errors import InputError
 from interdyn.plot._panel import Panel, Rule, Series, credit
 from interdyn.plot._steps import StepAxis
 from interdyn.plot._view import has_numbers
+from interdyn.plot._windows import of_windows
+from interdyn.plot._windows import repeatability as repeatability
 from interdyn.values import Band, RunResult, different_games
 
 GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
@@ -69,6 +71,10 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
     share = _distribution(view, group)
     if share is None:
         return Panel(**head, missing=_no_orders(group))
+    column = "a checkpoint"
+    if view.windows is not None and group in view.windows.order_distribution:
+        head["steps"], share = view.windows.steps, Band(view.windows.order_distribution[group])
+        column = "a measurement, the mean of its near-by steps"
     peak = view.orders[np.nan_to_num(share.value).argmax(axis=1)]
     return Panel(
         **head,
@@ -76,7 +82,7 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
         orders=view.orders,
         series=(Series(_SHARE, share, "ink", mark="cells", top=top),),
         moments=_boundary(view),
-        caption="Each column is a checkpoint; bright means that much of the network's strength has that order.",
+        caption=f"Each column is {column}; bright means that much of the network's strength has that order.",
         alt=f"Heat map of {group_name(group)}: strongest order {peak[0]:.0f} at first, {peak[-1]:.0f} at last.",
     )
 
@@ -145,14 +151,21 @@ def mean_order(view: RunResult) -> Panel:
     if not drawn:
         needs = "No mean order was recorded.\nRecord `mean_order` of at least one group of samples."
         return Panel(**head, missing=needs)
-    series, spoken = [], []
+    series, spoken = list[tuple[str, Series]](), []
     for name, band in drawn.items():
         symbol, colour = "o" if name == "test" else "s", GROUP_COLOURS.get(name, "muted")
-        series.append(Series(group_name(name), band, colour, symbol=symbol, unit=" players"))
+        series.append((name, Series(group_name(name), band, colour, symbol=symbol, unit=" players")))
         finite = band.value[np.isfinite(band.value)]
         spoken.append(f"{group_name(name)} from {finite[0]:.2f} over a low of {finite.min():.2f} to {finite[-1]:.2f}")
     head["caption"] += " The pale band is the 90 % interval."
-    return Panel(**head, series=tuple(series), moments=_boundary(view), alt=f"Mean order: {'; '.join(spoken)}.")
+    shown = [line for _, line in series]
+    if view.windows is not None:
+        shown = of_windows(view, series)
+        head["caption"] += (
+            " Each point of a line is the mean of the spectra of near-by steps, at the first of them; the single "
+            "steps, pale, are judged. The second witness needs no split: the Walsh degree of what near-by steps share."
+        )
+    return Panel(**head, series=tuple(shown), moments=_boundary(view), alt=f"Mean order: {'; '.join(spoken)}.")
 
 
 def loss_gap(view: RunResult) -> Panel:

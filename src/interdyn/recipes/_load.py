@@ -192,7 +192,9 @@ def _smoke(recipe: Recipe) -> Recipe:
         update={
             "data": recipe.data.model_copy(update={"n_train": n_train, "n_test": min(recipe.data.n_test or 200, 200)}),
             "training": recipe.training.model_copy(update={"epochs": min(recipe.training.epochs, 3)}),
-            "checkpoints": recipe.checkpoints.model_copy(update={"count": min(recipe.checkpoints.count, 4)}),
+            "checkpoints": recipe.checkpoints.model_copy(
+                update={"count": min(recipe.checkpoints.count, 4), "window": 1}  # for which the training is too short
+            ),
             "players": recipe.players.model_copy(update={"n": n and min(n, _SMOKE_PLAYERS)}),
             "measure": measure.model_copy(
                 update={

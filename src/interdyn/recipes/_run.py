@@ -13,7 +13,7 @@ from interdyn.recipes._load import code_of
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import Trainer, log_spaced, total_steps
+from interdyn.recipes._training import Trainer, measured_steps, total_steps
 from interdyn.schedules import at
 from interdyn.tracking import Record, Tracker
 from interdyn.values import Interactions, Term, subset_from_members
@@ -64,9 +64,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
     allowed = allow_code or not code_of(recipe)
     find_model(recipe.model.name, allow_code=allowed)  # refused before anything is read or written
     samples = load_samples(recipe.data, allow_code=allowed)
-    steps = log_spaced(
-        total_steps(recipe.training, len(samples.train_ids)), recipe.checkpoints.count, first=recipe.checkpoints.first
-    )
+    steps = measured_steps(recipe, total_steps(recipe.training, len(samples.train_ids)))
     groups = choose_groups(recipe, samples)
     record = Record(
         groups,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from interdyn._typing import Solver
+from interdyn.schedules import MOST_NEAR
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -54,10 +55,14 @@ class TrainingSection(Section):
 
 
 class CheckpointsSection(Section):
-    """When the network is kept: step 0, then log-spaced steps from ``first`` to the end of training."""
+    """When the network is kept: step 0, then log-spaced steps from ``first`` to the end of training.
+
+    ``window``: how many near-by steps a measurement takes, spread over the tenth of training that follows.
+    """
 
     count: Annotated[int, Field(ge=2)] = 16
     first: Count = 1
+    window: Annotated[int, Field(ge=1, le=MOST_NEAR)] = 1
 
 
 _NEEDED: dict[str, tuple[str, ...]] = {"patches": ("rows", "cols"), "clusters": ("count",), "steps": ("count",)}
@@ -181,8 +186,11 @@ class Recipe(Section):
     _provider: str = PrivateAttr("")  # package of the provider whose library it is in, whose code it may name
 
     def plain(self) -> dict[str, Any]:
-        """Return the recipe as plain data that TOML can hold; absent keys are left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Return the recipe as plain data that TOML can hold; absent keys are left out, and a window of one step."""
+        out = self.model_dump(mode="json", exclude_none=True)
+        if self.checkpoints.window == 1:  # as before there were windows: the same recipe, the same hash
+            del out["checkpoints"]["window"]
+        return out
 
     @property
     def groups(self) -> tuple[str, ...]:

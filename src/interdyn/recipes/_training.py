@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from interdyn.errors import InterdynError, ModelError
+from interdyn.errors import InterdynError, ModelError, RecipeError
 from interdyn.measurement import checked_device
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._registry import call_factory, find_model
 from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
+from interdyn.schedules import apart, too_short, with_near
 from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 
 _BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there
@@ -43,6 +44,21 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     while len(kept) > count - 1:  # one point more can add two steps; both ends stay
         kept.pop(-2)
     return (0, *kept)
+
+
+def measured_steps(recipe: Recipe, total: int) -> tuple[int, ...]:
+    """Return all steps at which a recipe measures: log-spaced ones, and those near by of each window.
+
+    Raises
+    ------
+    RecipeError
+        If a window is longer than the training.
+    """
+    section = recipe.checkpoints
+    if why := too_short(section.window, total):
+        raise RecipeError(f"{why} For example: --set checkpoints.window=1")
+    steps = log_spaced(total, section.count, first=section.first)
+    return with_near(apart(steps, section.window, total), section.window, total)
 
 
 _UNBUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)

@@ -69,11 +69,12 @@ def _line(panel: Panel, series: Series) -> list[dict[str, Any]]:
     line = {
         "x": x,
         "y": numbers(series.band.value),
-        "mode": "lines+markers",
+        "mode": "lines+markers" if series.dash else "markers",
         "name": _text(series.name),
-        "line": {"color": colour, "width": 2, "dash": _DASHES[series.dash]},
+        "line": {"color": colour, "width": 2, "dash": _DASHES.get(series.dash, "solid")},
         "marker": {"color": colour, "size": 6, "symbol": _SYMBOLS[series.symbol]},
         "opacity": 0.5 if series.faint else 1,
+        **({} if series.dash else {"showlegend": False}),
         "customdata": [list(row) for row in zip(*columns, strict=True)],
         "hovertemplate": hover + "<extra></extra>",
     }

@@ -101,6 +101,7 @@ def render(
         "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view))],
         "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
         "uses": [chart(panels.courses(view))] if used else [],
+        "repeatability": [chart(panels.repeatability(view))] if view.windows is not None else [],
     }
     payload = {
         "charts": [one for section in sections.values() for one in section if not one["missing"]],

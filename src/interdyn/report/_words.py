@@ -122,6 +122,7 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     rows += _harm(view)
     group = view.group("test")
     band = group.mean_order if group is not None else None
+    band = band if view.windows is None else view.windows.mean_order.get("test", band)
     finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
     if finite.size > 1:
         course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
@@ -164,6 +165,7 @@ def confidence(view: RunResult) -> list[str]:
     if samples is not None:
         checkpoints = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
         out.append(f"Measured on {samples} test samples at {checkpoints}.")
+    out += () if view.windows is None else view.windows.sentences
     if phases is None:
         return out
     if view.stage is not None:
@@ -179,6 +181,15 @@ def confidence(view: RunResult) -> list[str]:
     if view.harm is not None and view.harm.pattern:
         out.append(_PATTERN)
     return out
+
+
+def means(view: RunResult) -> str:
+    """Return what the interactions on the page are, where measurements take several steps."""
+    assert view.windows is not None
+    return (
+        f"Each is the mean over up to {view.windows.size} near-by steps, ± its standard error; kept is what all of "
+        "them have, 0 where signs differ."
+    )
 
 
 def notes(view: RunResult) -> list[str]:

@@ -18,7 +18,7 @@ const page = (() => {
   const traces = (chart) => chart.data.map((trace, i) => {
     const change = chart.frames.length ? chart.frames[current][i] : {};
     const out = { ...trace, ...change };
-    if (trace.error_y) out.error_y = { ...trace.error_y, ...change.error_y, visible: Boolean(change.error_y) };
+    if (trace.error_y && chart.frames.length) out.error_y = { ...trace.error_y, ...change.error_y, visible: Boolean(change.error_y) };
     return out;
   });
 

@@ -17,7 +17,7 @@ page.part(async (payload, keep) => {
     return { shape: pack.shape, data: pack.scale ? Float32Array.from(data, (x) => x * pack.scale) : data };
   };
   for (const group of uses.groups) {
-    for (const key of ["output", "subsets", "values", "courses", "pictures", "points", "of"]) {
+    for (const key of ["output", "subsets", "values", "courses", "errors", "kept", "course_errors", "pictures", "points", "of"]) {
       if (group[key]) group[key] = await unpacked(group[key]);
     }
   }
@@ -46,7 +46,11 @@ page.part(async (payload, keep) => {
     const out = [];
     for (let k = 0; k < top; k++) {
       const value = group.values.data[start + k];
-      if (value !== 0) out.push(term(group, group.subsets.data[start + k], value));
+      if (value === 0) continue;
+      const one = term(group, group.subsets.data[start + k], value);
+      // of several near-by steps: the standard error of the mean, and what all of them have
+      if (group.counts && group.counts[at] > 1) one.near = ` ± ${group.errors.data[start + k].toFixed(2)}, kept ${signed(group.kept.data[start + k])}`;
+      out.push(one);
     }
     return out;
   };
@@ -125,7 +129,7 @@ page.part(async (payload, keep) => {
   };
 
   const tile = (group, sample, one) => {
-    const words = one === null ? "the sample" : `${one.kind.toUpperCase()} ${signed(one.value)}`;
+    const words = one === null ? "the sample" : `${one.kind.toUpperCase()} ${signed(one.value)}${one.near ?? ""}`;
     if (group.look === "pieces" || group.look === "numbers") {
       const line = document.createElement("p");
       line.className = "sentence";
@@ -163,7 +167,10 @@ page.part(async (payload, keep) => {
     const at = measured(group, index);
     const found = terms(group, at, sample);
     const output = group.output.data[at * group.output.shape[1] + sample];
-    said.textContent = `At step ${group.steps[at].toLocaleString("en")} the output for its class is ${signed(output)} `
+    const [from, to] = [group.steps[at], (group.ends ?? group.steps)[at]].map((step) => step.toLocaleString("en"));
+    const when = group.counts && group.counts[at] > 1
+      ? `Over ${group.counts[at]} near-by steps, ${from} to ${to}, the mean output` : `At step ${from} the output`;
+    said.textContent = `${when} for its class is ${signed(output)} `
       + `${group.unit}. ` + (found.length ? "" : "No interaction differs from zero.");
     const whole = group.look === "pictures" || group.look === "points" ? [null] : [];
     tiles.replaceChildren(...[...whole, ...found].map((one) => tile(group, sample, one)));
@@ -177,16 +184,22 @@ page.part(async (payload, keep) => {
     const last = terms(group, steps - 1, sample);
     chart.data = last.map((one, k) => {
       const y = [];
-      for (let at = 0; at < steps; at++) y.push(group.courses.data[(at * samples + sample) * top + k]);
+      const error = [];
+      for (let at = 0; at < steps; at++) {
+        y.push(group.courses.data[(at * samples + sample) * top + k]);
+        error.push(group.counts && group.counts[at] > 1 ? group.course_errors.data[(at * samples + sample) * top + k] : null);
+      }
       const name = `${one.kind.toUpperCase()} ${named(group, sample, one.members)}`;
       const safe = name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
       const x = group.steps.map((step) => payload.positions[payload.steps.indexOf(step)]);
       return {
-        x, y, name: safe.length > 60 ? safe.slice(0, 59) + "…" : safe, mode: "lines+markers",
-        customdata: group.steps.map((step) => [step]),
+        x, y, ...(group.counts ? { error_y: { type: "data", array: error, thickness: 1, width: 2 } } : {}),
+        name: safe.length > 60 ? safe.slice(0, 59) + "…" : safe, mode: "lines+markers",
+        customdata: group.steps.map((step, at) => (error[at] === null ? [step] : [step, y[at] - error[at], y[at] + error[at]])),
         line: { color: `var:${one.kind}`, dash: dashes[k % dashes.length], width: 2 },
         marker: { color: `var:${one.kind}`, size: 5, symbol: ["circle", "square", "diamond", "x", "cross", "star"][k % 6] },
-        hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}<extra></extra>",
+        text: error.map((e) => (e === null ? "" : ` ± ${e.toFixed(3)}`)),
+        hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}%{text}<extra></extra>",
       };
     });
     draw([chart]);

@@ -12,7 +12,7 @@ from interdyn.store._reader import (
     read_measurement,
     read_trainer,
 )
-from interdyn.store._recipe import begin_run, config_hash, read_recipe, read_salience
+from interdyn.store._recipe import begin_run, config_hash, read_recipe, read_salience, read_window
 from interdyn.store._records import (
     Checkpoint,
     Exhibit,
@@ -68,6 +68,7 @@ __all__ = [
     "read_result",
     "read_salience",
     "read_trainer",
+    "read_window",
     "to_measure",
     "trainer_steps",
     "withdraw_results",

@@ -13,6 +13,7 @@ from uuid import uuid4
 import tomli_w
 
 from interdyn.errors import IncompleteRunError, RecipeError
+from interdyn.schedules import MOST_NEAR
 from interdyn.store._files import DamagedError, is_sealed, read_bytes, read_json, write_json, write_text
 from interdyn.store._run import VERSION, Run, holds_a_run, open_run
 
@@ -170,6 +171,14 @@ def read_salience(run: Run) -> dict[str, Any]:
     """
     rule = read_recipe(run).get("analysis", {})
     return {key: rule[key] for key in ("salience", "salience_rule") if key in rule}
+
+
+def read_window(run: Run) -> int:
+    """Return how many near-by steps a measurement of the run takes, by its recipe; 1 where none can be read."""
+    recipe = _any_recipe(run)
+    said = [recipe[place] for place in ("tracker", "checkpoints") if isinstance(recipe.get(place), Mapping)]
+    found = next((one["window"] for one in said if "window" in one), 1)
+    return min(found, MOST_NEAR) if isinstance(found, int) and found >= 1 else 1
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from interdyn.schedules import at, due, due_steps
+from interdyn.schedules import apart, at, due, due_steps
 from interdyn.sparsify import split
 from interdyn.tracking._measuring import copied, device_of
-from interdyn.tracking._plan import Pace, Plan, richest
+from interdyn.tracking._plan import Pace, Plan, of_near, richest
 from interdyn.tracking._pricing import Pricing, copies_kept
 
 SETTLED = 0.5
@@ -51,7 +51,7 @@ class Budget:
         self._planned: Any = None
         self._try_at = 0.0
         self.costs: list[float] = []
-        """Seconds of each measurement up to now."""
+        """Seconds of each measured step up to now."""
         self._least_seconds: float | None = None
 
     @property
@@ -78,7 +78,7 @@ class Budget:
             return self._settles_at(known=known)
         if self.plan is None or not (self.waiting or self.owed):
             return math.inf
-        return 0.0 if self._pace is not None else (measuring + self._each()) / self.share
+        return 0.0 if self._pace is not None else (measuring + self._each() * self.plan.window) / self.share
 
     def _settles_at(self, *, known: bool) -> float:
         """Return the seconds of training from which on players and samples can be chosen."""
@@ -127,7 +127,8 @@ class Budget:
             self.refusal, self._least_seconds = plan, price(*pricing.least)
             return plan
         due_ahead = due_steps(pricing.schedule, step + 1, pricing.total_steps)
-        steps = plan.measurements or sorted({*kept, *due_ahead, pricing.total_steps})
+        all_due = sorted({*kept, *due_ahead, pricing.total_steps})
+        steps = plan.measurements or apart(all_due, pricing.window, pricing.total_steps)
         self.plan, self._planned = plan, at(*steps)
         taken = sum(one in steps for one in kept)
         course = (first, pricing.total_steps)
@@ -136,23 +137,25 @@ class Budget:
 
     def _chosen(self, pricing: Pricing, model: Any, training: float, measuring: float) -> str:
         """Choose by what the time up to now can sustain, or the least evidence once it is paid for."""
-        limit = self.share * training * _SUSTAINED
+        window = pricing.window
+        limit = self.share * training * _SUSTAINED / window
         begun = perf_counter()
         price = pricing.of(model, allowance=limit * 10)
         trials = perf_counter() - begun
         spent = measuring + trials
         found = richest(price, limit=limit, **pricing.limits)
         least = self._least_seconds = price(*pricing.least)
-        if found is None and self.share * training - spent >= least:
+        if found is None and self.share * training - spent >= least * window:
             found = pricing.least
         if found is None:
             told = bool(self._try_at)
-            self._try_at = max(1.5 * training, (spent + trials + least) / self.share)
+            self._try_at = max(1.5 * training, (spent + trials + least * window) / self.share)
             if told:
                 return ""
             return (
                 f"Nothing is measured in the first {self._try_at:.3g} s of training: {self.share:.1%} of that does not "
-                f"pay for the least evidence, whose measurement takes {least:.2g} s or more. Pass a larger `budget`."
+                f"pay for the least evidence, whose measurement takes {least * window:.2g} s or more. Pass a larger "
+                "`budget`."
             )
         n, k = found
         self.plan = Plan(
@@ -161,17 +164,25 @@ class Budget:
             None,
             price(n, k),
             self.share,
-            f"Measurements of {k} samples of {n} players, {price(n, k):.2g} s each, as often as {self.share:.1%} of "
-            "the training time up to then pays for. Pass `total_steps` for a plan of the whole.",
+            f"Measurements{of_near(window)} of {k} samples of {n} players, {price(n, k) * window:.2g} s each, as often "
+            f"as {self.share:.1%} of the training time up to then pays for. Pass `total_steps` for a plan of the "
+            "whole.",
+            window,
         )
         return self.plan.sentence
 
-    def affords(self, training: float, measuring: float) -> bool:
-        """Return whether one more measurement is paid for by the time up to now; of a plan, Pace says."""
-        return self._pace is not None or self.share * training - measuring >= self._each()
+    def affords(self, training: float, measuring: float, *, steps: int | None = None) -> bool:
+        """Return whether one more measurement is paid for by the time up to now; of a plan, Pace says.
+
+        ``steps``: how many of a window; by default all. Of those of a plan, the first has paid for the others.
+        """
+        if self._pace is not None:
+            return True
+        assert self.plan is not None
+        return self.share * training - measuring >= self._each() * (self.plan.window if steps is None else steps)
 
     def _each(self) -> float:
-        """Return what a measurement takes: as planned, or as those did that were taken, if that is more."""
+        """Return what a step takes: as planned, or as those did that were measured, if that is more."""
         assert self.plan is not None
         return max(self.plan.seconds, sum(self.costs) / len(self.costs) if self.costs else 0.0)
 

@@ -13,12 +13,13 @@ from interdyn.dynamics import MIN_STEPS
 from interdyn.errors import DisturbedError, InputError
 from interdyn.game import bare
 from interdyn.measurement import Group
-from interdyn.schedules import MAX_STEP, Schedule, due
+from interdyn.schedules import MAX_STEP, Schedule, due, too_short
 from interdyn.tracking._budget import Budget, prepare
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Pricing
 from interdyn.tracking._record import Logger, Record, tell
+from interdyn.tracking._windows import NearBy
 from interdyn.values import MeasurementCount
 
 _UNPAID = "over the budget"
@@ -41,7 +42,13 @@ class Following:
         losses: Callable[[Any], Mapping[str, float]] | None,
         stop_when: Literal["harm"] | None,
         loggers: Sequence[Logger],
+        window: int,
     ) -> None:
+        if total_steps is not None and (why := too_short(window, total_steps)):
+            raise InputError(why)
+        self.window = window
+        """How many near-by steps a measurement takes."""
+        self._near_at = 0.0  # the step from which on more than the schedule is to be asked
         self._groups, self._record, self._schedule = groups, record, schedule
         self._budget, self.total_steps = None if share is None else Budget(share), total_steps
         self._told_length = total_steps is not None
@@ -136,6 +143,8 @@ class Following:
             act = partial(self._observe, int(step), model, self._given, is_due)
             return self._record.guarded(f"step {step}", act, otherwise=False)
         finally:
+            if self.window > 1 and is_first():
+                self._near_at = NearBy(self.window, self.history.steps, step, total_steps=self.total_steps).next
             self._leave()
             self._wakes = 0.0 if not is_first() else math.inf
             if self._wakes and self._budget is not None:
@@ -152,7 +161,9 @@ class Following:
             return
         if self._budget is not None and self._first is not None:  # another training of the same tracker
             self._budget, self._first = Budget(self._budget.share), None
-        self.total_steps = int(total_steps)
+        self.total_steps, self._near_at = int(total_steps), 0.0
+        if why := too_short(self.window, self.total_steps):
+            self.told(why)
 
     def told(self, problem: str) -> None:
         """Keep a problem in `problems`, and warn of it."""
@@ -178,11 +189,17 @@ class Following:
         """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
         if self.training_seconds >= self._wakes or step != self._last + 1 or step == self.total_steps:
             return None
+        if self.window > 1 and step >= self._near_at:
+            return None
         return self._record.guarded(f"step {step}", lambda: bool(self._schedule(step)), otherwise=False)
 
     def _observe(self, step: int, model: Any, given: dict[str, Any], is_due: bool | None) -> bool:
         after, self._last = self._last, step
-        is_due = due(self._schedule, after, step) if is_due is None else is_due
+        near = NearBy(self.window, self.history.steps, step, total_steps=self.total_steps)
+        if self.window > 1:
+            is_due = near.begins(self._schedule, after)
+        elif is_due is None:
+            is_due = due(self._schedule, after, step)
         at_the_end = self.total_steps is not None and after < self.total_steps <= step
         if self._first is None:
             self._first = step
@@ -190,17 +207,19 @@ class Following:
         if step in self.history.steps:
             return False
         if self._budget is None:
-            return (is_due or at_the_end) and self._measure(step, model, given)
+            return (is_due or at_the_end or near.wants(after)) and self._measure(step, model, given)
         measured = self._catch_up()
-        if not self._budget.decided or self._budget.waiting:
+        if near.wants(after) and self._budget.plan is not None:
+            measured |= self._budget.affords(*self._clock(), steps=1) and self._measure(step, model, given)
+        elif not self._budget.decided or self._budget.waiting:
             if is_due:
                 self._record.missed[_UNPAID] += self._budget.put_aside(step, model, _numbers(given))
                 self._missed_at = None if self._budget.waiting[-1][0] == step else step
             if not self._budget.decided:
                 self._settle(step, model)
                 measured = self._catch_up()
-        elif is_due or self._budget.owed:
-            measured |= self._if_paid(after, step, model, given, is_due=is_due)
+        elif is_due or (self._budget.owed and not near.covers):
+            measured |= self._if_paid(near.since(after), step, model, given, is_due=is_due)
         return (at_the_end and self._measure_last(step, model, given)) or measured
 
     def _begin(self, step: int, model: Any) -> None:
@@ -250,7 +269,7 @@ class Following:
 
     def _pricing(self) -> Pricing:
         judged = bool(self.loggers or self.stop_when)
-        return Pricing(self._groups, self._schedule, self.total_steps, judged)
+        return Pricing(self._groups, self._schedule, self.total_steps, judged, self.window)
 
     def _measure(self, step: int, model: Any, given: Mapping[str, Any], *, plan: Plan | None = None) -> bool:
         """Find the losses of a step that is due, and measure there."""
@@ -278,7 +297,7 @@ class Following:
         except DisturbedError:
             self._disturbed = True
             raise
-        if self.stop_when and len(self.history.steps) == MIN_STEPS and not self.history.sees_harm:
+        if self.stop_when and self.history.count == MIN_STEPS and not self.history.sees_harm:
             tell(f"{_BLIND} None came with {MIN_STEPS} measurements.")
         return kept
 
@@ -332,14 +351,16 @@ class Following:
                 self._record.missed["the last network, whose weights were changed after its last step"] += 1
         if self._budget is not None:
             self._record.missed[_UNPAID] += self._budget.give_up()
-            if len(self.history.steps) <= self._record.over_budget and not self._budget.refusal:
+            if self.history.count <= self._record.over_budget and not self._budget.refusal:
                 self._record.report(
                     f"the budget bought no measurement: {self._budget.share:.1%} of {self.training_seconds:.2g} s of "
                     "training did not pay for one of the least evidence. Pass a larger `budget`, or None for no limit.",
                     always=True,
                 )
-        if self.stop_when and len(self.history.steps) >= MIN_STEPS and not self.history.sees_harm:
+        if self.stop_when and self.history.count >= MIN_STEPS and not self.history.sees_harm:
             self._record.report(f"{_BLIND} None came.", always=True)
+        if self.total_steps is None and (why := too_short(self.window, self._last)):
+            self._record.report(why, always=True)
         self._record.missed += Counter()  # without those that are zero
         if self._record.missed or self._record.over_budget:
             tell(str(self.counts))

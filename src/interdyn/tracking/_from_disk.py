@@ -58,8 +58,13 @@ def watch(
     CheckpointError
         If there is no such folder, or there is nothing in it that could be measured when the watch ends.
     InputError
-        If ``network`` is not a module.
+        If ``network`` is not a module, or the tracker takes windows of near-by steps, which a folder does not have.
     """
+    if tracker.window > 1:
+        raise InputError(
+            f"saved networks are measured one by one, without windows; got a tracker with window={tracker.window}. "
+            "Leave `window` out; for near-by steps track the training itself."
+        )
     if not isinstance(network, nn.Module):
         raise InputError(
             f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interdyn.errors import InputError
-from interdyn.schedules import Schedule, due_steps
+from interdyn.schedules import Schedule, apart, due_steps
 
 _NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, until they are removed
 
@@ -52,6 +52,8 @@ class Plan:
         Expected share of the training time that measuring takes.
     sentence
         The same in words.
+    window
+        How many near-by steps each measurement takes.
     """
 
     n_players: int
@@ -60,6 +62,7 @@ class Plan:
     seconds: float
     share: float
     sentence: str
+    window: int = 1
 
     looks = renamed("looks", "measurements")
 
@@ -111,6 +114,7 @@ def planned(
     first: int = 0,
     kept: Sequence[int] = (),
     spent: float = 0.0,
+    window: int = 1,
 ) -> Plan | str:
     """Return the plan with most evidence whose price fits the budget, or why there is none.
 
@@ -133,10 +137,12 @@ def planned(
         Step from which on the schedule is asked; steps before it whose networks are kept aside.
     spent
         Seconds that finding the price has taken already, which are part of the budget.
+    window
+        How many near-by steps each measurement takes and pays for; what is left out are whole measurements.
     """
     usable = (1 - RESERVE) * training_seconds
     allowance = share * usable - spent
-    steps = sorted({*kept, *due_steps(schedule, first, total_steps), total_steps})
+    steps = apart(sorted({*kept, *due_steps(schedule, first, total_steps), total_steps}), window, total_steps)
     players, samples = _choices(most_players, most_samples, fixed_players)
     counts = sorted({min(len(steps), c) for c in (len(steps), 40, 30, 2 * MIN_MEASUREMENTS, MIN_MEASUREMENTS)})
     least = (min(n for n in players), samples[0], min(len(steps), MIN_MEASUREMENTS))
@@ -145,30 +151,36 @@ def planned(
 
     def paid(plan: tuple[int, int, int]) -> bool:
         n, k, at = plan
-        return at * price(n, k) <= allowance + (reserve if plan == enough else 0.0)
+        return at * window * price(n, k) <= allowance + (reserve if plan == enough else 0.0)
 
     fits = [plan for plan in itertools.product(players, samples, counts) if paid(plan)]
     if not fits:
-        needed = (spent + least[2] * price(least[0], least[1])) / usable
+        needed = (spent + least[2] * window * price(least[0], least[1])) / usable
         return (
             f"Nothing is measured but the last network: the least evidence ({least[0]} players, {least[1]} samples, "
-            f"{least[2]} steps) would take, with a reserve, {needed:.1%} of the training time or more; the budget is "
-            f"{share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
+            f"{least[2]} {_called(window)}) would take, with a reserve, {needed:.1%} of the training time or more; the "
+            f"budget is {share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
         )
     spare = min(2 * MIN_MEASUREMENTS, len(steps))  # so that the least is left if each takes twice as long as expected
     n, k, count = max(fits, key=lambda p: (p[0] >= min(MIN_PLAYERS, most_players), p[2] >= spare, *_evidence(p)))
     chosen = None if count == len(steps) else _thinned(steps, count)
     seconds = price(n, k)
-    expected = (spent + count * seconds) / training_seconds
-    return Plan(
-        n,
-        k,
-        chosen,
-        seconds,
-        expected,
-        f"{count} measurements of {k} samples of {n} players, {seconds:.2g} s each, {spent + count * seconds:.2g} s in "
-        f"all: {expected:.1%} of the training time.",
+    whole = spent + count * window * seconds
+    expected = whole / training_seconds
+    sentence = (
+        f"{count} measurements{of_near(window)} of {k} samples of {n} players, {window * seconds:.2g} s each, "
+        f"{whole:.2g} s in all: {expected:.1%} of the training time."
     )
+    return Plan(n, k, chosen, seconds, expected, sentence, window)
+
+
+def of_near(window: int) -> str:
+    """Return the words for the steps of each measurement; none for single ones."""
+    return "" if window == 1 else f" at {window} near-by steps each"
+
+
+def _called(window: int) -> str:
+    return "steps" if window == 1 else f"windows of {window} steps"
 
 
 def richest(
@@ -259,7 +271,7 @@ class Pace:
     ) -> None:
         self.taken = taken
         """Measurements taken by now."""
-        self._expected, self._steps, self._share, self._spent = plan.seconds, steps, share, spent
+        self._expected, self._steps, self._share, self._spent = plan.seconds * plan.window, steps, share, spent
         self._first, self._length = course
         self._credit = 0.0
         self._told = False
@@ -291,5 +303,5 @@ class Pace:
         )
 
     def _each(self, measuring: float) -> float:
-        """Return the expected seconds of a measurement, verdicts included; never less than the plan's."""
+        """Return the expected seconds of a measurement, verdicts and near-by steps included; not less than planned."""
         return max(self._expected, (measuring - self._spent) / self.taken if self.taken else 0.0, 1e-9)

@@ -12,12 +12,13 @@ from torch import nn
 from interdyn.dynamics import online_verdict
 from interdyn.game import bare, copy_bytes
 from interdyn.measurement import Group, recorded
-from interdyn.schedules import Schedule, due_steps
+from interdyn.schedules import Schedule, apart, due_steps
 from interdyn.tracking._plan import (
     FEWEST_PLAYERS,
     MIN_MEASUREMENTS,
     Plan,
     least_evidence,
+    of_near,
     planned,
     renamed,
 )
@@ -42,7 +43,7 @@ class Estimate:
     seconds
         Of the measurement at one step.
     measurements
-        How many there are up to the last step; None where the length of the training is not known.
+        How many there are up to the last step, windows counted once; None where that is not known.
     share
         Share of the training time; None where that is not known.
     fits
@@ -81,12 +82,15 @@ class Pricing:
         When it falls due; length of the training, None where not known.
     judged
         Whether a verdict at every step is part of its price.
+    window
+        How many near-by steps each measurement takes.
     """
 
     groups: Sequence[Group]
     schedule: Schedule
     total_steps: int | None
     judged: bool
+    window: int = 1
 
     def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
         """Return the expected seconds of one step's measurement for numbers of players and of samples, by trials.
@@ -134,6 +138,7 @@ class Pricing:
             first=first,
             kept=kept,
             spent=spent,
+            window=self.window,
             **self.limits,
         )
 
@@ -143,10 +148,10 @@ class Pricing:
         begun = perf_counter()
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
         spent = perf_counter() - begun  # as it will be once more in the training
-        n, k = self.groups[0].n_players, min(len(group) for group in self.groups)
+        n, k, window = self.groups[0].n_players, min(len(group) for group in self.groups), self.window
         held = copy_bytes(model)
         last, kept = self.total_steps, 0 if share is None else math.prod(copies_kept(model))
-        count = None if last is None else len({*due_steps(self.schedule, 0, last), last})
+        count = None if last is None else len(apart(sorted({*due_steps(self.schedule, 0, last), last}), window, last))
         if share is not None and lasts is not None:
             plan = self.plan(price, share=share, training_seconds=lasts, spent=spent)
             if isinstance(plan, str):
@@ -155,14 +160,15 @@ class Pricing:
             chosen = (plan.n_players, plan.n_samples, plan.seconds, count)
             return Estimate(*chosen, plan.share, True, plan.sentence, kept, held)
         seconds = price(n, k)
-        words = [f"A measurement of {k} samples of {n} players takes about {seconds:.2g} s"]
+        each = seconds * window
+        words = [f"A measurement{of_near(window)} of {k} samples of {n} players takes about {each:.2g} s"]
         if count is not None:
-            words.append(f"{count} of them up to step {self.total_steps} about {count * seconds:.2g} s")
-        part = None if lasts is None or count is None else count * seconds / lasts
+            words.append(f"{count} of them up to step {self.total_steps} about {count * each:.2g} s")
+        part = None if lasts is None or count is None else count * each / lasts
         if part is not None:
             words.append(f"{part:.1%} of the training time")
         elif share is not None and count is not None:
-            words.append(f"all of it fits {share:.1%} of a training of {count * seconds / share:.3g} s or more")
+            words.append(f"all of it fits {share:.1%} of a training of {count * each / share:.3g} s or more")
         elif share is not None:
             words.append(f"fewer where {share:.1%} of the training time does not pay for that")
         sentence = ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."

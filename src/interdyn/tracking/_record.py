@@ -112,6 +112,8 @@ class Record:
         Where the network is trained, for the folder's ``env.json``.
     strict
         Raise what goes wrong; otherwise it is kept in ``problems``, and the first of them is warned of.
+    window
+        How many near-by steps a measurement takes; where a ``recipe`` is given, it says so itself.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class Record:
         exhibits: Sequence[Exhibit] | None = None,
         device: str = "cpu",
         strict: bool = False,
+        window: int = 1,
     ) -> None:
         if exhibits is None:
             check_names(groups[0])
@@ -140,7 +143,7 @@ class Record:
         self.over_budget = 0
         """How many were taken though the budget did not pay for them."""
         self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
-        self._exhibits, self._device, self._strict = exhibits, device, strict
+        self._exhibits, self._device, self._strict, self._window = exhibits, device, strict, window
         self._stack = ExitStack()
         self._run: store.Run | None = None
         self._hold: store.Hold | None = None
@@ -156,7 +159,12 @@ class Record:
                 self.report(history.damage, always=True)
             return history
         config = self._groups[0].config
-        return History([g.name for g in self._groups], salience=config.salience, salience_rule=config.salience_rule)
+        return History(
+            [g.name for g in self._groups],
+            salience=config.salience,
+            salience_rule=config.salience_rule,
+            window=self._window,
+        )
 
     def open(self) -> store.Run:
         """Return the run in the folder, begun there or found again.
@@ -197,8 +205,8 @@ class Record:
 
     @property
     def counts(self) -> MeasurementCount:
-        """How many measurements fell due up to now, were taken, and were missed."""
-        taken = len(self.history.steps)
+        """How many measurements, windows counted once, fell due up to now, were taken, and were missed."""
+        taken = self.history.count
         planned = taken + self.missed.total()
         return MeasurementCount(planned=planned, taken=taken, missed=dict(self.missed), over_budget=self.over_budget)
 
@@ -208,6 +216,8 @@ class Record:
         settings = first.settings() | {"samples": [group.identity() for group in self._groups]}
         if others := {g.name: g.config.settings() for g in self._groups if g.config.settings() != first.settings()}:
             settings["groups"] = others
+        if self._window > 1:
+            settings["window"] = self._window
         name = path.name.encode("utf-8", "replace").decode()  # bytes that are no text cannot be written
         out: dict[str, Any] = {"name": name or "tracked", "tracker": settings}
         if first.salience is not None or first.salience_rule != "mean-effect":

@@ -17,7 +17,7 @@ from interdyn.dynamics import Verdict
 from interdyn.errors import InputError
 from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
-from interdyn.schedules import Schedule, log_spaced
+from interdyn.schedules import Schedule, checked_window, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._following import Following
@@ -55,6 +55,10 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     total_steps
         Length of the training in steps: with it a budget is planned for the whole, without it measuring never takes
         more than the share of the time up to then. The callbacks of Lightning, Hugging Face and Keras find it.
+    window
+        How many steps a measurement takes, 1 to 5: the first where it falls due, the others spread over the tenth of
+        the training that follows (`interdyn.schedules.near_by`). With 3 a measurement costs three times as much, counts
+        as one in a budget, and courses and interactions are told with less noise; see ``docs/windows.md``.
     out
         Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
     keep_weights
@@ -138,6 +142,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         schedule: Schedule | None = None,
         budget: float | None = 0.05,
         total_steps: int | None = None,
+        window: int = 1,
         out: str | Path | Record | None = None,
         keep_weights: bool = False,
         losses: Callable[[Any], Mapping[str, float]] | None = None,
@@ -152,7 +157,11 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             raise InputError(f'`stop_when` must be "harm" or None; got {told(stop_when)}. Choose one.')
         if stop_when == "over-fitting":
             warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
-        record = out if isinstance(out, Record) else Record(groups, out, keep_weights=keep_weights, strict=strict)
+        window = checked_window(window)
+        if isinstance(out, Record):
+            record = out
+        else:
+            record = Record(groups, out, keep_weights=keep_weights, strict=strict, window=window)
         super().__init__(
             groups,
             record,
@@ -162,6 +171,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             losses=losses,
             stop_when=None if stop_when is None else "harm",
             loggers=loggers,
+            window=window,
         )
 
     looking_seconds = renamed("looking_seconds", "measuring_seconds")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from interdyn.values._run_result import RunResult
     from interdyn.values._sample_table import SampleFlags, SampleRow, SampleTable
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
+    from interdyn.values._window_result import Repeatability, WindowResult
 
 _FILES = {
     **dict.fromkeys(("as_tensor", "like", "tensors_of"), "_convert"),
@@ -49,6 +50,7 @@ _FILES = {
     **dict.fromkeys(("GroupResult", "HarmResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
     **dict.fromkeys(("Band", "MeasurementCount"), "_record"),
+    **dict.fromkeys(("Repeatability", "WindowResult"), "_window_result"),
     "RunResult": "_run_result",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "Pair",
     "PhaseResult",
     "Range",
+    "Repeatability",
     "RowNorms",
     "RunResult",
     "SampleFlags",
@@ -81,6 +84,7 @@ __all__ = [
     "TheorySummary",
     "Trajectory",
     "ValueTable",
+    "WindowResult",
     "accessor",
     "as_tensor",
     "checked_names",

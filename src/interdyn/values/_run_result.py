@@ -22,6 +22,7 @@ from interdyn.values._run_parts import (
     TheoryResult,
 )
 from interdyn.values._sample_table import SampleTable
+from interdyn.values._window_result import WindowResult
 
 RESULT_SCHEMA = 1
 _THEORY_COLUMNS = {  # attribute to the names of value, low and high in a row of summary.json
@@ -50,6 +51,8 @@ class RunResult(Record):
         Measurements per group of samples; the first is the one the verdict is about.
     phases, harm, theory, row_norms, identified, samples
         ``None`` when not computed.
+    windows
+        What the near-by steps of each measurement have in common; None where each step is a measurement of its own.
     solver, split
         How good the splits are, and by which rule they were made.
     game
@@ -88,6 +91,7 @@ class RunResult(Record):
     game: GameRule = GameRule()
     identified: LeftOpen | None = None
     samples: _Samples | None = None
+    windows: WindowResult | None = None
     forward_passes: int | None = None
     seconds: Mapping[str, float] = {}
     measurements: MeasurementCount | None = None
