@@ -95,7 +95,7 @@ def predicted(
     if reason:
         return PredictionResult(reason=reason)
     at = np.unique(np.linspace(0, count - 2, min(count - 1, _STEPS)).round().astype(int))
-    samples = min(len(tables[0]), len(final))
+    samples = min(len(tables[-1]), len(final))
     if len({table.shape[-1] for table in tables}) > 1 or min(map(len, tables)) < samples:
         return PredictionResult(
             reason="The checkpoints have other samples or players than the last: measure all in one way."

@@ -86,7 +86,7 @@ def analyse(
     Raises
     ------
     InputError
-        If there is no group, or a group does not have one result for each step.
+        If there is no group, or a group does not have one result for each step, of the same samples and players.
     """
     chosen = chosen_options(options)
     rule = {"salience": chosen["salience"], "salience_rule": chosen["salience_rule"]}
@@ -97,6 +97,11 @@ def analyse(
             raise InputError(
                 f"group {name!r} needs one result for each of {len(steps)} steps (at least one); got {len(found)}. "
                 "Measure the missing steps first."
+            )
+        if len(shapes := {tuple(one.i_and.shape) for one in found}) > 1:
+            raise InputError(
+                f"group {name!r} needs the same samples and players at every step; got tables of shapes "
+                f"{sorted(shapes)}. Leave out the steps that were measured otherwise."
             )
         courses[name] = Course([Seen.of(one, **rule) for one in found], list(group["sample_ids"]))
     if not courses:
