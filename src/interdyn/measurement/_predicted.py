@@ -24,6 +24,7 @@ _ENTRIES = 2**18  # of the tables of a step: four samples of 16 players
 _STEPS = 64
 _SPLIT_SAMPLES, _SPLIT_SECONDS = 8, 20.0
 _TOO_LOW = 0.3  # correlation of near-by steps: what mechanisms predict differs by less than tables change by themselves
+_NEAR = 0.01  # of a correlation: below it a prediction does not exceed a ceiling
 _OF_THE_SPLIT = ("tol", "max_iter", "merge_order_one")
 
 
@@ -219,7 +220,7 @@ def _doubts(
         return out
     if ceiling < _TOO_LOW:
         out.append(f"Near-by steps correlate at {ceiling:.2f}, which is too little to tell mechanisms apart.")
-    elif ceiling < np.nanmax(best):
+    elif ceiling < np.nanmax(best) - _NEAR:
         out.append("Measurements lie so far apart that a near-by one is no ceiling.")
     return out
 
