@@ -327,7 +327,6 @@ def calls() -> dict[str, Call]:
                 "steps": w["steps"],
                 "boundary_step": 4.0,
                 "noise_levels": np.logspace(-3, 1, 5),
-                "tv_bound": 0.15,
                 "salience": 0.03,
                 "salience_rule": "max",
                 "empty": "zero",

@@ -80,7 +80,7 @@ def written(tmp_path_factory):
 def test_one_file_under_8_mb_with_the_figures_beside_it(written):
     assert written.name == "report.html"
     assert written.stat().st_size < 8_000_000
-    assert len(list((written.parent / "figures").glob("*.png"))) == 6
+    assert len(list((written.parent / "figures").glob("*.png"))) == 7
 
 
 def test_the_page_asks_no_host_for_anything(written):
@@ -155,14 +155,48 @@ def test_every_chart_holds_the_recorded_numbers(data):
     assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
     assert heat["customdata"][2][5] == [48, 3]
     over_training = {"mean-order", "losses", "accuracies", "loss-gap", "distance", "noise"}
+    over_training |= {"prediction", "prediction-distance"}
     assert set(charts) == {"orders", "heat-0", "heat-1", *over_training}
-    bound = data["analysis"]["theory"]["bound"]
-    grey = [shape for shape in charts["distance"]["layout"]["shapes"] if shape.get("xref") == "paper"]
-    assert [(shape["y0"], shape["y1"]) for shape in grey] == [(bound, bound)]
-    assert f"below the grey line, {bound:g}." in page(data).text
+    mechanisms = data["summary"]["prediction"]["mechanisms"]
+    drawn = {trace["name"]: trace for trace in charts["prediction"]["data"] if "name" in trace}
+    assert drawn["noise operator"]["y"] == mechanisms["noise operator"]["correlation"]["value"]
+    assert drawn["near-by step"]["y"] == data["summary"]["prediction"]["ceiling"]
+    assert drawn["near-by step"]["line"]["dash"] == "dash"
+    apart = {trace["name"]: trace for trace in charts["prediction-distance"]["data"] if "name" in trace}
+    assert apart["tilt"]["y"] == mechanisms["tilt"]["distance"]
 
 
-@pytest.mark.parametrize("question", ["mean_order", "loss_gap", "distance", "noise"])
+def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell(data):
+    found = page(data)
+    assert "Prediction by the theory0.85 of 0.97 against 0.78The theory in one regression predicts" in found.text
+    steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
+    assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
+    assert found.text.count("It tells mechanisms apart badly: seven of eight") == 2  # below both distances
+    assert "escribe" not in found.text.replace("described in words above", "")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "card", "drawn"),
+    [
+        (None, "", "Analyse the run again with this version"),
+        (
+            {"reason": "Measure two or more."},
+            "Prediction by the theorynoneMeasure two or more.",
+            "Measure two or more.",
+        ),
+    ],
+)
+def test_a_report_without_a_prediction_says_why(data, prediction, card, drawn):
+    data["summary"]["prediction"] = prediction
+    found = page(data)
+    assert (card or "Prediction by the theory") in found.text if card else "Prediction by the theory" not in found.text
+    assert drawn in found.text
+    assert not {"prediction", "prediction-distance"} & set(found.charts)
+
+
+@pytest.mark.parametrize(
+    "question", ["mean_order", "loss_gap", "distance", "noise", "prediction", "prediction_distance"]
+)
 def test_pictures_and_pages_show_the_same_curves_and_marks(question, data):
     panel = getattr(plot.panels, question)(RunResult.from_json(data["summary"], data["analysis"]))
     ax, shown = plot.draw(panel, Figure().subplots()), chart(panel)
@@ -209,7 +243,7 @@ def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
 
 def test_every_chart_has_a_text_for_those_who_do_not_see_it(data):
     charts = [a for tag, a in page(data).tags if a.get("class") == "chart"]
-    assert len(charts) == 9
+    assert len(charts) == 11
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in charts)
 
 
@@ -220,6 +254,9 @@ def test_text_of_the_run_is_shown_as_text_wherever_it_stands(data):
     summary["verdict"] = [ATTACK]
     summary["phases"] |= {"status": ATTACK, "sentences": [ATTACK]}
     summary["theory_summary"]["sentence"] = ATTACK
+    summary["prediction"] |= {"reason": ATTACK}
+    summary["prediction"]["phase_2"] |= {"sentence": ATTACK, "theory": ATTACK}
+    summary["prediction"]["mechanisms"][ATTACK] = summary["prediction"]["mechanisms"]["tilt"]
     for row in summary["theory"]:
         row["sentence"] = ATTACK + "<!--"
     summary["seconds"] = {ATTACK: 1.0}
@@ -255,7 +292,7 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
     assert list(found.charts["orders"]["frames"][0][0]) == ["y"]  # no interval
     bare = page({"summary": {"steps": [0, 5]}, "analysis": None})
     assert bare.charts == {}
-    assert bare.count("figure") == 6
+    assert bare.count("figure") == 8
     for needs, times in (("`order_distribution`", 2), ("`mean_order`", 1), ("`train_loss`", 1), ("Fit the theory", 2)):
         assert bare.text.count(needs) == times
 
@@ -263,7 +300,8 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
 def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends(data):
     found = page(data)
     assert (
-        "Step 15, mean order 2.71, distance to theory 0.330, loss gap 0.010." in json.loads(found.payload)["notes"][3]
+        "Step 15, mean order 2.71, distance of the theory's orders 0.330, loss gap 0.010."
+        in json.loads(found.payload)["notes"][3]
     )
     assert "The interval of the boundary holds 3 of the checkpoints" in found.text  # 150, 260 and 450
 

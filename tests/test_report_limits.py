@@ -72,7 +72,7 @@ class Planted:
         band = {f"order_distribution{edge}": rng.dirichlet(np.ones(n), t) for edge in ("", "_low", "_high")}
         band |= {f"mean_order{edge}": 1 + rng.random(t) for edge in ("", "_low", "_high")}
         theory = {"noise_var": 0.1, "noise_var_low": 0.05, "noise_var_high": 0.2, "tv_distance": 0.1, "tv_low": 0.05}
-        theory |= {"tv_high": 0.2, "tv_null_sigma0": 0.3, "tv_null_tilt": 0.2, "in_phase_2": True, "described": True}
+        theory |= {"tv_high": 0.2, "tv_null_sigma0": 0.3, "tv_null_tilt": 0.2, "in_phase_2": True}
         row = {"group": "train", "label": 1, "output": 1.5, "mean_order": 2.0, "cancelling": 0.5, "score": 0.1}
         row |= {"score_low": 0.0, "score_high": 0.2, "rank": 1, "rank_low": 1, "rank_high": 2, "flagged": True}
         plain = {name: value.tolist() for name, value in band.items()}
@@ -84,7 +84,7 @@ class Planted:
             "n_samples": self.samples,
             "train_loss": losses or rng.random(t).tolist(),
             "test_loss": losses or rng.random(t).tolist(),
-            "theory": [{"step": s, "sentence": "The theory describes this checkpoint.", **theory} for s in self.steps],
+            "theory": [{"step": s, "sentence": "Nearest noise variance 0.1.", **theory} for s in self.steps],
             "verdict": ["A sentence."],
         }
         group = {"n_samples": self.samples, "unit": "log-odds", **plain}

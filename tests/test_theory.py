@@ -320,7 +320,6 @@ def test_fit_finds_the_noise_of_a_known_world(empty):
     fit = fit_noise(final, spectra_at(final, noise, empty), empty=empty, n_bootstrap=60)
     np.testing.assert_allclose(fit.noise_var, noise, rtol=0.03)  # the finer grid has steps of 4.3 %
     assert (fit.tv_distance < 0.01).all()
-    assert fit.described.all()
     assert (fit.noise_var_low <= noise * 1.03).all()
     assert (noise <= fit.noise_var_high * 1.03).all()
     assert (fit.tv_null_sigma0[:3] > 0.05).all()
@@ -407,23 +406,21 @@ def test_intervals_cover_the_noise_when_samples_are_perturbed():
     assert hits >= 17
 
 
-def test_phase_1_and_far_steps_are_said_to_be_not_described():
+def test_phase_1_and_steps_without_strength_are_said():
     final = final_network()
     spindle = np.tile(np.array([0.1, 0.3, 1.0, 2.0, 3.0, 2.0]), (12, 1))
     strength = np.stack([spindle, *spectra_at(final, [1e-1, 1e-2]), np.zeros((12, 6))])
     fit = fit_noise(final, strength, steps=[0, 10, 20, 40], boundary_step=15, n_bootstrap=20)
-    assert fit.described.tolist() == [False, False, True, False]
-    assert "phase 1, before the boundary at step 15" in fit.sentence[1]
-    assert fit.tv_distance[1] < 0.01  # near, and still not described
-    assert fit.sentence[2].startswith("Described: noise variance 0.01")
+    assert "phase 1, before the boundary at step 15, which the theory is not about" in fit.sentence[1]
+    assert fit.sentence[2].startswith("Nearest noise variance 0.01")
     assert fit.sentence[3].startswith("Nothing is salient")
     assert np.isnan([fit.noise_var[3], fit.tv_high[3], fit.tv_null_tilt[3], fit.distribution[3, 0]]).all()
     without = fit_noise(final, strength, n_bootstrap=20)
-    assert without.described.tolist() == [False, True, True, False]
-    assert "above the bound of 0.15" in without.sentence[0]
-    assert fit_noise(final, strength[:1], tv_bound=1.0, n_bootstrap=20).described.all()
-    assert repr(fit).startswith("NoiseFit(steps=4, described=1, noise_var in [")
-    assert repr(fit_noise(final, strength[3:], n_bootstrap=5)) == "NoiseFit(steps=1, described=0)"
+    assert without.sentence[1].startswith("Nearest noise variance 0.099")
+    assert f"{without.tv_distance[0]:.3f} from the measured one" in without.sentence[0]
+    assert repr(fit).startswith("NoiseFit(steps=4, noise_var in [")
+    assert repr(fit_noise(final, strength[3:], n_bootstrap=5)) == "NoiseFit(steps=1)"
+    assert not any("escribe" in sentence for sentence in (*fit.sentence, *without.sentence))  # it is no verdict
 
 
 def test_the_final_network_is_no_test_of_itself():
@@ -439,7 +436,7 @@ def test_the_final_network_is_no_test_of_itself():
 def test_a_fit_at_the_end_of_the_search_or_worse_than_a_null_says_so():
     final = final_network()
     strength = spectra_at(final, [1e-2, 1e-8])
-    fit = fit_noise(final, strength, noise_levels=[1e-5, 1e-4, 5e-3], n_bootstrap=5, tv_bound=1.0)
+    fit = fit_noise(final, strength, noise_levels=[1e-5, 1e-4, 5e-3], n_bootstrap=5)
     assert "upper end of the search" in fit.sentence[0]
     assert "lower end of the search" in fit.sentence[1]
     assert "by no noise" in fit.sentence[1]
@@ -459,7 +456,7 @@ def test_nothing_salient_in_the_target():
     final = final_network(samples=4)
     fit = fit_noise(final, spectra_at(final, [1e-2]), salience=1e9, salience_rule="absolute", n_bootstrap=5)
     assert np.isnan(fit.tv_distance).all()
-    assert not fit.described.any()
+    assert fit.sentence[0].startswith("Nothing is salient")
 
 
 @pytest.mark.parametrize(

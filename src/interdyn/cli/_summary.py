@@ -11,6 +11,8 @@ from rich.table import Table
 from interdyn.cli._say import cell, say
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from interdyn.values import RunResult
 
 
@@ -43,7 +45,9 @@ def _table(result: "RunResult") -> Table:
         "train loss": (result.train_loss, ".3f"),
         "test loss": (result.test_loss, ".3f"),
         "noise variance": (None if theory is None else theory.noise_var.value, ".1e"),
-        "distance to theory": (None if theory is None else theory.tv.value, ".3f"),
+        "theory predicts": (_correlation(result, best="theory"), ".3f"),
+        "best rival": (_correlation(result, best="rival"), ".3f"),
+        "distance of orders": (None if theory is None else theory.tv.value, ".3f"),
     }
     for name in ("step", *columns, "phase 2"):
         table.add_column(name, justify="right")
@@ -52,6 +56,14 @@ def _table(result: "RunResult") -> Table:
         last = "reference" if theory and step == result.steps[-1] else ""
         table.add_row(f"{step:g}", *cells, "yes" if theory and theory.in_phase_2[i] else last)
     return table
+
+
+def _correlation(result: "RunResult", *, best: str) -> "np.ndarray | None":
+    """Return the correlation of the tables at each step with those that the theory, or its best rival, predicts."""
+    found = result.prediction
+    if found is None or found.overall is None:
+        return None
+    return found.mechanisms[getattr(found.overall, best)].correlation.value
 
 
 def _cell(value: float | None, style: str) -> str:

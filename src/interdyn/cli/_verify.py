@@ -17,7 +17,8 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     Example: [bold]interdyn verify interdyn-demo[/bold]
     """
     from interdyn.errors import InputError
-    from interdyn.recipes import checks, resolve
+    from interdyn.measurement import History, prediction_again
+    from interdyn.recipes import NOT_CHECKED, check_prediction, checks, resolve
     from interdyn.report import left_open, split_rule
     from interdyn.store import open_run, read_recipe, read_result
 
@@ -28,9 +29,19 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     say(f"Split: {split_rule(result.split)}. Orders: of {result.game}.")
     if result.identified is not None:
         say(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
-    found = checks(result, resolve(read_recipe(opened)).expected)
+    recipe = resolve(read_recipe(opened))
+    for key, why in NOT_CHECKED.items():
+        if getattr(recipe.expected, key) is not None:
+            say(f"Not checked any more: {key}, since {why}.")
+    found = checks(result, recipe.expected)
     if not found:
-        say("The recipe expects nothing, as one that is scaled down does not; nothing to compare.")
+        say("The recipe expects nothing, as one that is scaled down does not.")
+    if result.prediction is None:
+        say("The run holds no prediction, as those of earlier versions; remove summary.json and run it again for one.")
+    else:
+        again = prediction_again(History.read(opened), options=recipe.analysis.model_dump())
+        found.append(check_prediction(result, again))
+    if not found:
         return
     table = Table("expected", "needed", "got", "holds", title=cell(opened.recipe_name), box=box.SIMPLE_HEAD)
     for check in found:

@@ -1,5 +1,6 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
+from interdyn.measurement._again import prediction_again
 from interdyn.measurement._composition import checked_device, measure, recorded
 from interdyn.measurement._config import Group, MeasurementConfig, checked_groups, configured
 from interdyn.measurement._degree import cross_spectrum, mean_degree
@@ -29,6 +30,7 @@ __all__ = [
     "mean_degree",
     "measure",
     "measurements",
+    "prediction_again",
     "reading",
     "recorded",
     "sample_table",

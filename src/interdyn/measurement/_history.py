@@ -11,6 +11,7 @@ from interdyn import store
 from interdyn._arguments import choice, number, told
 from interdyn.dynamics import HIGH_ORDER, Onset, Verdict, find_pattern, online_verdict, whole_verdict
 from interdyn.errors import IncompleteRunError, InputError
+from interdyn.measurement._predicted import predictable
 from interdyn.measurement._reading import Reading, reading
 from interdyn.measurement._result import RESAMPLES, Course, chosen_options, left_open, of_the_whole, so_far
 from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
@@ -33,6 +34,7 @@ class _Kept:
     reading: Reading
     forward_passes: int
     seconds: Mapping[str, float]
+    tables: np.ndarray | None  # to predict; of the first group, where no folder holds them
 
 
 class History:
@@ -146,7 +148,8 @@ class History:
             read = reading(
                 found, labels=m.targets, group=m.group, step=step, sample_ids=m.sample_ids, spectrum=seen.spectrum
             )
-            kept[m.group] = _Kept(seen, read, m.forward_passes, m.seconds)
+            tables = predictable(m.v) if m.group == self.groups[0] and self._reader is None else None
+            kept[m.group] = _Kept(seen, read, m.forward_passes, m.seconds, tables)
             if m.group == self.groups[0] and step >= max(self._kept, default=step):
                 self._recent.add(step, found)
         self._kept[step], self._entries[step], self.over = kept, dict(entry or {}), False
@@ -302,12 +305,24 @@ class History:
         losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
         chosen = chosen_options(options) | self.salience
         pattern, numbers = self._pattern(self.together), self._numbers()
-        result = of_the_whole(at, courses, self.last, losses, chosen, pattern=pattern, window=numbers)
+        result = of_the_whole(
+            at, courses, self.last, losses, chosen, pattern=pattern, window=numbers, tables=self.tables()
+        )
         more: dict[str, Any] = {"identified": left_open(self.last, step=at[-1])}
         if windows := self._windows(courses, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"]):
             repeated = repeatability(self.together, self.window, self._recent, **self.salience)
             more["windows"] = windows.model_copy(update={"repeatability": repeated})
         return self._signed(result, **more)
+
+    def tables(self) -> list[np.ndarray]:
+        """Return tables of the first group at the steps that belong together, to predict; fewer if one is damaged."""
+        name = self.groups[0]
+        if self._reader is None:
+            found = [self._kept[step][name].tables for step in self.together]
+        else:
+            read = (self._reader.measurement(step, group=name) for step in self.together)
+            found = [None if one is None else predictable(one.v) for one in read]
+        return [tables for tables in found if tables is not None]
 
     def result_so_far(self) -> RunResult:
         """Return the result of a training that goes on, as far as it can be known; no theory.

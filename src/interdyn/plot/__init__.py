@@ -22,6 +22,7 @@ from interdyn.plot._figures import (
     plot_theory_distance,
 )
 from interdyn.plot._panel import Panel, Rule, Series
+from interdyn.plot._prediction import plot_prediction, plot_prediction_distance
 from interdyn.plot._quality import plot_row_norms, plot_solver
 from interdyn.plot._sample import plot_sample
 from interdyn.plot._samples import plot_samples
@@ -49,6 +50,8 @@ __all__ = [
     "plot_mean_order",
     "plot_noise",
     "plot_order_distribution",
+    "plot_prediction",
+    "plot_prediction_distance",
     "plot_repeatability",
     "plot_row_norms",
     "plot_sample",

@@ -251,13 +251,13 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: total variation distance in [0, 1]; 0 is perfect agreement. A theory worth having lies below
-    both nulls in phase 2.
+    The axes: total variation distance in [0, 1]; 0 is perfect agreement. It is a secondary figure: most mechanisms
+    that are not the theory come as near (`plot_prediction` can tell).
 
     Notes
     -----
-    Requires the block ``theory`` of ``summary.json``. Steps outside phase 2, which the theory does not
-    describe, are drawn pale.
+    Requires the block ``theory`` of ``summary.json``. Steps outside phase 2, which the theory is not
+    about, are drawn pale.
 
     Examples
     --------
@@ -309,7 +309,7 @@ def plot_comparison(
     runs
         Runs, each as in `plot_order_distribution`, or a name to each run, or a name to a list of seeds.
     quantity
-        ``"mean_order"``, ``"loss_gap"``, ``"noise_var"`` or ``"tv_distance"``.
+        ``"mean_order"``, ``"loss_gap"``, ``"theory_gain"``, ``"noise_var"`` or ``"tv_distance"``.
     ax
         Axes to draw on; by default those of a new figure.
 

@@ -13,18 +13,40 @@ Examples
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.errors import InputError
+from interdyn.plot._marks import all_moments as _moments
+from interdyn.plot._marks import boundary as _boundary
+from interdyn.plot._marks import head as _head
 from interdyn.plot._panel import Panel, Rule, Series, credit
+from interdyn.plot._prediction import WEAK, prediction, prediction_distance, theory_gain
 from interdyn.plot._steps import StepAxis
 from interdyn.plot._view import has_numbers
 from interdyn.plot._windows import of_windows
 from interdyn.plot._windows import repeatability as repeatability
 from interdyn.values import Band, RunResult, different_games
+
+__all__ = [
+    "QUANTITIES",
+    "accuracies",
+    "comparison",
+    "courses",
+    "distance",
+    "heat_map",
+    "loss_gap",
+    "losses",
+    "mean_order",
+    "noise",
+    "orders",
+    "phase_2",
+    "prediction",
+    "prediction_distance",
+    "strengths",
+    "theory",
+]
 
 GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
 GROUP_COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
@@ -38,6 +60,11 @@ QUANTITIES = {  # what can be compared: title, label of the axis, caption
         "How many input parts an interaction joins, on average.",
     ),
     "loss_gap": ("Loss gap", "loss gap (unit of the loss)", "Test loss minus training loss."),
+    "theory_gain": (
+        "How much better the theory predicts than its best rival",
+        "gain in correlation",
+        "Above 0 the theory predicts the tables of a checkpoint better than the best of what is not the theory.",
+    ),
     "noise_var": (
         "Noise level that matches each checkpoint",
         "noise variance σ² (no unit)",
@@ -222,23 +249,19 @@ def distance(view: RunResult) -> Panel:
     if theory is None or not has_numbers(theory.tv.value):
         return Panel(**head, missing=_no_theory(view))
     inside = phase_2(view)
-    described = np.full(len(view.steps), np.nan)
-    described[inside] = theory.tv.value[inside]
+    in_phase = np.full(len(view.steps), np.nan)
+    in_phase[inside] = theory.tv.value[inside]
     series = [Series("theory", theory.tv, "theory", symbol="D", faint=True)]
-    series += [Series("theory, in phase 2", Band(described), "theory", symbol="D")] if inside.size else []
+    series += [Series("theory, in phase 2", Band(in_phase), "theory", symbol="D")] if inside.size else []
     series += [
         Series("null: no noise", Band(theory.tv_null_sigma0), "null-a", symbol="^", dash=":"),
         Series("null: tilt", Band(theory.tv_null_tilt), "null-b", symbol="v", dash="--"),
     ]
-    bound = theory.bound
-    levels = () if bound is None else (Rule(bound, f"describes the step below {bound:g}", "muted"),)
-    head["caption"] += " A theory worth having lies below both simpler explanations after the boundary."
-    if bound is not None:
-        head["caption"] += f" It describes a checkpoint where it is below the grey line, {bound:g}."
+    head["caption"] += f" Each is fitted to the distribution. {WEAK}"
     phase = theory.tv.value[theory.in_phase_2]
     alt = "Total variation distance between the theory's and the measured distribution over orders"
     alt += f"; in phase 2 at most {np.nanmax(phase):.3f}." if has_numbers(phase) else "."
-    return Panel(**head, series=tuple(series), moments=_boundary(view), levels=levels, scale="from zero", alt=alt)
+    return Panel(**head, series=tuple(series), moments=_boundary(view), scale="from zero", alt=alt)
 
 
 def noise(view: RunResult) -> Panel:
@@ -247,14 +270,14 @@ def noise(view: RunResult) -> Panel:
     level = _quantity(view, "noise_var")
     if view.theory is None or level is None:
         return Panel(**head, missing=_no_theory(view))
-    described = Band(np.where(view.theory.described, level.value, np.nan))
+    inside = Band(np.where(view.theory.in_phase_2, level.value, np.nan))
     finite = level.value[np.isfinite(level.value)]
     head["caption"] += " The theory explains phase 2 by noise that fades, so the level should fall."
     return Panel(
         **head,
         series=(
-            Series("theory does not describe the step", level, "muted", faint=True),
-            Series("theory describes the step", described, "theory", symbol="D"),
+            Series("nearest level", level, "muted", faint=True),
+            Series("nearest level, in phase 2", inside, "theory", symbol="D"),
         ),
         moments=_boundary(view),
         scale="log",
@@ -340,36 +363,14 @@ def _quantity(view: RunResult, quantity: str) -> Band | None:
         band = next(iter(view.groups.values())).mean_order
     elif quantity == "loss_gap" and view.loss_gap is not None:
         band = Band(view.loss_gap)
+    elif quantity == "theory_gain" and (gain := theory_gain(view)) is not None:
+        band = Band(gain)
     elif quantity == "noise_var" and view.theory is not None:
         noise = view.theory.noise_var
         band = Band(np.where(noise.value > 0, noise.value, np.nan), noise.low, noise.high)
     elif quantity == "tv_distance" and view.theory is not None:
         band = view.theory.tv
     return band if band is not None and has_numbers(band.value) else None
-
-
-def _head(view: RunResult, name: str, title: str, y: str = "", caption: str = "") -> dict[str, Any]:
-    """Return what every panel of a run has."""
-    stamp = credit(view.recipe, view.version)
-    words = {"y": y, "caption": caption} if y else {}
-    return {"id": name, "title": title, "steps": view.steps, "stamp": stamp, **words}
-
-
-def _boundary(view: RunResult) -> tuple[Rule, ...]:
-    phases = view.phases
-    if phases is None or not phases.found or phases.boundary_step is None:
-        return ()
-    return (Rule(phases.boundary_step, "phase boundary", dash="--", interval=phases.interval),)
-
-
-def _moments(view: RunResult) -> tuple[Rule, ...]:
-    """Return the marks of the three statements: boundary, onset of the gap, onset of harm."""
-    moments, phases, harm = _boundary(view), view.phases, view.harm
-    if phases is not None and phases.gap_onset_step is not None:
-        moments += (Rule(phases.gap_onset_step, "gap begins to widen", "theory", ":", phases.gap_interval),)
-    if harm is not None and harm.step is not None:
-        moments += (Rule(harm.step, "training begins to harm", "mislabelled", "-", harm.interval),)
-    return moments
 
 
 def _distribution(view: RunResult, group: str) -> Band | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
 from interdyn.recipes._registry import dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
-from interdyn.recipes._verify import Check, checks
+from interdyn.recipes._verify import NOT_CHECKED, Check, check_prediction, checks
 
 if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
@@ -29,6 +29,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "NOT_CHECKED",
     "Check",
     "Dataset",
     "ExpectedSection",
@@ -36,6 +37,7 @@ __all__ = [
     "Samples",
     "Trainer",
     "build_model",
+    "check_prediction",
     "checks",
     "code_of",
     "dataset",

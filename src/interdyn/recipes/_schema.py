@@ -153,13 +153,18 @@ class AnalysisSection(Section):
 
 
 class ExpectedSection(Section):
-    """What `verify` checks in the finished run; a key that is absent is not checked."""
+    """What `verify` checks in the finished run; a key that is absent is not checked.
+
+    ``phase_2_distance_max`` is of before: recipes and runs that have it are read, and it is not checked any more.
+    """
 
     spindle: bool | None = None
     start_mean_order_min: float | None = None
     mean_order_fall_min: float | None = None
     mean_order_rise_min: float | None = None
     boundary: bool | None = None
+    theory_correlation_min: float | None = None
+    theory_gain_min: float | None = None
     phase_2_distance_max: float | None = None
     noise_rank_correlation_max: float | None = None
     loss_gap_growth_min: float | None = None

@@ -99,6 +99,7 @@ def render(
     sections = {
         "orders": [chart(replace(orders, title="Orders at the chosen checkpoint"))],
         "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view))],
+        "prediction": [chart(panels.prediction(view)), chart(panels.prediction_distance(view))],
         "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
         "uses": [chart(panels.courses(view))] if used else [],
         "repeatability": [chart(panels.repeatability(view))] if view.windows is not None else [],

@@ -6,7 +6,7 @@ import numpy as np
 
 from interdyn.dynamics import when
 from interdyn.plot import step_label
-from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule, TheorySummary
+from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 
 _MOST_ROWS = 200  # of the table of samples
 _GROWING = {
@@ -127,12 +127,20 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     if finite.size > 1:
         course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
         rows.append(("Mean order", course, f"start, lowest, end; {view.game}"))
-    overall = TheorySummary() if view.theory is None else view.theory.overall
-    if overall.mean_tv_phase_2 is not None:
-        nulls = [number(value, ".3f") for value in (overall.mean_tv_null_sigma0, overall.mean_tv_null_tilt)]
-        remark = f"in phase 2; simpler theories {nulls[0]}, {nulls[1]}"
-        rows.append(("Distance to theory", number(overall.mean_tv_phase_2, ".3f"), remark))
+    rows += _predicted(view)
     return rows
+
+
+def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
+    """Return the card on what predicts the tables of earlier checkpoints."""
+    overall = None if view.prediction is None else view.prediction.overall
+    if overall is None:
+        reason = "" if view.prediction is None else view.prediction.reason
+        return [("Prediction by the theory", "none", reason)] if reason else []
+    ours, rival = overall.correlation.get(overall.theory), overall.correlation.get(overall.rival)
+    ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
+    value = "not possible" if ours is None else f"{ours:.2f}{ceiling} against {number(rival, '.2f')}"
+    return [("Prediction by the theory", value, overall.sentence)]
 
 
 def _why_no_gap(view: RunResult) -> str:
@@ -202,7 +210,7 @@ def notes(view: RunResult) -> list[str]:
         if band is not None and np.isfinite(band.value[i]):
             words.append(f"mean order {band.value[i]:.2f}")
         if view.theory is not None and np.isfinite(view.theory.tv.value[i]):
-            words.append(f"distance to theory {view.theory.tv.value[i]:.3f}")
+            words.append(f"distance of the theory's orders {view.theory.tv.value[i]:.3f}")
         if view.loss_gap is not None and np.isfinite(view.loss_gap[i]):
             words.append(f"loss gap {view.loss_gap[i]:.3f}")
         sentence = ", ".join(words) + "."  # the second line is the theory's own comment
@@ -267,10 +275,12 @@ def table(view: RunResult) -> tuple[list[str], list[list[str]]]:
         ("training accuracy", view.train_accuracy, ".3f"),
         ("test accuracy", view.test_accuracy, ".3f"),
     ]
+    found = {} if view.prediction is None else view.prediction.mechanisms
+    columns += [(f"correlation, {name}", one.correlation.value, ".3f") for name, one in found.items()]
     if view.theory is not None:
         columns += [
             ("noise variance", view.theory.noise_var.value, ".2e"),
-            ("distance", view.theory.tv.value, ".3f"),
+            ("distance of orders", view.theory.tv.value, ".3f"),
         ]
     shown = [(name, array, pattern) for name, array, pattern in columns if array is not None]
     rows = [

@@ -38,14 +38,12 @@ class NoiseFit:
         Distance of the nearest ``q_k ~ p_k exp(tilt * k)``, ``p`` the order distribution of ``w*``, and its ``tilt``.
     distribution
         The theory's order distribution at ``noise_var``, shape ``(steps, n orders)``.
-    described
-        Whether the regression view describes the step: distance within ``tv_bound``, and not phase 1.
     sentence
         The same in words, one entry per step.
     empty_effect
         Distance with the other choice for the empty set, at its own nearest level, minus ``tv_distance``.
-    level, tv_bound
-        Nominal coverage of the intervals; the bound on the distance.
+    level
+        Nominal coverage of the intervals.
     """
 
     noise_var: Float[np.ndarray, " steps"]
@@ -58,11 +56,9 @@ class NoiseFit:
     tv_null_tilt: Float[np.ndarray, " steps"]
     tilt: Float[np.ndarray, " steps"]
     distribution: Float[np.ndarray, "steps orders"]
-    described: Bool[np.ndarray, " steps"]
     sentence: tuple[str, ...]
     empty_effect: Float[np.ndarray, " steps"]
     level: float
-    tv_bound: float
 
     def __repr__(self) -> str:
         known = ~np.isnan(self.noise_var)
@@ -70,7 +66,7 @@ class NoiseFit:
         if known.any():
             noise, tv = self.noise_var[known], self.tv_distance[known]
             spread = f", noise_var in [{noise.min():.2g}, {noise.max():.2g}], tv in [{tv.min():.3f}, {tv.max():.3f}]"
-        return f"NoiseFit(steps={len(known)}, described={int(self.described.sum())}{spread})"
+        return f"NoiseFit(steps={len(known)}{spread})"
 
 
 def fit_noise(
@@ -83,7 +79,6 @@ def fit_noise(
     salience: float | None = None,
     salience_rule: SalienceRule = "mean-effect",
     empty: Literal["zero", "value"] = "zero",
-    tv_bound: float = 0.15,
     level: float = 0.9,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -100,8 +95,8 @@ def fit_noise(
         Measured salient strength of orders ``1..n`` of the same samples in the same order, shape
         ``(steps, samples, n)``: `OrderSpectrum.strength` of all steps, stacked, in the unit of the output.
     steps, boundary_step
-        Number of each step, and the step at which phase 2 starts. Steps before it are said to be not described: the
-        theory is about phase 2. Without a boundary all steps are judged by their distance alone.
+        Number of each step, and the step at which phase 2 starts. Of steps before it the sentence says
+        so: the theory is about phase 2.
     noise_levels
         Levels to search, positive and ascending; by default `default_levels` and, around the nearest, finer ones.
     salience, salience_rule
@@ -109,8 +104,6 @@ def fit_noise(
         ``0.03 |v_theo - w_{}|`` of each sample; ``salience`` replaces the 0.03 under ``"mean-effect"``.
     empty
         Entry of the empty set in ``w*``: see `target_weights`.
-    tv_bound
-        Largest distance at which a step counts as described.
     level, n_bootstrap, seed
         Coverage of the intervals, number and seed of the draws of samples.
 
@@ -146,7 +139,7 @@ def fit_noise(
     array([0.1 , 0.01])
     """
     strength, steps = _check(final, strength, steps, boundary_step)
-    level, n_bootstrap, tv_bound, seed = _check_options(level, n_bootstrap, tv_bound, seed)
+    level, n_bootstrap, seed = check_level(level), draws(n_bootstrap, "n_bootstrap"), checked_seed(seed)
     chosen, other = (
         target_weights(final, salience=salience, salience_rule=salience_rule, empty=choice)
         for choice in (empty, "value" if empty == "zero" else "zero")
@@ -167,7 +160,7 @@ def fit_noise(
         "at_high": found.nearest == len(found.levels) - 1,
     }
     told = [
-        _describe({key: column[t].item() for key, column in (columns | claims).items()}, tv_bound, boundary_step)
+        _describe({key: column[t].item() for key, column in (columns | claims).items()}, boundary_step)
         for t in range(len(strength))
     ]
     distribution = share(found.expected.mean(axis=1))[found.nearest]
@@ -175,11 +168,9 @@ def fit_noise(
         **columns,
         tilt=tilt,
         distribution=np.where(np.isnan(found.distance)[:, None], np.nan, distribution),
-        described=np.array([is_described for is_described, _ in told]),
-        sentence=tuple(sentence for _, sentence in told),
+        sentence=tuple(told),
         empty_effect=match(other, measured, noise_levels=noise_levels, salience=own).distance - found.distance,
         level=level,
-        tv_bound=tv_bound,
     )
 
 
@@ -227,13 +218,8 @@ def _check(
     return strength, steps
 
 
-def _check_options(level: float, n_bootstrap: int, tv_bound: float, seed: int) -> tuple[float, int, float, int]:
-    tv_bound = number(tv_bound, "tv_bound", least=0, most=1, do="Leave it at 0.15.")
-    return check_level(level), draws(n_bootstrap, "n_bootstrap"), tv_bound, checked_seed(seed)
-
-
-def _describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | None) -> tuple[bool, str]:
-    """Return whether the regression view describes a step, and a plain sentence or three.
+def _describe(step: Mapping[str, Any], boundary_step: float | None) -> str:
+    """Return in a plain sentence or three how near the theory comes at a step, and what weakens that.
 
     ``step`` holds its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
     (measured strength is that of ``w*``), ``"at_low"`` and ``"at_high"`` (the level lies at an end of the search).
@@ -242,29 +228,25 @@ def _describe(step: Mapping[str, Any], tv_bound: float, boundary_step: float | N
     --------
     >>> numbers = {"step": 5, "noise_var": 1e-3, "tv_distance": 0.2, "tv_null_sigma0": 0.4, "tv_null_tilt": 0.3}
     >>> claims = {"is_final": False, "at_low": False, "at_high": False}
-    >>> _describe(numbers | claims, 0.15, None)
-    (False, 'Not described by the regression view: its nearest distribution is 0.200 away, above the bound of 0.15.')
+    >>> _describe(numbers | claims, None)
+    'Nearest noise variance 0.001: its order distribution is 0.200 from the measured one.'
     """
     tv = step["tv_distance"]
     if math.isnan(tv):
-        return False, "Nothing is salient in the network or in the theory, so there are no distributions to compare."
+        return "Nothing is salient in the network or in the theory, so there are no distributions to compare."
     if boundary_step is not None and step["step"] < boundary_step:
-        return False, (
-            f"Not described by the regression view: this is phase 1, before the boundary at step {boundary_step:g}; "
-            f"the nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
-        )
-    if tv > tv_bound:
-        return False, (
-            f"Not described by the regression view: its nearest distribution is {tv:.3f} away, "
-            f"above the bound of {tv_bound:g}."
+        return (
+            f"This is phase 1, before the boundary at step {boundary_step:g}, which the theory is not about: the "
+            f"nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
         )
     if step["is_final"]:
-        return True, "This network supplies the target of the regression, so its agreement is no test."
-    return True, " ".join([f"Described: noise variance {step['noise_var']:.2g}, distance {tv:.3f}.", *_remarks(step)])
+        return "This network supplies the target of the regression, so its agreement is no test."
+    said = f"Nearest noise variance {step['noise_var']:.2g}: its order distribution is {tv:.3f} from the measured one."
+    return " ".join([said, *_remarks(step)])
 
 
 def _remarks(step: Mapping[str, Any]) -> list[str]:
-    """Return what weakens a good distance."""
+    """Return what weakens a distance."""
     tv, out = step["tv_distance"], []
     nulls = {"no noise": step["tv_null_sigma0"], "a tilt of the final distribution": step["tv_null_tilt"]}
     as_good = [name for name, distance in nulls.items() if distance <= tv]

@@ -24,6 +24,7 @@ from interdyn.values._convert import as_tensor
 
 _THEORY = ("theory", "joint theory")
 _FLAT = 1e-12  # of the size of a table: its spread is rounding
+_LEVEL = 1e-4  # of a correlation: a parameter that gains less over the one before has come to its limit
 _BLOCK = 2**22  # numbers of measured tables at a time
 
 
@@ -43,7 +44,8 @@ class TablePrediction:
     parameter
         The parameter that is best on average over all samples, shape ``(mechanisms, steps)``.
     at_edge
-        Whether that parameter is the largest that was tried, so that a larger one may be better; same shape.
+        Whether that parameter is the largest that was tried and still gains over the one before, so that a larger one
+        may be better; same shape.
     ceiling
         Correlation of the measured table with that of a near-by step, shape ``(steps, samples)``; NaN where there is
         none.
@@ -105,6 +107,20 @@ class TablePrediction:
             ceiling=known_mean(self.ceiling[chosen].T)[None],
         )
 
+    def contest(self, step: int = 0) -> tuple[Mechanism, Mechanism]:
+        """Return the better form of the theory and the best of its rivals, by their means at a step.
+
+        Raises
+        ------
+        InputError
+            If the theory or its rivals were left out.
+        """
+        mean = dict(zip(self.mechanisms, np.nan_to_num(self.mean[:, step], nan=-2), strict=True))
+        ours, others = ([name for name in mean if (name in _THEORY) is own] for own in (True, False))
+        if not ours or not others:
+            raise InputError("`mechanisms` must hold the theory and a rival; got one side alone. Predict with both.")
+        return max(ours, key=mean.__getitem__), max(others, key=mean.__getitem__)
+
     def for_the_theory(self, step: int = 0) -> str:
         """Return in words whether the theory, in one regression or two, predicts better than what is not the theory.
 
@@ -113,23 +129,20 @@ class TablePrediction:
         InputError
             If the theory or its rivals were left out.
         """
+        best, rival = self.contest(step)
         mean = dict(zip(self.mechanisms, self.mean[:, step], strict=True))
-        ours, others = [{k: v for k, v in mean.items() if (k in _THEORY) is own} for own in (True, False)]
-        if not ours or not others:
-            raise InputError("`mechanisms` must hold the theory and a rival; got one side alone. Predict with both.")
         if np.isnan(list(mean.values())).all():
             return "Nothing can be predicted: the tables, or those of the final network, do not vary."
-        best, rival = (max(side, key=lambda name: np.nan_to_num(side[name], nan=-2)) for side in (ours, others))
         gain, low, high = self.gain(best, rival)[:, step]
         ceiling = known_mean(self.ceiling)[step]
         of = f" of {ceiling:.2f}" if np.isfinite(ceiling) else ""
-        both = f"{mean[best]:.2f}{of} against {mean[rival]:.2f} for {_named(rival)}"
+        both = f"{mean[best]:.2f}{of} against {mean[rival]:.2f} for {named(rival)}"
         by = f"{gain:+.3f}, {low:+.3f} to {high:+.3f}"
         if low > 0:
-            return f"{_named(best).capitalize()} predicts the tables better than any rival: {both} ({by})."
+            return f"{named(best).capitalize()} predicts the tables better than any rival: {both} ({by})."
         if high < 0:
-            return f"{_named(rival).capitalize()} predicts the tables better than the theory: {both} ({by})."
-        return f"Beyond {_named(rival)}, nothing is shown for the theory: {both} ({by})."
+            return f"{named(rival).capitalize()} predicts the tables better than the theory: {both} ({by})."
+        return f"Beyond {named(rival)}, nothing is shown for the theory: {both} ({by})."
 
     def sentence(self, step: int) -> str:
         """Return in words which mechanism predicts the tables of a step best, and by how much; or that none does."""
@@ -141,16 +154,16 @@ class TablePrediction:
         of = f" of {ceiling:.2f}, the correlation of near-by steps" if np.isfinite(ceiling) else ""
         first, *others = best
         if others:
-            names = ", ".join(f"{_named(name)} {mean[name]:.2f}" for name in best)
+            names = ", ".join(f"{named(name)} {mean[name]:.2f}" for name in best)
             words = f"No mechanism is shown to predict best: {names}{of}."
         else:
             second = max((name for name in self.mechanisms if name != first), key=lambda name: mean[name])
             gain, low, high = self.gain(first, second)[:, step]
             words = (
-                f"{_named(first).capitalize()} predicts the tables best: {mean[first]:.2f}{of}; {gain:.3f} "
-                f"({low:.3f} to {high:.3f}) more than {_named(second)}."
+                f"{named(first).capitalize()} predicts the tables best: {mean[first]:.2f}{of}; {gain:.3f} "
+                f"({low:.3f} to {high:.3f}) more than {named(second)}."
             )
-        ends = [_named(name) for name in best if self.at_edge[self._at(name), step]]
+        ends = [named(name) for name in best if self.at_edge[self._at(name), step]]
         return words + (f" The parameter of {' and '.join(ends)} is the largest that was tried." if ends else "")
 
     def _at(self, mechanism: Mechanism) -> int:
@@ -250,7 +263,9 @@ def _held_out(
     chosen = of_others.argmax(axis=0)
     best = total.argmax(axis=0)
     held_out = np.take_along_axis(r, chosen[None], axis=0)[0]
-    return held_out, tried[best], (best == len(tried) - 1) & (len(tried) > 1)
+    at_edge = best == len(tried) - 1
+    gains = total[-1] - total[-2:][0] > _LEVEL * r.shape[-1]
+    return held_out, tried[best], at_edge & gains
 
 
 def _standardised(tables: Float[Tensor, "*batch subsets"]) -> Float[Tensor, "*batch subsets"]:
@@ -300,7 +315,7 @@ def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[
     return measured, near
 
 
-def _named(mechanism: Mechanism) -> str:
+def named(mechanism: Mechanism) -> str:
     """Return a mechanism as it stands in a sentence."""
     return {"nothing": "the final network itself", "joint theory": "the theory in one regression"}.get(
         mechanism, f"the {mechanism}"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from interdyn.values._run_result import RunResult
     from interdyn.values._sample_table import SampleFlags, SampleRow, SampleTable
+    from interdyn.values._table_prediction import MechanismResult, PredictionResult, PredictionSummary
     from interdyn.values._tables import Interactions, Pair, Selection, Term, Terms, ValueTable
     from interdyn.values._window_result import Repeatability, WindowResult
 
@@ -46,6 +47,7 @@ _FILES = {
     **dict.fromkeys(("GameRule", "different_games"), "_game_rule"),
     **dict.fromkeys(("Identified", "Range"), "_identified"),
     **dict.fromkeys(("Interactions", "Pair", "Selection", "Term", "Terms", "ValueTable"), "_tables"),
+    **dict.fromkeys(("MechanismResult", "PredictionResult", "PredictionSummary"), "_table_prediction"),
     **dict.fromkeys(("SampleFlags", "SampleRow", "SampleTable"), "_sample_table"),
     **dict.fromkeys(("GroupResult", "HarmResult", "LeftOpen", "PhaseResult", "RowNorms"), "_run_parts"),
     **dict.fromkeys(("SplitQuality", "SplitRule", "TheoryResult", "TheorySummary"), "_run_parts"),
@@ -64,10 +66,13 @@ __all__ = [
     "Interactions",
     "LeftOpen",
     "MeasurementCount",
+    "MechanismResult",
     "Names",
     "OrderSpectrum",
     "Pair",
     "PhaseResult",
+    "PredictionResult",
+    "PredictionSummary",
     "Range",
     "Repeatability",
     "RowNorms",

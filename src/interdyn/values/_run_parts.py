@@ -97,7 +97,6 @@ class TheorySummary(Record):
     """The theory over phase 2: mean total variation distances, and the rank correlation of noise and step."""
 
     n_steps: int = 0
-    n_described: int | None = None
     mean_tv_phase_2: float | None = None
     mean_tv_phase_2_low: float | None = None
     mean_tv_phase_2_high: float | None = None
@@ -123,10 +122,8 @@ class TheoryResult(Record):
     tv_null_tilt: Numbers
     tilt: Numbers
     in_phase_2: Flags
-    described: Flags
     sentences: tuple[str, ...]
     order_distribution: OverOrders | None = None
-    bound: float | None = None
     level: float | None = None
     empty_effect: Numbers | None = None
     overall: TheorySummary = TheorySummary()

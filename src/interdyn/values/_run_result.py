@@ -22,6 +22,7 @@ from interdyn.values._run_parts import (
     TheoryResult,
 )
 from interdyn.values._sample_table import SampleTable
+from interdyn.values._table_prediction import PredictionResult
 from interdyn.values._window_result import WindowResult
 
 RESULT_SCHEMA = 1
@@ -53,6 +54,8 @@ class RunResult(Record):
         ``None`` when not computed.
     windows
         What the near-by steps of each measurement have in common; None where each step is a measurement of its own.
+    prediction
+        Which mechanism predicts the earlier checkpoints from the final network. None in runs of before.
     solver, split
         How good the splits are, and by which rule they were made.
     game
@@ -85,6 +88,7 @@ class RunResult(Record):
     phases: PhaseResult | None = None
     harm: HarmResult | None = None
     theory: TheoryResult | None = None
+    prediction: PredictionResult | None = None
     row_norms: RowNorms | None = None
     solver: SplitQuality = SplitQuality()
     split: SplitRule = SplitRule()
@@ -206,7 +210,7 @@ class RunResult(Record):
             data["theory"].pop("overall", None)
             summary["theory_summary"] = self.theory.overall.model_dump(mode="json")
             summary["theory"] = _rows(self.theory, self.steps)
-            columns = {*_THEORY_COLUMNS, *_THEORY_NUMBERS, "in_phase_2", "described", "sentences"}
+            columns = {*_THEORY_COLUMNS, *_THEORY_NUMBERS, "in_phase_2", "sentences"}
             analysis["theory"] = {key: value for key, value in data["theory"].items() if key not in columns}
         schema: dict[str, Any] = {"schema": RESULT_SCHEMA}
         identity = {key: summary[key] for key in ("recipe", "config_hash", "version") if key in summary}
@@ -259,8 +263,8 @@ def _theory(rows: list[Mapping[str, Any]], steps: np.ndarray) -> dict[str, Any]:
         for name, keys in _THEORY_COLUMNS.items()
     }
     numbers = {name: column(name) for name in _THEORY_NUMBERS}
-    flags = {name: [bool(value) for value in column(name)] for name in ("in_phase_2", "described")}
-    return {**bands, **numbers, **flags, "sentences": [str(text or "") for text in column("sentence")]}
+    inside = [bool(value) for value in column("in_phase_2")]
+    return {**bands, **numbers, "in_phase_2": inside, "sentences": [str(text or "") for text in column("sentence")]}
 
 
 def _rows(theory: TheoryResult, steps: np.ndarray) -> list[dict[str, Any]]:
@@ -271,6 +275,6 @@ def _rows(theory: TheoryResult, steps: np.ndarray) -> list[dict[str, Any]]:
         columns |= {
             key: part for key, part in zip(keys, (band.value, band.low, band.high), strict=True) if part is not None
         }
-    columns |= {name: getattr(theory, name) for name in (*_THEORY_NUMBERS, "in_phase_2", "described")}
+    columns |= {name: getattr(theory, name) for name in (*_THEORY_NUMBERS, "in_phase_2")}
     rows = [{"step": float(step)} | {k: v[i].item() for k, v in columns.items()} for i, step in enumerate(steps)]
     return [{**row, "sentence": sentence} for row, sentence in zip(rows, theory.sentences, strict=True)]

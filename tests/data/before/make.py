@@ -25,6 +25,7 @@ from interdyn import store
 
 HERE = Path(__file__).parent
 RUNS = ("recipe", "tracked", "watched")
+_LEFT_OUT = ("seconds", "version", "created", "schema", "prediction")
 
 
 def make_recipe(folder):
@@ -106,11 +107,11 @@ def make_watched(folder):
 
 
 def plain(value):
-    """Return anything as what JSON can hold; times and versions are left out."""
+    """Return anything as what JSON can hold; times and versions are left out, and the prediction, which came later."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items() if k not in ("seconds", "version", "created", "schema")}
+        return {str(k): plain(v) for k, v in value.items() if k not in _LEFT_OUT}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray | np.generic):

@@ -1,0 +1,134 @@
+"""Which mechanism predicts the checkpoints from the final network: panels, and their figures."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from interdyn.plot._draw import draw
+from interdyn.plot._marks import boundary, head
+from interdyn.plot._panel import Panel, Series
+from interdyn.plot._view import Drawable, as_view, has_numbers
+from interdyn.values import Band, RunResult
+
+WEAK = "It tells mechanisms apart badly: seven of eight that are not the theory come as near."
+_LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
+    "theory": ("theory", "theory", "D", "-"),
+    "joint theory": ("theory in one regression", "mislabelled", "D", "-"),
+    "noise operator": ("noise operator", "reality", "s", "-"),
+    "tilt": ("tilt", "green", "v", "-"),
+    "nothing": ("final network itself", "muted", "^", ":"),
+}
+_THEORY = ("theory", "joint theory")
+
+
+def prediction(view: RunResult) -> Panel:
+    """Return the correlation of predicted and measured tables over training by mechanism, and of near-by steps."""
+    words = ("How well the final network predicts each checkpoint", "correlation over all masks (at most 1)")
+    caption = (
+        "Each sample's table, by a parameter fitted on the other samples. Dashed: the tables of the next measurement, "
+        "which no mechanism can be expected to exceed."
+    )
+    top, found = head(view, "prediction", *words, caption), view.prediction
+    if found is None or not found.mechanisms:
+        return Panel(**top, missing=_missing(view))
+    series = [
+        Series(name, found.mechanisms[key].correlation, colour, symbol=symbol, dash=dash)
+        for key, (name, colour, symbol, dash) in _LOOKS.items()
+        if key in found.mechanisms
+    ]
+    if has_numbers(found.ceiling):
+        assert found.ceiling is not None
+        series.append(Series("near-by step", Band(found.ceiling), "ink", dash="--"))
+    overall = found.overall
+    spoken = "" if overall is None else f": {overall.sentence}"
+    return Panel(**top, series=tuple(series), moments=boundary(view), alt=f"{words[0]}{spoken}")
+
+
+def prediction_distance(view: RunResult) -> Panel:
+    """Return the distance of the order distribution of each mechanism's prediction, which nothing is fitted to."""
+    words = ("Order distributions of the predictions", "total variation distance (0 to 1)")
+    caption = (
+        "The predicted tables, split as those measured were, beside the measured distribution over orders; nothing is "
+        f"fitted to it. {WEAK}"
+    )
+    top, found = head(view, "prediction-distance", *words, caption), view.prediction
+    if found is None or not any(has_numbers(one.distance) for one in found.mechanisms.values()):
+        return Panel(**top, missing=_missing(view))
+    series = tuple(
+        Series(name, Band(found.mechanisms[key].distance), colour, symbol=symbol, dash=dash)
+        for key, (name, colour, symbol, dash) in _LOOKS.items()
+        if key in found.mechanisms
+    )
+    means = ", ".join(f"{s.name} {np.nanmean(s.band.value):.3f}" for s in series if has_numbers(s.band.value))
+    alt = f"Mean distance of order distributions by mechanism: {means}."
+    return Panel(**top, series=series, moments=boundary(view), scale="from zero", alt=alt)
+
+
+def theory_gain(view: RunResult) -> Float[np.ndarray, " steps"] | None:
+    """Return by how much the theory predicts each step better than its best rival; None where that is not known."""
+    found = None if view.prediction is None else view.prediction.mechanisms
+    if not found or not set(found) & set(_THEORY):
+        return None
+    ours, others = (
+        np.stack([one.correlation.value for key, one in found.items() if (key in _THEORY) is own])
+        for own in (True, False)
+    )
+    return np.asarray(ours.max(axis=0) - others.max(axis=0))
+
+
+def _missing(view: RunResult) -> str:
+    if view.stage is not None:
+        return "This comes when the run has ended: predictions start from the final network."
+    if view.prediction is not None and view.prediction.reason:
+        return f"Nothing was predicted.\n{view.prediction.reason}"
+    return "Nothing was predicted.\nAnalyse the run again with this version: remove summary.json and run it."
+
+
+def plot_prediction(data: Drawable, *, ax: Axes | None = None) -> Axes:
+    """Draw how well each mechanism predicts the value tables of every checkpoint from the final network.
+
+    Parameters
+    ----------
+    data, ax
+        As in `plot_order_distribution`.
+
+    Returns
+    -------
+    The axes: mean correlation over samples, with 90 % intervals over samples; dashed the ceiling, a near-by step.
+
+    Notes
+    -----
+    Requires the block ``prediction`` of ``summary.json``. Source: this project, `interdyn.theory.predict_tables`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> plot_prediction({"summary": {"steps": [0]}}, ax=Figure().subplots()).texts[0].get_text()[:22]
+    'Nothing was predicted.'
+    """
+    return draw(prediction(as_view(data)), ax)
+
+
+def plot_prediction_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
+    """Draw how far the order distribution of each mechanism's prediction is from the measured one.
+
+    Parameters
+    ----------
+    data, ax
+        As in `plot_order_distribution`.
+
+    Returns
+    -------
+    The axes: total variation distance in [0, 1]; a secondary figure, which mechanisms that are wrong pass as well.
+
+    Notes
+    -----
+    Requires the block ``prediction`` of ``summary.json``.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> plot_prediction_distance({"summary": {"steps": [0]}}, ax=Figure().subplots()).texts[0].get_text()[:22]
+    'Nothing was predicted.'
+    """
+    return draw(prediction_distance(as_view(data)), ax)
