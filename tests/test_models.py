@@ -204,7 +204,7 @@ def test_a_transformer_starts_from_the_spread_that_is_asked_for(name):
 
 @pytest.mark.parametrize(("name", "first"), [("vit", 0.0457768), ("encoder", 0.0689812)])
 def test_without_one_it_starts_as_before_there_was_such_an_option(name, first):
-    assert float(_transformer(name).classifier.weight[0, 0]) == pytest.approx(first, abs=1e-6)
+    assert _transformer(name).classifier.weight[0, 0].item() == pytest.approx(first, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
