@@ -41,7 +41,7 @@ SETTLED = 0.95  # correlation of the tables of the last two checkpoints from whi
 TOO_LOW = 0.7  # correlation of near-by tables below which no mechanism can be told from another
 CHECKPOINTS = 6  # at most, at which the theory is held against its rivals
 COLUMNS = ("disturbed by", "variance grows with each order by", "orders 1, 2, 3 ... n", "correlation", "by chance")
-LOOKS = ("step", "ceiling", "theory", "best rival", "what fails")
+LOOKS = ("step", "ceiling", "theory", "best rival", "what does not hold")
 THEORY, RIVALS = ("theory", "joint theory"), ("tilt", "noise operator", "nothing")
 HEAD = f"""# The noise of the theory, measured
 
@@ -63,10 +63,10 @@ final network itself.
 - **ceiling**: mean correlation of the tables with those of the checkpoint before (of the first, after).
 - **theory**, **best rival**: mean correlation of prediction and tables, of samples that the parameter was not fitted
   on.
-- **what fails**: nothing where the theory predicts better (90 % interval over samples); else what is asked for and not
-  so at that checkpoint: that it comes after the start of the rise (without one: after the least mean order); a ceiling
-  of {TOO_LOW} or more; a final network that has converged, whose tables correlate with those of the checkpoint before
-  at {SETTLED} or more; Assumption 1, as above.
+- **what does not hold**, where the theory does not predict better (90 % interval over samples), of what it rests on: a
+  checkpoint after the start of the rise (without one: after the least mean order); a ceiling of {TOO_LOW} or more; a
+  final network that has converged, whose tables correlate with those of the checkpoint before at {SETTLED} or more; if
+  these hold, Assumption 1, as above. That it does not hold is no proof that it is the cause.
 
 ![Variance by order](assumption.svg)
 
@@ -193,9 +193,9 @@ def regression_view(looks: Sequence[Mapping[str, Any]], failed: Sequence[str]) -
     if won == len(looks):
         return head
     causes = list(dict.fromkeys([*failed, *(cause for look in looks if not look["wins"] for cause in look["failed"])]))
-    return (
-        f"{head} What fails at the others: {'; '.join(causes)}." if causes else f"{head} No condition is seen to fail."
-    )
+    if not causes:
+        return f"{head} At the others nothing it rests on is seen to fail."
+    return f"{head} At the others this, on which it rests, does not hold: {'; '.join(causes)}."
 
 
 def _range(values: Sequence[float], digits: int) -> str:
@@ -297,7 +297,9 @@ def section(name: str, kept: Mapping[str, Any]) -> str:
             f"{look['ceiling']:.2f}",
             f"{look['theory']:.2f}",
             f"{look['rival']:.2f} ({look['named']})",
-            "nothing" if look["wins"] else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["not seen"])),
+            "(it predicts better)"
+            if look["wins"]
+            else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["not seen"])),
         ]
         for look in kept["looks"]
     ]

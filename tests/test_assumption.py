@@ -67,8 +67,10 @@ def test_the_sentence_says_where_the_theory_predicts_better_and_names_what_fails
     assert regression_view([], []) == "There is no checkpoint beside the last to predict."
     assert regression_view([won, won], ["spread"]).endswith("better than its rivals at 2 of 2 checkpoints.")
     mixed = regression_view([won, early, early, unknown], ["spread"])
-    assert mixed.endswith("at 1 of 4 checkpoints. What fails at the others: spread; it is early.")
-    assert regression_view([won, unknown], []).endswith("at 1 of 2 checkpoints. No condition is seen to fail.")
+    assert mixed.endswith(
+        "at 1 of 4 checkpoints. At the others this, on which it rests, does not hold: spread; it is early."
+    )
+    assert regression_view([won, unknown], []).endswith("At the others nothing it rests on is seen to fail.")
 
 
 def test_growth_is_that_of_powers():
