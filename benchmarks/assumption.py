@@ -4,25 +4,32 @@ The theory rests on triggers whose noise has the variance ``2^|S| sigma^2`` and 
 another (paper, section 5, Assumption 1). Here the weights of the final network of a finished run are disturbed: to each
 tensor normal noise is added whose standard deviation is a part of its own root mean square. Of the exact AND
 interactions over many draws (no split, so that no sparsity interferes) this gives the variance by order, and how far
-two interactions of a sample go together.
+two interactions of a sample go together. Then the theory is held against its rivals at some checkpoints of the run,
+and where it does not predict the tables better, the conditions of it that fail are named.
 
 Run: ./run assumption RUN [RUN ...]        (needs the weights, which a recipe keeps, and the data)
 """
 
 import argparse
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from _tables import lines, put
+from _tables import lines
 from interdyn import store
-from interdyn.measurement import Group, recorded
-from interdyn.recipes import build_model, load_recipe, load_samples, load_weights
+from interdyn.game import value_table
+from interdyn.measurement import Group
+from interdyn.measurement import interactions as interactions_of
+from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights, recipes
 from interdyn.recipes._measuring import choose_groups
+from interdyn.theory import TablePrediction, predict_tables, target_weights
 from interdyn.transforms import and_from_values
 from interdyn.values import orders
 
@@ -30,11 +37,17 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "assumption.md"
 SIZES = (0.003, 0.01, 0.03, 0.1)
 LEAST, MOST = 0.8, 1.2  # powers of two by which the variance grows with each order that count as doubling
 TOGETHER = 1.5  # times the correlation that draws of independent interactions have by chance
+SETTLED = 0.95  # correlation of the tables of the last two checkpoints from which on the last counts as converged
+TOO_LOW = 0.7  # correlation of near-by tables below which no mechanism can be told from another
+CHECKPOINTS = 6  # at most, at which the theory is held against its rivals
 COLUMNS = ("disturbed by", "variance grows with each order by", "orders 1, 2, 3 ... n", "correlation", "by chance")
+LOOKS = ("step", "ceiling", "theory", "best rival", "what does not hold")
+THEORY, RIVALS = ("theory", "joint theory"), ("tilt", "noise operator", "nothing")
 HEAD = f"""# The noise of the theory, measured
 
-Written by `./run assumption RUN ...` from the final networks of finished runs. Assumption 1 of the paper: the variance
-of an interaction among `k` players is `2^k sigma^2`, and two interactions are independent.
+Written by `./run assumption RUN ...` from finished runs. Assumption 1 of the paper: the variance of an interaction
+among `k` players is `2^k sigma^2`, and two interactions are independent. The weights of the final network are
+disturbed.
 
 - **disturbed by**: standard deviation of the noise on each tensor of weights, as a part of its root mean square.
 - **variance grows with each order by**: least squares over orders 1 to n of its logarithm; the assumption says 2.00.
@@ -42,6 +55,20 @@ of an interaction among `k` players is `2^k sigma^2`, and two interactions are i
 - **orders 1, 2, 3 ... n**: mean variance over the sets of each order and the samples, over that of order 1.
 - **correlation**, **by chance**: mean absolute correlation, over the draws, of two interactions of a sample; what
   independent ones would have with as many draws. Up to {TOGETHER} times as much it is said to hold.
+
+Then the theory predicts the value tables of checkpoints from the final network's interactions
+(`interdyn.theory.predict_tables`), in one regression over AND and OR or in two, beside a tilt, a noise operator and the
+final network itself.
+
+- **ceiling**: mean correlation of the tables with those of the checkpoint before (of the first, after).
+- **theory**, **best rival**: mean correlation of prediction and tables, of samples that the parameter was not fitted
+  on.
+- **what does not hold**, where the theory does not predict better (90 % interval over samples), of what it rests on: a
+  checkpoint after the start of the rise (without one: after the least mean order); a ceiling of {TOO_LOW} or more; a
+  final network that has converged, whose tables correlate with those of the checkpoint before at {SETTLED} or more; if
+  these hold, Assumption 1, as above. That it does not hold is no proof that it is the cause.
+
+![Variance by order](assumption.svg)
 
 """
 
@@ -57,10 +84,19 @@ def disturbed(group: Group, network: torch.nn.Module, *, size: float, draws: int
                 own = weights[name]
                 noise = torch.randn(own.shape, generator=generator, dtype=own.dtype)
                 p.copy_(own + size * own.pow(2).mean().sqrt() * noise)
-            tables.append(recorded(network, group, step=0).v)
+            tables.append(_table(network, group))
         for name, p in network.named_parameters():
             p.copy_(weights[name])
-    return np.asarray(and_from_values(np.stack(tables)))
+    return np.asarray(and_from_values(torch.stack(tables)))
+
+
+def _table(network: torch.nn.Module, group: Group) -> torch.Tensor:
+    """Return the values of a group, as a run measures it."""
+    names = ("players", "feature_mask", "baselines", "layer", "output_key", "batch_size", "allow_fewer")
+    game: dict[str, Any] = {name: getattr(group.config, name) for name in (*names, "calibrate_batch_norm")}
+    output = group.config.output or ("regression" if group.target is None else "log-odds")
+    found = value_table(network, group.samples, target=group.target, output=output, sample_ids=group.sample_ids, **game)
+    return found.values
 
 
 def variances(found: np.ndarray) -> np.ndarray:
@@ -75,6 +111,17 @@ def variances(found: np.ndarray) -> np.ndarray:
     spread = found.var(axis=0, ddof=1).mean(axis=0)
     k = orders(len(spread).bit_length() - 1)
     return np.array([spread[k == order].mean() for order in range(1, k.max() + 1)])
+
+
+def growth_of(by_order: Sequence[float]) -> float:
+    """Return by what factor the variance grows with each order, by least squares.
+
+    Examples
+    --------
+    >>> growth_of([3.0, 6.0, 12.0])
+    2.0
+    """
+    return round(float(2 ** np.polyfit(np.arange(len(by_order)), np.log2(by_order), 1)[0]), 12)
 
 
 def together(found: np.ndarray, *, pairs: int = 4000, seed: int = 0) -> tuple[float, float]:
@@ -92,65 +139,224 @@ def together(found: np.ndarray, *, pairs: int = 4000, seed: int = 0) -> tuple[fl
     return float(r.mean()), float(np.abs((chance[0] * chance[1]).sum(axis=0)).mean())
 
 
-def verdict(growth: list[float], ratio: list[float]) -> str:
-    """Return in a sentence whether the assumption holds at all disturbances, and what fails where it does not."""
-    fails = []
-    if not all(LEAST <= g <= MOST for g in growth):
-        fails.append(f"the variance does not double with each order (it grows by {2 ** growth[0]:.2f})")
+def failed_assumption(growth: Sequence[float], ratio: Sequence[float]) -> list[str]:
+    """Return which halves of Assumption 1 fail at some disturbance, in words.
+
+    Parameters
+    ----------
+    growth
+        Factor by which the variance grows with each order, for each size of disturbance.
+    ratio
+        Correlation of two interactions over that by chance, for each size.
+    """
+    out = []
+    if not all(2**LEAST <= g <= 2**MOST for g in growth):
+        out.append(f"the variance does not double with each order (it grows by {_range(growth, 2)})")
     if not all(r <= TOGETHER for r in ratio):
-        fails.append(f"interactions go together ({ratio[0]:.1f} times as much as by chance)")
-    return f"Assumption 1 fails: {' and '.join(fails)}." if fails else "Assumption 1 holds at all disturbances."
+        out.append(f"interactions go together ({_range(ratio, 1)} times as much as by chance)")
+    return out
 
 
-def section(folder: Path, *, samples: int, draws: int) -> tuple[str, str, dict[float, np.ndarray]]:
-    """Return the name of a run, its part of the page, and the variances by order for each disturbance."""
+def failed_at(*, step: float, rise: float, final: float, ceiling: float) -> list[str]:
+    """Return which further conditions of the regression view fail at a checkpoint, in words.
+
+    Parameters
+    ----------
+    step, rise
+        The checkpoint, and where the mean order begins to rise.
+    final
+        Correlation of the tables of the last two checkpoints.
+    ceiling
+        That of the tables of this checkpoint and one near by; NaN: not known.
+    """
+    out = []
+    if not final >= SETTLED:
+        out.append(f"the final network has not converged (correlation {final:.2f} with the checkpoint before)")
+    if step < rise:
+        out.append(f"it is before the rise (step {rise:.0f})")
+    if ceiling < TOO_LOW:
+        out.append(f"the ceiling is too low to tell ({ceiling:.2f})")
+    return out
+
+
+def verdict(failed: Sequence[str]) -> str:
+    """Return in a sentence whether Assumption 1 holds at all disturbances, and what fails where it does not."""
+    return f"Assumption 1 fails: {' and '.join(failed)}." if failed else "Assumption 1 holds at all disturbances."
+
+
+def regression_view(looks: Sequence[Mapping[str, Any]], failed: Sequence[str]) -> str:
+    """Return in a sentence at how many checkpoints the theory predicts better, and by what it fails at the others."""
+    won = sum(look["wins"] for look in looks)
+    if not looks:
+        return "There is no checkpoint beside the last to predict."
+    head = f"The theory predicts the tables better than its rivals at {won} of {len(looks)} checkpoints."
+    if won == len(looks):
+        return head
+    causes = list(dict.fromkeys([*failed, *(cause for look in looks if not look["wins"] for cause in look["failed"])]))
+    if not causes:
+        return f"{head} At the others nothing it rests on is seen to fail."
+    return f"{head} At the others this, on which it rests, does not hold: {'; '.join(causes)}."
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    low, high = (f"{x:.{digits}f}" for x in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def predicted(run: store.Run) -> list[dict[str, Any]]:
+    """Return how theory and rivals predict some checkpoints, evenly spread over those before the last."""
+    measured = [store.read_measurement(run, step, group=run.groups[0]) for step in run.steps]
+    tables = torch.stack([torch.from_numpy(m.v) for m in measured])
+    result = store.read_result(run)
+    lowest = run.steps[int(np.nanargmin(result.first.mean_order.value))]
+    rise = lowest if result.phases.rise_starts is None else result.phases.rise_starts
+    chosen = (
+        np.unique(np.linspace(0, len(run.steps) - 2, CHECKPOINTS).round().astype(int)) if len(run.steps) > 1 else []
+    )
+    if not len(chosen):
+        return []
+    near = [i - 1 if i else 1 for i in chosen]
+    w_star = target_weights(interactions_of(measured[-1]), **store.read_salience(run))
+    found = predict_tables(w_star, tables[chosen], near=tables[near])
+    final = float(predict_tables(w_star, tables[-1:], near=tables[-2:-1]).ceiling.mean())
+    return [_look(found, at, run.steps[i], rise=rise, final=final) for at, i in enumerate(chosen)]
+
+
+def _look(found: TablePrediction, at: int, step: int, *, rise: float, final: float) -> dict[str, Any]:
+    """Return the theory beside its best rival at a checkpoint, and what fails there."""
+    mean = dict(zip(found.mechanisms, found.mean[:, at].tolist(), strict=True))
+    ours, rival = (max(names, key=lambda name: mean[name]) for names in (THEORY, RIVALS))
+    ceiling = float(np.nanmean(found.ceiling[at]))
+    return {
+        "step": int(step),
+        "ceiling": ceiling,
+        "theory": mean[ours],
+        "rival": mean[rival],
+        "named": rival,
+        "wins": bool(found.gain(ours, rival)[1, at] > 0),
+        "failed": failed_at(step=step, rise=rise, final=final, ceiling=ceiling),
+    }
+
+
+def measured_of(folder: Path, *, samples: int, draws: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of a run and all that the page says of it, as plain data."""
     run, recipe = store.open_run(folder), load_recipe(folder / "recipe.toml")
     data = load_samples(recipe.data)
     network = build_model(recipe.model, shape=data.shape, n_outputs=data.n_outputs, seed=recipe.training.seed)
     checkpoint = store.read_checkpoint(run, run.steps[-1])
-    assert checkpoint is not None
+    if checkpoint is None:
+        raise SystemExit(f"the weights of the last step are needed; got none in {folder}. Run it again: interdyn run")
     load_weights(network, checkpoint.weights)
     group = choose_groups(recipe, data)[0]
     group = group.first(min(samples, len(group)))
-    group = replace(group, config=replace(group.config, tol=0.5, order_weight=0.0))  # of a split that is not used
-    rows, growth, ratio, drawn = [], [], [], {}
+    sizes = []
     for size in SIZES:
         found = disturbed(group, network, size=size, draws=draws)
-        drawn[size] = by_order = variances(found)
-        r, chance = together(found)
-        growth.append(float(np.polyfit(np.arange(len(by_order)), np.log2(by_order), 1)[0]))
-        ratio.append(r / chance)
-        relative = " ".join(f"{x:.3g}" for x in by_order / by_order[0])
-        rows.append([f"{size:.1%}", f"{2 ** growth[-1]:.2f}", relative, f"{r:.3f}", f"{chance:.3f}"])
-        print(run.recipe_name, " | ".join(rows[-1]), flush=True)
-    told = f"{len(group)} samples, {draws} draws. {verdict(growth, ratio)}"
-    return run.recipe_name, "\n".join([f"## {run.recipe_name}", "", told, "", *lines(COLUMNS, rows)]), drawn
+        by_order, (r, chance) = variances(found), together(found)
+        sizes.append({"size": size, "variances": by_order.tolist(), "correlation": r, "chance": chance})
+        print(run.recipe_name, f"{size:.1%}: grows by {growth_of(by_order):.2f}, {r:.3f} ({chance:.3f})", flush=True)
+    return run.recipe_name, {
+        "samples": len(group),
+        "draws": draws,
+        "changed": changed(recipe),
+        "sizes": sizes,
+        "looks": predicted(run),
+    }
 
 
-def draw(name: str, drawn: dict[float, np.ndarray]) -> None:
-    """Write the figure of a run: variance by order, and what the assumption says."""
-    figure = Figure(figsize=(6.0, 3.6), layout="constrained", facecolor="white")
-    canvas, ax = FigureCanvasAgg(figure), figure.add_subplot()
-    for size, by_order in drawn.items():
-        k = np.arange(1, len(by_order) + 1)
-        ax.semilogy(k, by_order / by_order[0], marker="o", label=f"weights disturbed by {size:.1%}", base=2)
-    ax.semilogy(k, 2.0 ** (k - 1), "k--", label="Assumption 1: doubles", base=2)
-    ax.set(xlabel="order (players)", ylabel="variance over that of order 1", title=name)
-    ax.legend(frameon=False)
-    canvas.print_figure(PAGE.with_name(f"assumption-{name}.png"), dpi=110)
+def changed(recipe: Recipe) -> dict[str, Any]:
+    """Return what the recipe of a run has otherwise than that of its name in the library, by dotted key."""
+    if recipe.name not in recipes():
+        return {}
+
+    def flat(one: Recipe) -> dict[str, Any]:
+        sections = one.model_dump(mode="json", exclude={"expected", "description"})
+        return {
+            f"{name}.{key}": value
+            for name, section in sections.items()
+            for key, value in (section.items() if isinstance(section, dict) else ())
+        }
+
+    own, library = flat(recipe), flat(load_recipe(recipe.name))
+    return {key: value for key, value in own.items() if value != library[key]}
+
+
+def section(name: str, kept: Mapping[str, Any]) -> str:
+    """Return the part of the page about one run."""
+    growth = [growth_of(one["variances"]) for one in kept["sizes"]]
+    failed = failed_assumption(growth, [one["correlation"] / one["chance"] for one in kept["sizes"]])
+    rows = []
+    for one, factor in zip(kept["sizes"], growth, strict=True):
+        relative = " ".join(f"{x / one['variances'][0]:.3g}" for x in one["variances"])
+        rows.append(
+            [f"{one['size']:.1%}", f"{factor:.2f}", relative, f"{one['correlation']:.3f}", f"{one['chance']:.3f}"]
+        )
+    looks = [
+        [
+            str(look["step"]),
+            f"{look['ceiling']:.2f}",
+            f"{look['theory']:.2f}",
+            f"{look['rival']:.2f} ({look['named']})",
+            "(it predicts better)"
+            if look["wins"]
+            else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["not seen"])),
+        ]
+        for look in kept["looks"]
+    ]
+    other = ", ".join(f"`{key} = {value}`" for key, value in kept["changed"].items())
+    told = f"{kept['samples']} samples, {kept['draws']} draws{f', {other}' if other else ''}. {verdict(failed)}"
+    parts = [f"## {name}", "", told, "", *lines(COLUMNS, rows)]
+    return "\n".join([*parts, "", regression_view(kept["looks"], failed), "", *lines(LOOKS, looks)])
+
+
+def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write the figure: variance by order of each run, and what the assumption says."""
+    columns = min(len(runs), 2)
+    rows = -(-len(runs) // columns)
+    figure = Figure(figsize=(4.2 * columns, 0.4 + 3.0 * rows), layout="constrained", facecolor="white")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    for ax, (name, kept) in zip(axes, sorted(runs.items()), strict=False):
+        for one in kept["sizes"]:
+            by_order = np.asarray(one["variances"])
+            k = np.arange(1, len(by_order) + 1)
+            ax.semilogy(
+                k, by_order / by_order[0], marker="o", ms=3, label=f"weights disturbed by {one['size']:.1%}", base=2
+            )
+        ax.semilogy(k, 2.0 ** (k - 1), "k--", label="Assumption 1: doubles", base=2)
+        ax.set_title(name, loc="left", fontsize=10)
+        ax.set(xlabel="order (players)", ylabel="variance over that of order 1")
+    for ax in axes[len(runs) :]:
+        ax.set_axis_off()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    with mpl.rc_context({"svg.hashsalt": "assumption", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+
+
+def write(runs: Mapping[str, Mapping[str, Any]], page: Path) -> None:
+    """Write page, figure and numbers; each begun anew from all runs."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.with_suffix(".json").write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
+    page.write_text(HEAD + "\n\n".join(section(name, runs[name]) for name in sorted(runs)) + "\n")
+    draw(runs, page.with_suffix(".svg"))
 
 
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="folder of a finished run")
+    parser.add_argument("runs", nargs="*", type=Path, help="folder of a finished run; none: page and figure anew")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--draws", type=int, default=40)
     options = parser.parse_args()
+    numbers = PAGE.with_suffix(".json")
+    runs = json.loads(numbers.read_text()) if numbers.exists() else {}
     for folder in options.runs:
-        name, text, drawn = section(folder, samples=options.samples, draws=options.draws)
-        put(PAGE, HEAD, f"{text}\n\n![Variance by order](assumption-{name}.png)")
-        draw(name, drawn)
+        name, kept = measured_of(folder, samples=options.samples, draws=options.draws)
+        runs[name] = kept
+        write(runs, PAGE)
+    if runs:
+        write(runs, PAGE)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,20 @@
 """What `./run assumption` says of the noise of interactions, on draws whose noise is known."""
 
+import json
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from assumption import disturbed, together, variances, verdict
+import assumption
+from assumption import disturbed, failed_assumption, failed_at, growth_of, regression_view, together, variances, verdict
+from interdyn import store
 from interdyn.measurement import MeasurementConfig
 from interdyn.measurement._config import Group
 from interdyn.players import columns
+from interdyn.recipes import load_recipe, run_recipe
 from interdyn.transforms import and_from_values
 from interdyn.values import orders
 
@@ -29,9 +35,77 @@ def test_independent_interactions_go_together_as_much_as_by_chance(rng):
 
 
 def test_what_fails_is_named():
-    assert verdict([1.0, 1.1], [1.0, 1.2]) == "Assumption 1 holds at all disturbances."
-    assert "does not double with each order (it grows by 1.41)" in verdict([0.5, 1.0], [1.0, 1.0])
-    assert "go together (2.0 times as much as by chance)" in verdict([1.0], [2.0])
+    assert verdict(failed_assumption([2.0, 1.8, 2.2], [1.0, 1.2])) == "Assumption 1 holds at all disturbances."
+    assert failed_assumption([1.41, 2.0], [1.0, 1.0]) == [
+        "the variance does not double with each order (it grows by 1.41 to 2.00)"
+    ]
+    assert "grows by 2.40)" in failed_assumption([2.4], [1.0])[0]
+    both = failed_assumption([1.5], [1.0, 2.0])
+    assert verdict(both).endswith(") and interactions go together (1.0 to 2.0 times as much as by chance).")
+
+
+FINE = {"step": 60, "rise": 50.0, "final": 0.99, "ceiling": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, []),
+        ({"final": 0.8}, ["the final network has not converged (correlation 0.80 with the checkpoint before)"]),
+        ({"final": float("nan")}, ["the final network has not converged (correlation nan with the checkpoint before)"]),
+        ({"step": 49}, ["it is before the rise (step 50)"]),
+        ({"ceiling": 0.4}, ["the ceiling is too low to tell (0.40)"]),
+        ({"ceiling": float("nan")}, []),
+    ],
+)
+def test_conditions_of_a_checkpoint_that_fail_are_named(change, words):
+    assert failed_at(**FINE | change) == words
+
+
+def test_the_sentence_says_where_the_theory_predicts_better_and_names_what_fails_elsewhere():
+    won, early, unknown = ({"wins": w, "failed": f} for w, f in ((True, ["x"]), (False, ["it is early"]), (False, [])))
+    assert regression_view([], []) == "There is no checkpoint beside the last to predict."
+    assert regression_view([won, won], ["spread"]).endswith("better than its rivals at 2 of 2 checkpoints.")
+    mixed = regression_view([won, early, early, unknown], ["spread"])
+    assert mixed.endswith(
+        "at 1 of 4 checkpoints. At the others this, on which it rests, does not hold: spread; it is early."
+    )
+    assert regression_view([won, unknown], []).endswith("At the others nothing it rests on is seen to fail.")
+
+
+def test_growth_is_that_of_powers():
+    assert growth_of(3 * 1.7 ** np.arange(8)) == pytest.approx(1.7)
+
+
+def test_what_a_recipe_has_otherwise_than_the_library_is_told():
+    recipe = load_recipe("digits-cnn", overrides=["training.epochs=3", "players.n=5"])
+    assert assumption.changed(recipe) == {"training.epochs": 3, "players.n": 5}
+    assert assumption.changed(load_recipe("digits-cnn")) == {}
+    assert assumption.changed(load_recipe("digits-cnn", overrides=["name=mine"])) == {}
+
+
+def test_runs_become_one_page_one_figure_and_numbers_that_make_them_again(tmp_path, monkeypatch):
+    folders = []
+    for seed in (0, 1):
+        few = ["training.epochs=6", "checkpoints.count=4", "measure.test_samples=4", f"training.seed={seed}"]
+        recipe = load_recipe("game-and-or", overrides=[*few, f"name=game-{seed}"])
+        folders.append(str(run_recipe(recipe, tmp_path / f"run{seed}").path))
+    page = tmp_path / "docs" / "assumption.md"
+    monkeypatch.setattr(assumption, "PAGE", page)
+    options = ["--samples", "2", "--draws", "4"]
+    for given in ([folders[0], *options], [folders[1], *options]):  # the second goes beside the first
+        monkeypatch.setattr("sys.argv", ["assumption", *given])
+        assumption.main()
+    text, figure = page.read_text(), page.with_suffix(".svg").read_bytes()
+    assert text.index("## game-0") < text.index("## game-1")
+    assert text.count("| step | ceiling |") == 2
+    kept = json.loads(page.with_suffix(".json").read_text())["game-0"]
+    assert [look["step"] for look in kept["looks"]] == list(store.open_run(folders[0]).steps[:-1])
+    titles = [node.text for node in ET.fromstring(figure).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"game-0", "game-1"} <= set(titles)
+    monkeypatch.setattr("sys.argv", ["assumption"])
+    assumption.main()
+    assert (page.read_text(), page.with_suffix(".svg").read_bytes()) == (text, figure)
 
 
 def test_weights_are_disturbed_by_a_part_of_their_size_and_put_back():

@@ -177,6 +177,43 @@ def test_three_sizes(name, shape, sizes):
         assert all(network(_inputs(shape)).shape == (4, 3) for network in networks)
 
 
+TRANSFORMERS = ("vit", "encoder", "bert-tiny", "bert-medium")
+
+
+def _transformer(name, **options):
+    shape, own = SMALL.get(name, ((12,), {"layers": 1}))
+    return _build(name, shape, **own, **options)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformer_starts_from_the_spread_that_is_asked_for(name):
+    network, norms = _transformer(name, init_std=0.15), 0
+    for module in network.modules():
+        for part, weight in module.named_parameters(recurse=False):  # its own
+            weight = weight.detach()
+            if isinstance(module, torch.nn.LayerNorm):
+                norms += 1
+                assert bool((weight == (part == "weight")).all())
+            elif weight.ndim == 1:
+                assert not weight.any(), (module, part)
+            else:
+                assert float(weight.mean().abs()) < 0.6 / weight.numel() ** 0.5
+                assert float(weight.std()) == pytest.approx(0.15, rel=3 / weight.numel() ** 0.5), (module, part)
+    assert norms >= 4
+
+
+@pytest.mark.parametrize(("name", "first"), [("vit", 0.0457768), ("encoder", 0.0689812)])
+def test_without_one_it_starts_as_before_there_was_such_an_option(name, first):
+    assert _transformer(name).classifier.weight[0, 0].item() == pytest.approx(first, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+@pytest.mark.parametrize("init_std", [0.0, -0.1, float("inf"), float("nan")])
+def test_a_spread_must_be_above_0(name, init_std):
+    with pytest.raises(RecipeError, match=r"`model.options.init_std`.* must be a|`model.options.init_std` must be of"):
+        _transformer(name, init_std=init_std)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "options", "message"),
     [

@@ -145,6 +145,16 @@ def test_the_papers_pairs_are_masked_as_in_the_paper_and_its_protocol_makes_any_
         assert players.count == 30
 
 
+@pytest.mark.parametrize("name", ["bert-tiny-sst2", "vit-tiny-cifar10"])
+def test_a_wide_start_differs_from_the_recipe_it_is_named_after_in_the_first_weights_alone(name):
+    plain, wide = (load_recipe(one).plain() for one in (name, f"{name}-wide-start"))
+    assert wide["model"]["options"].pop("init_std") > 0.1
+    for tree in (plain, wide):
+        for key in ("name", "description", "expected"):
+            tree.pop(key)
+    assert wide == plain
+
+
 # -- data ------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
     for tree in (now, then):
         tree.pop("expected", None)
         tree.pop("description")
+    then["measure"].pop("calibrate_batch_norm", None)  # a recipe says how many rows only once it is run
     summary = json.loads((folder / "summary.json").read_text())
     if "split" not in summary:  # of version 0.1, until it is run again
         for tree in (now, then):

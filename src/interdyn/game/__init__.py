@@ -1,6 +1,7 @@
 """A network, masked in all ways: players, baselines, the value function, the table of all ``2^n`` outputs."""
 
 from interdyn.game._baselines import blur_baseline, mean_baseline
+from interdyn.game._calibration import CALIBRATION_ROWS, batch_norms, calibration_rows
 from interdyn.game._game import game_function
 from interdyn.game._isolation import bare, copy_bytes, isolated
 from interdyn.game._names import FeatureNames
@@ -13,6 +14,7 @@ from interdyn.game._table import estimate_passes, value_table
 from interdyn.game._words import STOP_WORDS, Words, words
 
 __all__ = [
+    "CALIBRATION_ROWS",
     "STOP_WORDS",
     "FeatureNames",
     "Inputs",
@@ -22,7 +24,9 @@ __all__ = [
     "Samples",
     "Words",
     "bare",
+    "batch_norms",
     "blur_baseline",
+    "calibration_rows",
     "choose_parts",
     "clusters",
     "columns",

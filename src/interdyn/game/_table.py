@@ -14,6 +14,7 @@ from interdyn._typing import Model
 from interdyn.errors import NonFiniteError, ShapeError, TooLargeError
 from interdyn.game._baselines import described
 from interdyn.game._batches import Batches, estimated_rows, given_rows
+from interdyn.game._calibration import calibrate
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._isolation import bare, isolated
 from interdyn.game._layer import LayerRunner, feature_maps
@@ -65,6 +66,7 @@ def value_table(
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool = False,
     names: FeatureNames | None = None,
+    calibrate_batch_norm: Inputs | None = None,
     allow_large: bool = False,
     show_progress: bool = False,
     progress: Progress | None = None,
@@ -127,6 +129,12 @@ def value_table(
         Names that tables and figures show: one for each player, the same for all samples or a row for each. For samples
         that are rows of columns or tokens also one for each column, names with the columns that each stands for, or a
         function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
+    calibrate_batch_norm
+        Training inputs, in any form that ``inputs`` has, without labels (of a data set the first 512): the running
+        statistics of batch norm are computed anew on them, on the private copy. Early in training those that the
+        network keeps belong to no weights that it has. Some hundred rows are plenty; they go through in batches of up
+        to 128. A network without batch norm is left as it is. ``provenance["calibrated_rows"]`` tells how many there
+        were.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
@@ -196,6 +204,9 @@ def value_table(
             half = masking.half
         else:
             find_layer(network, layer)
+        calibrated = 0
+        if calibrate_batch_norm is not None:
+            calibrated = calibrate(forward, calibrate_batch_norm, inputs=len(forward.companions) + len(tensors))
         trial = try_out(forward, tensors, half, alone=rows == 1, private=network is not bare(model))
         forward = trial.forward
         batches = Batches(rows or estimated_rows(trial.row_bytes, device))
@@ -221,6 +232,7 @@ def value_table(
         "layer_method": method,
         "model": getattr(model, "__name__", type(model).__name__),
         "torch": str(torch.__version__),
+        **({"calibrated_rows": calibrated} if calibrated else {}),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
     return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)

@@ -21,7 +21,10 @@ from interdyn.sparsify import identified as identified_ranges
 from interdyn.store import Measurement
 from interdyn.values import Identified, Interactions, ValueTable
 
-_OF_THE_GAME = ("players", "feature_mask", "baselines", "layer", "output_key", "batch_size", "allow_fewer", "names")
+_OF_THE_GAME = (
+    *("players", "feature_mask", "baselines", "layer", "output_key", "batch_size", "allow_fewer", "names"),
+    "calibrate_batch_norm",
+)
 _OF_THE_SPLIT = ("noise_bound", "solver", "tol", "max_iter", "merge_order_one", "order_weight", "rates", "threads")
 
 
@@ -43,6 +46,7 @@ def measure(
     sample_ids: Sequence[int] | None = None,
     allow_fewer: bool | None = None,
     names: FeatureNames | None = None,
+    calibrate_batch_norm: Inputs | None = None,
     device: str | torch.device | None = None,
     noise_bound: float | Tensor | np.ndarray | None = None,
     solver: Solver | None = None,
@@ -62,7 +66,7 @@ def measure(
     Parameters
     ----------
     model, inputs, target, players, feature_mask, baselines, batch_size, perturbations_per_eval, output, output_key, \
-layer, additional_forward_args, sample_ids, allow_fewer, names, progress
+layer, additional_forward_args, sample_ids, allow_fewer, names, calibrate_batch_norm, progress
         As in `interdyn.value_table`; the names are captum's where captum has them.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`, with the same defaults.

@@ -17,6 +17,7 @@ from interdyn.game import (
     OutputKey,
     Players,
     Samples,
+    calibration_rows,
     is_batch,
     labels_of,
     output_for,
@@ -36,8 +37,9 @@ class MeasurementConfig:
 
     Attributes
     ----------
-    players, feature_mask, baselines, layer, output_key, batch_size, allow_fewer, names
-        As in `interdyn.value_table`; the pages of a run show names of columns and tokens.
+    players, feature_mask, baselines, layer, output_key, batch_size, allow_fewer, names, calibrate_batch_norm
+        As in `interdyn.value_table`; the pages of a run show names of columns and tokens. A tracker copies the rows on
+        which batch norm is calibrated when it is made; in a recipe it is their number (`docs/recipes.md`).
     output
         As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
     device
@@ -74,6 +76,7 @@ class MeasurementConfig:
     salience: float | None = None
     salience_rule: SalienceRule = "mean-effect"
     names: FeatureNames | None = None
+    calibrate_batch_norm: Any = None
 
     def split_seconds(self, n: int, samples: int) -> float:
         """Return about how long splitting the tables of so many samples of ``n`` players takes; 0: not known."""
@@ -96,7 +99,9 @@ class MeasurementConfig:
         more = {name: getattr(self, name) for name in ("solver", "tol", "max_iter", "merge_order_one")}
         more = {name: value for name, value in more.items() if value != getattr(default, name)}
         rates = {} if tuple(self.rates) == default.rates else {"rates": list(self.rates)}
-        return {**out, **more, **rates}
+        rows = self.calibrate_batch_norm
+        calibrated = {} if rows is None else {"calibrate_batch_norm": _content(calibration_rows(rows).inputs)}
+        return {**out, **more, **rates, **calibrated}
 
 
 _FIELDS = tuple(one.name for one in fields(MeasurementConfig))
@@ -207,11 +212,16 @@ class Group:
     def identity(self) -> dict[str, Any]:
         """Return numbers and a hash of the samples, by which another group is told from this one."""
         parts = (*self.inputs, *(() if self.target is None else (self.target,)))
-        content = {  # as bytes: not every type of torch is one of NumPy
-            f"{i} {part.dtype} {tuple(part.shape)}": part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            for i, part in enumerate(parts)
-        }
-        return {"ids": list(self.sample_ids), "sha256": content_hash(content)}
+        return {"ids": list(self.sample_ids), "sha256": _content(parts)}
+
+
+def _content(parts: Sequence[Tensor]) -> str:
+    """Return a hash of tensors, of what they hold as bytes: not every type of torch is one of NumPy."""
+    content = {
+        f"{i} {part.dtype} {tuple(part.shape)}": part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        for i, part in enumerate(parts)
+    }
+    return content_hash(content)
 
 
 def checked_groups(
@@ -233,6 +243,8 @@ def checked_groups(
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
+    if config.calibrate_batch_norm is not None:
+        config = replace(config, calibrate_batch_norm=_kept(config.calibrate_batch_norm))
     groups = probe if isinstance(probe, Mapping) and not is_batch(probe) else {"test": probe}
     if not groups:
         raise InputError("`probe` must hold samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
@@ -240,6 +252,12 @@ def checked_groups(
     return tuple(
         _checked(name, given, _of_group(config, name, groups), each.get(name)) for name, given in groups.items()
     )
+
+
+def _kept(given: Any) -> Samples:
+    """Return rows that later changes of what was passed do not reach."""
+    rows = calibration_rows(given)
+    return replace(rows, inputs=tuple(x.detach().clone() for x in rows.inputs))
 
 
 def _of_group(config: MeasurementConfig, name: Any, groups: Mapping[str, Any]) -> MeasurementConfig:

@@ -9,7 +9,7 @@ import numpy as np
 
 from interdyn import store
 from interdyn._arguments import choice, number, told
-from interdyn.dynamics import HIGH_ORDER, Onset, Verdict, find_pattern, online_verdict, whole_verdict
+from interdyn.dynamics import Onset, Verdict, online_verdict, whole_verdict
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.measurement._predicted import predictable
 from interdyn.measurement._reading import Reading, reading
@@ -17,7 +17,7 @@ from interdyn.measurement._result import RESAMPLES, Course, chosen_options, left
 from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
-from interdyn.measurement._windows import Recent, groups_of, of_windows, repeatability
+from interdyn.measurement._windows import Recent, of_windows, pattern_of, repeatability
 from interdyn.schedules import checked_window, windows_of
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
@@ -259,11 +259,7 @@ class History:
         group = next((name for name in self.groups if is_training(name) and name != MISLABELLED), None)
         if group is None:
             return None
-        seen = [self._kept[step][group].seen for step in at]
-        high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
-        both, windows = np.array([high, [one.effect for one in seen]]), groups_of(at, self.window)
-        first, means = [float(at[i[0]]) for i in windows], np.stack([both[:, i].mean(axis=1) for i in windows], axis=1)
-        return find_pattern(np.array(first), *means)
+        return pattern_of(at, [self._kept[step][group].seen for step in at], self.window)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample at a step, by default the last; see `sample_table`.
@@ -304,10 +300,12 @@ class History:
         at, courses = self._courses()
         losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
         chosen = chosen_options(options) | self.salience
-        pattern, numbers = self._pattern(self.together), self._numbers()
-        result = of_the_whole(
-            at, courses, self.last, losses, chosen, pattern=pattern, window=numbers, tables=self.tables()
-        )
+        seen: dict[str, Any] = {
+            "pattern": self._pattern(self.together),
+            "window": self._numbers(),
+            "tables": self.tables(),
+        }
+        result = of_the_whole(at, courses, self.last, losses, chosen, **seen)
         more: dict[str, Any] = {"identified": left_open(self.last, step=at[-1])}
         if windows := self._windows(courses, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"]):
             repeated = repeatability(self.together, self.window, self._recent, **self.salience)
@@ -316,13 +314,11 @@ class History:
 
     def tables(self) -> list[np.ndarray]:
         """Return tables of the first group at the steps that belong together, to predict; fewer if one is damaged."""
-        name = self.groups[0]
-        if self._reader is None:
-            found = [self._kept[step][name].tables for step in self.together]
-        else:
-            read = (self._reader.measurement(step, group=name) for step in self.together)
-            found = [None if one is None else predictable(one.v) for one in read]
-        return [tables for tables in found if tables is not None]
+        name, reader = self.groups[0], self._reader
+        if reader is None:
+            return [kept for step in self.together if (kept := self._kept[step][name].tables) is not None]
+        read = (reader.measurement(step, group=name) for step in self.together)
+        return [predictable(one.v) for one in read if one is not None]
 
     def result_so_far(self) -> RunResult:
         """Return the result of a training that goes on, as far as it can be known; no theory.

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interdyn.dynamics import HIGH_ORDER, Onset, find_pattern
 from interdyn.measurement._degree import cross_spectrum, mean_degree
 from interdyn.measurement._result import Course
+from interdyn.measurement._seen import Seen
 from interdyn.schedules import windows_of
 from interdyn.sparsify import expected_seconds, split
 from interdyn.spectra import SalienceRule, bootstrap_distribution, window_mean
@@ -101,6 +103,14 @@ def of_windows(
         order_distribution=shares,
         degree=np.array([recent.degree([steps[i] for i in group]) for group in groups]),
     )
+
+
+def pattern_of(steps: Sequence[int], seen: Sequence[Seen], window: int) -> Onset:
+    """Return `find_pattern` of a group, whose values are the means of each measurement's steps."""
+    high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
+    both, windows = np.array([high, [one.effect for one in seen]]), groups_of(steps, window)
+    first, means = [float(steps[i[0]]) for i in windows], np.stack([both[:, i].mean(axis=1) for i in windows], axis=1)
+    return find_pattern(np.array(first), *means)
 
 
 def repeatability(

@@ -11,6 +11,7 @@ from interdyn.errors import RecipeError
 from interdyn.game import (
     FeatureNames,
     Players,
+    calibration_rows,
     choose_parts,
     clusters,
     columns,
@@ -97,6 +98,8 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
         _check_numbers(mask, recipe, name)
     given = {**recipe.measure.model_dump(), **recipe.analysis.model_dump(), "allow_fewer": section.fewer is not None}
     given |= {"players": players, "feature_mask": mask, "baselines": baselines, "names": _names(samples)}
+    rows = torch.from_numpy(samples.train_ids[: recipe.measure.calibrate_batch_norm or 0])
+    given["calibrate_batch_norm"] = calibration_rows(samples.inputs[rows]) if len(rows) else None
     target = targets[index] if samples.n_classes else None
     about: dict[str, Any] = {"baselines": str(recipe.measure.baseline)}
     if parts is not None:

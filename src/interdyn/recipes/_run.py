@@ -7,13 +7,14 @@ from time import perf_counter
 import torch
 
 from interdyn import store
+from interdyn.game import CALIBRATION_ROWS, batch_norms
 from interdyn.measurement import Group, History, checked_device
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._load import code_of
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import Trainer, measured_steps, total_steps
+from interdyn.recipes._training import Trainer, build_model, measured_steps, total_steps
 from interdyn.schedules import at
 from interdyn.tracking import Record, Tracker
 from interdyn.values import Interactions, Term, subset_from_members
@@ -65,6 +66,7 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
     find_model(recipe.model.name, allow_code=allowed)  # refused before anything is read or written
     samples = load_samples(recipe.data, allow_code=allowed)
     steps = measured_steps(recipe, total_steps(recipe.training, len(samples.train_ids)))
+    recipe = _calibrated(recipe, samples, Path(out), allow_code=allowed)
     groups = choose_groups(recipe, samples)
     record = Record(
         groups,
@@ -88,6 +90,23 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
     finally:
         record.close(summary=False)
     return run
+
+
+def _calibrated(recipe: Recipe, samples: Samples, out: Path, *, allow_code: bool) -> Recipe:
+    """Return the recipe with a number of rows to calibrate batch norm on, if it says none and the network has some.
+
+    A run that began without, as all did before there was such an option, goes on without.
+    """
+    if recipe.measure.calibrate_batch_norm is not None:
+        return recipe
+    if store.holds_a_run(out) and store.open_run(out).config_hash == store.config_hash(recipe.plain()):
+        return recipe
+    shape, outputs, seed = samples.shape, samples.n_outputs, recipe.training.seed
+    network = build_model(recipe.model, shape=shape, n_outputs=outputs, seed=seed, allow_code=allow_code)
+    if not batch_norms(network):
+        return recipe
+    measure = recipe.measure.model_copy(update={"calibrate_batch_norm": CALIBRATION_ROWS})
+    return recipe.model_copy(update={"measure": measure})
 
 
 def _is_whole(run: store.Run) -> bool:

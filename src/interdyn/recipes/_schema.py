@@ -123,6 +123,7 @@ class MeasureSection(Section):
     rates: list[Positive] | None = None
     batch_size: Count | Literal["auto"] = "auto"
     device: str | None = None
+    calibrate_batch_norm: Literal[0] | Annotated[int, Field(ge=2)] | None = None
 
     @model_validator(mode="after")
     def _fits_order_weight(self) -> "MeasureSection":

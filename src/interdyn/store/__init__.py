@@ -34,7 +34,7 @@ from interdyn.store._results import (
     withdraw_results,
     write_result,
 )
-from interdyn.store._run import Run, as_run, open_run
+from interdyn.store._run import Run, as_run, holds_a_run, open_run
 
 __all__ = [
     "SCHEMA",
@@ -54,6 +54,7 @@ __all__ = [
     "drop_damaged_checkpoints",
     "drop_trainers",
     "has_result",
+    "holds_a_run",
     "identity",
     "json_bytes",
     "map_interactions",

@@ -43,7 +43,7 @@ class Tracker(Following):
         batch by name; or several groups, as ``{"test": (x, y), "train": (x, y, config)}``, with a config where one is
         measured in its own way. Verdicts are about the first; 24 samples in random order are plenty.
     players, feature_mask, baselines, layer, output, output_key, batch_size, allow_fewer, device, noise_bound, solver, \
-tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule, names
+tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule, names, calibrate_batch_norm
         As in `interdyn.measurement.MeasurementConfig`; 10 players are plenty.
     config
         All of these in one record; what is passed beside it goes before it.
@@ -139,6 +139,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         salience: float | None = None,
         salience_rule: SalienceRule | None = None,
         names: FeatureNames | None = None,
+        calibrate_batch_norm: Any = None,
         schedule: Schedule | None = None,
         budget: float | None = 0.05,
         total_steps: int | None = None,

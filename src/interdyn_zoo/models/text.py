@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from interdyn.errors import RecipeError, missing_extra
 from interdyn.recipes import model
+from interdyn_zoo.models._start import check_start, started
 
 _VOCABULARY = 30522  # BERT's
 _SIZES = {"tiny": (2, 64, 2), "small": (2, 128, 4), "medium": (4, 256, 8)}  # layers, width, heads
@@ -105,18 +106,29 @@ class Encoder(nn.Module):
 
 
 @model("encoder")
-def encoder(shape: tuple[int, ...], n_outputs: int, *, size: str = "small", vocabulary: int = _VOCABULARY) -> nn.Module:
+def encoder(
+    shape: tuple[int, ...],
+    n_outputs: int,
+    *,
+    size: str = "small",
+    vocabulary: int = _VOCABULARY,
+    init_std: float | None = None,
+) -> nn.Module:
     """Return a transformer encoder: ``"tiny"`` (2 layers, width 64), ``"small"`` (2, 128) or ``"medium"`` (4, 256).
+
+    ``init_std`` is the standard deviation of its first weights, biases 0; by default they start as PyTorch's do.
 
     Raises
     ------
     RecipeError
-        If the inputs are neither tokens nor steps of numbers, or there is no such size.
+        If the inputs are neither tokens nor steps of numbers, or there is no such size or spread.
     """
+    check_start("encoder", init_std)
     if size not in _SIZES:
         raise RecipeError(f"`model.options.size` of `encoder` must be one of {', '.join(_SIZES)}; got {size!r}.")
     layers, width, heads = _SIZES[size]
-    return Encoder(shape, n_outputs, vocabulary=vocabulary, layers=layers, width=width, heads=heads)
+    network = Encoder(shape, n_outputs, vocabulary=vocabulary, layers=layers, width=width, heads=heads)
+    return started(network, init_std)
 
 
 class Bert(nn.Module):
@@ -132,26 +144,31 @@ class Bert(nn.Module):
 
 
 @model("bert-tiny")
-def bert_tiny(shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+def bert_tiny(shape: tuple[int, ...], n_outputs: int, *, init_std: float | None = None) -> nn.Module:
     """Return BERT-Tiny: 2 layers, width 128, 2 heads; the embedding is ``network.bert.embeddings.word_embeddings``.
+
+    ``init_std`` is the standard deviation of its first weights, biases 0; by default BERT's own, 0.02.
 
     Source: Turc et al. (2019), Well-Read Students Learn Better.
 
     Raises
     ------
     MissingExtraError, RecipeError
-        If transformers is not installed, or the inputs are no tokens.
+        If transformers is not installed, the inputs are no tokens, or it is no such spread.
     """
-    return _bert("bert-tiny", shape, n_outputs, layers=2, width=128, heads=2)
+    return _bert("bert-tiny", shape, n_outputs, layers=2, width=128, heads=2, init_std=init_std)
 
 
 @model("bert-medium")
-def bert_medium(shape: tuple[int, ...], n_outputs: int, *, layers: int = 8) -> nn.Module:
+def bert_medium(shape: tuple[int, ...], n_outputs: int, *, layers: int = 8, init_std: float | None = None) -> nn.Module:
     """Return BERT-Medium: 8 ``layers``, width 512, 8 heads; see `bert_tiny`."""
-    return _bert("bert-medium", shape, n_outputs, layers=layers, width=512, heads=8)
+    return _bert("bert-medium", shape, n_outputs, layers=layers, width=512, heads=8, init_std=init_std)
 
 
-def _bert(name: str, shape: tuple[int, ...], n_outputs: int, *, layers: int, width: int, heads: int) -> nn.Module:
+def _bert(
+    name: str, shape: tuple[int, ...], n_outputs: int, *, layers: int, width: int, heads: int, init_std: float | None
+) -> nn.Module:
+    check_start(name, init_std)
     if len(shape) != 1:
         raise RecipeError(
             f"the model `{name}` needs tokens (tokens,); got inputs of shape {shape}. Choose data of sentences."
@@ -170,4 +187,4 @@ def _bert(name: str, shape: tuple[int, ...], n_outputs: int, *, layers: int, wid
         "attn_implementation": "sdpa",
     }
     configuration = BertConfig(**settings)
-    return Bert(configuration, BertForSequenceClassification)
+    return started(Bert(configuration, BertForSequenceClassification), init_std)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from interdyn.errors import RecipeError
 from interdyn.recipes import model
+from interdyn_zoo.models._start import check_start, started
 from interdyn_zoo.models.vgg import check_pictures
 
 _SIZES = {"tiny": (4, 64, 2), "small": (6, 128, 4), "base": (8, 192, 6)}  # layers, width, heads
@@ -30,16 +31,21 @@ class ViT(nn.Module):
 
 
 @model("vit")
-def vit(shape: tuple[int, ...], n_outputs: int, *, size: str = "tiny", patch: int = 4) -> nn.Module:
+def vit(
+    shape: tuple[int, ...], n_outputs: int, *, size: str = "tiny", patch: int = 4, init_std: float | None = None
+) -> nn.Module:
     """Return a vision transformer: ``"tiny"`` (4 layers, width 64), ``"small"`` (6, 128) or ``"base"`` (8, 192).
+
+    ``init_std`` is the standard deviation of its first weights, biases 0; by default they start as PyTorch's do.
 
     Source: Dosovitskiy et al. (2021), An Image is Worth 16x16 Words; sizes are ours, for two cores.
 
     Raises
     ------
     RecipeError
-        If the inputs are no pictures that patches cover evenly, or there is no such size.
+        If the inputs are no pictures that patches cover evenly, or there is no such size or spread.
     """
+    check_start("vit", init_std)
     check_pictures("vit", shape, least=patch)
     if shape[1] % patch or shape[2] % patch:
         raise RecipeError(
@@ -48,4 +54,4 @@ def vit(shape: tuple[int, ...], n_outputs: int, *, size: str = "tiny", patch: in
     if size not in _SIZES:
         raise RecipeError(f"`model.options.size` of `vit` must be one of {', '.join(_SIZES)}; got {size!r}.")
     layers, width, heads = _SIZES[size]
-    return ViT(shape, n_outputs, patch=patch, layers=layers, width=width, heads=heads)
+    return started(ViT(shape, n_outputs, patch=patch, layers=layers, width=width, heads=heads), init_std)
