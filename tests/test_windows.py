@@ -27,6 +27,8 @@ from interdyn.schedules import (
     with_near,
 )
 from interdyn.tracking import Tracker, watch
+from interdyn.tracking._budget import Budget
+from interdyn.tracking._plan import Pace, Plan
 
 
 def spread(step, window):
@@ -187,6 +189,38 @@ def test_a_tracker_that_begins_again_takes_the_rest_of_the_window(tmp_path):
         tracker._model = None  # killed: the last network is not measured
         tracker.close()
     assert list(History.read(tmp_path / "run").steps) == whole
+
+
+def test_a_window_with_a_step_more_than_it_planned_is_full():
+    tracker = Tracker(probe(), players=columns(), schedule=at(0, 100), budget=None, window=3)
+    follow(tracker, range(104))
+    tracker.close()
+    assert follow(tracker, range(104, 120)) == [0, 100, 103, 105]
+
+
+def test_a_window_is_paid_for_as_a_whole():
+    pace = Pace(Plan(6, 8, None, 1.0, 0.1, "", 3), [10], share=0.1, course=(0, 10), spent=0.0, taken=0)
+    assert not pace.allows(10, training=29.0, measuring=0.0)[0]
+    assert pace.allows(10, training=31.0, measuring=0.0)[0]
+    budget = Budget(0.1)
+    budget.plan = Plan(6, 8, None, 1.0, 0.1, "", 3)
+    assert not budget.affords(29.0, 0.0)
+    assert budget.affords(31.0, 0.0)
+    assert budget.affords(11.0, 0.0, steps=1)
+
+
+def test_without_the_length_a_window_is_begun_once_all_of_it_is_paid_for(monkeypatch):
+    clock = Clock(monkeypatch, per_step=0.01, per_cell=1e-5)
+    tracker, net = Tracker(probe(), players=columns(), budget=0.004, strict=True, window=3), network()
+    for step in range(15_000):
+        tracker.observe(step, net)
+        clock.now += 0.01
+        assert step < 1000 or tracker.share <= 0.00404
+    numbers = tracker.trajectory.window
+    later = numbers[np.array(tracker.steps) > 5000]  # networks kept aside stand alone
+    counts = [int((numbers == number).sum()) for number in dict.fromkeys(later)]
+    assert len(counts) >= 3
+    assert counts[:-1] == [3] * (len(counts) - 1)  # the last may still be running
 
 
 def test_rare_calls_measure_near_by_steps_late_but_none_after_a_tenth():

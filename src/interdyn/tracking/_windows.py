@@ -37,7 +37,7 @@ class NearBy:
         known = measured[: bisect_right(measured, step)] if window > 1 else ()
         numbers = windows_of(known, window)
         group = [one for one, number in zip(known, numbers, strict=True) if number == numbers[-1]]
-        self._step, self._full = step, step in group or len(group) >= window
+        self._step, self._full = step, len(group) >= window
         self._begun = group[0] if group else -1
         self._near = tuple(one for one in near_by(group[0], window) if one > group[-1]) if group else ()
         self._last = None if window == 1 or total_steps is None or step > total_steps else last_begin(total_steps)
