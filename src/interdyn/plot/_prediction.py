@@ -25,14 +25,14 @@ def prediction(view: RunResult) -> Panel:
     """Return the correlation of predicted and measured tables over training by mechanism, and of near-by steps."""
     words = ("How well the final network predicts each checkpoint", "correlation over all masks (at most 1)")
     caption = (
-        "Each sample's table, by a parameter fitted on the other samples. Dashed: the tables of the next measurement, "
-        "which no mechanism can be expected to exceed."
+        "Each sample's table, by a parameter fitted on the other samples; pale: 90 % intervals. Dashed: the tables of "
+        "the next measurement, which no mechanism can be expected to exceed."
     )
     top, found = head(view, "prediction", *words, caption), view.prediction
     if found is None or not found.mechanisms:
         return Panel(**top, missing=_missing(view))
     series = [
-        Series(name, found.mechanisms[key].correlation, colour, symbol=symbol, dash=dash)
+        Series(name, found.mechanisms[key].correlation, colour, symbol=symbol, dash=dash, interval="")
         for key, (name, colour, symbol, dash) in _LOOKS.items()
         if key in found.mechanisms
     ]
