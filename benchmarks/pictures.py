@@ -40,6 +40,8 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
         "mean_order": (plain, lambda ax: plot.plot_mean_order(folder, ax=ax)),
         "losses": (plain, lambda ax: plot.plot_losses(folder, ax=ax)),
         "loss_gap": (plain, lambda ax: plot.plot_loss_gap(folder, ax=ax)),
+        "prediction": (plain, lambda ax: plot.plot_prediction(folder, ax=ax)),
+        "prediction_distance": (plain, lambda ax: plot.plot_prediction_distance(folder, ax=ax)),
         "theory": (wide, lambda ax: plot.plot_theory(folder, ax=ax)),
         "theory_distance": (plain, lambda ax: plot.plot_theory_distance(folder, ax=ax)),
         "noise": (plain, lambda ax: plot.plot_noise(folder, ax=ax)),

@@ -144,7 +144,7 @@ def test_figures_are_written(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 2000
 
 
-def summary(*, found=True, share=0.1, distance=0.05, tilt=0.2):
+def summary(*, found=True, share=0.1, said=None):
     """The part of a summary that the sentence is made of."""
     return {
         "phases": {
@@ -154,7 +154,7 @@ def summary(*, found=True, share=0.1, distance=0.05, tilt=0.2):
             "agreement": "They agree.",
             "gap_status": "The gap grows.",
         },
-        "theory_summary": {"mean_tv_phase_2": distance, "mean_tv_null_tilt": tilt},
+        "prediction": {"phase_2": said and {"sentence": said}},
     }
 
 
@@ -162,13 +162,9 @@ def summary(*, found=True, share=0.1, distance=0.05, tilt=0.2):
     ("given", "said"),
     [
         ({}, "Two phases. They agree."),
-        ({"found": False, "distance": None}, "No first phase. The gap grows."),
+        ({"found": False}, "No first phase. The gap grows."),
         ({"share": 0.3}, "Two phases. The interval of the boundary spans 30% of the log axis: a miss. They agree."),
-        ({"distance": 0.15}, "Two phases. They agree. The theory misses: distance 0.150 over phase 2."),
-        (
-            {"distance": 0.08, "tilt": 0.07},
-            "Two phases. They agree. The theory is no nearer than a one-parameter tilt of the final distribution.",
-        ),
+        ({"said": "Beyond the tilt, nothing."}, "Two phases. They agree. Over phase 2: Beyond the tilt, nothing."),
     ],
 )
 def test_what_does_not_appear_is_said_in_plain_words(given, said):

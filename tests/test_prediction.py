@@ -90,11 +90,19 @@ def test_the_first_parameter_takes_nothing_away_and_the_others_take_more_and_mor
 
 @pytest.mark.parametrize("n", [3, 8, 12])
 def test_a_krylov_space_is_orthogonal_and_holds_its_table(n):
-    y = torch.from_numpy(np.random.default_rng(0).standard_normal(2**n))
+    y = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 2**n)))
+    y[1] = kernel_times(torch.ones(2**n).double())  # of a smaller space: the same under any exchange of players
+    y[2] = 0
     basis, _, vectors, first = _krylov(y)
     assert basis.shape[1] <= (n + 2) ** 2 // 2
-    torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1], dtype=torch.float64), atol=1e-10, rtol=0)
-    torch.testing.assert_close(basis @ (vectors @ first), y)
+    own = basis @ basis.mT
+    torch.testing.assert_close(own[0], torch.eye(basis.shape[1], dtype=torch.float64), atol=1e-10, rtol=0)
+    size = int(own[1].diagonal().sum().round())
+    assert size <= n + 1
+    wanted = torch.diag((torch.arange(basis.shape[1]) < size).double())
+    torch.testing.assert_close(own[1], wanted, atol=1e-10, rtol=0)
+    assert not own[2].any()
+    torch.testing.assert_close((basis.mT @ (vectors @ first[..., None]))[..., 0], y)
 
 
 def test_a_table_of_zeros_stays_one():

@@ -13,26 +13,27 @@ from interdyn.values import Band, RunResult
 WEAK = "It tells mechanisms apart badly: seven of eight that are not the theory come as near."
 _LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
     "theory": ("theory", "theory", "D", "-"),
-    "joint theory": ("theory in one regression", "mislabelled", "D", "-"),
+    "joint theory": ("joint theory", "mislabelled", "D", "-"),
     "noise operator": ("noise operator", "reality", "s", "-"),
     "tilt": ("tilt", "green", "v", "-"),
-    "nothing": ("final network itself", "muted", "^", ":"),
+    "nothing": ("final network", "muted", "^", ":"),
 }
 _THEORY = ("theory", "joint theory")
 
 
 def prediction(view: RunResult) -> Panel:
     """Return the correlation of predicted and measured tables over training by mechanism, and of near-by steps."""
-    words = ("How well the final network predicts each checkpoint", "correlation over all masks (at most 1)")
+    words = ("Each checkpoint, predicted from the last", "correlation (at most 1)")
     caption = (
-        "Each sample's table, by a parameter fitted on the other samples. Dashed: the tables of the next measurement, "
-        "which no mechanism can be expected to exceed."
+        "Correlation of a sample's predicted and measured table over all masks, its parameter fitted on the other "
+        "samples; joint: one regression over AND and OR; pale: 90 % intervals. Dashed: the next measurement, which no "
+        "mechanism can be expected to exceed."
     )
     top, found = head(view, "prediction", *words, caption), view.prediction
     if found is None or not found.mechanisms:
         return Panel(**top, missing=_missing(view))
     series = [
-        Series(name, found.mechanisms[key].correlation, colour, symbol=symbol, dash=dash)
+        Series(name, found.mechanisms[key].correlation, colour, symbol=symbol, dash=dash, interval="")
         for key, (name, colour, symbol, dash) in _LOOKS.items()
         if key in found.mechanisms
     ]
@@ -46,7 +47,7 @@ def prediction(view: RunResult) -> Panel:
 
 def prediction_distance(view: RunResult) -> Panel:
     """Return the distance of the order distribution of each mechanism's prediction, which nothing is fitted to."""
-    words = ("Order distributions of the predictions", "total variation distance (0 to 1)")
+    words = ("Order distributions of the predictions", "total variation (0 to 1)")
     caption = (
         "The predicted tables, split as those measured were, beside the measured distribution over orders; nothing is "
         f"fitted to it. {WEAK}"

@@ -138,43 +138,46 @@ def _regressed(
     y: Float64[Tensor, "*batch subsets"], noise_var: Float[np.ndarray, " levels"]
 ) -> Iterator[Float64[Tensor, "*batch subsets"]]:
     """Yield ``G (G + 2^n sigma^2)^-1 y`` for each noise level, each table by the Krylov space of its own."""
-    flat = y.reshape(-1, y.shape[-1])
-    spaces = [_krylov(table) for table in flat]
+    n = y.shape[-1].bit_length() - 1
+    at_once = 2**13 // 2**n if n < 10 else 1  # larger products are faster one by one
+    spaces = [_krylov(part) for part in y.reshape(-1, y.shape[-1]).split(at_once)]  # type: ignore[no-untyped-call]
     for level in noise_var.tolist():
-        shift = level * y.shape[-1]
+        if level == 0:
+            yield y
+            continue
         rows = [
-            table if level == 0 else basis @ (vectors @ (values / (values + shift) * first))
-            for table, (basis, values, vectors, first) in zip(flat, spaces, strict=True)
+            basis.mT @ (vectors @ (values / (values + level * y.shape[-1]) * first)[..., None])
+            for basis, values, vectors, first in spaces
         ]
-        yield torch.stack(rows).reshape(y.shape)
+        yield torch.cat(rows).reshape(y.shape)
 
 
-def _krylov(y: Float64[Tensor, " subsets"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return a basis of the Krylov space of ``G`` and ``y``, eigenvalues and vectors of ``G`` in it, ``y`` in these.
+def _krylov(y: Float64[Tensor, "tables subsets"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return a basis of each table's Krylov space, as rows, eigenvalues and vectors of ``G`` in it, ``y`` in these.
 
-    Lanczos's method; every vector is made orthogonal to all before it, twice, so that the space is whole.
+    Lanczos's method, all tables side by side; every vector is made orthogonal to all before it, twice, so that the
+    space is whole. Where a space is smaller than that of another table, its last vectors are zeros.
     """
     n = y.shape[-1].bit_length() - 1
-    most, norm = min(2**n, (n + 2) ** 2 // 2), float(y.norm())
-    basis = y.new_zeros(y.shape[-1], most)
-    if norm == 0:
-        return basis[:, :1], y.new_ones(1), y.new_ones(1, 1), y.new_zeros(1)
-    projected = y.new_zeros(most, most)
-    basis[:, 0] = y / norm
+    most, norm = min(2**n, (n + 2) ** 2 // 2), y.norm(dim=-1)
+    basis = y.new_zeros(len(y), most, y.shape[-1])
+    projected = y.new_zeros(len(y), most, most)
+    basis[:, 0] = y / torch.where(norm > 0, norm, 1.0)[:, None]
     size = most
     for j in range(most):
         held = basis[:, : j + 1]
-        after = kernel_times(basis[:, j])
-        along = held.T @ after
-        after = after - held @ along
-        again = held.T @ after
-        after = after - held @ again
-        projected[: j + 1, j] = along + again
-        left = float(after.norm())
-        if j + 1 == most or left <= _RESIDUAL * float(projected[0, 0].abs()):
+        after = kernel_times(basis[:, j])[..., None]
+        along = held @ after
+        after = after - held.mT @ along
+        again = held @ after
+        after = (after - held.mT @ again)[..., 0]
+        projected[:, : j + 1, j] = (along + again)[..., 0]
+        left = after.norm(dim=-1)
+        going = left > _RESIDUAL * projected[:, 0, 0].abs()
+        if j + 1 == most or not going.any():
             size = j + 1
             break
-        basis[:, j + 1] = after / left
-    upper = projected[:size, :size].triu()
-    values, vectors = torch.linalg.eigh(upper + upper.triu(1).T)
-    return basis[:, :size], values.clamp(min=0), vectors, norm * vectors[0]
+        basis[:, j + 1] = torch.where(going[:, None], after / left[:, None], 0.0)
+    upper = projected[:, :size, :size].triu()
+    values, vectors = torch.linalg.eigh(upper + upper.triu(1).mT)
+    return basis[:, :size], values.clamp(min=0), vectors, norm[:, None] * vectors[:, 0]
