@@ -215,39 +215,40 @@ def test_what_cannot_be_calibrated_is_told(rows):
 
 
 class TestTracker:
-    def tracker(self, rows, out=None, calibration=None):
-        probe = rows[:4], torch.arange(4) % 2
+    def probe(self, rows):
+        return rows[:4], torch.arange(4) % 2
+
+    def tracker(self, probe, out=None, calibration=None):
         options = {"schedule": ix.schedules.at(0), "budget": None, "strict": True, "out": out}
         return Tracker(probe, players=patches(2, 2), calibrate_batch_norm=calibration, **options)
 
     def test_it_measures_as_measure_does_and_keeps_rows_of_its_own(self, rows, tmp_path):
         calibration = rows.clone()
-        tracker = self.tracker(rows, tmp_path / "run", calibration)
+        own = rows[:4], torch.arange(4) % 2, MeasurementConfig(players=patches(2, 2), calibrate_batch_norm=calibration)
+        tracker = self.tracker({"test": self.probe(rows), "own": own}, tmp_path / "run", calibration)
         calibration.zero_()
         tracker.observe(0, network())
         tracker.close()
-        found = store.read_measurement(store.open_run(tmp_path / "run"), 0, group="test")
-        config = MeasurementConfig(players=patches(2, 2), calibrate_batch_norm=rows)
-        expected = ix.value_table(network(), rows[:4], target=torch.arange(4) % 2, **_game(config))
-        np.testing.assert_array_equal(found.v, expected.values)
-        assert found.settings["calibrated_rows"] == ROWS
+        expected = value_table(
+            network(), rows[:4], target=torch.arange(4) % 2, players=patches(2, 2), calibrate_batch_norm=rows
+        )
+        for group in ("test", "own"):
+            found = store.read_measurement(store.open_run(tmp_path / "run"), 0, group=group)
+            np.testing.assert_array_equal(found.v, expected.values)
+            assert found.settings["calibrated_rows"] == ROWS
 
     def test_a_run_goes_on_with_the_same_rows_only(self, rows, tmp_path):
-        self.tracker(rows, tmp_path / "run", rows).close()
-        tracker = self.tracker(rows, tmp_path / "run", rows)
+        self.tracker(self.probe(rows), tmp_path / "run", rows).close()
+        tracker = self.tracker(self.probe(rows), tmp_path / "run", rows)
         tracker.observe(0, network())
         tracker.close()
         for other in (rows[:200], None):
             with pytest.raises(RecipeError, match="calibrate_batch_norm"):
-                self.tracker(rows, tmp_path / "run", other)
+                self.tracker(self.probe(rows), tmp_path / "run", other)
 
     def test_too_few_rows_are_told_when_it_is_made(self, rows):
         with pytest.raises(InputError, match="two rows"):
-            self.tracker(rows, calibration=rows[:1])
-
-
-def _game(config):
-    return {"players": config.players, "calibrate_batch_norm": config.calibrate_batch_norm}
+            self.tracker(self.probe(rows), calibration=rows[:1])
 
 
 SMALL = (

@@ -243,8 +243,6 @@ def checked_groups(
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
-    if config.calibrate_batch_norm is not None:
-        config = replace(config, calibrate_batch_norm=_kept(config.calibrate_batch_norm))
     groups = probe if isinstance(probe, Mapping) and not is_batch(probe) else {"test": probe}
     if not groups:
         raise InputError("`probe` must hold samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
@@ -281,6 +279,8 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
     samples = samples_of(given[0], given[1]) if pair else samples_of(given)
     ids = _ids(name, sample_ids, len(samples))
     config = given[2] if own else config
+    if config.calibrate_batch_norm is not None:
+        config = replace(config, calibrate_batch_norm=_kept(config.calibrate_batch_norm))
     output = config.output or output_for(samples.target)
     target = _targets(name, samples.target, len(samples), values=callable(output) or output == "regression")
     if not callable(output) and target is not None and target.is_floating_point():

@@ -33,8 +33,8 @@ def started(network: nn.Module, init_std: float | None) -> nn.Module:
     Examples
     --------
     >>> network = started(nn.Linear(200, 200), 0.15)
-    >>> round(float(network.weight.std()), 2), float(network.bias.abs().max())
-    (0.15, 0.0)
+    >>> round(network.weight.std().item(), 2), network.bias.any().item()
+    (0.15, False)
     """
     if init_std is None:
         return network
