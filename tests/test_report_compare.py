@@ -48,7 +48,13 @@ def line(html, chart, name):
 def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     a, b = copy(tmp_path / "a"), copy(tmp_path / "b", scale=2.0)
     html = write_comparison([a, b], tmp_path / "page.html").read_text()
-    assert [c["id"] for c in payload(html)["charts"]] == ["mean_order", "loss_gap", "noise_var", "tv_distance"]
+    assert [c["id"] for c in payload(html)["charts"]] == [
+        "mean_order",
+        "loss_gap",
+        "theory_gain",
+        "noise_var",
+        "tv_distance",
+    ]
     ours = json.loads((a / "analysis.json").read_text())["groups"]["test"]["mean_order"]
     assert line(html, "mean_order", "a")["y"] == pytest.approx(ours)
     assert line(html, "mean_order", "b")["y"] == pytest.approx([2 * x for x in ours])
