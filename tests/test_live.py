@@ -144,7 +144,7 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     assert facts["Second phase"][0] == fact
     assert facts["Harm"] == ("none established", view.harm.sentence)
     html = render(view)
-    assert html.count("comes when the run has ended") == 2
+    assert html.count("comes when the run has ended") == 4  # two of the theory, two of predictions
     assert "Fit the theory" not in html
 
 

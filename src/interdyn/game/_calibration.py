@@ -65,7 +65,7 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int:
     forward
         Runs the private copy.
     given
-        As in `calibration_rows`.
+        As in `calibration_rows`; None for nothing to do.
     inputs
         How many inputs the network is given when it is measured.
 
@@ -74,6 +74,8 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int:
     InputError
         If the rows cannot go through the network, or it is none that has layers.
     """
+    if given is None:
+        return 0
     rows, network = calibration_rows(given), forward.model
     if not isinstance(network, nn.Module):
         raise InputError(

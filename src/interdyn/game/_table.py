@@ -196,20 +196,17 @@ def value_table(
         _refuse_impossible(out.n)
         return out
 
-    start, method, half = time.perf_counter(), None, None
+    start, method = time.perf_counter(), None
     with isolated(forward.model) as network, _reporting(progress, bar=show_progress) as report:
         forward = replace(forward, model=network)
         if layer is None:
             masking = masking_of(tensors)  # before the model runs: most mistakes are here
-            half = masking.half
         else:
             find_layer(network, layer)
-        calibrated = 0
-        if calibrate_batch_norm is not None:
-            calibrated = calibrate(forward, calibrate_batch_norm, inputs=len(forward.companions) + len(tensors))
+        calibrated = calibrate(forward, calibrate_batch_norm, inputs=len(forward.companions) + len(tensors))
+        half = masking.half if layer is None else None
         trial = try_out(forward, tensors, half, alone=rows == 1, private=network is not bare(model))
-        forward = trial.forward
-        batches = Batches(rows or estimated_rows(trial.row_bytes, device))
+        forward, batches = trial.forward, Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
         named = () if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)

@@ -173,7 +173,7 @@ def _by_mechanism(
         out[name] = MechanismResult(
             correlation=Band(value, low, high),
             parameter=_spread(found.parameter[i], at, count),
-            at_edge=_spread(found.at_edge[i], at, count) == 1,
+            at_edge=_spread(found.at_edge[i].astype(float), at, count) == 1,
             distance=_spread(distance[i], at, count),
         )
     return out
