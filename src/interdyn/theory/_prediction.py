@@ -133,16 +133,17 @@ class TablePrediction:
         mean = dict(zip(self.mechanisms, self.mean[:, step], strict=True))
         if np.isnan(list(mean.values())).all():
             return "Nothing can be predicted: the tables, or those of the final network, do not vary."
-        gain, low, high = self.gain(best, rival)[:, step]
+        loses = bool(self.gain(best, rival)[2, step] < 0)
+        first, second = (rival, best) if loses else (best, rival)
+        gain, low, high = self.gain(first, second)[:, step]
         ceiling = known_mean(self.ceiling)[step]
         of = f" of {ceiling:.2f}" if np.isfinite(ceiling) else ""
-        both = f"{mean[best]:.2f}{of} against {mean[rival]:.2f} for {named(rival)}"
-        by = f"{gain:+.3f}, {low:+.3f} to {high:+.3f}"
+        both = f"{mean[first]:.2f}{of} against {mean[second]:.2f} for {named(second)}"
+        words = f"{both} ({gain:+.3f}, {low:+.3f} to {high:+.3f})."
         if low > 0:
-            return f"{named(best).capitalize()} predicts the tables better than any rival: {both} ({by})."
-        if high < 0:
-            return f"{named(rival).capitalize()} predicts the tables better than the theory: {both} ({by})."
-        return f"Beyond {named(rival)}, nothing is shown for the theory: {both} ({by})."
+            than = "the theory" if loses else "any rival"
+            return f"{named(first).capitalize()} predicts the tables better than {than}: {words}"
+        return f"Beyond {named(rival)}, nothing is shown for the theory: {words}"
 
     def sentence(self, step: int) -> str:
         """Return in words which mechanism predicts the tables of a step best, and by how much; or that none does."""
