@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from interdyn.plot._draw import draw
-from interdyn.plot._panel import Panel, Series, credit
+from interdyn.plot._marks import head
+from interdyn.plot._panel import Panel, Series
 from interdyn.plot._view import Drawable, as_view, has_numbers
 from interdyn.values import Band, RunResult
 
@@ -31,18 +31,16 @@ def of_windows(view: RunResult, lines: Sequence[tuple[str, Series]]) -> list[Ser
 
 def repeatability(view: RunResult) -> Panel:
     """Return what part of each order the near-by steps of the last measurement share, beside its conditioning."""
-    title = "Repeatability of each order"
+    top = head(view, "repeatability", "Repeatability of each order")
     found = None if view.windows is None else view.windows.repeatability
-    head: dict[str, Any] = {"id": "repeatability", "title": title, "steps": view.steps}
-    head["stamp"] = credit(view.recipe, view.version)
     if found is None:
         needs = "No near-by steps were measured at the end.\nPass `window=3`, or `checkpoints.window = 3` in a recipe."
-        return Panel(**head, missing=needs if view.stage is None else "This comes when the run has ended.")
+        return Panel(**top, missing=needs if view.stage is None else "This comes when the run has ended.")
     shape = (len(view.steps), len(view.orders))
     value, line = (Band(np.broadcast_to(one, shape)) for one in (found.value, found.conditioning))
     known = ", ".join(f"order {k:.0f} {x:.2f}" for k, x in zip(view.orders, found.value, strict=True) if np.isfinite(x))
     return Panel(
-        **head,
+        **top,
         x="order of the interaction (number of players)",
         y="sum of minima / sum of maxima (0 to 1)",
         orders=view.orders,
