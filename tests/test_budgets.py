@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from clock import Clock
 from interdyn import store
 from interdyn.errors import InterdynWarning
-from interdyn.measurement import recorded
 from interdyn.players import columns
 from interdyn.schedules import all_of, any_of, at, due, due_steps, every, log_spaced
 from interdyn.tracking import Tracker, _pricing
@@ -32,22 +32,8 @@ def network(features=6):
     return nn.Sequential(nn.Linear(features, 16), nn.ReLU(), nn.Linear(16, 2))
 
 
-class Clock:
-    """A clock that training and measuring move on, so that costs are what the test says."""
-
-    def __init__(self, monkeypatch, *, per_step=0.0, per_cell=0.0):
-        self.now, self.sizes = 0.0, []
-
-        def slowly(model, group, *, step):
-            measured = recorded(model, group, step=step)
-            self.now += per_step + per_cell * measured.v.size
-            self.sizes.append(measured.v.shape)
-            return measured
-
-        for module in ("_record", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.recorded", slowly)
-        for module in ("_tracker", "_following", "_budget", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
+class Trained(Clock):
+    """A clock of a training that goes on at so many seconds a step."""
 
     def train(self, tracker, steps, *, seconds=0.01, first=0):
         """Train for so many steps; return the share of measuring after each."""
@@ -107,7 +93,7 @@ def test_a_far_step_is_reached_at_once():
 
 
 def test_without_the_length_measuring_never_takes_more_than_its_share_of_the_time_so_far(monkeypatch, caplog):
-    clock = Clock(monkeypatch, per_step=0.02, per_cell=2e-5)
+    clock = Trained(monkeypatch, per_step=0.02, per_cell=2e-5)
     tracker = Tracker(probe(24, 10), players=columns(), strict=True)
     shares = clock.train(tracker, 6000)  # a minute
     assert tracker.total_steps is None
@@ -128,7 +114,7 @@ def test_without_the_length_measuring_never_takes_more_than_its_share_of_the_tim
 
 
 def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
-    clock = Clock(monkeypatch, per_cell=1e-4)  # 0.2 s each, more than a third of what ten seconds pay for
+    clock = Trained(monkeypatch, per_cell=1e-4)  # 0.2 s each, more than a third of what ten seconds pay for
     tracker = Tracker(probe(24, 10), players=columns(), strict=True)
     clock.train(tracker, 1001)
     assert (tracker.plan.n_players, tracker.plan.n_samples) == (8, 8)
@@ -137,7 +123,7 @@ def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
 
 @pytest.mark.parametrize("busy", [2, 3])  # of the trials: that of one sample, after which too much looks cheap; of four
 def test_a_busy_moment_does_not_change_a_price(monkeypatch, busy):
-    clock = Clock(monkeypatch, per_cell=1e-5)
+    clock = Trained(monkeypatch, per_cell=1e-5)
     group, net = Tracker(probe(24, 10), players=columns())._groups[0], network(10)
     quiet = _pricing._price(net, group, allowance=20.0)
     clock.sizes.clear()
@@ -168,7 +154,7 @@ def test_the_least_evidence_may_use_the_reserve_and_more_may_not():
 
 
 def test_a_longer_training_goes_on_being_measured_and_a_dearer_network_later(monkeypatch, caplog):
-    clock = Clock(monkeypatch, per_step=0.5)
+    clock = Trained(monkeypatch, per_step=0.5)
     tracker = Tracker(probe(), players=columns(), strict=True)
     shares = clock.train(tracker, 3000, seconds=0.1)
     assert any("Nothing is measured in the first" in text for text in caplog.messages)
@@ -186,7 +172,7 @@ def test_measurements_that_wait_for_the_budget_are_taken_when_it_pays_for_them_i
         def log_metrics(self, _, step):
             kept.append(step)
 
-    clock = Clock(monkeypatch, per_step=0.1)
+    clock = Trained(monkeypatch, per_step=0.1)
     tracker = Tracker(probe(), players=columns(), schedule=every(1), loggers=[Keeps()], strict=True)
     clock.train(tracker, 4000)
     assert kept == sorted(kept)
@@ -197,7 +183,7 @@ def test_measurements_that_wait_for_the_budget_are_taken_when_it_pays_for_them_i
 
 
 def test_a_short_training_measures_its_last_network_and_what_its_budget_pays_for(monkeypatch):
-    clock = Clock(monkeypatch, per_step=0.01)
+    clock = Trained(monkeypatch, per_step=0.01)
     tracker = Tracker(probe(), players=columns())
     clock.train(tracker, 100)  # a second, of which 0.05 are for measuring
     assert tracker.steps == ()
@@ -210,7 +196,7 @@ def test_a_short_training_measures_its_last_network_and_what_its_budget_pays_for
 
 
 def test_a_budget_that_buys_nothing_is_told_at_once_and_a_last_network_that_takes_too_long_is_left_out(monkeypatch):
-    clock = Clock(monkeypatch, per_step=100.0)
+    clock = Trained(monkeypatch, per_step=100.0)
     tracker = Tracker(probe(), players=columns(), total_steps=2000)
     with pytest.warns(InterdynWarning, match=r"Nothing is measured but the last network: .* or pass `budget=None`"):
         clock.train(tracker, 60)

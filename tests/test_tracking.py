@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from clock import Clock
 from interdyn import store, tracking
 from interdyn.cli import main
 from interdyn.errors import (
@@ -21,7 +22,7 @@ from interdyn.errors import (
     StorageError,
     TargetError,
 )
-from interdyn.measurement import MeasurementConfig, recorded
+from interdyn.measurement import MeasurementConfig
 from interdyn.players import columns, patches
 from interdyn.schedules import at, every, log_spaced
 from interdyn.spectra import order_spectrum
@@ -457,23 +458,6 @@ def test_a_plan_fits_its_budget_and_buys_most_evidence():
     assert "Raise it to 0.010 or more" in fixed
     raised = whole(share=0.010)
     assert isinstance(raised, Plan)
-
-
-class Clock:
-    """A clock that training and measuring move on, so that costs are what the test says."""
-
-    def __init__(self, monkeypatch, *, per_step, per_cell):
-        self.now = 0.0
-
-        def slowly(model, group, *, step):
-            measured = recorded(model, group, step=step)
-            self.now += per_step + per_cell * measured.v.size
-            return measured
-
-        for module in ("_record", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.recorded", slowly)
-        for module in ("_tracker", "_following", "_budget", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
 
 
 @pytest.mark.parametrize(("budget", "speed"), [(0.05, 1.0), (0.2, 0.5), (0.2, 3.0)])  # of the later training

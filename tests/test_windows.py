@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from clock import Clock
 from interdyn import store
 from interdyn.errors import InputError, InterdynWarning, RecipeError
 from interdyn.measurement import History, recorded
@@ -112,23 +113,6 @@ def probe(samples=6, features=4):
 def network(features=4):
     torch.manual_seed(3)
     return nn.Sequential(nn.Linear(features, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
-class Clock:
-    """A clock that training and measuring move on, so that costs are what the test says."""
-
-    def __init__(self, monkeypatch, *, per_step=0.0, per_cell=0.0):
-        self.now = 0.0
-
-        def slowly(model, group, *, step):
-            measured = recorded(model, group, step=step)
-            self.now += per_step + per_cell * measured.v.size
-            return measured
-
-        for module in ("_record", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.recorded", slowly)
-        for module in ("_tracker", "_following", "_budget", "_pricing"):
-            monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: self.now)
 
 
 def follow(tracker, steps):

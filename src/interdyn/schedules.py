@@ -344,3 +344,15 @@ def windows_of(steps: Sequence[int], window: int) -> list[int]:
             first, count = step, 1
         numbers.append(numbers[-1] + (count == 1) if numbers else 0)
     return numbers
+
+
+def groups_of(steps: Sequence[int], window: int) -> list[list[int]]:
+    """Return the places of the steps of each measurement.
+
+    Examples
+    --------
+    >>> groups_of([0, 100, 105, 110], 3)
+    [[0], [1, 2, 3]]
+    """
+    numbers = windows_of(steps, window)
+    return [[i for i, number in enumerate(numbers) if number == one] for one in dict.fromkeys(numbers)]

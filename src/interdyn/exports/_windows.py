@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from interdyn.measurement import interactions
-from interdyn.schedules import windows_of
+from interdyn.schedules import groups_of, windows_of
 from interdyn.spectra import window_mean
 from interdyn.store import Measurement
 
@@ -22,8 +22,8 @@ def of_windows(rows: Sequence[Measurement], window: int) -> tuple[dict[str, Any]
     """
     if window == 1:
         return {}, {}
-    numbers = windows_of([m.step for m in rows], window)
-    groups = [[m for m, number in zip(rows, numbers, strict=True) if number == one] for one in dict.fromkeys(numbers)]
+    steps = [m.step for m in rows]
+    groups = [[rows[i] for i in places] for places in groups_of(steps, window)]
     means = [window_mean([interactions(m) for m in group]) for group in groups]
     axes = ("measurement", "sample", "subset")
     columns = {
@@ -33,7 +33,7 @@ def of_windows(rows: Sequence[Measurement], window: int) -> tuple[dict[str, Any]
     }
     coords = {
         "measurement": np.arange(len(groups)),
-        "measurement_of_step": ("step", numbers),
+        "measurement_of_step": ("step", windows_of(steps, window)),
         "first_step": ("measurement", [group[0].step for group in groups]),
         "n_steps": ("measurement", [len(group) for group in groups]),
     }

@@ -13,7 +13,7 @@ from interdyn.dynamics import HIGH_ORDER, Onset, find_pattern
 from interdyn.measurement._degree import cross_spectrum, mean_degree
 from interdyn.measurement._result import Course
 from interdyn.measurement._seen import Seen
-from interdyn.schedules import windows_of
+from interdyn.schedules import groups_of, windows_of
 from interdyn.sparsify import expected_seconds, split
 from interdyn.spectra import SalienceRule, bootstrap_distribution, window_mean
 from interdyn.transforms import values_from_and, values_from_or
@@ -69,18 +69,6 @@ class Recent:
 
 def _tables(found: Interactions) -> Float[Tensor, "*batch subsets"]:
     return values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
-
-
-def groups_of(steps: Sequence[int], window: int) -> list[list[int]]:
-    """Return the places of the steps of each measurement.
-
-    Examples
-    --------
-    >>> groups_of([0, 100, 105, 110], 3)
-    [[0], [1, 2, 3]]
-    """
-    numbers = windows_of(steps, window)
-    return [[i for i, number in enumerate(numbers) if number == one] for one in dict.fromkeys(numbers)]
 
 
 def of_windows(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.plot.panels import group_name
-from interdyn.schedules import windows_of
+from interdyn.schedules import groups_of
 from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, open_run, read_window
 
 TOP = 5  # interactions shown of each sample
@@ -100,8 +100,7 @@ class Uses:
         last = self._kept[name, steps[-1]]
         alike = [s for s in steps if self._kept[name, s].shape == last.shape]
         size = read_window(run)
-        numbers = windows_of(alike, size)
-        groups = [tuple(s for s, n in zip(alike, numbers, strict=True) if n == one) for one in dict.fromkeys(numbers)]
+        groups = [tuple(alike[i] for i in places) for places in groups_of(alike, size)]
         measured = {group: found for group in groups if (found := self._measured(run, name, group)) is not None}
         last = next(reversed(measured.values()), last)
         courses = {g: row for g in measured if (row := _course(run, g, name, last.place)) is not None}
