@@ -9,6 +9,7 @@ from interdyn.plot._marks import boundary, head
 from interdyn.plot._panel import Panel, Series
 from interdyn.plot._view import Drawable, as_view, has_numbers
 from interdyn.values import Band, RunResult
+from interdyn.values._table_prediction import THEORY
 
 WEAK = "It tells mechanisms apart badly: seven of eight that are not the theory come as near."
 _LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
@@ -18,7 +19,6 @@ _LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
     "tilt": ("tilt", "green", "v", "-"),
     "nothing": ("final network", "muted", "^", ":"),
 }
-_THEORY = ("theory", "joint theory")
 
 
 def prediction(view: RunResult) -> Panel:
@@ -68,10 +68,10 @@ def prediction_distance(view: RunResult) -> Panel:
 def theory_gain(view: RunResult) -> Float[np.ndarray, " steps"] | None:
     """Return by how much the theory predicts each step better than its best rival; None where that is not known."""
     found = None if view.prediction is None else view.prediction.mechanisms
-    if not found or not set(found) & set(_THEORY):
+    if not found or not set(found) & set(THEORY):
         return None
     ours, others = (
-        np.stack([one.correlation.value for key, one in found.items() if (key in _THEORY) is own])
+        np.stack([one.correlation.value for key, one in found.items() if (key in THEORY) is own])
         for own in (True, False)
     )
     return np.asarray(ours.max(axis=0) - others.max(axis=0))

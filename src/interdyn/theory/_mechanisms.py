@@ -27,6 +27,7 @@ from interdyn.theory._search import default_levels
 from interdyn.theory._weights import weights_in_blocks
 from interdyn.transforms import values_from_and, values_from_or, values_from_walsh, walsh_from_values
 from interdyn.values import MAX_PLAYERS, Selection, orders
+from interdyn.values._table_prediction import THEORY
 
 Mechanism: TypeAlias = Literal["theory", "joint theory", "tilt", "noise operator", "nothing"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
@@ -45,7 +46,7 @@ def default_parameters(mechanism: Mechanism, n: int) -> Float[np.ndarray, " para
     """
     choice(mechanism, "mechanism", MECHANISMS)
     n = whole(n, "n", least=1, most=MAX_PLAYERS, do="Pass the number of players.")
-    if mechanism in ("theory", "joint theory"):
+    if mechanism in THEORY:
         return np.concatenate([[0.0], default_levels(n)])
     if mechanism == "nothing":
         return np.zeros(1)

@@ -21,8 +21,8 @@ from interdyn.spectra._bootstrap import (
 from interdyn.theory._mechanisms import MECHANISMS, Mechanism, default_parameters, mechanism_tables
 from interdyn.values import Selection
 from interdyn.values._convert import as_tensor
+from interdyn.values._table_prediction import THEORY
 
-_THEORY = ("theory", "joint theory")
 _FLAT = 1e-12  # of the size of a table: its spread is rounding
 _LEVEL = 1e-4  # of a correlation: a parameter that gains less over the one before has come to its limit
 _BLOCK = 2**22  # numbers of measured tables at a time
@@ -116,7 +116,7 @@ class TablePrediction:
             If the theory or its rivals were left out.
         """
         mean = dict(zip(self.mechanisms, np.nan_to_num(self.mean[:, step], nan=-2), strict=True))
-        ours, others = ([name for name in mean if (name in _THEORY) is own] for own in (True, False))
+        ours, others = ([name for name in mean if (name in THEORY) is own] for own in (True, False))
         if not ours or not others:
             raise InputError("`mechanisms` must hold the theory and a rival; got one side alone. Predict with both.")
         return max(ours, key=mean.__getitem__), max(others, key=mean.__getitem__)

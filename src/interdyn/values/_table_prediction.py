@@ -7,6 +7,9 @@ from pydantic import AfterValidator
 
 from interdyn.values._record import Band, Flags, OverSteps, Record, fits
 
+THEORY = ("theory", "joint theory")
+"""Names of the theory among the mechanisms; the others are its rivals."""
+
 _OverSteps = AfterValidator(fits("steps"))
 
 
