@@ -236,6 +236,10 @@ def test_what_is_expected_grows_with_players_tables_and_fineness():
     assert expected_seconds(10, 20, threads=2) == pytest.approx(expected_seconds(10, 10, threads=1))
     assert expected_seconds(10, 1, tol=1e-4) > expected_seconds(10, 1)
     assert expected_seconds(20, 4, threads=1) > 600  # by a trial on this machine
+    grown = expected_seconds(22, 4, threads=1) / expected_seconds(
+        20, 4, threads=1
+    )  # by the same trial, of fewer players
+    assert grown == pytest.approx(_effort._GROWTH**2 * 4 * 22 / 20)
 
 
 def test_a_bar_for_the_split(capsys, generator):

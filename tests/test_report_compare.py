@@ -7,9 +7,11 @@ import tomllib
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import InputError, NotARunError
 from interdyn.report import write_comparison
@@ -58,6 +60,10 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     ours = json.loads((a / "analysis.json").read_text())["groups"]["test"]["mean_order"]
     assert line(html, "mean_order", "a")["y"] == pytest.approx(ours)
     assert line(html, "mean_order", "b")["y"] == pytest.approx([2 * x for x in ours])
+    found = {k: v.correlation.value for k, v in store.read_result(a).prediction.mechanisms.items()}
+    rivals = [v for k, v in found.items() if k not in ("theory", "joint theory")]
+    gain = np.maximum(found["theory"], found["joint theory"]) - np.max(rivals, axis=0)
+    np.testing.assert_allclose(np.array(line(html, "theory_gain", "a")["y"], float), gain, atol=1e-6)
     text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
     assert text.count("began between steps 150 and 450") == 2
     assert "Their recipes are the same." in text

@@ -5,7 +5,7 @@ from typing import Any
 
 from interdyn.dynamics import find_phases
 from interdyn.measurement._history import History
-from interdyn.measurement._predicted import before_the_last, predicted
+from interdyn.measurement._predicted import predicted
 from interdyn.measurement._result import chosen_options
 from interdyn.values import PredictionResult
 
@@ -33,7 +33,7 @@ def prediction_again(history: History, *, options: Mapping[str, Any] | None = No
 Measure a step first.
     """
     trajectory, chosen = history.trajectory(), chosen_options(options) | history.salience
-    inside = before_the_last(find_phases(trajectory, seed=chosen["seed"]))
+    inside = find_phases(trajectory, seed=chosen["seed"]).in_phase_2
     return predicted(
         history.tables(), history.last, trajectory.strength, inside, trajectory.steps, chosen, with_distances=False
     )

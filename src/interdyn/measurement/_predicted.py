@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interdyn.dynamics import Phases
 from interdyn.errors import PrecisionWarning
 from interdyn.sparsify import expected_seconds, split
 from interdyn.spectra import order_spectrum
@@ -50,13 +49,6 @@ def near_by(count: int) -> Int[np.ndarray, " steps"]:
     ([1, 2, 3, 2], [-1])
     """
     return np.asarray([step + 1 if step + 2 < count else step - 1 for step in range(count - 1)], dtype=np.intp)
-
-
-def before_the_last(phases: Phases) -> Bool[np.ndarray, " steps"]:
-    """Return which steps are of phase 2, without the last, whose network supplies the theory's weights."""
-    inside = phases.in_phase_2.copy()
-    inside[-1] = False
-    return inside
 
 
 def predicted(

@@ -9,7 +9,7 @@ import torch
 
 from interdyn.dynamics import Onset, Phases, Verdict, find_phases, whole_verdict
 from interdyn.errors import InputError
-from interdyn.measurement._predicted import before_the_last, predictable, predicted
+from interdyn.measurement._predicted import predictable, predicted
 from interdyn.measurement._seen import Seen
 from interdyn.sparsify import expected_seconds, identified
 from interdyn.spectra import bootstrap_distribution
@@ -208,9 +208,10 @@ def of_the_whole(
         **resampling,
     )
     measured = _measured(steps, courses, losses, **resampling)
-    in_phase_2 = before_the_last(phases)
+    prediction = predicted(tables, last, main.strength, phases.in_phase_2, steps, chosen)
+    in_phase_2 = phases.in_phase_2.copy()
+    in_phase_2[-1] = False  # its network supplies w*
     theory = _theory(fit, in_phase_2)
-    prediction = predicted(tables, last, main.strength, in_phase_2, steps, chosen)
     mean_orders = {name: group.mean_order.value for name, group in measured["groups"].items() if group.mean_order}
     sentences = [verdict.sentence, prediction.sentence, *_sentences(theory.overall, mean_orders)]
     if isinstance(measured["split"].order_weight, tuple):
