@@ -8,7 +8,7 @@ from torch import nn
 from interdyn.dynamics import online_verdict
 from interdyn.players import columns
 from interdyn.tracking import Tracker, every
-from interdyn.tracking._record import scalars_of
+from interdyn.tracking._said import scalars_of
 
 
 def data(samples=64, features=6, seed=0):

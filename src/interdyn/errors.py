@@ -104,6 +104,10 @@ class StorageError(RunError):
     """Writing or reading a file failed, or another process writes; what was there before is intact."""
 
 
+class EngineError(InterdynError, RuntimeError):
+    """Work that was handed to other processes could not be done; what they finished is kept."""
+
+
 class MissingExtraError(InterdynError, ImportError):
     """An optional dependency is not installed."""
 

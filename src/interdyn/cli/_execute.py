@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from interdyn.cli._engines import Where, opened
 from interdyn.cli._say import say
 from interdyn.errors import InterdynWarning, MissingExtraError, missing_extra
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from interdyn.store import Run
 
 
-_UNITS = {"training": "steps", "measuring": "groups of samples at a checkpoint"}
+_UNITS = {"training": "steps", "measuring": "groups or blocks of samples at a checkpoint"}
 
 
 def execute(
@@ -36,6 +37,7 @@ def execute(
     smoke: bool = False,
     needs_page: bool = True,
     allow_code: bool = False,
+    where: Where = Where(),  # noqa: B008  frozen
 ) -> "Run":
     """Run a recipe and write its report; see `recipes.run_recipe`.
 
@@ -57,10 +59,16 @@ def execute(
     if lacking and needs_page:
         raise lacking
     from interdyn.recipes import run_recipe
+    from interdyn.store import has_result
 
     folder = out or Path("runs") / "-".join([resolved.name, *([scale] if scale else []), *(["smoke"] if smoke else [])])
-    with stoppable(folder), _bars() as progress:
-        run = run_recipe(resolved, folder, progress=progress, allow_code=allow_code)
+    on_card = (resolved.training.device or "cpu") != "cpu"
+    with stoppable(folder), opened(where, gpu=on_card) as executor, _bars() as progress:
+        run = run_recipe(
+            resolved, folder, progress=progress, allow_code=allow_code, executor=executor, shard=where.shard
+        )
+    if not has_result(run):
+        return run
     if lacking:
         say(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
         return run
@@ -123,8 +131,11 @@ def _lacking() -> MissingExtraError | None:
 
 def tell(run: "Run") -> None:
     """Print the verdict of a finished run and where to look."""
-    from interdyn.store import read_result
+    from interdyn.store import has_result, read_result
 
+    if not has_result(run):
+        say("This shard is measured; the one that ends last writes the results.")
+        return
     for sentence in read_result(run).verdict:
         say(sentence)
     page = run.path / "report.html"

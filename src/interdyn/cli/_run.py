@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from interdyn.cli._engines import Address, EngineName, ShardName, Where, Workers
+
 
 def run(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe (see: interdyn recipes) or a TOML file.")],
@@ -26,14 +28,31 @@ def run(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory; it is named first.")
     ] = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    address: Address = None,
+    shard: ShardName = None,
 ) -> None:
     """Do everything a recipe says; an unfinished run of it is continued.
 
-    Example: [bold]interdyn run digits-mlp --out runs/mlp --set training.epochs=50[/bold]
+    With workers checkpoints are measured elsewhere while training goes on; the numbers are the same, however many there
+    are. See docs/scale.md.
+
+    Example: [bold]interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4[/bold]
     """
     from interdyn.cli._execute import execute, tell
 
     if data_root is not None:
         os.environ["INTERDYN_DATA"] = str(data_root)
-    done = execute(recipe, out, overrides=set_ or (), scale=scale, smoke=smoke, needs_page=False, allow_code=allow_code)
+    where = Where(engine, workers, address, shard)
+    done = execute(
+        recipe,
+        out,
+        overrides=set_ or (),
+        scale=scale,
+        smoke=smoke,
+        needs_page=False,
+        allow_code=allow_code,
+        where=where,
+    )
     tell(done)

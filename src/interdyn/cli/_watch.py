@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interdyn.cli._engines import Address, EngineName, ShardName, Where, Workers, opened
 from interdyn.cli._say import say
 from interdyn.errors import InputError
 
@@ -59,6 +60,13 @@ def watch(
     seed: Annotated[int, typer.Option(help="Of the draws of players and samples.")] = 0,
     once: Annotated[bool, typer.Option("--once", help="Measure what is there now, and end.")] = False,
     idle: Annotated[float, typer.Option(help="End when nothing new has come for so many seconds.")] = 600.0,
+    engine: EngineName = None,
+    workers: Workers = None,
+    address: Address = None,
+    shard: ShardName = None,
+    block: Annotated[
+        int | None, typer.Option(help="Samples of a unit of work; default: a group.", show_default=False)
+    ] = None,
 ) -> None:
     """Measure the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
 
@@ -87,9 +95,11 @@ def watch(
     more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
     say(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
+    where = Where(engine, workers, address, shard)
     with (
         stoppable(folder),
-        Tracker(probe, config=config, schedule=every(1), out=folder, **more) as tracker,
+        opened(where, gpu=config.device not in (None, "cpu")) as executor,
+        Tracker(probe, config=config, schedule=every(1), out=folder, shard=shard, **more) as tracker,
     ):
         watch_folder(
             checkpoints,
@@ -98,6 +108,8 @@ def watch(
             losses=lambda net: mean_losses(net, groups),
             once=once,
             idle=idle,
+            executor=executor,
+            block=block,
             say=say,
         )
     from interdyn.store import open_run

@@ -216,7 +216,8 @@ def value_table(
             values = _sweep(forward, masking, batches, report)
         else:
             runner = LayerRunner(forward, layer, tensors, masking)
-            values, method = _sweep_samples(runner, samples, rows, batches, report), runner.method
+            values, batches = _sweep_samples(runner, samples, rows, batches, report)
+            method = runner.method
     values = values.reshape(samples, masking.size)
     _refuse_non_finite(values, sample_ids)
     if not masking.always_masks:
@@ -229,6 +230,7 @@ def value_table(
         "layer_method": method,
         "model": getattr(model, "__name__", type(model).__name__),
         "torch": str(torch.__version__),
+        "batch_rows": batches.rows,
         **({"calibrated_rows": calibrated} if calibrated else {}),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
@@ -302,7 +304,7 @@ def _sweep(forward: Forward, masking: Masking, batches: Batches, report: Progres
 
 def _sweep_samples(
     runner: LayerRunner, samples: int, rows: int | None, batches: Batches, report: Progress | None
-) -> Tensor:
+) -> tuple[Tensor, Batches]:
     if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
         batches = Batches(estimated_rows(runner.row_bytes, runner.masking.device))
     size, out = runner.masking.size, []
@@ -316,7 +318,7 @@ def _sweep_samples(
                 report(sample * size + count, samples * size)
 
         out += batches.run(work, size, done)
-    return torch.cat(out)
+    return torch.cat(out), batches
 
 
 def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int]) -> None:

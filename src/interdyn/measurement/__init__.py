@@ -1,7 +1,7 @@
 """The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._again import prediction_again
-from interdyn.measurement._composition import checked_device, measure, recorded
+from interdyn.measurement._composition import batch_rows, checked_device, measure, recorded
 from interdyn.measurement._config import Group, MeasurementConfig, checked_groups, configured
 from interdyn.measurement._degree import cross_spectrum, mean_degree
 from interdyn.measurement._exhibits import check_names, exhibit_of
@@ -19,6 +19,7 @@ __all__ = [
     "Reading",
     "agreement",
     "analyse",
+    "batch_rows",
     "check_names",
     "checked_device",
     "checked_groups",

@@ -25,6 +25,7 @@ _OF_THE_GAME = (
     *("players", "feature_mask", "baselines", "layer", "output_key", "batch_size", "allow_fewer", "names"),
     "calibrate_batch_norm",
 )
+_FEW = 4  # players of a trial
 _OF_THE_SPLIT = ("noise_bound", "solver", "tol", "max_iter", "merge_order_one", "order_weight", "rates", "threads")
 
 
@@ -214,6 +215,13 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
     found = replace(found, settings={**found.settings, **group.about})
     classes = None if target is None or target.is_floating_point() else target
     return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=classes)
+
+
+def batch_rows(model: Model, group: Group) -> int:
+    """Return how many rows go through a network at once when a group is measured: what ``"auto"`` comes to, here."""
+    few = group.first(1).drawn(min(group.n_players, _FEW))
+    table, _ = measured(model, few.samples, replace(few.config, names=None), target=few.target, show_progress=False)
+    return int(table.provenance["batch_rows"])
 
 
 def checked_device(name: str | torch.device) -> torch.device:

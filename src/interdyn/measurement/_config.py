@@ -184,7 +184,11 @@ class Group:
 
     def first(self, count: int) -> "Group":
         """Return the first ``count`` samples, with their own rows of feature mask and baselines."""
-        if count >= len(self):
+        return self.block(0, count)
+
+    def block(self, start: int, stop: int) -> "Group":
+        """Return samples ``start`` to ``stop``, with their own rows of feature mask, baselines and noise bound."""
+        if start == 0 and stop >= len(self):
             return self
 
         def cut(value: Any) -> Any:
@@ -198,15 +202,17 @@ class Group:
                 x.ndim > 3 == value.ndim and value.shape[1:] == x.shape[-2:] for x in self.inputs
             )
             by_axes = of_each and (value.ndim in axes or self.config.layer is not None)
-            return value[:count] if by_axes or of_pictures else value
+            return value[start:stop] if by_axes or of_pictures else value
 
-        mask, baselines = cut(self.config.feature_mask), cut(self.config.baselines)
+        mask, baselines, bound = cut(self.config.feature_mask), cut(self.config.baselines), self.config.noise_bound
+        if isinstance(bound, Tensor | np.ndarray) and bound.ndim:
+            bound = bound[start:stop]
         return replace(
             self,
-            inputs=tuple(x[:count] for x in self.inputs),
-            target=None if self.target is None else self.target[:count],
-            sample_ids=self.sample_ids[:count],
-            config=replace(self.config, feature_mask=mask, baselines=baselines),
+            inputs=tuple(x[start:stop] for x in self.inputs),
+            target=None if self.target is None else self.target[start:stop],
+            sample_ids=self.sample_ids[start:stop],
+            config=replace(self.config, feature_mask=mask, baselines=baselines, noise_bound=bound),
         )
 
     def identity(self) -> dict[str, Any]:

@@ -1,22 +1,23 @@
 """The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
 from interdyn import store
-from interdyn.game import CALIBRATION_ROWS, batch_norms
 from interdyn.measurement import Group, History, checked_device
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._load import code_of
 from interdyn.recipes._measuring import choose_groups, exhibits_of, numbers_of_players
 from interdyn.recipes._registry import find_model
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import Trainer, build_model, measured_steps, total_steps
+from interdyn.recipes._training import Trainer, measured_steps, total_steps
+from interdyn.recipes._units import resolved, work_of
 from interdyn.schedules import at
-from interdyn.tracking import Record, Tracker
+from interdyn.tracking import MEASURING, Engine, Record, Shard, Tracker, wait_for
 from interdyn.values import Interactions, Term, subset_from_members
 
 Progress = Callable[[str, int, int], None]
@@ -28,7 +29,16 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, allow_code: bool = False) -> store.Run:
+def run_recipe(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    progress: Progress = silent,
+    allow_code: bool = False,
+    executor: Executor | None = None,
+    shard: str | None = None,
+    patience: float | None = None,
+) -> store.Run:
     """Do everything a recipe says, in the folder ``out``; what is there already, and whole, is not done again.
 
     Parameters
@@ -42,10 +52,19 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
     allow_code
         Import and run what the recipe names as ``module:factory``; see `code_of`. What is registered, and what the
         provider of a recipe of the library ships, needs no permission.
+    executor
+        Any ``concurrent.futures.Executor`` whose workers see the folder ``out``: checkpoints are measured there in
+        units, while training goes on here. A run that began without goes on as it began, a group at a time.
+    shard
+        ``"i/N"``: measure this part of the units only; N processes with the same arguments share the run. The first
+        trains, the others wait for its checkpoints.
+    patience
+        Seconds without news after which units are handed out again, and the second shard and those after it give up to
+        wait; None: as `interdyn.tracking.Engine` says, and an hour.
 
     Returns
     -------
-    The finished run; its summary is in ``summary.json``.
+    The run; finished, its summary is in ``summary.json``. With a ``shard`` the process that measures last finishes it.
 
     Raises
     ------
@@ -55,6 +74,9 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
         If the folder is something else, or writing fails; what was written before is intact.
     ModelError
         If the network returns something unusable, or training diverges.
+    EngineError
+        If units could not be measured, when all others are; if the executor takes no work, or its workers have other
+        versions or do not see the folder; if the first shard writes no checkpoints.
 
     Notes
     -----
@@ -62,11 +84,16 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
     an uninterrupted one: the order of the data depends on seed and epoch alone, and the optimiser and the
     random numbers are kept with each checkpoint. Neither global random numbers nor thread counts are changed.
     """
-    allowed = allow_code or not code_of(recipe)
+    allowed, out = allow_code or not code_of(recipe), Path(out)
+    part = None if shard is None else Shard.of(shard)
     find_model(recipe.model.name, allow_code=allowed)  # refused before anything is read or written
     samples = load_samples(recipe.data, allow_code=allowed)
     steps = measured_steps(recipe, total_steps(recipe.training, len(samples.train_ids)))
-    recipe = _calibrated(recipe, samples, Path(out), allow_code=allowed)
+    follows = part is not None and part.index > 1
+    if follows:
+        wait_for(lambda: store.holds_a_run(out), f"no run has begun in {out}", patience)
+    in_units = executor is not None or part is not None
+    recipe = resolved(recipe, samples, out, in_units=in_units, allow_code=allowed)
     groups = choose_groups(recipe, samples)
     record = Record(
         groups,
@@ -77,46 +104,63 @@ def run_recipe(recipe: Recipe, out: str | Path, *, progress: Progress = silent, 
         exhibits=exhibits_of(groups, samples),
         device=checked_device(recipe.training.device or "cpu").type,
         strict=True,
+        shared=follows,
     )
     run = record.open()
     try:
         if not _is_whole(run):
-            store.withdraw_results(run)
-            store.drop_damaged_checkpoints(run)
+            if in_units or recipe.units is not None:
+                work = work_of(recipe, samples, groups, allow_code=allowed)
+                block = None if recipe.units is None else recipe.units.samples
+                told = _of_units(progress, groups, block, len(steps))
+                record.measure_with(
+                    Engine(run, work, executor, block=block, shard=part, patience=patience, progress=told)
+                )
+                progress = _without_measuring(progress)
             trainer = Trainer(recipe, samples, allow_code=allowed)
             tracker = Tracker(groups, schedule=at(*steps), budget=None, out=record, losses=trainer.losses)
-            _train(run, trainer, tracker, progress)
-            _analyse(run, recipe, samples, groups, progress)
+            if follows:
+                _follow(run, trainer, tracker, patience)
+            else:
+                store.withdraw_results(run)
+                store.drop_damaged_checkpoints(run)
+                _train(run, trainer, tracker, progress)
+            record.settle()
+            if _is_measured(run):
+                _analyse(run, recipe, samples, groups, progress)
     finally:
         record.close(summary=False)
     return run
 
 
-def _calibrated(recipe: Recipe, samples: Samples, out: Path, *, allow_code: bool) -> Recipe:
-    """Return the recipe with a number of rows to calibrate batch norm on, if it says none and the network has some.
+def _of_units(progress: Progress, groups: Sequence[Group], block: int | None, steps: int) -> Callable[[int], None]:
+    """Return what reports how many units of a run are measured."""
+    total = steps * sum(len(store.blocks_of(len(group), block)) for group in groups)
+    return lambda done: progress("measuring", done, total)
 
-    A run that began without, as all did before there was such an option, goes on without.
-    """
-    if recipe.measure.calibrate_batch_norm is not None:
-        return recipe
-    if store.holds_a_run(out) and store.open_run(out).config_hash == store.config_hash(recipe.plain()):
-        return recipe
-    shape, outputs, seed = samples.shape, samples.n_outputs, recipe.training.seed
-    network = build_model(recipe.model, shape=shape, n_outputs=outputs, seed=seed, allow_code=allow_code)
-    if not batch_norms(network):
-        return recipe
-    measure = recipe.measure.model_copy(update={"calibrate_batch_norm": CALIBRATION_ROWS})
-    return recipe.model_copy(update={"measure": measure})
+
+def _without_measuring(progress: Progress) -> Progress:
+    """Return the progress of training and analysing alone, where units report for themselves."""
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage != "measuring":
+            progress(stage, done, total)
+
+    return report
 
 
 def _is_whole(run: store.Run) -> bool:
     """Return whether results, measurements and networks of a run are all there and whole."""
     reader = store.Reader(run)
-    return store.has_result(run) and all(
-        reader.checkpoint(step) is not None
-        and all(reader.measurement(step, group=group) is not None for group in run.groups)
-        for step in run.steps
+    return (
+        store.has_result(run) and all(reader.checkpoint(step) is not None for step in run.steps) and _is_measured(run)
     )
+
+
+def _is_measured(run: store.Run) -> bool:
+    """Return whether all measurements of a run are there and whole."""
+    reader = store.Reader(run)
+    return all(reader.measurement(step, group=group) is not None for step in run.steps for group in run.groups)
 
 
 def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progress) -> None:
@@ -125,7 +169,8 @@ def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progres
     last, groups = run.steps[-1], len(run.groups)
     for index, step in enumerate(run.steps):
         if store.read_checkpoint(run, step) is None:
-            trainer.advance(step, on_step=lambda done: progress("training", done, last))
+            with MEASURING:  # units may be measured in other threads
+                trainer.advance(step, on_step=lambda done: progress("training", done, last))
             # the checkpoint comes last: where it is, the state of training is too
             store.write_trainer(run, step, trainer.state())
             tracker.observe(step, trainer.network)
@@ -135,6 +180,18 @@ def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progres
             tracker.measure_saved(step, trainer.network)
         progress("measuring", (index + 1) * groups, len(run.steps) * groups)
     store.drop_trainers(run, before=last)
+
+
+def _follow(run: store.Run, trainer: Trainer, tracker: Tracker, patience: float | None) -> None:
+    """Measure what another process trains, step by step."""
+    reader = store.Reader(run)
+    for step in run.steps:
+
+        def there(step: int = step) -> bool:
+            return reader.entry(step) is not None
+
+        wait_for(there, f"no checkpoint of step {step} in {run.path}", patience, meanwhile=tracker.collect)
+        tracker.measure_saved(step, trainer.network)
 
 
 def _resume(run: store.Run, trainer: Trainer) -> None:

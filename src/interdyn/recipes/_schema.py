@@ -144,6 +144,20 @@ class MeasureSection(Section):
         return self
 
 
+class UnitsSection(Section):
+    """How work is cut into units, each a checkpoint and so many samples of a group, and what decides their bits.
+
+    ``samples``: of a unit; by default those of a group. ``batch_size``: rows of a forward pass. ``threads``: of PyTorch
+    and of the split in a process. ``dtype``: of the network's weights while it is measured. What is left out is filled
+    in when the run begins. Without the section a run is measured in one process, unless workers are asked for.
+    """
+
+    samples: Count | None = None
+    batch_size: Count | None = None
+    threads: Count | None = None
+    dtype: Literal["float16", "bfloat16", "float32", "float64"] | None = None
+
+
 class AnalysisSection(Section):
     """How interactions become phases and a fit."""
 
@@ -187,6 +201,7 @@ class Recipe(Section):
     checkpoints: CheckpointsSection = CheckpointsSection()
     players: PlayersSection
     measure: MeasureSection = MeasureSection()
+    units: UnitsSection | None = None
     analysis: AnalysisSection = AnalysisSection()
     expected: ExpectedSection = ExpectedSection()
     _provider: str = PrivateAttr("")  # package of the provider whose library it is in, whose code it may name

@@ -34,10 +34,12 @@ from interdyn.store._results import (
     withdraw_results,
     write_result,
 )
-from interdyn.store._run import Run, as_run, holds_a_run, open_run
+from interdyn.store._run import VERSION, Run, as_run, holds_a_run, open_run
+from interdyn.store._units import blocks_of, drop_units, has_unit, joined, write_unit
 
 __all__ = [
     "SCHEMA",
+    "VERSION",
     "Checkpoint",
     "Exhibit",
     "Finding",
@@ -48,14 +50,18 @@ __all__ = [
     "Run",
     "as_run",
     "begin_run",
+    "blocks_of",
     "check_run",
     "config_hash",
     "content_hash",
     "drop_damaged_checkpoints",
     "drop_trainers",
+    "drop_units",
     "has_result",
+    "has_unit",
     "holds_a_run",
     "identity",
+    "joined",
     "json_bytes",
     "map_interactions",
     "open_run",
@@ -81,5 +87,6 @@ __all__ = [
     "write_measurement",
     "write_result",
     "write_trainer",
+    "write_unit",
     "writing",
 ]

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from interdyn.errors import StorageError
@@ -40,7 +41,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     if path.exists() and not path.is_file():  # a folder or a device, which a rename would replace
         raise StorageError(f"`{path}` must be a file, or not there yet; got something else. Choose another name.")
-    temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{path.name}")
+    temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{token_hex(4)}-{path.name}")  # not that of another host
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_synced(temp, data)

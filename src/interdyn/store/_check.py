@@ -129,6 +129,8 @@ def _again(run: Run, file: str) -> str:
         return "It says on what machine the run began, and nothing else needs it."
     if file in ("summary.json", "analysis.json"):
         return f"Write it anew: interdyn report {run.path}" if run.open_ended else to_measure(run)
+    if file.startswith("units/"):
+        return "It is measured again when the run goes on."
     if file.startswith("exhibits/"):
         return "The page shows numbers in its place."
     if file.startswith("trainer/"):

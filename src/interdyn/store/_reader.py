@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from interdyn.store._files import DamagedError, load_arrays, load_header
-from interdyn.store._records import TABLES, Checkpoint, Exhibit, Measurement, file_of
+from interdyn.store._records import TABLES, Checkpoint, Exhibit, Measurement, file_of, unit_file
 from interdyn.store._run import Run
 
 _T = TypeVar("_T")
@@ -85,6 +85,10 @@ class Reader:
         """Return the tables of a group at a step, or None where there is no whole file of them."""
         return self._load(file_of("measurements", step, group), step, _measurement, group=group)
 
+    def unit(self, step: int, group: str, block: tuple[int, int]) -> Measurement | None:
+        """Return what a worker wrote of a block of samples, or None where there is no whole file of it."""
+        return self._load(unit_file(step, group, block), step, _measurement, group=group)
+
     def exhibit(self, group: str) -> Exhibit | None:
         """Return what the samples of a group look like, or None where there is no whole file of it."""
         return self._load(f"exhibits/{group}.safetensors", None, _exhibit, group=group)
@@ -104,6 +108,8 @@ class Reader:
             self.measurement(step, group=group)
         elif folder == "exhibits":
             self.exhibit(group)
+        elif folder == "units":
+            self._load(file, step, _measurement, group=group.rpartition(".")[0])
 
     def _load(
         self,

@@ -87,6 +87,11 @@ def file_of(folder: str, step: int, group: str = "") -> str:
     return f"{folder}/step_{step:08d}{'.' if group else ''}{group}.safetensors"
 
 
+def unit_file(step: int, group: str, block: tuple[int, int]) -> str:
+    """Return the name of the file of a block of samples, by its first one and the one after its last."""
+    return file_of("units", step, f"{group}.{block[0]:06d}-{block[1]:06d}")
+
+
 def _identity(run: Run, file: str, step: int | None = None) -> dict[str, Any]:
     found = {"file": file, "config_hash": run.config_hash, "version": VERSION, "run": run.identity}
     return found if step is None else {"step": step, **found}
@@ -155,7 +160,11 @@ def write_measurement(run: Run, measurement: Measurement, *, entry: Mapping[str,
     check_inside(run, measurement.step)
     if measurement.group not in run.groups:
         raise StorageError(f"`group` must be one of {list(run.groups)}; got {measurement.group!r}.")
-    file = file_of("measurements", measurement.step, measurement.group)
+    write_tables(run, file_of("measurements", measurement.step, measurement.group), measurement, entry=entry)
+
+
+def write_tables(run: Run, file: str, measurement: Measurement, *, entry: Mapping[str, Any] | None = None) -> None:
+    """Write the tables of a measurement, of a whole group or of some of its samples, to a file of the run."""
     header = _identity(run, file, measurement.step) | {
         "group": measurement.group,
         "status": list(measurement.status),

@@ -27,7 +27,7 @@ from interdyn.store._files import (
 from interdyn.values import accessor
 
 KIND = "interdyn-run"
-FOLDERS = ("checkpoints", "trainer", "measurements", "exhibits")
+FOLDERS = ("checkpoints", "trainer", "measurements", "exhibits", "units")
 _GROUP_NAME = re.compile(r"\w[\w.-]*")
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
 VERSION = version("interdyn")

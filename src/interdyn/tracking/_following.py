@@ -18,7 +18,9 @@ from interdyn.tracking._budget import Budget, prepare
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Pricing
-from interdyn.tracking._record import Logger, Record, tell
+from interdyn.tracking._record import Record
+from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._units import MEASURING
 from interdyn.tracking._windows import NearBy
 from interdyn.values import MeasurementCount
 
@@ -288,7 +290,8 @@ class Following:
     def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
         begun, find, told = perf_counter(), self.losses, _numbers(given)
         act = partial(dict, told) if find is None else lambda: {**find(bare(model)), **told}
-        losses = self._record.guarded(f"step {step}, losses", act, otherwise=told)
+        with MEASURING:  # units may be measured in other threads
+            losses = self._record.guarded(f"step {step}, losses", act, otherwise=told)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}

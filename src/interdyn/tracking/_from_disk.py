@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ def watch(
     once: bool = False,
     idle: float = 600.0,
     poll: float = 5.0,
+    executor: Executor | None = None,
+    block: int | None = None,
+    patience: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, ...]:
     """Measure every network saved in a folder, and those that appear, until none has appeared for ``idle`` seconds.
@@ -45,6 +49,15 @@ def watch(
         Measure what is there now and return.
     idle, poll
         Seconds without a new network after which the training counts as over; seconds between looks into the folder.
+    executor
+        Any ``concurrent.futures.Executor`` whose workers see the folder of the tracker and that of the checkpoints:
+        measurements are made there, and this process finds networks and losses. The networks must stay on disk until
+        they are measured. The network is pickled.
+    block
+        Samples of a unit of work; by default those of a group. To the last bit a run with as many processes as one
+        likes has the numbers of one with a single process and the same ``block``.
+    patience
+        Seconds without news from the executor after which units are handed out again; see docs/scale.md.
     say
         Called with the step of each network, where it is from and which weights are taken, in one text before they are
         measured; with one sentence after each measurement, and about each file that is passed over.
@@ -57,6 +70,8 @@ def watch(
     ------
     CheckpointError
         If there is no such folder, or there is nothing in it that could be measured when the watch ends.
+    EngineError
+        If units could not be measured; at the end, when all others are.
     InputError
         If ``network`` is not a module, or the tracker takes windows of near-by steps, which a folder does not have.
     """
@@ -70,6 +85,9 @@ def watch(
             f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."
         )
     tracker.losses = losses or tracker.losses
+    handed = executor is not None or block is not None or tracker.shard is not None
+    if handed:
+        tracker.hand_out(network, executor, block=block, patience=patience)
     saved_there, shown = SavedFolder(folder, network), set[SavedNetwork]()
     last_news, problem = time.monotonic(), ""
     while True:
@@ -95,11 +113,13 @@ def watch(
                     say(f"passed over: {problem}")
                 continue
             last_news = time.monotonic()
-            tracker.observe(saved.step, network)
-            say(_said(saved.step, tracker))
+            tracker.observe_saved(saved.step, network, saved.path)
+            say(_said(saved.step, tracker, handed=handed))
         if over:
             break
         time.sleep(poll)
+        tracker.collect()
+    tracker.settle()
     if not tracker.steps:
         why = problem or (tracker.problems[-1] if tracker.problems else "nothing that is saved weights.")
         raise CheckpointError(f"there must be a network to measure in {folder}; got none. Last seen: {why}")
@@ -110,8 +130,10 @@ def _mapping(saved: SavedNetwork) -> str:
     return f"step {saved.step}: {saved.path.name} ({saved.source}; {saved.part})"
 
 
-def _said(step: int, tracker: Tracker) -> str:
+def _said(step: int, tracker: Tracker, *, handed: bool) -> str:
     if step not in tracker.steps:
+        if handed:
+            return f"step {step}: handed out."
         late = bool(tracker.steps) and step < tracker.steps[-1]
         why = "it came after later ones; watch again to have it" if late else "see the warning"
         return f"step {step} was not measured: {why}."

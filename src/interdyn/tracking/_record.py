@@ -1,90 +1,45 @@
 """The record of a training: what is measured at a step, and all it goes to: memory, the folder of the run, loggers."""
 
-import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
-from jaxtyping import Float
+from typing import Any, NamedTuple, TypeVar
 
 from interdyn import store
-from interdyn.dynamics import Stage, Verdict
-from interdyn.errors import IncompleteRunError, InterdynError, InterdynWarning, NonFiniteError, StorageError
+from interdyn.errors import (
+    EngineError,
+    IncompleteRunError,
+    InterdynError,
+    InterdynWarning,
+    NonFiniteError,
+    StorageError,
+)
 from interdyn.game import bare
 from interdyn.measurement import Group, History, check_names, exhibit_of, recorded
 from interdyn.store import Checkpoint, Exhibit, Measurement
 from interdyn.tracking._backlog import Backlog
 from interdyn.tracking._checkpoints import weights_of
+from interdyn.tracking._engine import Engine, wait_for
 from interdyn.tracking._environment import environment
 from interdyn.tracking._measuring import is_first
 from interdyn.tracking._plan import Plan
+from interdyn.tracking._said import Logger, scalars_of, tell
 from interdyn.values import MeasurementCount
 
 _T = TypeVar("_T")
 
-PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0}
-"""The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2."""
-HARM = 3.0
-"""The number in a chart where training harms, in whatever phase."""
+_TURN = 1.0  # seconds between looks at an engine, which tell what other shards have written
 
 
-class Logger(Protocol):
-    """Whatever takes numbers with names: `interdyn.tracking.loggers`, and the loggers of Lightning as they are."""
+class _Known(NamedTuple):
+    """What is known of a step before it is measured, and where its numbers go."""
 
-    def log_metrics(self, metrics: dict[str, float], step: int) -> Any:
-        """Take the numbers of one measurement."""
-
-
-def tell(sentence: str) -> None:
-    """Say something that is no trouble, through the logger ``interdyn``: on standard error, if nothing else is set up.
-
-    ``logging.getLogger("interdyn").setLevel(logging.WARNING)`` silences it.
-    """
-    logger = logging.getLogger("interdyn")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-    if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("interdyn: %(message)s"))
-        logger.addHandler(handler)
-    logger.info(sentence)
-
-
-def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) -> dict[str, float]:
-    """Return the numbers of one measurement, in groups: each order's strength, the mean order, the phase.
-
-    Parameters
-    ----------
-    strength
-        Sum of the absolute interactions of each order, shape ``(samples, orders)``, in the unit of the output.
-    verdict
-        The verdict at this step.
-
-    Returns
-    -------
-    ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the order
-    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`, and `HARM`.
-
-    Examples
-    --------
-    >>> from interdyn.dynamics import online_verdict
-    >>> from interdyn.values import Trajectory
-    >>> strength = np.array([[3.0, 1.0], [1.0, 1.0]])
-    >>> scalars_of(strength, online_verdict(Trajectory(np.array([8.0]), strength[None])))
-    {'interactions/order_01/strength': 2.0, 'interactions/order_02/strength': 1.0, 'interactions/mean_order': 1.333...,
-    'interactions/phase': 0.0}
-    """
-    mean = strength.mean(axis=0)
-    out = {f"interactions/order_{k:02d}/strength": float(value) for k, value in enumerate(mean, start=1)}
-    if mean.sum() > 0:
-        out["interactions/mean_order"] = float(mean @ np.arange(1.0, len(mean) + 1) / mean.sum())
-    out["interactions/phase"] = HARM if verdict.harm.found else PHASES[verdict.stage]
-    return out
+    entry: Mapping[str, Any]
+    checkpoint: Checkpoint | None
+    loggers: Sequence[Logger]
 
 
 class Record:
@@ -114,6 +69,8 @@ class Record:
         Raise what goes wrong; otherwise it is kept in ``problems``, and the first of them is warned of.
     window
         How many near-by steps a measurement takes; where a ``recipe`` is given, it says so itself.
+    shared
+        Write beside the process that holds the run, as the second shard and those after it do.
 
     Raises
     ------
@@ -133,6 +90,7 @@ class Record:
         device: str = "cpu",
         strict: bool = False,
         window: int = 1,
+        shared: bool = False,
     ) -> None:
         if exhibits is None:
             check_names(groups[0])
@@ -142,12 +100,17 @@ class Record:
         """How many measurements that fell due were not taken, by reason."""
         self.over_budget = 0
         """How many were taken though the budget did not pay for them."""
+        self.sources: dict[int, str] = {}
+        """Where the weights of a step are saved, if not in the run; for an engine."""
         self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
         self._exhibits, self._device, self._strict, self._window = exhibits, device, strict, window
+        self._shared = shared
         self._stack = ExitStack()
         self._run: store.Run | None = None
         self._hold: store.Hold | None = None
         self._backlog = Backlog()
+        self._engine: Engine | None = None
+        self._handed: dict[int, _Known] = {}
         self._exhibited: tuple[int, ...] = ()
 
     @cached_property
@@ -177,7 +140,7 @@ class Record:
         RecipeError, StorageError
             If another training is there, or another process writes it.
         """
-        if self._run is not None and not self._hold:
+        if self._run is not None and not self._may_write:
             raise StorageError(
                 f"one tracker at a time writes to a run; got a second one for {self.path}: another was begun there in "
                 "this process, or this process was forked from that of the tracker. What it measures stays in memory."
@@ -185,7 +148,10 @@ class Record:
         if self._run is None:
             assert self.path is not None
             with ExitStack() as stack:  # a run that cannot be begun is not kept locked
-                self._hold = stack.enter_context(store.writing(self.path, take_over=True))
+                if self._shared:
+                    wait_for(partial(store.holds_a_run, self.path), f"no run has begun in {self.path}", None)
+                else:
+                    self._hold = stack.enter_context(store.writing(self.path, take_over=True))
                 run = store.begin_run(
                     self.path,
                     self._identity(self.path) if self._recipe is None else self._recipe,
@@ -202,6 +168,10 @@ class Record:
                     counted = store.read_result(self._run).measurements or MeasurementCount(planned=0, taken=0)
                     self.missed, self.over_budget = Counter(counted.missed), counted.over_budget
         return self._run
+
+    @property
+    def _may_write(self) -> bool:
+        return self._shared or bool(self._hold)
 
     @property
     def counts(self) -> MeasurementCount:
@@ -240,7 +210,7 @@ class Record:
         try:
             return act()
         except Exception as error:
-            if self._strict:
+            if self._strict or isinstance(error, EngineError):  # then nothing would be measured any more
                 raise
             self.report(" ".join([f"{where}: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
             return otherwise
@@ -279,6 +249,14 @@ class Record:
             groups = [group.first(plan.n_samples).drawn(plan.n_players) for group in groups]
         if on_disk and weights_first and not saved:
             self._put(step, (), entry, self._checkpoint(step, model, entry))
+        counts = on_disk and not saved and not weights_first
+        known = _Known(entry, self._checkpoint(step, model, entry) if counts else None, loggers)
+        if self._engine is not None:
+            self._handed[step] = known
+            at = None if self._steps is None else list(self._steps).index(step)
+            self._engine.submit(step, source=self.sources.get(step, ""), index=at)
+            self.collect()
+            return True
         try:
             measured = [
                 (store.read_measurement(self.open(), step, group=group.name) if saved else None)
@@ -291,14 +269,43 @@ class Record:
             self.report(f"step {step}: the network's outputs are not finite any more: {error}")
             self.missed["outputs that are not finite"] += 1
             return False
-        self.history.add(measured, entry)
-        if on_disk:
-            self.guarded(f"step {step}, exhibit", partial(self._exhibit, measured), otherwise=None)
-            counts = not saved and not weights_first
-            self._put(step, measured, entry, self._checkpoint(step, model, entry) if counts else None)
-        for logger in loggers:
-            self.guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
+        self._keep(step, measured, known)
         return True
+
+    def _keep(self, step: int, measured: Sequence[Measurement], known: _Known) -> None:
+        """Keep what is measured of all groups at a step, in memory, on disk and where loggers write."""
+        self.history.add(measured, known.entry)
+        if self.path is not None:
+            self.guarded(f"step {step}, exhibit", partial(self._exhibit, measured), otherwise=None)
+            self._put(step, measured, known.entry, known.checkpoint)
+        for logger in known.loggers:
+            self.guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
+
+    def measure_with(self, engine: Engine) -> None:
+        """Have everything measured by an engine from now on; `settle` waits for it."""
+        self._engine = engine
+
+    def settle(self) -> None:
+        """Wait until all that was handed out is measured.
+
+        Raises
+        ------
+        EngineError
+            If something could not be; the rest is kept.
+        """
+        while self._engine is not None:
+            self.collect(wait_for=_TURN)
+            if not self._engine.waiting:
+                self._engine.check()
+                return
+
+    def collect(self, *, wait_for: float = 0.0) -> None:
+        """Keep what an engine has measured by now, or within so many seconds."""
+        if self._engine is None:
+            return
+        for step, measured in self._engine.collect(wait_for=wait_for):
+            self._keep(step, measured, self._handed.pop(step))
+            self._engine.drop(step)
 
     def _checkpoint(self, step: int, model: Any, entry: Mapping[str, Any]) -> Checkpoint:
         weights = weights_of(bare(model)) if self._keep_weights else {}
@@ -342,6 +349,8 @@ class Record:
         StorageError
             If there is something that cannot be written; it stays in memory, and may be written by closing again.
         """
+        if self._engine is not None:
+            self._engine.close()
         try:
             if self._backlog and summary:
                 self._backlog.write(self.open())
@@ -350,7 +359,7 @@ class Record:
         finally:
             with self._stack:
                 run, self._run = self._run, None
-                if run is not None and summary and self._hold and not self._backlog:
+                if run is not None and summary and self._may_write and not self._backlog:
                     _write_summary(run.path, self.counts)
             self.history.over = summary
 

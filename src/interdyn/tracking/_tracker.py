@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from interdyn import store
-from interdyn._arguments import told
+from interdyn._arguments import told, whole
 from interdyn._typing import Solver
 from interdyn.dynamics import Verdict
 from interdyn.errors import InputError
@@ -20,11 +21,14 @@ from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, checked_window, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
+from interdyn.tracking._engine import Engine, Shard
 from interdyn.tracking._following import Following
-from interdyn.tracking._measuring import copied
+from interdyn.tracking._measuring import copied, device_of
 from interdyn.tracking._plan import renamed, share_of
 from interdyn.tracking._pricing import Estimate
-from interdyn.tracking._record import Logger, Record, tell
+from interdyn.tracking._record import Record
+from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._units import Work
 from interdyn.values import SampleTable, Trajectory
 
 _RENAMED = (
@@ -77,6 +81,9 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         `log_metrics`.
     strict
         Raise what goes wrong while measuring. By default it is kept in `problems` and warned of, and training goes on.
+    shard
+        ``"i/N"``, for `watch`: measure this part of the units alone; N processes with the same arguments share the
+        folder ``out``. The first begins the run, and the others wait for it.
 
     Raises
     ------
@@ -151,6 +158,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         stop_when: Literal["harm", "over-fitting"] | None = None,
         loggers: Sequence[Logger] = (),
         strict: bool = False,
+        shard: str | None = None,
     ) -> None:
         config = configured(config, locals())
         groups = checked_groups(probe, config, sample_ids=sample_ids)
@@ -159,10 +167,13 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         if stop_when == "over-fitting":
             warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
         window = checked_window(window)
+        self.shard = None if shard is None else Shard.of(shard)
+        """Which part of the units `watch` measures here; None: all."""
         if isinstance(out, Record):
             record = out
         else:
-            record = Record(groups, out, keep_weights=keep_weights, strict=strict, window=window)
+            shared = self.shard is not None and self.shard.index > 1
+            record = Record(groups, out, keep_weights=keep_weights, strict=strict, window=window, shared=shared)
         super().__init__(
             groups,
             record,
@@ -236,6 +247,45 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             return self._record.guarded(f"step {step}", act, otherwise=False)
         finally:
             self._left = perf_counter()
+
+    def hand_out(
+        self, network: Any, executor: Executor | None, *, block: int | None = None, patience: float | None = None
+    ) -> None:
+        """Have saved networks measured by an executor from now on, or here, in units; see `watch`.
+
+        Raises
+        ------
+        InputError
+            If the tracker has a budget or no folder, or the network cannot be pickled.
+        """
+        if self._budget is not None or self._record.path is None:
+            raise InputError(
+                "measuring in other processes needs a tracker with `out` and `budget=None`; got one without. Pass both."
+            )
+        block = None if block is None else whole(block, "block", least=1, do="Pass the samples of a unit.")
+        config = self._groups[0].config
+        work = Work(copied(network), tuple(self._groups), str(device_of(network)), threads=config.threads or 1)
+        run = self._record.open()
+        self._record.measure_with(Engine(run, work, executor, block=block, shard=self.shard, patience=patience))
+
+    def observe_saved(self, step: int, network: Any, source: Path) -> bool:
+        """Measure a network as `observe` does, or have it measured where `hand_out` says, from where it is saved."""
+        self._record.sources[step] = str(source.resolve())
+        return self.observe(step, network)
+
+    def collect(self) -> None:
+        """Keep what was handed out and is measured by now."""
+        self._record.collect()
+
+    def settle(self) -> None:
+        """Wait until what was handed out is measured.
+
+        Raises
+        ------
+        EngineError
+            If something could not be; the rest is kept.
+        """
+        self._record.settle()
 
     @property
     def trajectory(self) -> Trajectory:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from interdyn.errors import InputError, missing_extra
-from interdyn.tracking._record import HARM, PHASES, Logger, tell
+from interdyn.tracking._said import HARM, PHASES, Logger, tell
 
 __all__ = ["HARM", "PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoardLogger", "WandbLogger"]
 

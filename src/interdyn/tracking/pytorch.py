@@ -10,7 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from interdyn.errors import InputError
 from interdyn.tracking._measuring import Changes, agreed, device_of
-from interdyn.tracking._record import Logger
+from interdyn.tracking._said import Logger
 from interdyn.tracking._tracker import Tracker
 
 __all__ = ["Watch", "watching"]

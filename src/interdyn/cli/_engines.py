@@ -1,0 +1,65 @@
+"""Where ``run`` and ``watch`` measure: in this process, in others, on a Ray cluster."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple
+
+import typer
+
+from interdyn.errors import InputError
+
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", help="local: processes of this machine; ray: a Ray cluster.", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Measure in so many processes; with Ray default: all cores.", show_default=False),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="host:port of a Ray cluster, or auto; by default Ray is started here.", show_default=False),
+]
+ShardName = Annotated[
+    str | None,
+    typer.Option("--shard", help="I/N: measure this part only, beside N - 1 other processes.", show_default=False),
+]
+
+
+class Where(NamedTuple):
+    """Where to measure, as the options say; by default in this process."""
+
+    engine: str | None = None
+    workers: int | None = None
+    address: str | None = None
+    shard: str | None = None
+
+
+@contextmanager
+def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
+    """Give the executor that the options name, or None where there is none, and end it afterwards.
+
+    Raises
+    ------
+    InputError
+        If they name none that there is.
+    """
+    from interdyn.tracking import Pool
+
+    engine, workers, address, _ = where
+    if engine not in (None, "local", "ray"):
+        raise InputError(f"`--engine` must be local or ray; got {engine!r}. Leave it out to measure in this process.")
+    if address is not None and engine != "ray":
+        raise InputError("`--address` is that of a Ray cluster; got it without. Add --engine ray")
+    if engine == "ray":
+        from interdyn.tracking.ray import RayExecutor
+
+        with RayExecutor(workers, address=address, gpus=1.0 if gpu else 0.0) as executor:
+            yield executor
+    elif engine is None and workers is None:
+        yield None
+    else:
+        with Pool(len(os.sched_getaffinity(0)) if workers is None else workers) as pool:
+            yield pool

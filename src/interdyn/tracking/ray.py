@@ -1,0 +1,121 @@
+"""Ray Core as an executor: units of a run are measured by the nodes of a cluster; needs the extra ``ray``."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from interdyn._arguments import instance, whole
+from interdyn.errors import EngineError, missing_extra
+from interdyn.tracking._pool import WorkerDiedError
+
+_REACHED = 10.0  # seconds in which a cluster must answer
+
+
+class RayExecutor(Executor):
+    """Hands calls to Ray, which is started for the purpose or is a cluster that runs already.
+
+    Parameters
+    ----------
+    workers
+        How many processes, where Ray is started here; None: as many as there are cores.
+    address
+        ``"host:port"`` of a cluster, or ``"auto"`` for the one that this machine belongs to; None: Ray is started here,
+        unless this process is connected to a cluster already.
+    gpus
+        Share of a graphics card that each call needs.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    EngineError
+        If no cluster answers at the address, or has other versions of Ray or Python.
+
+    Notes
+    -----
+    A call whose worker or node is lost fails with `WorkerDiedError`, and is handed out again by whoever handed it out:
+    Ray itself does not repeat it. `shutdown` ends what was started here, and never a cluster. Usage statistics are
+    off where Ray is started here.
+    """
+
+    def __init__(self, workers: int | None = None, *, address: str | None = None, gpus: float = 0.0) -> None:
+        workers = None if workers is None else whole(workers, "workers", least=1, do="Leave it out for all cores.")
+        if address is not None:
+            instance(address, "address", str, do='Pass "host:port" or "auto".')
+        try:
+            import ray
+        except ImportError:
+            raise missing_extra("ray", "ray", "a Ray cluster") from None
+        self._ray, self._mine = ray, not ray.is_initialized()
+        if self._mine:
+            _connect(ray, workers, address)
+        self._call = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus, scheduling_strategy="SPREAD")(_call)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a call done by a worker of the cluster; function and arguments are pickled."""
+        out: Future[Any] = Future()
+        out.set_running_or_notify_cancel()
+
+        def take(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                out.set_result(done.result())
+            elif isinstance(error, self._ray.exceptions.RayTaskError):
+                out.set_exception(getattr(error, "cause", error))
+            else:
+                out.set_exception(WorkerDiedError(f"Ray lost it: {str(error).splitlines()[0]}"))
+
+        self._call.remote(fn, args, kwargs).future().add_done_callback(take)
+        return out
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  Ray has neither
+        """Leave the cluster, or end the one that was started here."""
+        if self._mine:
+            self._ray.shutdown()
+
+
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return fn(*args, **kwargs)
+
+
+def _connect(ray: Any, workers: int | None, address: str | None) -> None:
+    """Start Ray here, or connect to a cluster."""
+    own = [path for path in sys.path if path and Path(path).is_dir() and not path.startswith(sys.prefix)]
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(own)}},
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "configure_logging": False,
+    }
+    if address is None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
+    else:
+        options["address"] = address
+        if address != "auto":
+            _reach(address)
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise EngineError(
+            f"a Ray cluster must answer at {address or 'this machine'}; got {str(error).splitlines()[0]} Look with: "
+            f"ray status{'' if address in (None, 'auto') else f' --address {address}'}"
+        ) from error
+
+
+def _reach(address: str) -> None:
+    """Refuse an address at which nothing answers."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if not host or not port.isdecimal():
+            raise EngineError(f'a Ray cluster is "host:port" or "auto"; got {address!r}. For example: 10.0.0.1:6379')
+        socket.create_connection((host, int(port)), timeout=_REACHED).close()
+    except OSError as error:
+        raise EngineError(
+            f"a Ray cluster must answer at {address} within {_REACHED:.0f} s; got {error.strerror or error}. Check the "
+            "address that `ray start --head` printed."
+        ) from error
