@@ -127,6 +127,7 @@ def run_recipe(
                 _train(run, trainer, tracker, progress)
             record.settle()
             if _is_measured(run):
+                store.drop_units(run)
                 _analyse(run, recipe, samples, groups, progress)
     finally:
         record.close(summary=False)

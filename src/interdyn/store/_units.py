@@ -76,9 +76,12 @@ def _settings(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def drop_units(run: Run, step: int) -> None:
-    """Remove what workers wrote of a step, whose measurements are written by now."""
-    for name in names_in(run.path / "units"):
-        if name.startswith(f"step_{step:08d}."):
+def drop_units(run: Run, beginning: str = "") -> None:
+    """Remove the files of units whose names begin so, and the folder if it is empty then."""
+    folder = run.path / "units"
+    for name in names_in(folder):
+        if name.startswith(beginning):
             with suppress(OSError):  # it only takes room
-                (run.path / "units" / name).unlink()
+                (folder / name).unlink()
+    with suppress(OSError):
+        folder.rmdir()

@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 from time import monotonic, sleep
@@ -120,6 +119,8 @@ class Engine:
         self._executor: Executor = executor or self._own  # type: ignore[assignment]  # one of them is there
         self._patience, self._progress = patience, progress
         self._file = run.path / "units" / f"work-{token_hex(8)}.pickle"  # shards have one each
+        if shard is None:  # what a process that was killed has left
+            store.drop_units(run, "work-")
         self._name = self._publish()
         self._jobs: dict[Unit, _Job] = {}
         self._steps: dict[int, _Step] = {}
@@ -190,7 +191,7 @@ class Engine:
 
     def drop(self, step: int) -> None:
         """Remove the files of the units of a step whose measurements are written."""
-        store.drop_units(self._run, step)
+        store.drop_units(self._run, f"step_{step:08d}.")
         self._steps.pop(step, None)
 
     def close(self) -> None:
@@ -202,9 +203,7 @@ class Engine:
             self._own.shutdown(cancel_futures=True)
             forget_here(self._name)
         else:
-            self._file.unlink(missing_ok=True)
-        with suppress(OSError):  # not empty: what was begun goes on there
-            (self._run.path / "units").rmdir()
+            store.drop_units(self._run, self._file.name)
 
     def check(self) -> None:
         """Raise what could not be measured.

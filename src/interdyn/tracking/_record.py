@@ -198,7 +198,8 @@ class Record:
     def begun_again(self, step: int) -> str:
         """Return a warning where a training starts at a step that the folder has had before; empty otherwise."""
         known = self.history.steps
-        if self.path is None or self._steps is not None or not known or step > known[0]:
+        tracked = self.path is not None and self._steps is None and self._engine is None
+        if not tracked or not known or step > known[0]:
             return ""
         return (
             f"{self.path} holds measurements from step {known[0]} to {known[-1]} of a training that began before this "
