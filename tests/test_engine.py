@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from interdyn import store
+from interdyn.cli import main
 from interdyn.errors import CheckpointError, EngineError, InputError
 from interdyn.players import columns
 from interdyn.recipes import load_recipe, resolve, run_recipe
@@ -266,6 +267,16 @@ class TestFailures:
         monkeypatch.setattr(units, "recorded", lambda *a, **k: calls.append(k["step"]) or true(*a, **k))
         run_recipe(recipe(), tmp_path / "run")
         assert calls == [2]
+
+    def test_the_command_ends_with_another_status_than_zero(self, whole, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(units, "recorded", lambda *_, **__: 1 // 0)
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(whole.path / "recipe.toml"), "--out", str(tmp_path / "run")])
+        told = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert "interdyn: all units must be measured; got 12 that could not be" in told
+        assert "ZeroDivisionError" in told
+        assert "and 7 more" in told
 
     def test_a_missing_checkpoint_is_named(self, whole, tmp_path):
         engine = Engine(*engine_of(whole, tmp_path))
