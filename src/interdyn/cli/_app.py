@@ -15,6 +15,7 @@ from interdyn.cli._report import report
 from interdyn.cli._run import run
 from interdyn.cli._samples import samples
 from interdyn.cli._say import say
+from interdyn.cli._study import study
 from interdyn.cli._summary import summary
 from interdyn.cli._verdicts import verdicts
 from interdyn.cli._verify import verify
@@ -32,6 +33,7 @@ app = typer.Typer(
 for command in (
     demo,
     run,
+    study,
     watch,
     report,
     compare,

@@ -11,8 +11,13 @@ from rich.table import Table
 from interdyn.cli._say import cell, say
 
 
-def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
-    """Compare a finished run with what its recipe expects; exit with 1 when that does not hold.
+def verify(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or the TOML file of a study.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Of a study: folder of its runs; default: runs/NAME.", show_default=False)
+    ] = None,
+) -> None:
+    """Hold a finished run against what its recipe expects, or a study against its claims; exit with 1 if not so.
 
     Example: [bold]interdyn verify interdyn-demo[/bold]
     """
@@ -22,6 +27,9 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
     from interdyn.report import left_open, split_rule
     from interdyn.store import open_run, read_recipe, read_result
 
+    if run.suffix == ".toml":
+        _verify_study(run, out)
+        return
     opened = open_run(run)
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
@@ -52,6 +60,22 @@ def verify(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")
         say(f"{failed} of {len(found)} expectations do not hold.")
         raise typer.Exit(1)
     say(f"All {len(found)} expectations hold.")
+
+
+def _verify_study(file: Path, out: Path | None) -> None:
+    from interdyn.cli._study import show
+    from interdyn.recipes import load_study, read_study
+
+    study = load_study(file)
+    result = read_study(study, out or Path("runs") / study.name)
+    show(result)
+    lacking, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in result.claims())
+    if lacking or failed:
+        say(
+            f"{failed} of {len(study.claim)} claims do not hold; {lacking} of {len(result.runs)} runs are not finished."
+        )
+        raise typer.Exit(1)
+    say(f"All {len(study.claim)} claims hold.")
 
 
 def _text(got: float | bool | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
 from interdyn.recipes._registry import dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
+from interdyn.recipes._study import Study, StudyResult, load_study, planned, read_study
 from interdyn.recipes._verify import NOT_CHECKED, Check, check_prediction, checks
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ __all__ = [
     "ExpectedSection",
     "Recipe",
     "Samples",
+    "Study",
+    "StudyResult",
     "Trainer",
     "build_model",
     "check_prediction",
@@ -44,9 +47,12 @@ __all__ = [
     "imported",
     "load_recipe",
     "load_samples",
+    "load_study",
     "load_weights",
     "log_spaced",
     "model",
+    "planned",
+    "read_study",
     "recipes",
     "resolve",
     "run_recipe",

@@ -43,7 +43,12 @@ def recipes() -> dict[str, str]:
 
 
 def load_recipe(
-    source: str | Path, *, overrides: Sequence[str] = (), scale: str | None = None, smoke: bool = False
+    source: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    scale: str | None = None,
+    smoke: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Return a recipe, resolved and checked.
 
@@ -60,6 +65,9 @@ def load_recipe(
     smoke
         Scale everything down so that the run takes under 20 seconds; the expected block is dropped, and the table
         ``[scale.smoke]`` is applied, if there is one.
+
+    changes
+        Dotted keys to values, as a study sets them; over the scale, under the overrides.
 
     Raises
     ------
@@ -86,6 +94,7 @@ def load_recipe(
         _rescale(tree, scales[scale])
     if smoke:
         _rescale(tree, scales.get("smoke", {}))
+    _rescale(tree, changes or {})
     given = [_parsed(override) for override in overrides]
     for path, value, told in given:
         _put(tree, path, value, told=told)
@@ -129,7 +138,7 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError(_sentence(error)) from None
+        raise RecipeError(sentence(error)) from None
 
 
 def _read(source: str | Path) -> tuple[dict[str, Any], str]:
@@ -210,7 +219,7 @@ def _smoke(recipe: Recipe) -> Recipe:
     )
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError) -> str:
     """Return the first problem in our own words: needed, got, do."""
     problems = error.errors(include_url=False, include_context=False)
     problem = problems[0]

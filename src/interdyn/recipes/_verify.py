@@ -1,12 +1,12 @@
 """Comparing a finished run with what its recipe expects."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from interdyn.recipes._quantities import QUANTITIES, Quantity
 from interdyn.recipes._schema import ExpectedSection
-from interdyn.values import PredictionResult, PredictionSummary, RunResult, TheorySummary
+from interdyn.values import PredictionResult, RunResult
 
 NOT_CHECKED = {
     "phase_2_distance_max": (
@@ -51,7 +51,7 @@ def checks(result: RunResult, expected: ExpectedSection) -> list[Check]:
     [Check(key='mean_order_fall_min', needed='at least 1.0', got=2.0, holds=True)]
     """
     wanted = expected.model_dump(exclude_none=True, exclude=set(NOT_CHECKED))
-    return [_check(key, limit, _QUANTITIES[key](result)) for key, limit in wanted.items()]
+    return [_check(key, limit, _quantity(key)(result)) for key, limit in wanted.items()]
 
 
 def check_prediction(result: RunResult, again: PredictionResult) -> Check:
@@ -95,50 +95,5 @@ def _check(key: str, limit: float | bool, got: float | bool | None) -> Check:
     return Check(key, f"at most {limit}", got, got is not None and got <= limit)
 
 
-def _orders(result: RunResult) -> np.ndarray:
-    """Return the mean order over steps; NaN where it is not defined."""
-    found = None if result.first is None else result.first.mean_order
-    return np.array([np.nan]) if found is None else found.value
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _turned(order: np.ndarray, *, rise: bool) -> float | None:
-    """Return the mean order at the start, or the largest after the least one, minus the least one."""
-    if np.isnan(order).all():
-        return None
-    lowest = int(np.nanargmin(order))
-    return _number((np.nanmax(order[lowest:]) if rise else order[0]) - order[lowest])
-
-
-def _overall(result: RunResult) -> TheorySummary:
-    return TheorySummary() if result.theory is None else result.theory.overall
-
-
-def _predicted(result: RunResult) -> PredictionSummary:
-    found = None if result.prediction is None else result.prediction.overall
-    return PredictionSummary() if found is None else found
-
-
-def _gap_growth(result: RunResult) -> float | None:
-    """Return the gap between test and training loss at the end, minus the gap at the start."""
-    gap = result.loss_gap
-    return None if gap is None else _number(gap[-1] - gap[0])
-
-
-_QUANTITIES: dict[str, Callable[[RunResult], float | bool | None]] = {
-    "spindle": lambda result: None if result.phases is None else result.phases.spindle,
-    "start_mean_order_min": lambda result: _number(_orders(result)[0]),
-    "mean_order_fall_min": lambda result: _turned(_orders(result), rise=False),
-    "mean_order_rise_min": lambda result: _turned(_orders(result), rise=True),
-    "boundary": lambda result: result.phases is not None and result.phases.boundary_step is not None,
-    "theory_correlation_min": lambda result: _predicted(result).correlation.get(_predicted(result).theory),
-    "theory_gain_min": lambda result: _predicted(result).gain,
-    "noise_rank_correlation_max": lambda result: _overall(result).noise_rank_correlation,
-    "loss_gap_growth_min": _gap_growth,
-    "train_accuracy_min": lambda result: None if result.train_accuracy is None else float(result.train_accuracy[-1]),
-    "solver_gap_max": lambda result: result.solver.max_gap,
-    "planted_error_max": lambda result: (result.planted or {}).get("max_error"),
-}
+def _quantity(key: str) -> Quantity:
+    return QUANTITIES[key.removesuffix("_min").removesuffix("_max")]

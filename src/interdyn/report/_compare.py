@@ -3,6 +3,7 @@
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,35 @@ from interdyn.report._chart import chart
 from interdyn.report._page import filled
 from interdyn.store import write_atomic
 from interdyn.values import RunResult, different_games
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page: its heading, what it is of, names of columns, rows."""
+
+    heading: str
+    text: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def write_study(
+    named: Mapping[str, Sequence[RunResult]], out: Path | str, *, title: str, tables: Sequence[Table]
+) -> Path:
+    """Write the page of a study: its question, tables, and the courses of its variants, as means over seeds.
+
+    Raises
+    ------
+    InputError
+        If no run is finished.
+    RunError
+        If the page cannot be written.
+    """
+    if not named:
+        raise InputError("the page of a study needs a finished run; got none. Run it first.")
+    charts = [chart(panels.comparison(named, quantity), slider=False) for quantity in panels.QUANTITIES]
+    views = [view for members in named.values() for view in members]
+    return _write(out, charts, views, names=list(named), title=title, tables=tables, rules=(), games={})
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
@@ -67,18 +97,28 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
             InputWarning,
             stacklevel=2,
         )
-    payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}  # there is no slider
-    html = filled(
-        "compare.html.j2",
+    return _write(
+        out,
+        charts,
+        views,
         names=names,
-        charts=charts,
-        payload={**payload, "charts": [one for one in charts if not one["missing"]]},
-        rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
+        title=f"{len(names)} runs beside each other",
+        tables=[_verdicts(names, views), _settings(names, folders)],
         rules=_rules(names, views),
         games=games,
-        differences=_differences(folders),
+    )
+
+
+def _write(out: Path | str, charts: Sequence[Mapping[str, Any]], views: Sequence[RunResult], **content: Any) -> Path:
+    """Write a page of charts and tables that has no slider."""
+    payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}
+    html = filled(
+        "compare.html.j2",
+        charts=charts,
+        payload={**payload, "charts": [one for one in charts if not one["missing"]]},
         versions=sorted({view.version for view in views if view.version}),
         live=False,
+        **content,
     )
     path = Path(out)
     write_atomic(path, html.encode())
@@ -97,6 +137,22 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
     """Return by which rule each run was split, where they are not all split by the same."""
     rules = [_words.split_rule(view.split) for view in views]
     return [f"{name}: {rule}" for name, rule in zip(names, rules, strict=True)] if len(set(rules)) > 1 else []
+
+
+def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
+    columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "distance to theory")
+    return Table(
+        "What happened in each",
+        "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
+        (*columns, "samples", "test accuracy"),
+        tuple((name, *_row(view)) for name, view in zip(names, views, strict=True)),
+    )
+
+
+def _settings(names: Sequence[str], folders: Sequence[Path]) -> Table:
+    differ = _differences(folders)
+    text = "" if differ else "Their recipes are the same."
+    return Table("How they differ in their settings", text, ("setting", *names), tuple(differ))
 
 
 def _row(view: RunResult) -> tuple[str, ...]:

@@ -1,0 +1,314 @@
+"""A study: one question, the runs of a recipe that answer it, and claims that the answer is held against."""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from interdyn.errors import InterdynError, RecipeError, RunError
+from interdyn.recipes._load import load_recipe, sentence
+from interdyn.recipes._over_seeds import LEVEL, Estimate, mean_over
+from interdyn.recipes._quantities import QUANTITIES, Quantity
+from interdyn.recipes._schema import Recipe, Section, Seed
+from interdyn.store import has_result, holds_a_run, open_run, read_result
+from interdyn.values import RunResult
+
+_Values = Annotated[list[Any], Field(min_length=1)]
+_Settings = Annotated[dict[str, Any], Field(default_factory=dict)]
+_REPORTED = (
+    "start_mean_order",
+    "least_mean_order",
+    "end_mean_order",
+    "rise_starts",
+    "test_accuracy",
+    "least_test_loss",
+)
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class VariantSection(Section):
+    """Settings under a name: dotted keys of the recipe to values."""
+
+    name: str
+    set: _Settings
+
+
+class ClaimSection(Section):
+    """What the runs are expected to show.
+
+    ``quantity`` is one of `quantities`; its mean over the runs that ``of`` selects, by settings or ``variant``, minus
+    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``.
+    """
+
+    text: str
+    quantity: str
+    of: _Settings
+    against: dict[str, Any] | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ClaimSection":
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"there is no quantity {self.quantity!r}; there are {', '.join(QUANTITIES)}")
+        if self.min is None and self.max is None:
+            raise ValueError("a claim needs `min` or `max`")
+        return self
+
+
+class Study(Section):
+    """A study, as its file has it: every variant with every combination of the grid is run with every seed.
+
+    ``recipe`` is one of the library or a TOML file beside that of the study; ``report`` names the quantities that are
+    tabled.
+    """
+
+    name: _Name
+    question: str
+    recipe: str
+    scale: str | None = None
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    set: _Settings
+    grid: Annotated[dict[str, _Values], Field(default_factory=dict)]
+    variant: Annotated[list[VariantSection], Field(default_factory=list)]
+    claim: Annotated[list[ClaimSection], Field(default_factory=list)]
+    report: Annotated[list[str], Field(default_factory=lambda: list(_REPORTED))]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Study":
+        names = [one.name for one in self.variant]
+        if len(set(names)) < len(names):
+            raise ValueError(f"variants need names of their own; got {names}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ; got {self.seeds}")
+        if unknown := [name for name in self.report if name not in QUANTITIES]:
+            raise ValueError(f"there is no quantity {unknown[0]!r}; there are {', '.join(QUANTITIES)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study.
+
+    Attributes
+    ----------
+    variant
+        Name of its settings.
+    seed
+        Seed of its training.
+    settings
+        Dotted keys to values, all but the seed.
+    """
+
+    variant: str
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder in that of the study."""
+        text = "".join(c if c.isalnum() or c in "._=+-" else "-" for c in self.variant)
+        return f"{text}--seed-{self.seed}"
+
+    def recipe(self, study: Study, *, smoke: bool = False) -> Recipe:
+        """Return its recipe, resolved.
+
+        Raises
+        ------
+        RecipeError
+            If a setting cannot be used.
+        """
+        changes = {**self.settings, "training.seed": self.seed}
+        return load_recipe(study.recipe, scale=study.scale, changes=changes, smoke=smoke)
+
+
+def load_study(file: str | Path) -> Study:
+    """Return the study that a TOML file describes; every recipe of it is resolved, so that none fails later.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be read, or says what no study says.
+    """
+    try:
+        tree = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecipeError(f"a study must be a readable TOML file; got {str(file)!r}: {error}. Correct it.") from None
+    if isinstance(told := tree.get("recipe"), str) and (Path(file).parent / told).is_file():
+        tree["recipe"] = str(Path(file).parent / told)
+    try:
+        study = Study.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(sentence(error)) from None
+    plan = planned(study)
+    for run in plan:
+        run.recipe(study)
+    folders = [run.folder for run in plan]
+    if len(set(folders)) < len(folders):
+        twice = next(name for name in folders if folders.count(name) > 1)
+        raise RecipeError(f"the runs of a study need names of their own; got `{twice}` twice. Rename a variant.")
+    for claim in study.claim:
+        for chosen in (claim.of, claim.against):
+            if chosen is not None and not selected(plan, chosen):
+                raise RecipeError(f"a claim must be about runs of its study; got {chosen}, which none has. Correct it.")
+    return study
+
+
+def planned(study: Study) -> list[Planned]:
+    """Return the runs of a study, those of one variant together.
+
+    Examples
+    --------
+    >>> told = {"name": "a", "question": "Does it?", "recipe": "digits-mlp", "seeds": [0, 1]}
+    >>> study = Study.model_validate(told | {"grid": {"training.epochs": [5, 9]}})
+    >>> [(run.variant, run.seed) for run in planned(study)]
+    [('epochs=5', 0), ('epochs=5', 1), ('epochs=9', 0), ('epochs=9', 1)]
+    """
+    out = []
+    for variant in study.variant or [VariantSection(name="", set={})]:
+        for values in product(*study.grid.values()):
+            point = dict(zip(study.grid, values, strict=True))
+            told = [f"{key.rpartition('.')[2]}={_text(value)}" for key, value in point.items()]
+            name = " ".join([*([variant.name] if variant.name else []), *told]) or study.recipe
+            settings = {**study.set, **variant.set, **point}
+            out += [Planned(name, seed, settings) for seed in study.seeds]
+    return out
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def selected(runs: Sequence[Planned], chosen: Mapping[str, Any]) -> list[Planned]:
+    """Return the runs that have all of the chosen settings; ``variant`` is the name of one."""
+    return [run for run in runs if all(_has(run, key, value) for key, value in chosen.items())]
+
+
+def _has(run: Planned, key: str, value: Any) -> bool:
+    if key == "variant":
+        return bool(run.variant == value)
+    return key in run.settings and bool(run.settings[key] == value)
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim and what the runs say of it."""
+
+    text: str
+    needed: str
+    got: Estimate
+    holds: bool
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What the runs of a study have found by now.
+
+    Attributes
+    ----------
+    study
+        The study.
+    runs
+        Its runs, in the order of `planned`; None for those that are not finished.
+    failed
+        Folders of those that cannot be read, to the reason.
+    """
+
+    study: Study
+    runs: tuple[tuple[Planned, RunResult | None], ...]
+    failed: Mapping[str, str]
+
+    @property
+    def finished(self) -> list[tuple[Planned, RunResult]]:
+        """Runs that are finished."""
+        return [(run, result) for run, result in self.runs if result is not None]
+
+    @property
+    def by_variant(self) -> dict[str, list[RunResult]]:
+        """Finished runs by the name of their settings."""
+        out: dict[str, list[RunResult]] = {}
+        for run, result in self.finished:
+            out.setdefault(run.variant, []).append(result)
+        return out
+
+    def table(self) -> dict[str, dict[str, Estimate]]:
+        """Return the reported quantities of each variant, means over its seeds."""
+        return {
+            name: {quantity: mean_over([QUANTITIES[quantity](one) for one in runs]) for quantity in self.study.report}
+            for name, runs in self.by_variant.items()
+        }
+
+    def claims(self) -> list[ClaimResult]:
+        """Return each claim with what the finished runs say; one without any does not hold."""
+        return [self._claim(claim) for claim in self.study.claim]
+
+    def _claim(self, claim: ClaimSection) -> ClaimResult:
+        quantity = QUANTITIES[claim.quantity]
+        of, against = (self._by_seed(chosen, quantity) for chosen in (claim.of, claim.against))
+        if claim.against is None:
+            got = mean_over(list(of.values()))
+        else:
+            got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
+        limits = {"at least": claim.min, "at most": claim.max}
+        needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        value = got.value
+        low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
+        what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
+        return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
+
+    def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: Quantity) -> dict[int, float]:
+        """Return the mean of a quantity over the chosen runs of each seed: seeds are what varies by chance."""
+        out: dict[int, list[float]] = {}
+        for run, result in self.finished if chosen is not None else ():
+            value = quantity(result) if selected([run], chosen or {}) else None
+            if value is not None:
+                out.setdefault(run.seed, []).append(float(value))
+        return {seed: float(np.mean(values)) for seed, values in out.items()}
+
+
+def read_study(study: Study, out: Path) -> StudyResult:
+    """Return what the runs of a study in its folder have found by now; no run is begun."""
+    runs, failed = [], {}
+    for run in planned(study):
+        found, folder = None, out / run.folder
+        try:
+            if holds_a_run(folder) and has_result(open_run(folder)):
+                found = read_result(open_run(folder))
+        except RunError as error:
+            failed[run.folder] = str(error)
+        runs.append((run, found))
+    return StudyResult(study, tuple(runs), failed)
+
+
+def run_of_study(file: str, index: int, out: str, smoke: bool, allow_code: bool) -> str:
+    """Make one run of a study, in whatever process; return why it could not be made, or nothing."""
+    from interdyn.recipes._run import run_recipe
+
+    study = load_study(file)
+    run = planned(study)[index]
+    try:
+        run_recipe(run.recipe(study, smoke=smoke), Path(out) / run.folder, allow_code=allow_code)
+    except InterdynError as error:  # others go on
+        return f"{run.folder}: {error}"
+    return ""
+
+
+def to_json(result: StudyResult) -> dict[str, Any]:
+    """Return what a study has found as plain data, with every claim."""
+    table = {name: {key: asdict(one) for key, one in row.items()} for name, row in result.table().items()}
+    return {
+        "name": result.study.name,
+        "question": result.study.question,
+        "recipe": result.study.recipe,
+        "level": LEVEL,
+        "finished": len(result.finished),
+        "planned": len(result.runs),
+        "variants": table,
+        "claims": [asdict(claim) for claim in result.claims()],
+    }
