@@ -17,6 +17,7 @@ from interdyn.cli._samples import samples
 from interdyn.cli._say import say
 from interdyn.cli._study import study
 from interdyn.cli._summary import summary
+from interdyn.cli._trust import trust
 from interdyn.cli._verdicts import verdicts
 from interdyn.cli._verify import verify
 from interdyn.cli._watch import watch
@@ -42,6 +43,7 @@ for command in (
     samples,
     verdicts,
     verify,
+    trust,
     check,
     export,
     recipes,

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
     from interdyn.recipes._run import run_recipe
     from interdyn.recipes._training import Trainer, build_model, log_spaced
+    from interdyn.recipes._trust import Trust, trust, trust_rows
     from interdyn.tracking import load_weights
 
 _LAZY = {
     "Dataset": "_dataset",
     "Samples": "_dataset",
     "Trainer": "_training",
+    "Trust": "_trust",
     "build_model": "_training",
     "load_samples": "_dataset",
     "load_weights": "_training",
     "log_spaced": "_training",
     "run_recipe": "_run",
+    "trust": "_trust",
+    "trust_rows": "_trust",
 }
 
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "Trainer",
+    "Trust",
     "build_model",
     "check_prediction",
     "checks",
@@ -56,6 +61,8 @@ __all__ = [
     "recipes",
     "resolve",
     "run_recipe",
+    "trust",
+    "trust_rows",
 ]
 
 

@@ -1,0 +1,50 @@
+"""``interdyn trust``."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from interdyn.cli._say import say
+
+
+def trust(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, with its networks.")],
+    data_root: Annotated[
+        Path | None,
+        typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
+    ] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
+    ] = False,
+) -> None:
+    """Measure a run again with other choices, and see how much of what it found moves.
+
+    Ten of its checkpoints on five samples, with one choice made otherwise at a time: baseline, players, their number,
+    noise bound, order weight, salience, checkpoints, samples. Takes about twenty times as long as measuring those once.
+
+    Example: [bold]interdyn trust runs/digits-mlp[/bold]
+    """
+    from interdyn.cli._execute import import_from_here, stoppable
+    from interdyn.recipes import trust as measured_otherwise
+    from interdyn.recipes import trust_rows
+    from interdyn.store import open_run
+
+    if data_root is not None:
+        os.environ["INTERDYN_DATA"] = str(data_root)
+    if allow_code:
+        import_from_here()
+    with stoppable(run):
+        found = measured_otherwise(
+            open_run(run),
+            progress=lambda done, total: say(f"measured {done} of {total} choices", err=True),
+            allow_code=allow_code,
+        )
+    say(f"{found.recipe}: {len(found.steps)} checkpoints, {found.samples} samples; 90 % intervals over samples.")
+    columns = ("mean order at the start", "least", "at the end", "fall ends at step", "rise starts at step")
+    for what, way, *told in trust_rows(found):
+        say(f"\n{what}{f': {way}' if way else ''}")
+        for name, text in zip(columns, told, strict=True):
+            if text:
+                say(f"  {name:<24} {text}")
