@@ -66,6 +66,7 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     np.testing.assert_allclose(np.array(line(html, "theory_gain", "a")["y"], float), gain, atol=1e-6)
     text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
     assert text.count("began between steps 150 and 450") == 2
+    assert text.count("0.85 of 0.97 against 0.78") == 2  # how well the theory predicts, and its best rival
     assert "Their recipes are the same." in text
 
 

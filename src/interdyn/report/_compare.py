@@ -108,7 +108,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
         str(view.game),
-        facts.get("Distance to theory", "not fitted").split(" (")[0],
+        facts.get("Prediction by the theory", "not made").split(" (")[0],
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),
     )
