@@ -10,6 +10,7 @@ from interdyn.dynamics import (
     find_gap_onset,
     find_harm,
     find_pattern,
+    find_phases,
     least_loss,
     online_verdict,
     online_verdicts,
@@ -191,6 +192,16 @@ def test_a_gap_that_widens_while_the_test_loss_falls_is_no_harm():
     wide = whole_verdict(trajectory(TURN, train_loss=FALL - 0.1 - 0.5 * np.clip(X - 0.5, 0, None), test_loss=FALL))
     assert wide.gap.found
     assert not wide.harm.found
+
+
+def test_a_whole_training_is_judged_once(monkeypatch):
+    course = trajectory(TURN, train_loss=FALL, test_loss=noisy(RISE, 0))
+    phases, alone = find_phases(course), whole_verdict(course)
+    for module, name in (("_phases", "judge"), ("_online", "judge"), ("_phases", "find_gap_onset")):
+        monkeypatch.delattr(f"interdyn.dynamics.{module}.{name}")
+    assert whole_verdict(course, phases=phases) == alone
+    with pytest.raises(InputError, match="`phases`"):
+        whole_verdict(course, phases="two")
 
 
 def test_a_verdict_has_two_sentences_and_the_three_statements():

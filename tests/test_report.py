@@ -171,7 +171,7 @@ def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell
     assert "Prediction by the theory0.85 of 0.97 against 0.78The theory in one regression predicts" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
-    assert found.text.count("It tells mechanisms apart badly: seven of eight") == 2  # below both distances
+    assert found.text.count("tell mechanisms apart badly; seven of eight") == 2  # below both distances
     assert "escribe" not in found.text.replace("described in words above", "")
 
 

@@ -12,7 +12,7 @@ from interdyn.dynamics._evidence import GROWS, SMALLEST_CHANGE, Judged, PhaseEvi
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
 from interdyn.dynamics._onset import Onset, joined, when
-from interdyn.dynamics._phases import too_few
+from interdyn.dynamics._phases import Phases, find_phases, too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
@@ -141,7 +141,12 @@ def online_verdict(
 
 
 def whole_verdict(
-    trajectory: Trajectory, *, pattern: Onset | None = None, level: float = 0.9, seed: int = 0
+    trajectory: Trajectory,
+    *,
+    phases: Phases | None = None,
+    pattern: Onset | None = None,
+    level: float = 0.9,
+    seed: int = 0,
 ) -> Verdict:
     """Return the verdict on a training that has ended, judged once: phases as `find_phases`, the gap as it is found.
 
@@ -149,6 +154,8 @@ def whole_verdict(
     ----------
     trajectory, pattern, level, seed
         As in `online_verdict`.
+    phases
+        What `find_phases` says of the trajectory at this level and seed, where it is known: it spares a fit.
 
     Returns
     -------
@@ -165,9 +172,13 @@ def whole_verdict(
     >>> whole_verdict(flat).sentence.split(":")[0]
     'At step 9'
     """
-    now = _look(trajectory, level=level, seed=seed)
-    gap = _gap(trajectory, level=level, seed=seed)
-    return _verdict(trajectory, now, gap, established=now.judged.two_phases(), pattern=pattern, level=level, seed=seed)
+    if phases is None:
+        phases = find_phases(trajectory, level=level, seed=seed)
+    instance(phases, "phases", Phases, do="Pass what `find_phases` returns, or leave it out.")
+    judged = Judged(phases.evidence or PhaseEvidence(), rise_starts=phases.rise_starts)
+    now = _look(trajectory, level=level, seed=seed, judged=judged)
+    gap = phases.gap or Onset.unknown(level, "")
+    return _verdict(trajectory, now, gap, established=phases.found, pattern=pattern, level=level, seed=seed)
 
 
 def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
@@ -214,7 +225,7 @@ class _Look:
         return odds and min(e.fall, e.rise) >= SMALLEST_CHANGE
 
 
-def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
+def _look(trajectory: Trajectory, *, level: float, seed: int, judged: Judged | None = None) -> _Look:
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     steps, strength = (
         checked_steps(trajectory.steps, level=level, seed=seed),
@@ -227,8 +238,9 @@ def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
     why = too_few(window, strength) if usable[-1] else "No verdict: nothing finite or salient was measured."
     if why:
         return _Look(Judged(PhaseEvidence()), 0, why)
-    y, samples = trajectory.mean_order[usable], strength.shape[1]
-    judged = judge(steps[usable], y, window, level=level, seed=seed, n_samples=samples)
+    if judged is None:
+        y, samples = trajectory.mean_order[usable], strength.shape[1]
+        judged = judge(steps[usable], y, window, level=level, seed=seed, n_samples=samples)
     return _Look(judged, len(np.unique(window)))
 
 

@@ -32,11 +32,8 @@ from interdyn.values import (
     Trajectory,
     orders,
 )
+from interdyn.values._table_prediction import DISTANCES
 
-WEAK = (
-    "Secondary: distances of order distributions tell mechanisms apart badly; seven of eight that are not the theory "
-    "come as near."
-)
 _RATIO_NOISE = np.logspace(-10, 2, 49)
 RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
 _RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
@@ -197,7 +194,7 @@ def of_the_whole(
     known = {name: losses.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
     trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, window=window, **known)
     phases = find_phases(trajectory, seed=chosen["seed"])
-    verdict = whole_verdict(trajectory, pattern=pattern, seed=chosen["seed"])
+    verdict = whole_verdict(trajectory, phases=phases, pattern=pattern, seed=chosen["seed"])
     fit = fit_noise(
         last,
         main.strength,
@@ -364,8 +361,8 @@ def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
         noise_rank_correlation_low=trend.low,
         noise_rank_correlation_high=trend.high,
         sentence=(
-            f"{WEAK} Over phase 2 the theory's is on average {mean:.3f} from the measured one (total variation, 0 to "
-            f"1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
+            f"{DISTANCES} Over phase 2 the theory's is on average {mean:.3f} from the measured one (total variation, 0 "
+            f"to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
         ),
     )
 

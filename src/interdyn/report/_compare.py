@@ -75,6 +75,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         payload={**payload, "charts": [one for one in charts if not one["missing"]]},
         rows=[(name, *_row(view)) for name, view in zip(names, views, strict=True)],
         rules=_rules(names, views),
+        over_seeds=[told for name, members in grouped.items() if (told := _words.over_seeds(name, members))],
         games=games,
         differences=_differences(folders),
         versions=sorted({view.version for view in views if view.version}),
@@ -108,7 +109,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
         str(view.game),
-        facts.get("Distance to theory", "not fitted").split(" (")[0],
+        facts.get("Prediction by the theory", "not made").split(" (")[0],
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),
     )

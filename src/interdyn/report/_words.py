@@ -1,5 +1,6 @@
 """The words of the report: what happened, how sure, a note for every checkpoint, and its tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,24 @@ def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
     ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
     value = "not possible" if ours is None else f"{ours:.2f}{ceiling} against {number(rival, '.2f')}"
     return [("Prediction by the theory", value, overall.sentence)]
+
+
+def over_seeds(name: str, views: Sequence[RunResult]) -> str:
+    """Return by how much the theory predicts better than its best rival over several seeds; empty for fewer than two.
+
+    Of all checkpoints, since not every seed need have a second phase.
+    """
+    found = [view.prediction.whole for view in views if view.prediction is not None and view.prediction.whole]
+    gains = [one.gain for one in found if one.gain is not None]
+    if len(gains) < 2:
+        return ""
+    better = sum(one.gain_low is not None and one.gain_low > 0 for one in found)
+    worse = sum(one.gain_high is not None and one.gain_high < 0 for one in found)
+    return (
+        f"{name}, {len(gains)} seeds, over all checkpoints: the theory's correlation with the tables less that of its "
+        f"best rival is {np.mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}; shown to be "
+        f"better in {better} and worse in {worse} of them."
+    )
 
 
 def _why_no_gap(view: RunResult) -> str:
