@@ -167,7 +167,7 @@ def keep(folder: Path) -> None:
         "looks": seen.steps.tolist(),
         "mean_order": seen.mean_order.tolist(),
         "stages": [str(v.stage) for v in verdicts],
-        "phase_2": first(seen.steps.tolist(), [v.phase_2 for v in verdicts]),
+        "phase_2": first([v.step for v in verdicts], [v.phase_2 for v in verdicts]),
         "pattern": pattern(history),
         "last": verdicts[-1].sentence,
         "patience": patience(fine),

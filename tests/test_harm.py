@@ -103,7 +103,7 @@ def test_a_loss_that_was_not_computed_anew_counts_once():
 
 def test_two_measurements_are_too_few():
     assert find_harm([0, 10], [1.0, 2.0]).sentence == (
-        "Harm cannot be judged yet: 2 values of the held-out loss are known, and 10 are needed."
+        "Harm cannot be judged yet: 2 of the 10 values needed of the held-out loss are known."
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
 
@@ -199,7 +199,7 @@ def test_a_verdict_has_two_sentences_and_the_three_statements():
     assert said.gap.found
     assert said.phase_2.found
     first, second = said.sentence.split(". ")
-    assert first.startswith("At step 65536: phase 2 began ")
+    assert first.startswith("At step 65,536: phase 2 began ")
     assert "; the loss gap began to widen " in first
     assert f"{second}" == said.harm.sentence
     assert when(said.harm.interval) in second

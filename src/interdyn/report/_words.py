@@ -10,7 +10,7 @@ from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 
 _MOST_ROWS = 200  # of the table of samples
 _GROWING = {
-    "phase 1": "in phase 1: it has got simpler, and a turn is not established",
+    "phase 1": "in phase 1, it has got simpler, and a turn is not established",
     "phase 2": "it began to learn ever more complex interactions, which is phase 2",
     "no verdict": "too early for a verdict on its phase",
 }
@@ -138,9 +138,9 @@ def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
         reason = "" if view.prediction is None else view.prediction.reason
         return [("Prediction by the theory", "none", reason)] if reason else []
     ours, rival = overall.correlation.get(overall.theory), overall.correlation.get(overall.rival)
-    ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
-    value = "not possible" if ours is None else f"{ours:.2f}{ceiling} against {number(rival, '.2f')}"
-    return [("Prediction by the theory", value, overall.sentence)]
+    others = "" if overall.ceiling is None else f", near-by steps {overall.ceiling:.2f}"
+    remark = f"correlation; best rival {number(rival, '.2f')}{others}. {overall.sentence.partition(':')[0]}."
+    return [("Prediction by the theory", "not possible" if ours is None else f"{ours:.2f}", remark)]
 
 
 def _why_no_gap(view: RunResult) -> str:
@@ -159,13 +159,14 @@ def _harm(view: RunResult) -> list[tuple[str, str, str]]:
     return [("Harm", value, harm.sentence), least]
 
 
-def story(view: RunResult) -> list[str]:
-    """Return the sentences of the verdict, each once."""
-    return list(dict.fromkeys(s for s in view.verdict if s))
+def remarks(view: RunResult) -> list[str]:
+    """Return what is said after the verdict, each once, without what stands beside a figure."""
+    beside = {one.sentence for one in (view.prediction, view.theory and view.theory.overall) if one}
+    return [s for s in dict.fromkeys(view.verdict[1:]) if s and s not in beside]
 
 
 def confidence(view: RunResult) -> list[str]:
-    """Return how sure the verdict is, and how the boundary and the loss gap agree."""
+    """Return how sure the verdict is, what else was told, and how the boundary and the loss gap agree."""
     out: list[str] = []
     phases = view.phases
     group = view.group("test")
@@ -174,12 +175,13 @@ def confidence(view: RunResult) -> list[str]:
         checkpoints = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
         out.append(f"Measured on {samples} test samples at {checkpoints}.")
     out += () if view.windows is None else view.windows.sentences
+    out += remarks(view)
     if phases is None:
         return out
     if view.stage is not None:
         out.append("It is made to be asked at every checkpoint, and rests on two of them in a row.")
     elif phases.status:
-        out.append(f"Status of the search for phases: {phases.status.rstrip('.')}.")
+        out.append(phases.status)
     if phases.found and phases.interval is not None:
         low, high = phases.interval
         inside = int(((view.steps >= low) & (view.steps <= high)).sum())
