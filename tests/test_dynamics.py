@@ -228,7 +228,12 @@ def test_a_step_with_nothing_salient_is_left_out_and_named():
 
 @pytest.mark.parametrize(
     ("shape", "reason"),
-    [((5, 9, 4), "5 of the 6 steps"), ((9, 1, 4), "1 sample"), ((9, 9, 1), "single order"), ((1, 1, 1), "1 of the 6 steps")],
+    [
+        ((5, 9, 4), "5 of the 6 steps"),
+        ((9, 1, 4), "1 sample"),
+        ((9, 9, 1), "single order"),
+        ((1, 1, 1), "1 of the 6 steps"),
+    ],
 )
 def test_too_few_data_is_no_verdict(shape, reason):
     got = find_phases(Trajectory(np.arange(float(shape[0])), np.ones(shape)))
