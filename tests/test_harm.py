@@ -77,7 +77,7 @@ def test_one_measurement_indicates_and_the_next_confirms():
     first = rings(STEPS, loss)
     before = find_harm(STEPS[: first - 1], loss[: first - 1])
     assert not before.found
-    assert "to be confirmed by the next measurement" in before.sentence
+    assert "by the last measurement alone" in before.sentence
 
 
 # -- inputs that are not a whole course of a loss -----------------------------------------------------

@@ -96,7 +96,7 @@ def find_harm(
     rise = course.share(judged.evidence.rise)
     worse = f"the held-out {what} is {percent(rise)} {end}"
     if not course.before().look(level=level, seed=seed)[2]:
-        return Onset.unknown(level, f"Harm is indicated, to be confirmed by the next measurement: {worse}.", p)
+        return Onset.unknown(level, f"Harm is indicated by the last measurement alone: {worse}.", p)
     interval = (min(start.interval[0], course.least), start.interval[1])
     sentence = f"Training began to harm {when(interval)}: {worse}."
     return Onset(True, start.step, interval, level, rise, p, sentence)

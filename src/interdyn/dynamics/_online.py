@@ -135,7 +135,7 @@ def online_verdict(
         twice = _look(earlier, level=level, seed=seed).rising
     gap = _gap(trajectory, level=level, seed=seed)
     if gap.found and (earlier is None or not _gap(earlier, level=level, seed=seed).found):
-        why = f"The loss gap is up by {gap.growth:.2g}, to be confirmed by the next measurement."
+        why = f"The loss gap is up by {gap.growth:.2g} at the last measurement alone."
         gap = Onset.unknown(level, why, gap.probability)
     return _verdict(trajectory, now, gap, established=twice, pattern=pattern, level=level, seed=seed)
 
@@ -290,7 +290,7 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
     if look.why:
         said = f"No verdict on phases ({look.why})."
     elif look.rising:
-        said = f"No verdict on phases (a rise of {e.rise:.2f} orders is to be confirmed by the next measurement)."
+        said = f"No verdict on phases (a rise of {e.rise:.2f} orders at the last measurement alone)."
     elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
