@@ -323,9 +323,9 @@ def test_the_onset_of_the_gap_is_found_and_compared():
     assert together.gap_interval[0] <= truth <= together.gap_interval[1]
     assert together.gap_onset_step == together.gap.step
     assert together.gap.growth == pytest.approx(0.5, abs=0.1)
-    assert together.agreement.startswith("They agree")
+    assert together.agreement.startswith("Boundary and loss gap agree")
     apart = find_phases(_trajectory(lambda x: _turning(x, 0.25), losses=_losses(0.75, growth=4)))
-    assert apart.agreement.startswith("They differ")
+    assert apart.agreement.startswith("Boundary and loss gap differ")
     assert "later" in apart.agreement
 
 

@@ -247,11 +247,11 @@ def agreement(boundary: Place | None, gap: Onset | None) -> str:
         return "There is no boundary to compare with the loss gap."
     if gap.step is None or gap.interval is None:
         return "There is no onset of the loss gap to compare the boundary with."
-    apart = f"the boundary is {when(boundary.interval)}, and the loss gap began to widen {when(gap.interval)}"
+    apart = f"the one is {when(boundary.interval)}, the other began to widen {when(gap.interval)}"
     if boundary.interval[0] <= gap.interval[1] and gap.interval[0] <= boundary.interval[1]:
-        return f"They agree: {apart}; their intervals overlap."
+        return f"Boundary and loss gap agree: {apart}; their intervals overlap."
     later = "later" if gap.step > boundary.step else "earlier"
-    return f"They differ: {apart}; the gap grows {later}, and their intervals do not overlap."
+    return f"Boundary and loss gap differ: {apart}; the gap grows {later}, and their intervals do not overlap."
 
 
 def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Float[np.ndarray, "steps samples orders"]:

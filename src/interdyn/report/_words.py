@@ -11,7 +11,7 @@ from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 _MOST_ROWS = 200  # of the table of samples
 _GROWING = {
     "phase 1": "in phase 1, it has got simpler, and a turn is not established",
-    "phase 2": "it began to learn ever more complex interactions, which is phase 2",
+    "phase 2": "it began to learn ever more complex interactions (phase 2)",
     "no verdict": "too early for a verdict on its phase",
 }
 
@@ -85,8 +85,8 @@ def headline(view: RunResult) -> str:
     harms = f"; it began to harm {when(harm.interval)}" if harm is not None and harm.interval is not None else ""
     if view.stage is not None:
         since = _phase_2(view)
-        began = f" {when(since)}" if since else ""
-        return f"Still in training: {_GROWING.get(view.stage, view.stage)}{began}{harms}."
+        began = f"{when(since)} " if since else ""
+        return f"Still in training: {began}{_GROWING.get(view.stage, view.stage)}{harms}."
     if len(view.steps) == 1:
         return "One checkpoint was measured: it shows what the network uses, but not how that changes."
     if phases is None:
@@ -94,8 +94,8 @@ def headline(view: RunResult) -> str:
     if (since := _phase_2(view)) is None:
         return f"These measurements do not support a claim of two phases{harms}."
     return (
-        "Training had two phases: the network got simpler, and then began to learn more and more complex interactions, "
-        f"{when(since)}{harms}."
+        f"Training had two phases: the network got simpler, and {when(since)} it began to learn more and more complex "
+        f"interactions{harms}."
     )
 
 
@@ -166,7 +166,7 @@ def remarks(view: RunResult) -> list[str]:
 
 
 def confidence(view: RunResult) -> list[str]:
-    """Return how sure the verdict is, what else was told, and how the boundary and the loss gap agree."""
+    """Return how sure the verdict is, and how the boundary and the loss gap agree."""
     out: list[str] = []
     phases = view.phases
     group = view.group("test")
@@ -175,17 +175,16 @@ def confidence(view: RunResult) -> list[str]:
         checkpoints = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
         out.append(f"Measured on {samples} test samples at {checkpoints}.")
     out += () if view.windows is None else view.windows.sentences
-    out += remarks(view)
     if phases is None:
         return out
     if view.stage is not None:
-        out.append("It is made to be asked at every checkpoint, and rests on two of them in a row.")
+        out.append("This may be asked at every checkpoint: what is said to have begun was seen at two in a row.")
     elif phases.status:
         out.append(phases.status)
     if phases.found and phases.interval is not None:
         low, high = phases.interval
         inside = int(((view.steps >= low) & (view.steps <= high)).sum())
-        out.append(f"The interval of the boundary holds {inside} of the checkpoints; more of them there narrow it.")
+        out.append(f"{inside} checkpoints lie within the interval of the boundary; more of them there would narrow it.")
         if phases.agreement:
             out.append(phases.agreement)
     if view.harm is not None and view.harm.pattern:
