@@ -184,6 +184,14 @@ def test_interactions_never_say_harm():
     assert "Harm cannot be seen without held-out losses: pass" in said.sentence
 
 
+def test_one_loss_alone_shows_what_it_can():
+    train, test = (whole_verdict(trajectory(TURN, **{name: noisy(RISE, 0)})) for name in ("train_loss", "test_loss"))
+    assert (train.harm.found, train.best_step, train.gap.found) == (False, None, False)
+    assert "Harm cannot be seen without held-out losses" in train.sentence
+    assert test.harm.found
+    assert "gap" not in train.sentence + test.sentence
+
+
 def test_a_gap_that_widens_while_the_test_loss_falls_is_no_harm():
     said = whole_verdict(trajectory(TURN, train_loss=FALL**2 / 2.5, test_loss=noisy(FALL, 0)))
     assert not said.harm.found
@@ -256,6 +264,15 @@ def test_only_harm_stops_and_names_the_best_step(tmp_path):
     again = RunResult.from_json(*result.to_json().values())
     assert again.harm == result.harm
     assert trained(noisy(FALL, 0), stop_when="harm")[1] is None
+
+
+def test_losses_at_other_steps_than_measurements_count_where_something_is_measured():
+    tracker, stopped = trained(
+        [loss if step % 2 else None for step, loss in enumerate(noisy(RISE, 0))], stop_when="harm"
+    )
+    assert stopped is None
+    assert "9 of the 10 values needed of the held-out loss are known" in tracker.verdict.sentence
+    assert tracker.best_step % 2 == 1
 
 
 def test_without_held_out_losses_nothing_stops_and_that_is_told():
