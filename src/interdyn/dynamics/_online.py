@@ -135,7 +135,7 @@ def online_verdict(
         twice = _look(earlier, level=level, seed=seed).rising
     gap = _gap(trajectory, level=level, seed=seed)
     if gap.found and (earlier is None or not _gap(earlier, level=level, seed=seed).found):
-        why = f"The loss gap is up by {gap.growth:.2g}, to be confirmed by the next measurement."
+        why = f"The loss gap is up by {gap.growth:.2g} at the last measurement alone."
         gap = Onset.unknown(level, why, gap.probability)
     return _verdict(trajectory, now, gap, established=twice, pattern=pattern, level=level, seed=seed)
 
@@ -235,7 +235,7 @@ def _look(trajectory: Trajectory, *, level: float, seed: int, judged: Judged | N
         raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
     window = (np.arange(len(steps)) if trajectory.window is None else trajectory.window)[usable]
-    why = too_few(window, strength) if usable[-1] else "No verdict: nothing finite or salient was measured."
+    why = too_few(window, strength) if usable[-1] else "nothing finite or salient was measured"
     if why:
         return _Look(Judged(PhaseEvidence()), 0, why)
     if judged is None:
@@ -283,7 +283,7 @@ def _verdict(
         best_step=best,
         rising=look.rising,
         possible_rise=None if look.why else look.judged.evidence.possible_rise,
-        sentence=f"At step {steps[-1]:g}: {joined((phase_2.sentence, short))} {last}",
+        sentence=f"At step {steps[-1]:,.10g}: {joined((phase_2.sentence, short))} {last}",
     )
 
 
@@ -300,11 +300,11 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
         said = f"Phase 2 began {when(start.interval)}, the mean order up by {e.rise:.2f}."
         return Stage.PHASE_2, Onset(True, start.step, start.interval, level, e.rise, p, said)
     if look.why:
-        said = look.why
+        said = f"No verdict on phases ({look.why})."
     elif look.rising:
-        said = f"No verdict: a rise of {e.rise:.2f} orders is indicated, to be confirmed by the next measurement."
+        said = f"No verdict on phases (a rise of {e.rise:.2f} orders at the last measurement alone)."
     elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
-        stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f}; {possible}."
+        stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
-        said = f"No verdict: no fall is established beside noise of {e.noise_std:.2f} orders; {possible}."
+        said = f"No verdict on phases (no fall beside noise of {e.noise_std:.2f} orders; {possible})."
     return stage, Onset.unknown(level, said, p)

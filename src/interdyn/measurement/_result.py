@@ -210,7 +210,7 @@ def of_the_whole(
     in_phase_2[-1] = False  # its network supplies w*
     theory = _theory(fit, in_phase_2)
     mean_orders = {name: group.mean_order.value for name, group in measured["groups"].items() if group.mean_order}
-    sentences = [verdict.sentence, prediction.sentence, *_sentences(theory.overall, mean_orders)]
+    sentences = [verdict.sentence, prediction.sentence, *_mislabelled(mean_orders)]
     if isinstance(measured["split"].order_weight, tuple):
         sentences.append(
             "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
@@ -367,15 +367,14 @@ def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
     )
 
 
-def _sentences(overall: TheorySummary, mean_orders: Mapping[str, np.ndarray]) -> list[str]:
-    """Return short sentences for a newcomer: theory, mislabelled samples."""
-    sentences = [overall.sentence]
-    if "mislabelled" in mean_orders and "test" in mean_orders:
-        wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
-        if np.isfinite(wrong) and np.isfinite(right):
-            side = "higher" if wrong > right else "not higher"
-            sentences.append(
-                f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples "
-                f"({right:.2f})."
-            )
-    return sentences
+def _mislabelled(mean_orders: Mapping[str, np.ndarray]) -> list[str]:
+    """Return in a short sentence whether mislabelled samples have a higher order at the end."""
+    if not {"mislabelled", "test"} <= mean_orders.keys():
+        return []
+    wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
+    if not (np.isfinite(wrong) and np.isfinite(right)):
+        return []
+    side = "higher" if wrong > right else "not higher"
+    return [
+        f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples ({right:.2f})."
+    ]
