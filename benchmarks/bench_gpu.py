@@ -12,6 +12,7 @@ Run: ./run bench gpu
 
 import argparse
 import os
+import time
 from pathlib import Path
 from unittest.mock import patch
 
@@ -58,6 +59,13 @@ def trained(device: str, count: int, steps: int) -> tuple[nn.Module, Group]:
     return trainer.network.eval(), choose_groups(recipe, samples)[0]
 
 
+def timed(network: nn.Module, group: Group) -> tuple[float, dict[str, float]]:
+    """Return the seconds of a measurement, its record on the CPU included, and those of its parts."""
+    start = time.perf_counter()
+    parts = recorded(network, group, step=0).seconds
+    return time.perf_counter() - start, dict(parts)
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,8 +88,8 @@ def main() -> None:
     places = {x.device.type for x in (*network.parameters(), table.values, found.i_and)}
     if places != {torch.device(options.device).type}:
         raise SystemExit(f"network, tables and interactions must be on {options.device}; got {sorted(places)}.")
-    each = seconds(lambda: recorded(network, group, step=0), repeats=repeats, warm_up=0) / count
-    parts = recorded(network, group, step=0).seconds
+    whole, parts = sorted((timed(network, group) for _ in range(repeats)), key=lambda one: one[0])[repeats // 2]
+    each = whole / count
     kind = "CIFAR-10" if has_pictures() else "drawn pictures"
     print(f"  {kind}, {count} samples; the paper: {PAPER[0]:g} to {PAPER[1]:g} s a sample")
     add(f"a sample, all of it (goal {GOAL} s)", each)
