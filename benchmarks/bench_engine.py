@@ -134,21 +134,23 @@ class Case:
         """Return what all units have in common."""
         return work_of(self.recipe, self.samples, self.groups, allow_code=False)
 
-    def measured_by(self, executor: Executor, folder: Path) -> tuple[float, Engine, dict[int, store.Measurement]]:
-        """Measure a copy of the run; return the seconds, the engine, and the measurements."""
+    def measured_by(
+        self, executor: Executor, folder: Path
+    ) -> tuple[float, float, Engine, dict[int, store.Measurement]]:
+        """Measure a copy of the run; return seconds, those of this process's work, the engine, and the measurements."""
         shutil.copytree(self.folder, folder)
         record = self.record(folder)
         run = record.open()
         engine = Engine(run, self.work(), executor, block=BLOCK)
         record.measure_with(engine)
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         for step in self.steps:
             record.keep(step, self.network, {"seconds": {"training": 0.0}}, saved=True)
         record.settle()
-        took = time.perf_counter() - start
+        took, worked = time.perf_counter() - start, time.process_time() - worked
         found = {step: store.read_measurement(run, step, group="test") for step in self.steps}
         record.close(summary=False)
-        return took, engine, {step: one for step, one in found.items() if one is not None}
+        return took, worked, engine, {step: one for step, one in found.items() if one is not None}
 
 
 def same(one: dict[int, store.Measurement], other: dict[int, store.Measurement]) -> bool:
@@ -195,7 +197,7 @@ def main() -> None:
                 try:
                     with workers(kind, count, n) as executor:
                         sent = Counting(executor)
-                        took[count], engine, found = case.measured_by(sent, base / f"{kind}-{count}")
+                        took[count], worked, engine, found = case.measured_by(sent, base / f"{kind}-{count}")
                 except MissingExtraError as error:
                     print(f"  {kind}: left out. {error}")
                     break
@@ -203,6 +205,7 @@ def main() -> None:
                     raise SystemExit(f"{title}: other numbers than those of the first way.")
                 first = found if first is None else first
                 figures.add(f"{title}: measuring", took[count], "s", n=n, batch=samples)
+                figures.add(f"{title}: processor time of the driver", worked, "s", n=n, batch=samples)
                 add_bytes(figures, case, engine, sent, {"n": n, "batch": samples}, title)
             brief |= took.get(1, LEAST) < LEAST
             if len(took) == 2:
