@@ -2,8 +2,8 @@
 
 For each finished run of a recipe in ``benchmarks/monitor``: what was said at each look, from the run's directory; the
 training once more with losses after every epoch, for the truth and for patience on a validation set; weightwatcher on
-the stored networks. Figures go to ``docs/results/monitor``, and from all that are there, with the rows of
-``bench_online.py`` and ``bench_mislabelled.py``, the page ``docs/results/monitor.md`` is written.
+the stored networks. Figures go to ``docs/results/monitor``, and from all that are there the page
+``docs/results/monitor.md`` is written.
 
 Run: for name in clean noise-10 noise-20 noise-40 people few decay stopped one-pass small; do
          ./run interdyn run benchmarks/monitor/$name.toml --out runs/$name; done
@@ -11,7 +11,6 @@ Run: for name in clean noise-10 noise-20 noise-40 people few decay stopped one-p
 """
 
 import argparse
-import csv
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +23,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from _record import RESULTS
 from _tables import course, lines, number, span
 from interdyn import store
 from interdyn.dynamics import HIGH_ORDER, MIN_STEPS, Onset, find_gap_onset, find_harm, find_pattern, pattern_signal
@@ -167,7 +165,7 @@ def keep(folder: Path) -> None:
         "looks": seen.steps.tolist(),
         "mean_order": seen.mean_order.tolist(),
         "stages": [str(v.stage) for v in verdicts],
-        "phase_2": first(seen.steps.tolist(), [v.phase_2 for v in verdicts]),
+        "phase_2": first([v.step for v in verdicts], [v.phase_2 for v in verdicts]),
         "pattern": pattern(history),
         "last": verdicts[-1].sentence,
         "patience": patience(fine),
@@ -184,9 +182,9 @@ def keep(folder: Path) -> None:
 HEAD = """# Is the monitor worth trusting?
 
 Written by `./run monitor RUN ...` from finished runs of the recipes in `benchmarks/monitor`, trainings whose truth is
-known. These runs have the split of version 0.1, in which mean orders are higher, and the phases that it found; harm is
-judged anew each time the page is written. Half of the test samples are the test; harm and patience see the other half,
-after every epoch.
+known. Half of the test samples are the test; harm and patience see the other half, after every epoch; harm is judged
+anew each time the page is written. Phases, pattern and weightwatcher see the measurements of the run. False alarms
+and delays in simulated trainings: [the finder](finder.md), [harm](harm.md).
 
 - **test loss**: the step at which it is least, of all steps, and how far it ends above that, as the median of five
   evaluations. It *rises* where it ends a tenth above its minimum: there training harms.
@@ -312,24 +310,13 @@ def counts(kept: Sequence[Mapping[str, Any]]) -> list[str]:
         if k["phase_2"]["interval"] and k["truth"]["gap_grows"]
     ]
     meet = sum(one[0] <= other[1] and other[0] <= one[1] for one, other in both)
-    out.append(f"- The begin of phase 2 meets that of the gap's growth in {meet} of {len(both)} runs that have both.")
+    if both:
+        out.append(f"- The begin of phase 2 meets that of the gap's growth in {meet} of {len(both)} runs with both.")
     return out
 
 
 def factor(step: float, least: float) -> float:
     return (step + 1) / (least + 1)
-
-
-def simulated() -> list[str]:
-    """Return the rates on simulated trainings, of `bench_online.py`."""
-    return lines(("quantity", "value", "of"), [(r["quantity"], r["value"], r["batch"]) for r in rows("online")])
-
-
-def rows(prefix: str) -> list[dict[str, str]]:
-    """Return the newest row of each quantity of the benchmarks whose names begin so."""
-    with RESULTS.open(newline="") as file:
-        found = [row for row in csv.DictReader(file) if row["benchmark"].split()[0] == prefix]
-    return list({(row["benchmark"], row["quantity"]): row for row in found}.values())
 
 
 def picture(kept: Sequence[Mapping[str, Any]]) -> None:
@@ -393,9 +380,6 @@ def page() -> None:
         *cost(kept),
         "",
     ]
-    text += ["## False alarms and delay, simulated", ""]
-    text += ["Trainings with a known boundary or without one, a verdict at every look: `./run bench online`.", ""]
-    text += [*simulated(), ""]
     remark = KEPT / "remark.md"
     if remark.exists():
         text += ["## What this says", "", remark.read_text().rstrip(), ""]

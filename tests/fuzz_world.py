@@ -422,8 +422,8 @@ def calls() -> dict[str, Call]:
         ),
         "dynamics.whole_verdict": Call(
             dynamics.whole_verdict,
-            {"trajectory": w["trajectory"], **good_finder},
-            {"trajectory": "result", **of_finder},
+            {"trajectory": w["trajectory"], "phases": None, **good_finder},
+            {"trajectory": "result", "phases": "free", **of_finder},
         ),
         "values.Trajectory": Call(
             values.Trajectory,

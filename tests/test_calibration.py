@@ -14,13 +14,15 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import interdyn as ix
 from interdyn import store
-from interdyn.errors import InputError, RecipeError, ShapeError
+from interdyn.errors import InputError, InputWarning, RecipeError, ShapeError
 from interdyn.game import value_table
 from interdyn.measurement import MeasurementConfig
 from interdyn.players import columns, patches
 from interdyn.recipes import build_model, load_recipe, load_samples, run_recipe
 from interdyn.recipes._measuring import choose_groups
+from interdyn.report import write_comparison
 from interdyn.tracking import Tracker
+from interdyn.values import GameRule, different_games
 
 ROWS = 300  # in three batches of 100
 
@@ -64,6 +66,7 @@ def test_statistics_are_those_of_torch(rows):
     torch.testing.assert_close(found.values, table(updated(net, rows), x).values, rtol=1e-4, atol=1e-5)
     assert float((found.values - table(net, x).values).abs().max()) > 0.1
     assert found.provenance["calibrated_rows"] == ROWS
+    assert table(net, x).provenance["calibrated_rows"] == 0
 
 
 SIZES: list[int] = []
@@ -132,7 +135,7 @@ def test_a_network_without_batch_norm_costs_nothing_and_stays(rows):
     found = table(net, rows[:3], calibrate_batch_norm=rows)
     assert torch.equal(found.values, plain.values)
     assert sizes == SIZES
-    assert "calibrated_rows" not in found.provenance
+    assert "calibrated_rows" not in plain.provenance.keys() | found.provenance.keys()
     without = nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False), net)  # has none that could be set
     assert "calibrated_rows" not in table(without, rows[:3], calibrate_batch_norm=rows, batch_size=1).provenance
 
@@ -274,7 +277,7 @@ class TestRecipes:
         off = run_recipe(with_batch_norm("measure.calibrate_batch_norm=0"), tmp_path / "off")
         assert store.read_recipe(off)["measure"]["calibrate_batch_norm"] == 0
         without = store.read_measurement(off, 0, group="test")
-        assert "calibrated_rows" not in without.settings
+        assert without.settings["calibrated_rows"] == 0
         assert np.abs(first.v - without.v).max() > 1e-3
         for step in run.steps:  # training does not know of it
             trained = [store.read_checkpoint(one, step).weights for one in (run, off)]
@@ -292,6 +295,16 @@ class TestRecipes:
         )  # fmt: skip
         found = store.read_measurement(run, 0, group="test").v
         np.testing.assert_allclose(found, expected.values, rtol=1e-3, atol=1e-4)
+
+    def test_a_comparison_says_that_one_run_calibrated_and_the_other_did_not(self, run, tmp_path):
+        off = run_recipe(with_batch_norm("measure.calibrate_batch_norm=0"), tmp_path / "off")
+        with pytest.warns(InputWarning, match="different games.*they differ in statistics of batch norm"):
+            page = write_comparison([run.path, off.path], tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "calibrated" in page
+        assert "as trained" in page
+        none = GameRule.of([{}], n_players=4, unit="log-odds")  # of a network without any, or an older run
+        rules = [store.read_result(run).game, none]
+        assert "statistics of batch norm" not in different_games(rules)
 
     def test_a_run_goes_on_bit_for_bit(self, run, tmp_path):
         again = tmp_path / "run"
@@ -315,7 +328,7 @@ class TestRecipes:
             next((old.path / "measurements").rglob("*00000000*")).unlink()
             found = store.read_measurement(run_recipe(recipe, old.path), 0, group="test")
             np.testing.assert_array_equal(found.v, kept.v)
-            assert "calibrated_rows" not in found.settings
+            assert found.settings["calibrated_rows"] == 0
 
     def test_a_recipe_without_batch_norm_does_not_speak_of_it(self, tmp_path):
         few = ["training.epochs=1", "checkpoints.count=2", "measure.test_samples=2"]

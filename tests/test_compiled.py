@@ -324,6 +324,20 @@ def test_tables_stay_on_their_device(generator):
     torch.testing.assert_close(found.i_and.cpu(), split(v).i_and, rtol=0, atol=1e-8)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_form_by_tensors_runs_on_a_graphics_card(generator):
+    v = networklike(3, 6, generator)
+    found = _solve.solve(problem_of(v.cuda()), tol=1e-3, max_iter=20_000)
+    assert found.x.device.type == "cuda"
+    torch.testing.assert_close(found.x.cpu(), by_tensors(problem_of(v), tol=1e-3).x, rtol=0, atol=1e-8)
+
+
+def test_the_metric_goes_to_a_device_once(generator):
+    problem = problem_of(networklike(3, 6, generator))
+    assert problem.take(torch.tensor([1])).metric is problem.metric  # every step asks for it
+
+
 def test_tables_of_numpy_are_not_changed(rng):
     v = rng.standard_normal((3, 64))
     before = v.copy()

@@ -228,7 +228,12 @@ def test_a_step_with_nothing_salient_is_left_out_and_named():
 
 @pytest.mark.parametrize(
     ("shape", "reason"),
-    [((5, 9, 4), "5 steps"), ((9, 1, 4), "1 sample"), ((9, 9, 1), "single order"), ((1, 1, 1), "1 steps")],
+    [
+        ((5, 9, 4), "5 of the 6 steps"),
+        ((9, 1, 4), "1 sample"),
+        ((9, 9, 1), "single order"),
+        ((1, 1, 1), "1 of the 6 steps"),
+    ],
 )
 def test_too_few_data_is_no_verdict(shape, reason):
     got = find_phases(Trajectory(np.arange(float(shape[0])), np.ones(shape)))
@@ -318,9 +323,9 @@ def test_the_onset_of_the_gap_is_found_and_compared():
     assert together.gap_interval[0] <= truth <= together.gap_interval[1]
     assert together.gap_onset_step == together.gap.step
     assert together.gap.growth == pytest.approx(0.5, abs=0.1)
-    assert together.agreement.startswith("They agree")
+    assert together.agreement.startswith("Boundary and loss gap agree")
     apart = find_phases(_trajectory(lambda x: _turning(x, 0.25), losses=_losses(0.75, growth=4)))
-    assert apart.agreement.startswith("They differ")
+    assert apart.agreement.startswith("Boundary and loss gap differ")
     assert "later" in apart.agreement
 
 
@@ -338,7 +343,7 @@ def test_a_gap_of_zero_or_with_too_few_losses_has_no_onset():
     train, test = _losses(0.5)
     assert find_gap_onset(STEPS, train, train).probability == 0.0
     test[5:] = np.nan
-    assert "5 measurements" in find_gap_onset(STEPS, train, test).sentence
+    assert "5 of the 6 measurements" in find_gap_onset(STEPS, train, test).sentence
     phases = find_phases(_trajectory(_turning, losses=(train, test)))
     assert phases.gap_onset_step is None
     assert "no onset" in phases.agreement

@@ -10,6 +10,7 @@ from interdyn.dynamics import (
     find_gap_onset,
     find_harm,
     find_pattern,
+    find_phases,
     least_loss,
     online_verdict,
     online_verdicts,
@@ -77,7 +78,7 @@ def test_one_measurement_indicates_and_the_next_confirms():
     first = rings(STEPS, loss)
     before = find_harm(STEPS[: first - 1], loss[: first - 1])
     assert not before.found
-    assert "to be confirmed by the next measurement" in before.sentence
+    assert "by the last measurement alone" in before.sentence
 
 
 # -- inputs that are not a whole course of a loss -----------------------------------------------------
@@ -89,7 +90,7 @@ def test_losses_that_are_not_numbers_are_left_out():
     holes[[3, 7, 16]] = np.nan, np.inf, np.nan
     known = np.isfinite(holes)
     assert find_harm(STEPS, holes) == find_harm(STEPS[known], loss[known])
-    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: 0 values")
+    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: 0 of the 10 values")
 
 
 def test_a_loss_that_was_not_computed_anew_counts_once():
@@ -98,12 +99,12 @@ def test_a_loss_that_was_not_computed_anew_counts_once():
     stale = loss[[0, 0, 0, 3, 3, 5, 6, 6, 8, 9, 10, 11, 11, 13, 14, 15, 16, 17]]
     fresh = np.append(True, np.diff(stale) != 0)
     assert find_harm(STEPS, stale) == find_harm(STEPS[fresh], stale[fresh])
-    assert "1 values" in find_harm(STEPS, np.ones(18)).sentence
+    assert "1 of the 10 values" in find_harm(STEPS, np.ones(18)).sentence
 
 
 def test_two_measurements_are_too_few():
     assert find_harm([0, 10], [1.0, 2.0]).sentence == (
-        "Harm cannot be judged yet: 2 values of the held-out loss are known, and 10 are needed."
+        "Harm cannot be judged yet: 2 of the 10 values needed of the held-out loss are known."
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
 
@@ -184,6 +185,14 @@ def test_interactions_never_say_harm():
     assert "Harm cannot be seen without held-out losses: pass" in said.sentence
 
 
+def test_one_loss_alone_shows_what_it_can():
+    train, test = (whole_verdict(trajectory(TURN, **{name: noisy(RISE, 0)})) for name in ("train_loss", "test_loss"))
+    assert (train.harm.found, train.best_step, train.gap.found) == (False, None, False)
+    assert "Harm cannot be seen without held-out losses" in train.sentence
+    assert test.harm.found
+    assert "gap" not in train.sentence + test.sentence
+
+
 def test_a_gap_that_widens_while_the_test_loss_falls_is_no_harm():
     said = whole_verdict(trajectory(TURN, train_loss=FALL**2 / 2.5, test_loss=noisy(FALL, 0)))
     assert not said.harm.found
@@ -193,13 +202,23 @@ def test_a_gap_that_widens_while_the_test_loss_falls_is_no_harm():
     assert not wide.harm.found
 
 
+def test_a_whole_training_is_judged_once(monkeypatch):
+    course = trajectory(TURN, train_loss=FALL, test_loss=noisy(RISE, 0))
+    phases, alone = find_phases(course), whole_verdict(course)
+    for module, name in (("_phases", "judge"), ("_online", "judge"), ("_phases", "find_gap_onset")):
+        monkeypatch.delattr(f"interdyn.dynamics.{module}.{name}")
+    assert whole_verdict(course, phases=phases) == alone
+    with pytest.raises(InputError, match="`phases`"):
+        whole_verdict(course, phases="two")
+
+
 def test_a_verdict_has_two_sentences_and_the_three_statements():
     said = whole_verdict(trajectory(TURN, train_loss=FALL, test_loss=noisy(RISE, 0)))
     assert said.harm.found
     assert said.gap.found
     assert said.phase_2.found
     first, second = said.sentence.split(". ")
-    assert first.startswith("At step 65536: phase 2 began ")
+    assert first.startswith("At step 65,536: phase 2 began ")
     assert "; the loss gap began to widen " in first
     assert f"{second}" == said.harm.sentence
     assert when(said.harm.interval) in second
@@ -256,6 +275,15 @@ def test_only_harm_stops_and_names_the_best_step(tmp_path):
     again = RunResult.from_json(*result.to_json().values())
     assert again.harm == result.harm
     assert trained(noisy(FALL, 0), stop_when="harm")[1] is None
+
+
+def test_losses_at_other_steps_than_measurements_count_where_something_is_measured():
+    tracker, stopped = trained(
+        [loss if step % 2 else None for step, loss in enumerate(noisy(RISE, 0))], stop_when="harm"
+    )
+    assert stopped is None
+    assert "9 of the 10 values needed of the held-out loss are known" in tracker.verdict.sentence
+    assert tracker.best_step % 2 == 1
 
 
 def test_without_held_out_losses_nothing_stops_and_that_is_told():

@@ -127,7 +127,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     [
         ("no verdict", None, "too early for a verdict", "no verdict"),
         ("phase 1", None, "a turn is not established", "no verdict"),
-        ("phase 2", 12.0, "which is phase 2 between steps 8 and 20", "began between steps 8 and 20"),
+        ("phase 2", 12.0, "between steps 8 and 20 it began to learn", "began between steps 8 and 20"),
         ("over-fitting has begun", 12.0, "over-fitting has begun", "began between steps 8 and 20"),  # of version 0.1
     ],
 )

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from interdyn.dynamics import find_pattern
 from interdyn.recipes import load_recipe
+from interdyn.report._words import _PATTERN
+from monitor import truth
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "benchmarks" / "monitor").glob("*.toml"))
@@ -42,3 +45,13 @@ def test_what_is_kept_agrees_with_itself(path):
     if kept["pattern"] is not None:
         assert len(kept["pattern"]["signal"]) == len(kept["looks"])
     assert {len(course) for course in kept["fine"].values()} == {len(kept["fine"]["steps"])}
+
+
+@pytest.mark.skipif(not KEPT, reason="no run of these recipes is kept yet")
+def test_users_are_told_how_often_the_pattern_rang_here():
+    kept = [json.loads(path.read_text()) for path in KEPT]
+    rang = [(truth(k["fine"])["rises"], k["pattern"]["said"] is not None) for k in kept]
+    harmed, rest = ([rings for rises, rings in rang if rises is one] for one in (True, False))
+    told = f"in {sum(harmed)} of {len(harmed)} harmed trainings, and in {sum(rest)} of {len(rest)} others"
+    assert told in _PATTERN
+    assert told in " ".join(find_pattern.__doc__.split())

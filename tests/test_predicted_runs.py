@@ -225,7 +225,7 @@ def test_what_is_left_out_to_keep_it_short_is_said(training, monkeypatch):
     monkeypatch.setattr(_predicted, "_SPLIT_SECONDS", 0.0)
     assert predict(tables, found).n_split == 0
     monkeypatch.setattr(_predicted, "_PLAYERS", 4)
-    assert "Tables of 5 players take minutes each" in predict(tables, found).sentence
+    assert "Tables of 5 players take long" in predict(tables, found).sentence
 
 
 # -- what a run keeps ------------------------------------------------------------------------------

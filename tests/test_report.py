@@ -106,9 +106,19 @@ def test_sections_come_in_the_order_of_a_newcomers_questions(written):
     assert places == sorted(places)
 
 
+def test_the_page_begins_with_the_verdict_and_says_the_rest_below(data):
+    prediction = RunResult.from_json(data["summary"], data["analysis"]).prediction.sentence
+    verdict = "At step 512: phase 2 began. No harm."
+    data["summary"]["verdict"] = [verdict, prediction, "A file is damaged."]
+    text = page(data).text
+    assert text.index(verdict) < text.index("What happened") < text.index("A file is damaged.") < text.index("How sure")
+    assert text.count(prediction) == 1
+    assert text.index("Theory against reality") < text.index(prediction)
+
+
 def test_the_verdict_is_in_words_with_its_interval(data):
     text = page(data).text
-    assert "learn more and more complex interactions, between steps 150 and 450." in text
+    assert "and between steps 150 and 450 it began to learn more and more complex interactions." in text
     assert "began to widen between steps 170 and 520" in text
     assert "Harmnot judgedby the version that made this run" in text
     data["summary"]["phases"]["agreement"] = "They agree, they do."
@@ -168,10 +178,11 @@ def test_every_chart_holds_the_recorded_numbers(data):
 
 def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell(data):
     found = page(data)
-    assert "Prediction by the theory0.85 of 0.97 against 0.78The theory in one regression predicts" in found.text
+    card = "0.85correlation; best rival 0.78, near-by steps 0.97. The theory in one regression predicts"
+    assert f"Prediction by the theory{card}" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
-    assert found.text.count("It tells mechanisms apart badly: seven of eight") == 2  # below both distances
+    assert found.text.count("tell mechanisms apart badly; seven of eight") == 2  # below both distances
     assert "escribe" not in found.text.replace("described in words above", "")
 
 
@@ -303,7 +314,7 @@ def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends
         "Step 15, mean order 2.71, distance of the theory's orders 0.330, loss gap 0.010."
         in json.loads(found.payload)["notes"][3]
     )
-    assert "The interval of the boundary holds 3 of the checkpoints" in found.text  # 150, 260 and 450
+    assert "3 checkpoints lie within the interval of the boundary" in found.text  # 150, 260 and 450
 
 
 def test_why_no_gap_is_dated_is_told(data):

@@ -21,10 +21,12 @@ from stored import analysis_of, summary_of
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
 
-def copy(folder, *, recipe=None, scale=1.0, **settings):
-    """Copy the example run; its mean order is scaled, its recipe has other settings."""
+def copy(folder, *, recipe=None, scale=1.0, gain=None, **settings):
+    """Copy the example run; its mean order is scaled, its recipe has other settings, the theory another gain."""
     shutil.copytree(EXAMPLE, folder)
     summary = summary_of(folder)
+    if gain is not None:
+        summary["prediction"]["whole"] |= {"gain": gain, "gain_low": gain - 0.01, "gain_high": gain + 0.01}
     summary["recipe"] = recipe or summary["recipe"]
     (folder / "summary.json").write_text(json.dumps(summary))
     analysis = analysis_of(folder)
@@ -66,6 +68,7 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     np.testing.assert_allclose(np.array(line(html, "theory_gain", "a")["y"], float), gain, atol=1e-6)
     text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
     assert text.count("began between steps 150 and 450") == 2
+    assert text.count("0.85 of 0.97 against 0.78") == 2  # how well the theory predicts, and its best rival
     assert "Their recipes are the same." in text
 
 
@@ -78,6 +81,17 @@ def test_seeds_of_a_recipe_are_one_line_with_their_range(tmp_path):
     assert several["y"] == pytest.approx([2 * x for x in ours])
     assert several["customdata"][4][1:] == pytest.approx([ours[4], 3 * ours[4]])
     assert line(html, "mean_order", "other")["y"] == pytest.approx(ours)
+
+
+def test_the_gain_of_the_theory_over_seeds_is_said(tmp_path):
+    gains = (0.1, 0.005, -0.03)
+    folders = [copy(tmp_path / str(i), gain=gain) for i, gain in enumerate(gains)]
+    folders.append(copy(tmp_path / "other", recipe="other", gain=0.5))
+    html = unescape(write_comparison(folders, tmp_path / "page.html", seeds=True).read_text())
+    assert "synthetic-example, 3 seeds, over all checkpoints: " in html
+    assert "is +0.025 on average, from -0.030 to +0.100; shown to be better in 1 and worse in 1 of them." in html
+    assert "other, " not in html
+    assert "on average, from" not in write_comparison(folders, tmp_path / "page.html").read_text()
 
 
 def test_settings_that_differ_are_listed_and_no_others(tmp_path):

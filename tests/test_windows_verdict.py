@@ -41,12 +41,26 @@ def test_the_verdicts_of_a_history_are_those_of_its_trajectory(history):
     np.testing.assert_array_equal(trajectory.window, WINDOWS)
     assert history.count == 12
     assert any(verdict.phase_2.found for verdict in history.verdicts())
-    for count, step in enumerate(STEPS, 1):
-        pattern = history.verdict(step).pattern
-        wanted = online_verdict(trajectory.first(count), pattern=pattern)
-        assert history.verdict(step) == wanted, step
+    ends = [0, 1, 2, 4, 8, 16, *STEPS[8::3]]
+    assert [verdict.step for verdict in history.verdicts()] == ends
+    for verdict in history.verdicts():
+        wanted = online_verdict(trajectory.first(STEPS.index(verdict.step) + 1), pattern=verdict.pattern)
+        assert verdict == wanted, verdict.step
     history.over = True
     assert history.verdict() == whole_verdict(trajectory, pattern=history.verdict().pattern)
+
+
+def test_a_measurement_counts_once_it_has_all_its_steps_or_the_next_has_begun(history):
+    assert [history.verdict(step).step for step in (16, 20, 21, 22, 40, 42, 44)] == [8, 16, 16, 22, 22, 22, 44]
+    late = History(["test"], window=3)
+    for step in (0, 40, 42, 80, 84):
+        late.add([measured(step, 0.5)], {})
+    assert [late.verdict(step).step for step in (0, 40, 42, 80, 84)] == [0, 0, 0, 42, 42]
+    late.over = True
+    assert late.verdict().step == 84
+    first = History(["test"], window=3)
+    first.add([measured(40, 0.5)], {})
+    assert first.verdict().step == 40, "something is said of the first step"
 
 
 def test_the_pattern_counts_measurements(history):

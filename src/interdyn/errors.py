@@ -20,6 +20,7 @@
     │   ├── SchemaError                 the run was written by a newer version
     │   ├── IncompleteRunError          the run has not got as far as was asked of it
     │   └── StorageError                writing or reading failed; what was there before is intact
+    ├── EngineError(RuntimeError)       work handed to other processes could not be done; the rest is kept
     └── MissingExtraError(ImportError)  an optional dependency is not installed
 
     InterdynWarning(UserWarning)

@@ -356,3 +356,17 @@ def groups_of(steps: Sequence[int], window: int) -> list[list[int]]:
     """
     numbers = windows_of(steps, window)
     return [[i for i, number in enumerate(numbers) if number == one] for one in dict.fromkeys(numbers)]
+
+
+def up_to_whole(steps: Sequence[int], window: int) -> int:
+    """Return how many of the steps there are up to the end of the last measurement that has all its near-by steps.
+
+    Examples
+    --------
+    >>> up_to_whole([0, 100, 105], 3), up_to_whole([0, 100, 105, 110], 3), up_to_whole([0, 100, 105, 200], 3)
+    (1, 4, 3)
+    """
+    groups = groups_of(steps, window)
+    if groups and len(groups[-1]) < len(near_by(steps[groups[-1][0]], window)):
+        return groups[-1][0]
+    return len(steps)

@@ -28,6 +28,15 @@ ShardName = Annotated[
 ]
 
 
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds without news from workers after which their work is handed out again; see docs/scale.md.",
+        show_default=False,
+    ),
+]
+
+
 class Where(NamedTuple):
     """Where to measure, as the options say; by default in this process."""
 
@@ -35,6 +44,7 @@ class Where(NamedTuple):
     workers: int | None = None
     address: str | None = None
     shard: str | None = None
+    patience: float | None = None
 
 
 @contextmanager
@@ -48,7 +58,7 @@ def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
     """
     from interdyn.tracking import Pool
 
-    engine, workers, address, _ = where
+    engine, workers, address = where.engine, where.workers, where.address
     if engine not in (None, "local", "ray"):
         raise InputError(f"`--engine` must be local or ray; got {engine!r}. Leave it out to measure in this process.")
     if address is not None and engine != "ray":

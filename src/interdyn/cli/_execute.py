@@ -65,7 +65,13 @@ def execute(
     on_card = (resolved.training.device or "cpu") != "cpu"
     with stoppable(folder), opened(where, gpu=on_card) as executor, _bars() as progress:
         run = run_recipe(
-            resolved, folder, progress=progress, allow_code=allow_code, executor=executor, shard=where.shard
+            resolved,
+            folder,
+            progress=progress,
+            allow_code=allow_code,
+            executor=executor,
+            shard=where.shard,
+            patience=where.patience,
         )
     if not has_result(run):
         return run

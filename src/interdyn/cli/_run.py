@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from interdyn.cli._engines import Address, EngineName, ShardName, Where, Workers
+from interdyn.cli._engines import Address, EngineName, Patience, ShardName, Where, Workers
 
 
 def run(
@@ -32,6 +32,7 @@ def run(
     workers: Workers = None,
     address: Address = None,
     shard: ShardName = None,
+    patience: Patience = None,
 ) -> None:
     """Do everything a recipe says; an unfinished run of it is continued.
 
@@ -44,7 +45,7 @@ def run(
 
     if data_root is not None:
         os.environ["INTERDYN_DATA"] = str(data_root)
-    where = Where(engine, workers, address, shard)
+    where = Where(engine, workers, address, shard, patience)
     done = execute(
         recipe,
         out,

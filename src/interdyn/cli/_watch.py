@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interdyn.cli._engines import Address, EngineName, ShardName, Where, Workers, opened
+from interdyn.cli._engines import Address, EngineName, Patience, ShardName, Where, Workers, opened
 from interdyn.cli._say import say
 from interdyn.errors import InputError
 
@@ -64,6 +64,7 @@ def watch(
     workers: Workers = None,
     address: Address = None,
     shard: ShardName = None,
+    patience: Patience = None,
     block: Annotated[
         int | None, typer.Option(help="Samples of a unit of work; default: a group.", show_default=False)
     ] = None,
@@ -95,7 +96,7 @@ def watch(
     more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
     say(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
-    where = Where(engine, workers, address, shard)
+    where = Where(engine, workers, address, shard, patience)
     with (
         stoppable(folder),
         opened(where, gpu=config.device not in (None, "cpu")) as executor,
@@ -110,6 +111,7 @@ def watch(
             idle=idle,
             executor=executor,
             block=block,
+            patience=patience,
             say=say,
         )
     from interdyn.store import open_run

@@ -70,7 +70,7 @@ def find_gap_onset(
     numbers = np.arange(len(steps)) if window is None else window
     known = len(np.unique(numbers[usable]))
     if known < MIN_STEPS:
-        why = f"The loss gap is known at {known} measurements, and {MIN_STEPS} are needed to judge it."
+        why = f"The loss gap is known at {known} of the {MIN_STEPS} measurements needed."
         return Onset.unknown(level, why)
     found = judge(steps[usable], gap[usable], numbers[usable], level=level, seed=seed)
     e, start = found.evidence, found.rise_starts
@@ -78,5 +78,5 @@ def find_gap_onset(
     if start is None or p <= GROWS:
         why = f"Growth of the loss gap is not established; growth by up to {e.possible_rise:.2g} is possible."
         return Onset.unknown(level, why, p)
-    sentence = f"The loss gap began to widen {when(start.interval)}, by {e.rise:.2g} up to now."
+    sentence = f"The loss gap began to widen {when(start.interval)}, by {e.rise:.2g}."
     return Onset(True, start.step, start.interval, level, e.rise, p, sentence)

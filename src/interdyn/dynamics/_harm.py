@@ -80,7 +80,7 @@ def find_harm(
     numbers = (np.arange(len(steps)) if window is None else np.asarray(window))[known]
     count, what = len(np.unique(numbers)), "metric" if larger_is_better else "loss"
     if count < FEWEST:
-        why = f"Harm cannot be judged yet: {count} values of the held-out {what} are known, and {FEWEST} are needed."
+        why = f"Harm cannot be judged yet: {count} of the {FEWEST} values needed of the held-out {what} are known."
         return Onset.unknown(level, why)
     course = _Course.of(steps[known], values[known], numbers, larger_is_better=larger_is_better)
     judged, p, rises = course.look(level=level, seed=seed)
@@ -96,7 +96,7 @@ def find_harm(
     rise = course.share(judged.evidence.rise)
     worse = f"the held-out {what} is {percent(rise)} {end}"
     if not course.before().look(level=level, seed=seed)[2]:
-        return Onset.unknown(level, f"Harm is indicated, to be confirmed by the next measurement: {worse}.", p)
+        return Onset.unknown(level, f"Harm is indicated by the last measurement alone: {worse}.", p)
     interval = (min(start.interval[0], course.least), start.interval[1])
     sentence = f"Training began to harm {when(interval)}: {worse}."
     return Onset(True, start.step, interval, level, rise, p, sentence)

@@ -12,7 +12,7 @@ from interdyn.dynamics._evidence import GROWS, SMALLEST_CHANGE, Judged, PhaseEvi
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
 from interdyn.dynamics._onset import Onset, joined, when
-from interdyn.dynamics._phases import too_few
+from interdyn.dynamics._phases import Phases, find_phases, too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
@@ -135,13 +135,18 @@ def online_verdict(
         twice = _look(earlier, level=level, seed=seed).rising
     gap = _gap(trajectory, level=level, seed=seed)
     if gap.found and (earlier is None or not _gap(earlier, level=level, seed=seed).found):
-        why = f"The loss gap is up by {gap.growth:.2g}, to be confirmed by the next measurement."
+        why = f"The loss gap is up by {gap.growth:.2g} at the last measurement alone."
         gap = Onset.unknown(level, why, gap.probability)
     return _verdict(trajectory, now, gap, established=twice, pattern=pattern, level=level, seed=seed)
 
 
 def whole_verdict(
-    trajectory: Trajectory, *, pattern: Onset | None = None, level: float = 0.9, seed: int = 0
+    trajectory: Trajectory,
+    *,
+    phases: Phases | None = None,
+    pattern: Onset | None = None,
+    level: float = 0.9,
+    seed: int = 0,
 ) -> Verdict:
     """Return the verdict on a training that has ended, judged once: phases as `find_phases`, the gap as it is found.
 
@@ -149,6 +154,8 @@ def whole_verdict(
     ----------
     trajectory, pattern, level, seed
         As in `online_verdict`.
+    phases
+        What `find_phases` says of the trajectory at this level and seed, where it is known: it spares a fit.
 
     Returns
     -------
@@ -165,9 +172,13 @@ def whole_verdict(
     >>> whole_verdict(flat).sentence.split(":")[0]
     'At step 9'
     """
-    now = _look(trajectory, level=level, seed=seed)
-    gap = _gap(trajectory, level=level, seed=seed)
-    return _verdict(trajectory, now, gap, established=now.judged.two_phases(), pattern=pattern, level=level, seed=seed)
+    if phases is None:
+        phases = find_phases(trajectory, level=level, seed=seed)
+    instance(phases, "phases", Phases, do="Pass what `find_phases` returns, or leave it out.")
+    judged = Judged(phases.evidence or PhaseEvidence(), rise_starts=phases.rise_starts)
+    now = _look(trajectory, level=level, seed=seed, judged=judged)
+    gap = phases.gap or Onset.unknown(level, "")
+    return _verdict(trajectory, now, gap, established=phases.found, pattern=pattern, level=level, seed=seed)
 
 
 def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
@@ -214,7 +225,7 @@ class _Look:
         return odds and min(e.fall, e.rise) >= SMALLEST_CHANGE
 
 
-def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
+def _look(trajectory: Trajectory, *, level: float, seed: int, judged: Judged | None = None) -> _Look:
     instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
     steps, strength = (
         checked_steps(trajectory.steps, level=level, seed=seed),
@@ -224,11 +235,12 @@ def _look(trajectory: Trajectory, *, level: float, seed: int) -> _Look:
         raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
     window = (np.arange(len(steps)) if trajectory.window is None else trajectory.window)[usable]
-    why = too_few(window, strength) if usable[-1] else "No verdict: nothing finite or salient was measured."
+    why = too_few(window, strength) if usable[-1] else "nothing finite or salient was measured"
     if why:
         return _Look(Judged(PhaseEvidence()), 0, why)
-    y, samples = trajectory.mean_order[usable], strength.shape[1]
-    judged = judge(steps[usable], y, window, level=level, seed=seed, n_samples=samples)
+    if judged is None:
+        y, samples = trajectory.mean_order[usable], strength.shape[1]
+        judged = judge(steps[usable], y, window, level=level, seed=seed, n_samples=samples)
     return _Look(judged, len(np.unique(window)))
 
 
@@ -271,7 +283,7 @@ def _verdict(
         best_step=best,
         rising=look.rising,
         possible_rise=None if look.why else look.judged.evidence.possible_rise,
-        sentence=f"At step {steps[-1]:g}: {joined((phase_2.sentence, short))} {last}",
+        sentence=f"At step {steps[-1]:,.10g}: {joined((phase_2.sentence, short))} {last}",
     )
 
 
@@ -288,11 +300,11 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
         said = f"Phase 2 began {when(start.interval)}, the mean order up by {e.rise:.2f}."
         return Stage.PHASE_2, Onset(True, start.step, start.interval, level, e.rise, p, said)
     if look.why:
-        said = look.why
+        said = f"No verdict on phases ({look.why})."
     elif look.rising:
-        said = f"No verdict: a rise of {e.rise:.2f} orders is indicated, to be confirmed by the next measurement."
+        said = f"No verdict on phases (a rise of {e.rise:.2f} orders at the last measurement alone)."
     elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
-        stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f}; {possible}."
+        stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
-        said = f"No verdict: no fall is established beside noise of {e.noise_std:.2f} orders; {possible}."
+        said = f"No verdict on phases (no fall beside noise of {e.noise_std:.2f} orders; {possible})."
     return stage, Onset.unknown(level, said, p)

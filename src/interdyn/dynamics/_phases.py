@@ -149,9 +149,9 @@ def find_phases(
     steps, strength = checked_steps(trajectory.steps, level=level, seed=seed), _checked_strength(trajectory.strength)
     usable = strength.sum(axis=(1, 2)) > 0
     window = np.arange(len(steps)) if trajectory.window is None else trajectory.window
-    status, sentence = PhaseStatus.NO_VERDICT, too_few(window[usable], strength)
-    judged = Judged(PhaseEvidence())
-    if not sentence:
+    why, judged = too_few(window[usable], strength), Judged(PhaseEvidence())
+    status, sentence = PhaseStatus.NO_VERDICT, f"No verdict: {why}."
+    if not why:
         y, samples = trajectory.mean_order[usable], strength.shape[1]
         judged = judge(steps[usable], y, window[usable], level=level, seed=seed, n_samples=samples)
         status, sentence = verdict(judged, steps[usable], level=level, smallest_change=smallest_change)
@@ -247,11 +247,11 @@ def agreement(boundary: Place | None, gap: Onset | None) -> str:
         return "There is no boundary to compare with the loss gap."
     if gap.step is None or gap.interval is None:
         return "There is no onset of the loss gap to compare the boundary with."
-    apart = f"the boundary is {when(boundary.interval)}, and the loss gap began to widen {when(gap.interval)}"
+    apart = f"the one is {when(boundary.interval)}, the other began to widen {when(gap.interval)}"
     if boundary.interval[0] <= gap.interval[1] and gap.interval[0] <= boundary.interval[1]:
-        return f"They agree: {apart}; their intervals overlap."
+        return f"Boundary and loss gap agree: {apart}; their intervals overlap."
     later = "later" if gap.step > boundary.step else "earlier"
-    return f"They differ: {apart}; the gap grows {later}, and their intervals do not overlap."
+    return f"Boundary and loss gap differ: {apart}; the gap grows {later}, and their intervals do not overlap."
 
 
 def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Float[np.ndarray, "steps samples orders"]:
@@ -269,12 +269,12 @@ def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Fl
 
 
 def too_few(window: Int[np.ndarray, " usable"], strength: Float[np.ndarray, "steps samples orders"]) -> str:
-    """Return why the data allow no verdict, or an empty sentence; ``window`` numbers the usable measurements."""
+    """Return why the data allow no verdict, or nothing; ``window`` numbers the usable measurements."""
     known, (n_samples, n_orders) = len(np.unique(window)), strength.shape[1:]
     if known < MIN_STEPS:
-        return f"No verdict: the mean order is known at {known} steps, and {MIN_STEPS} are needed."
+        return f"the mean order is known at {known} of the {MIN_STEPS} steps needed"
     if n_samples < MIN_SAMPLES:
-        return f"No verdict: {n_samples} sample, and {MIN_SAMPLES} are needed: one sample tells nothing of others."
+        return f"{n_samples} sample, and {MIN_SAMPLES} are needed: one sample tells nothing of others"
     if n_orders < 2:
-        return "No verdict: with a single order the mean order cannot change."
+        return "with a single order the mean order cannot change"
     return ""

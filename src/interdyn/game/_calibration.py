@@ -53,12 +53,12 @@ def batch_norms(network: nn.Module) -> list[Any]:
     return [m for m in network.modules() if isinstance(m, _Norm) and m.running_mean is not None]
 
 
-def calibrate(forward: Forward, given: Any, *, inputs: int) -> int:
+def calibrate(forward: Forward, given: Any, *, inputs: int) -> int | None:
     """Compute the statistics of batch norm anew in the network of a forward pass; return on how many rows.
 
     Each layer gets the mean over batches of the mean and of the unbiased variance of what comes into it, as
     `torch.optim.swa_utils.update_bn` finds them; but in eval mode, so that nothing else acts as in training, and each
-    layer passes on what it does in training. 0 rows where the network has no batch norm with running statistics.
+    layer passes on what it does in training. None where the network has no batch norm with running statistics.
 
     Parameters
     ----------
@@ -74,9 +74,10 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int:
     InputError
         If the rows cannot go through the network, or it is none that has layers.
     """
+    network = forward.model
     if given is None:
-        return 0
-    rows, network = calibration_rows(given), forward.model
+        return 0 if isinstance(network, nn.Module) and batch_norms(network) else None
+    rows = calibration_rows(given)
     if not isinstance(network, nn.Module):
         raise InputError(
             "`calibrate_batch_norm` needs the network itself, a torch.nn.Module whose layers can be reached; got "
@@ -89,7 +90,7 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int:
         )
     norms = batch_norms(network)
     if not norms:
-        return 0
+        return None
     run, tensors = _on_rows(forward, rows, inputs)
     with _statistics(norms):
         for batch in torch.arange(len(rows), device=tensors[0].device).tensor_split(math.ceil(len(rows) / _BATCH)):

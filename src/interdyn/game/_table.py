@@ -134,7 +134,7 @@ def value_table(
         statistics of batch norm are computed anew on them, on the private copy. Early in training those that the
         network keeps belong to no weights that it has. Some hundred rows are plenty; they go through in batches of up
         to 128. A network without batch norm is left as it is. ``provenance["calibrated_rows"]`` tells how many there
-        were.
+        were, 0 for batch norm as the network has it.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
@@ -231,7 +231,7 @@ def value_table(
         "model": getattr(model, "__name__", type(model).__name__),
         "torch": str(torch.__version__),
         "batch_rows": batches.rows,
-        **({"calibrated_rows": calibrated} if calibrated else {}),
+        **({} if calibrated is None else {"calibrated_rows": calibrated}),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
     return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)

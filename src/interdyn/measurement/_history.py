@@ -18,7 +18,7 @@ from interdyn.measurement._samples import MISLABELLED, is_training, sample_table
 from interdyn.measurement._seen import Seen
 from interdyn.measurement._stored import belonging, interactions, not_measured
 from interdyn.measurement._windows import Recent, of_windows, pattern_of, repeatability
-from interdyn.schedules import checked_window, windows_of
+from interdyn.schedules import checked_window, up_to_whole, windows_of
 from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
 from interdyn.values import Interactions, RunResult, SampleTable, Trajectory, WindowResult
@@ -219,6 +219,8 @@ class History:
     def verdict(self, step: int | None = None) -> Verdict | None:
         """Return the three statements, by default on all measurements; None before the first. Computed once for each.
 
+        While training goes on, a measurement counts once it has all its near-by steps, or the next has begun.
+
         Parameters
         ----------
         step
@@ -226,10 +228,11 @@ class History:
             whole is judged once (`interdyn.dynamics.whole_verdict`), of one that goes on what is known now.
         """
         at = tuple(s for s in self.together if step is None or s <= step)
-        return self._judged(at, over=self.over and step is None) if at else None
+        over = self.over and step is None
+        return self._judged(at if over else self._whole(at), over=over) if at else None
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Return what was known at each step that belongs to the last: `verdict` at all of them.
+        """Return what was known after each measurement: `verdict` at all steps that belong to the last, each once.
 
         Raises
         ------
@@ -238,7 +241,12 @@ class History:
         """
         self._refuse_nothing("verdicts need", self.groups[0])
         at = self.together
-        return tuple(self._judged(at[: i + 1], over=False) for i in range(len(at)))
+        known = dict.fromkeys(self._whole(at[: i + 1]) for i in range(len(at)))
+        return tuple(self._judged(one, over=False) for one in known)
+
+    def _whole(self, at: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the steps of whole measurements, for which rates are known; all where there is none yet."""
+        return at[: up_to_whole(at, self.window)] or at
 
     def _judged(self, at: tuple[int, ...], *, over: bool) -> Verdict:
         if (at, over) not in self._verdicts:
@@ -257,9 +265,7 @@ class History:
     def _pattern(self, at: Sequence[int]) -> Onset | None:
         """Return `find_pattern` of the first group of training samples, whose labels may be trusted; None without."""
         group = next((name for name in self.groups if is_training(name) and name != MISLABELLED), None)
-        if group is None:
-            return None
-        return pattern_of(at, [self._kept[step][group].seen for step in at], self.window)
+        return None if group is None else pattern_of(at, [self.seen(step, group) for step in at], self.window)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample at a step, by default the last; see `sample_table`.
@@ -295,7 +301,7 @@ class History:
         if self._run is not None and not self._run.open_ended:
             missing = [step for step in self._run.steps if step not in self._kept]
             if missing:
-                raise not_measured(self._run, missing[0], self._lacking(missing[0]))
+                raise not_measured(self._run, missing[0])
         self._refuse_nothing("a summary needs", self.groups[0])
         at, courses = self._courses()
         losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
@@ -384,12 +390,6 @@ class History:
                 "everything_else": rest,
             },
         }
-
-    def _lacking(self, step: int) -> str:
-        """Return the first group that is not measured at a step of the run."""
-        assert self._run is not None
-        there = (g for g in self.groups if store.read_measurement(self._run, step, group=g) is None)
-        return next(there, self.groups[0])
 
     def _refuse_nothing(self, what: str, group: str) -> None:
         if self._kept:

@@ -18,7 +18,7 @@ from interdyn.theory._prediction import named
 from interdyn.theory._search import total_variation
 from interdyn.values import Band, Interactions, MechanismResult, PredictionResult, PredictionSummary, Selection
 
-_PLAYERS = 16  # beyond, a table takes minutes
+_PLAYERS = 16  # beyond, a table takes many seconds
 _ENTRIES = 2**18  # of the tables of a step: four samples of 16 players
 _STEPS = 64
 _SPLIT_SAMPLES, _SPLIT_SECONDS = 8, 20.0
@@ -132,7 +132,7 @@ def _why_not(tables: Sequence[Float[np.ndarray, "samples subsets"]], count: int,
         return "A mechanism's parameter is fitted on other samples, and one was measured: measure two or more."
     if n > _PLAYERS:
         return (
-            f"Tables of {n} players take minutes each: up to {_PLAYERS} are predicted without asking, more by "
+            f"Tables of {n} players take long: up to {_PLAYERS} are predicted without asking, more by "
             "`interdyn.theory.predict_tables`."
         )
     return ""

@@ -32,11 +32,8 @@ from interdyn.values import (
     Trajectory,
     orders,
 )
+from interdyn.values._table_prediction import DISTANCES
 
-WEAK = (
-    "Secondary: distances of order distributions tell mechanisms apart badly; seven of eight that are not the theory "
-    "come as near."
-)
 _RATIO_NOISE = np.logspace(-10, 2, 49)
 RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
 _RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
@@ -197,7 +194,7 @@ def of_the_whole(
     known = {name: losses.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
     trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, window=window, **known)
     phases = find_phases(trajectory, seed=chosen["seed"])
-    verdict = whole_verdict(trajectory, pattern=pattern, seed=chosen["seed"])
+    verdict = whole_verdict(trajectory, phases=phases, pattern=pattern, seed=chosen["seed"])
     fit = fit_noise(
         last,
         main.strength,
@@ -213,7 +210,7 @@ def of_the_whole(
     in_phase_2[-1] = False  # its network supplies w*
     theory = _theory(fit, in_phase_2)
     mean_orders = {name: group.mean_order.value for name, group in measured["groups"].items() if group.mean_order}
-    sentences = [verdict.sentence, prediction.sentence, *_sentences(theory.overall, mean_orders)]
+    sentences = [verdict.sentence, prediction.sentence, *_mislabelled(mean_orders)]
     if isinstance(measured["split"].order_weight, tuple):
         sentences.append(
             "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
@@ -364,21 +361,20 @@ def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
         noise_rank_correlation_low=trend.low,
         noise_rank_correlation_high=trend.high,
         sentence=(
-            f"{WEAK} Over phase 2 the theory's is on average {mean:.3f} from the measured one (total variation, 0 to "
-            f"1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
+            f"{DISTANCES} Over phase 2 the theory's is on average {mean:.3f} from the measured one (total variation, 0 "
+            f"to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
         ),
     )
 
 
-def _sentences(overall: TheorySummary, mean_orders: Mapping[str, np.ndarray]) -> list[str]:
-    """Return short sentences for a newcomer: theory, mislabelled samples."""
-    sentences = [overall.sentence]
-    if "mislabelled" in mean_orders and "test" in mean_orders:
-        wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
-        if np.isfinite(wrong) and np.isfinite(right):
-            side = "higher" if wrong > right else "not higher"
-            sentences.append(
-                f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples "
-                f"({right:.2f})."
-            )
-    return sentences
+def _mislabelled(mean_orders: Mapping[str, np.ndarray]) -> list[str]:
+    """Return in a short sentence whether mislabelled samples have a higher order at the end."""
+    if not {"mislabelled", "test"} <= mean_orders.keys():
+        return []
+    wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
+    if not (np.isfinite(wrong) and np.isfinite(right)):
+        return []
+    side = "higher" if wrong > right else "not higher"
+    return [
+        f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples ({right:.2f})."
+    ]

@@ -105,8 +105,7 @@ def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[M
     found = {entry["step"]: (entry, measured) for entry, measured in reader.steps()}
     lacking = [step for step in run.steps if step not in found]
     if lacking and (not run.open_ended or not found):
-        absent = (g for g in run.groups if reader.measurement(lacking[0], group=g) is None)
-        raise not_measured(run, lacking[0], next(absent, run.groups[0]))
+        raise not_measured(run, lacking[0])
     if reader.damaged:
         warnings.warn(reader.damage, InterdynWarning, stacklevel=3)
     kept = belonging({step: mark(measured) for step, (_, measured) in found.items()})
@@ -115,8 +114,10 @@ def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[M
     }
 
 
-def not_measured(run: store.Run, step: int, group: str) -> IncompleteRunError:
-    """Return the error for a measurement that an analysis of the whole run lacks."""
+def not_measured(run: store.Run, step: int) -> IncompleteRunError:
+    """Return the error for a step at which a group is not measured that an analysis of the whole run needs."""
+    absent = (group for group in run.groups if store.read_measurement(run, step, group=group) is None)
+    group = next(absent, run.groups[0])
     return IncompleteRunError(
         f"the analysis needs group `{group}` at step {step}; got no whole file of it in {run.path}. "
         f"{store.to_measure(run)}"

@@ -9,9 +9,8 @@ from interdyn.plot._marks import boundary, head
 from interdyn.plot._panel import Panel, Series
 from interdyn.plot._view import Drawable, as_view, has_numbers
 from interdyn.values import Band, RunResult
-from interdyn.values._table_prediction import THEORY
+from interdyn.values._table_prediction import DISTANCES, THEORY
 
-WEAK = "It tells mechanisms apart badly: seven of eight that are not the theory come as near."
 _LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
     "theory": ("theory", "theory", "D", "-"),
     "joint theory": ("joint theory", "mislabelled", "D", "-"),
@@ -50,7 +49,7 @@ def prediction_distance(view: RunResult) -> Panel:
     words = ("Order distributions of the predictions", "total variation (0 to 1)")
     caption = (
         "The predicted tables, split as those measured were, beside the measured distribution over orders; nothing is "
-        f"fitted to it. {WEAK}"
+        f"fitted to it. {DISTANCES}"
     )
     top, found = head(view, "prediction-distance", *words, caption), view.prediction
     if found is None or not any(has_numbers(one.distance) for one in found.mechanisms.values()):

@@ -22,12 +22,13 @@ from interdyn.plot._marks import all_moments as _moments
 from interdyn.plot._marks import boundary as _boundary
 from interdyn.plot._marks import head as _head
 from interdyn.plot._panel import Panel, Rule, Series, credit
-from interdyn.plot._prediction import WEAK, prediction, prediction_distance, theory_gain
+from interdyn.plot._prediction import prediction, prediction_distance, theory_gain
 from interdyn.plot._steps import StepAxis
 from interdyn.plot._view import has_numbers
 from interdyn.plot._windows import of_windows
 from interdyn.plot._windows import repeatability as repeatability
 from interdyn.values import Band, RunResult, different_games
+from interdyn.values._table_prediction import DISTANCES
 
 __all__ = [
     "QUANTITIES",
@@ -257,7 +258,7 @@ def distance(view: RunResult) -> Panel:
         Series("null: no noise", Band(theory.tv_null_sigma0), "null-a", symbol="^", dash=":"),
         Series("null: tilt", Band(theory.tv_null_tilt), "null-b", symbol="v", dash="--"),
     ]
-    head["caption"] += f" Each is fitted to the distribution. {WEAK}"
+    head["caption"] += f" Each is fitted to the distribution. {DISTANCES}"
     phase = theory.tv.value[theory.in_phase_2]
     alt = "Total variation distance between the theory's and the measured distribution over orders"
     alt += f"; in phase 2 at most {np.nanmax(phase):.3f}." if has_numbers(phase) else "."

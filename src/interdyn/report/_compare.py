@@ -42,7 +42,7 @@ def write_study(
         raise InputError("the page of a study needs a finished run; got none. Run it first.")
     charts = [chart(panels.comparison(named, quantity), slider=False) for quantity in panels.QUANTITIES]
     views = [view for members in named.values() for view in members]
-    return _write(out, charts, views, names=list(named), title=title, tables=tables, rules=(), games={})
+    return _write(out, charts, views, names=list(named), title=title, tables=tables, rules=(), games={}, over_seeds=())
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
@@ -105,6 +105,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
         title=f"{len(names)} runs beside each other",
         tables=[_verdicts(names, views), _settings(names, folders)],
         rules=_rules(names, views),
+        over_seeds=[told for name, members in grouped.items() if (told := _words.over_seeds(name, members))],
         games=games,
     )
 
@@ -140,7 +141,7 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 
 
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
-    columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "distance to theory")
+    columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "prediction by the theory")
     return Table(
         "What happened in each",
         "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
@@ -164,7 +165,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
         str(view.game),
-        facts.get("Distance to theory", "not fitted").split(" (")[0],
+        facts.get("Prediction by the theory", "not made").split(" (")[0],
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),
     )

@@ -12,6 +12,7 @@ the noise.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +35,12 @@ APPROACH = 10
 """Steps towards an explanation before a point is repaired."""
 
 _FURTHEST = 1000  # exponent up to which a factor is a number of its own
+
+
+@lru_cache(maxsize=16)
+def _metric_on(n: int, device: torch.device) -> Float[Tensor, " subsets"]:
+    """Return the metric on a device, where every step needs it: it goes to a graphics card once."""
+    return torch.from_numpy(metric(n)).to(device)
 
 
 def clip(x: Tensor, bound: Tensor) -> Tensor:
@@ -96,7 +103,7 @@ class Problem:
     @property
     def metric(self) -> Float[Tensor, " subsets"]:
         """How far each interaction steps, relative to others: ``D``."""
-        return torch.from_numpy(metric(n_players_from_size(self.v.shape[-1]))).to(self.v.device)
+        return _metric_on(n_players_from_size(self.v.shape[-1]), self.v.device)
 
     @property
     def slopes(self) -> tuple[Float[Tensor, "2 rows subsets"], Float[Tensor, "2 rows subsets"]]:

@@ -18,11 +18,12 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from interdyn._arguments import choice, instance, real_array, whole
 from interdyn.errors import InputError
+from interdyn.theory._joint import joint_tables
 from interdyn.theory._search import default_levels
 from interdyn.theory._weights import weights_in_blocks
 from interdyn.transforms import values_from_and, values_from_or, values_from_walsh, walsh_from_values
@@ -31,8 +32,6 @@ from interdyn.values._table_prediction import THEORY
 
 Mechanism: TypeAlias = Literal["theory", "joint theory", "tilt", "noise operator", "nothing"]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
-
-_RESIDUAL = 1e-13  # of a Krylov space, relative to its first vector: nothing is left
 
 
 def default_parameters(mechanism: Mechanism, n: int) -> Float[np.ndarray, " parameters"]:
@@ -75,10 +74,8 @@ def mechanism_tables(
 
     Notes
     -----
-    ``O(n 2**n)`` for each parameter and table; the joint theory needs besides, once for each table, a Krylov space of
-    at most ``(n + 2)**2 / 2`` vectors, which serves all noise levels: its kernel is the same under any exchange of
-    players, so that it has half as many eigenvalues, and as many vectors again make up for rounding. Singles are the
-    same function as AND and as OR and count once, as AND. Oracle: dense matrices in ``tests/test_prediction.py``.
+    ``O(n 2**n)`` for each parameter and table. Singles are the same function as AND and as OR and count once, as AND.
+    Oracle: dense matrices in ``tests/test_prediction.py``.
     Source: paper, section 5, for the first; the others are rivals of ours.
 
     Examples
@@ -102,7 +99,7 @@ def mechanism_tables(
         for block in weights_in_blocks(both, at):
             yield from map(_explained, block)
     elif mechanism == "joint theory":
-        yield from _regressed(_explained(both), at)
+        yield from joint_tables(_explained(both), at)
     elif mechanism == "tilt":
         for b in at.tolist():
             yield _explained(both * torch.exp(-b * (sizes - 1).clamp(min=0)))
@@ -115,70 +112,3 @@ def mechanism_tables(
 def _explained(both: Float[Tensor, "*batch kinds subsets"]) -> Float[Tensor, "*batch subsets"]:
     """Return the table that AND and OR interactions explain."""
     return values_from_and(both[..., 0, :]) + values_from_or(both[..., 1, :])
-
-
-def kernel_times(y: Float64[Tensor, "*batch subsets"]) -> Float64[Tensor, "*batch subsets"]:
-    r"""Return $G y$, $G = J C^{-1} J^T$, ``J`` the triggers of AND and OR, ``C`` the variances $2^{|T|}$.
-
-    Examples
-    --------
-    >>> kernel_times(torch.tensor([1.0, 0.0]).double())  # G = 1 + [[0, 0], [0, 1/2]]
-    tensor([1., 1.], dtype=torch.float64)
-    """
-    n = y.shape[-1].bit_length() - 1
-    sizes = torch.tensor(orders(n), dtype=y.dtype, device=y.device)
-    variance = 2.0**sizes
-    below = values_from_and(y)  # sums over the subsets of each set
-    above = values_from_and(y.flip(-1)).flip(-1)  # over the sets that hold it
-    meets = below[..., -1:] - below.flip(-1)  # over those that meet it: all but the subsets of its complement
-    by_or = torch.where(sizes > 1, meets / variance, y.new_zeros(()))
-    return values_from_and(above / variance) + values_from_or(by_or)
-
-
-def _regressed(
-    y: Float64[Tensor, "*batch subsets"], noise_var: Float[np.ndarray, " levels"]
-) -> Iterator[Float64[Tensor, "*batch subsets"]]:
-    """Yield ``G (G + 2^n sigma^2)^-1 y`` for each noise level, each table by the Krylov space of its own."""
-    n = y.shape[-1].bit_length() - 1
-    at_once = 2**13 // 2**n if n < 10 else 1  # larger products are faster one by one
-    spaces = [_krylov(part) for part in y.reshape(-1, y.shape[-1]).split(at_once)]  # type: ignore[no-untyped-call]
-    for level in noise_var.tolist():
-        if level == 0:
-            yield y
-            continue
-        rows = [
-            basis.mT @ (vectors @ (values / (values + level * y.shape[-1]) * first)[..., None])
-            for basis, values, vectors, first in spaces
-        ]
-        yield torch.cat(rows).reshape(y.shape)
-
-
-def _krylov(y: Float64[Tensor, "tables subsets"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return a basis of each table's Krylov space, as rows, eigenvalues and vectors of ``G`` in it, ``y`` in these.
-
-    Lanczos's method, all tables side by side; every vector is made orthogonal to all before it, twice, so that the
-    space is whole. Where a space is smaller than that of another table, its last vectors are zeros.
-    """
-    n = y.shape[-1].bit_length() - 1
-    most, norm = min(2**n, (n + 2) ** 2 // 2), y.norm(dim=-1)
-    basis = y.new_zeros(len(y), most, y.shape[-1])
-    projected = y.new_zeros(len(y), most, most)
-    basis[:, 0] = y / torch.where(norm > 0, norm, 1.0)[:, None]
-    size = most
-    for j in range(most):
-        held = basis[:, : j + 1]
-        after = kernel_times(basis[:, j])[..., None]
-        along = held @ after
-        after = after - held.mT @ along
-        again = held @ after
-        after = (after - held.mT @ again)[..., 0]
-        projected[:, : j + 1, j] = (along + again)[..., 0]
-        left = after.norm(dim=-1)
-        going = left > _RESIDUAL * projected[:, 0, 0].abs()
-        if j + 1 == most or not going.any():
-            size = j + 1
-            break
-        basis[:, j + 1] = torch.where(going[:, None], after / left[:, None], 0.0)
-    upper = projected[:, :size, :size].triu()
-    values, vectors = torch.linalg.eigh(upper + upper.triu(1).mT)
-    return basis[:, :size], values.clamp(min=0), vectors, norm[:, None] * vectors[:, 0]

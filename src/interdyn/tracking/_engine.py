@@ -3,14 +3,16 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from secrets import token_hex
 from time import monotonic, sleep
 from zlib import crc32
 
 from interdyn import store
-from interdyn._arguments import told
+from interdyn._arguments import number, told
 from interdyn.errors import EngineError, InputError, StorageError
 from interdyn.store import Measurement
 from interdyn.tracking._pool import WorkerDiedError
@@ -114,16 +116,20 @@ class Engine:
             raise InputError(
                 f"`executor` must be a concurrent.futures.Executor; got {told(executor)}. Pass one, or leave it out."
             )
+        if patience is not None:
+            patience = number(patience, "patience", least=0, do="Pass seconds, or leave it out.")
         self._run, self._work, self._block, self._shard = run, work, block, shard
         self._own = None if executor is not None else ThreadPoolExecutor(1)
         self._executor: Executor = executor or self._own  # type: ignore[assignment]  # one of them is there
         self._patience, self._progress = patience, progress
-        self._file = run.path / "units" / f"work-{token_hex(8)}.pickle"  # shards have one each
-        if shard is None:  # what a process that was killed has left
-            store.drop_units(run, "work-")
+        mine = f"work-{0 if shard is None else shard.index}-"  # shards have one each
+        store.drop_units(run, mine)  # what a process that was killed has left
+        self._file = run.path / "units" / f"{mine}{token_hex(8)}.pickle"
         self._name = self._publish()
         self._jobs: dict[Unit, _Job] = {}
+        self._back: SimpleQueue[tuple[_Job, Future[Done]]] = SimpleQueue()
         self._steps: dict[int, _Step] = {}
+        self._touched: set[int] = set()  # steps of which something is new
         self._moved, self._slowest, self._done = monotonic(), 0.0, 0
         self.failures: dict[Unit, str] = {}
         """What could not be measured, and why."""
@@ -152,10 +158,11 @@ class Engine:
         """
         if step in self._steps:
             return
-        reader, at = store.Reader(self._run), _Step({})
+        reader, at, new = store.Reader(self._run), _Step({}), []
         self._steps[step] = at
+        self._touched.add(step)
         each = sum(len(store.blocks_of(len(group), self._block)) for group in self._work.groups)
-        number = crc32(str(step).encode()) if index is None else index * each
+        first = crc32(str(step).encode()) if index is None else index * each
         for group in self._work.groups:
             blocks = store.blocks_of(len(group), self._block)
             units = at.units[group.name] = [Unit(step, group.name, block, source) for block in blocks]
@@ -164,14 +171,14 @@ class Engine:
                 at.whole[group.name] = measured
                 self._done += len(units)
                 continue
-            for index, unit in enumerate(units, start=number):
-                if not self._find(unit) and (self._shard is None or self._shard.has(index)):
-                    self._jobs[unit] = _Job(unit)
-            number += len(units)
+            for place, unit in enumerate(units, start=first):
+                if not self._find(unit) and (self._shard is None or self._shard.has(place)):
+                    new.append(_Job(unit))
+            first += len(units)
         self._progress(self._done)
-        for job in list(self._jobs.values()):
-            if job.future is None:
-                self._hand_out(job)
+        self._jobs |= {job.unit: job for job in new}
+        for job in new:
+            self._hand_out(job)
 
     @property
     def waiting(self) -> int:
@@ -180,14 +187,16 @@ class Engine:
 
     def collect(self, *, wait_for: float = 0.0) -> list[tuple[int, list[Measurement]]]:
         """Return the steps that have become whole, with the measurements of all groups, within so many seconds."""
-        futures = [job.future for job in self._jobs.values() if job.future is not None]
-        if futures:
-            wait(futures, timeout=wait_for, return_when=FIRST_COMPLETED)
-        for job in list(self._jobs.values()):
-            if job.future is not None and job.future.done():
-                self._take(job)
+        with suppress(Empty):  # nothing more has come back
+            if self._jobs and wait_for > 0:
+                self._take(*self._back.get(timeout=wait_for))
+            while True:
+                self._take(*self._back.get_nowait())
         self._watch()
-        return [(step, list(at.whole.values())) for step, at in self._steps.items() if self._is_whole(at)]
+        steps = list(self._touched) if self._shard is None else list(self._steps)  # others may have written theirs
+        self._touched.clear()
+        whole = [(step, at) for step in steps if self._is_whole(at := self._steps[step])]
+        return [(step, [at.whole[name] for name in at.units]) for step, at in whole]
 
     def drop(self, step: int) -> None:
         """Remove the files of the units of a step whose measurements are written."""
@@ -226,9 +235,10 @@ class Engine:
     def _hand_out(self, job: _Job) -> None:
         order = Order(job.unit, str(self._run.path.resolve()), self._run.id, self._name, self._file.name)
         try:
-            job.future = self._executor.submit(measure_unit, order)
+            future = job.future = self._executor.submit(measure_unit, order)
         except RuntimeError as error:  # it is broken, or shut down
             raise self._broken(error) from error
+        future.add_done_callback(lambda done: self._back.put((job, done)))
 
     def _broken(self, error: BaseException) -> EngineError:
         return EngineError(
@@ -236,13 +246,14 @@ class Engine:
             f"{self._run.path}; give the same command again."
         )
 
-    def _take(self, job: _Job) -> None:
-        """Find out what came of a unit."""
-        assert job.future is not None
-        if job.future.cancelled():
+    def _take(self, job: _Job, future: "Future[Done]") -> None:
+        """Find out what came of a unit; of one that was handed out again the first that is measured counts."""
+        if job.unit not in self._jobs or (future is not job.future and (future.cancelled() or future.exception())):
+            return
+        if future.cancelled():
             self._lose(job, "the executor cancelled it")
             return
-        error = job.future.exception()
+        error = future.exception()
         if isinstance(error, EngineError):
             raise error
         if isinstance(error, BrokenExecutor):
@@ -251,10 +262,10 @@ class Engine:
             self._lose(job, str(error))
         elif error is not None:
             self._fail(job, f"{type(error).__name__}: {error}")
-        elif not self._find(job.unit):
+        elif not self._is_done(job.unit):
             self._lose(job, f"a worker measured it, and its file is not in {self._run.path}: is that folder shared?")
         else:
-            done = job.future.result()
+            done = future.result()
             self._slowest = max(self._slowest, done.seconds)
             self.moved[f"{done.host}:{done.process}"] += done.bytes_read
             self._settle(job)
@@ -267,8 +278,13 @@ class Engine:
             self._done += 1
         return found is not None
 
+    def _is_done(self, unit: Unit) -> bool:
+        """Return whether a unit is measured, or its whole group is: by another shard, which drops units then."""
+        return self._find(unit) or store.read_measurement(self._run, unit.step, group=unit.group) is not None
+
     def _settle(self, job: _Job) -> None:
         self._moved = monotonic()
+        self._touched.add(job.unit.step)
         del self._jobs[job.unit]
         self._progress(self._done)
 
@@ -291,7 +307,7 @@ class Engine:
             return
         self._moved = monotonic()
         for job in list(self._jobs.values()):
-            if self._find(job.unit):
+            if self._is_done(job.unit):
                 self._settle(job)
             elif job.future is not None:
                 job.future.cancel()
@@ -315,7 +331,7 @@ class Engine:
             if not others:
                 at.whole[name] = store.joined([at.parts.pop(unit) for unit in units])
                 continue
-            there = store.read_measurement(self._run, units[0].step, group=name) if self._shard else None
+            there = store.read_measurement(self._run, units[0].step, group=name)
             if there is None:
                 return False
             at.whole[name] = there

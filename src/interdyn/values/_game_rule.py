@@ -12,6 +12,7 @@ _WORDS = {
     "others": "parts not drawn",
     "layer": "layer",
     "baseline": "baseline",
+    "batch_norm": "statistics of batch norm",
     "unit": "output",
 }
 
@@ -34,6 +35,8 @@ class GameRule(Record):
         What becomes of the parts not drawn, ``"keep"`` or ``"mask"``.
     layer, baseline, unit
         Where and by what players are masked; unit of the output.
+    batch_norm
+        Whether its statistics are those of the network, ``"as trained"``, or computed anew, ``"calibrated"``.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class GameRule(Record):
     layer: str | None = None
     baseline: str | None = None
     unit: str | None = None
+    batch_norm: str | None = None
 
     @classmethod
     def of(cls, settings: Sequence[Mapping[str, Any]], *, n_players: int, unit: str) -> "GameRule":
@@ -64,6 +68,7 @@ class GameRule(Record):
         known = len(numbers) == len(settings) > 0
         last = settings[-1] if settings else {}
         players = last.get("players")
+        rows = last.get("calibrated_rows")
         cut, _, draw = ("" if players is None else str(players)).partition(".choose(")
         return cls(
             n_players=n_players,
@@ -73,6 +78,7 @@ class GameRule(Record):
             layer=last.get("layer"),
             baseline=last.get("baselines"),
             unit=unit or None,
+            batch_norm=None if rows is None else "calibrated" if rows else "as trained",
         )
 
     def __str__(self) -> str:

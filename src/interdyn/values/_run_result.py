@@ -65,7 +65,7 @@ class RunResult(Record):
     measurements
         Of a tracked training: how many were planned, taken and missed. None where that was not recorded.
     verdict
-        Short plain sentences.
+        First the verdict, in at most two sentences; then short plain sentences on the rest.
     stage
         Where a training is by its interactions that still goes on, one of `interdyn.dynamics.Stage` (runs of before
         also have "over-fitting has begun"); None once it has ended.
