@@ -35,7 +35,7 @@ from interdyn.store._results import (
     write_result,
 )
 from interdyn.store._run import VERSION, Run, as_run, holds_a_run, open_run
-from interdyn.store._units import blocks_of, drop_units, has_unit, joined, write_unit
+from interdyn.store._units import blocks_of, drop_units, drop_work, has_unit, joined, write_unit
 
 __all__ = [
     "SCHEMA",
@@ -57,6 +57,7 @@ __all__ = [
     "drop_damaged_checkpoints",
     "drop_trainers",
     "drop_units",
+    "drop_work",
     "has_result",
     "has_unit",
     "holds_a_run",

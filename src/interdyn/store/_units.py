@@ -78,7 +78,16 @@ def _settings(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def drop_units(run: Run, step: int) -> None:
     """Remove what workers wrote of a step, whose measurements are written by now."""
+    _drop(run, f"step_{step:08d}.")
+
+
+def drop_work(run: Run, beginning: str) -> None:
+    """Remove what units had in common that a killed process has left, by how the names of its files begin."""
+    _drop(run, beginning)
+
+
+def _drop(run: Run, beginning: str) -> None:
     for name in names_in(run.path / "units"):
-        if name.startswith(f"step_{step:08d}."):
+        if name.startswith(beginning):
             with suppress(OSError):  # it only takes room
                 (run.path / "units" / name).unlink()

@@ -119,7 +119,9 @@ class Engine:
         self._own = None if executor is not None else ThreadPoolExecutor(1)
         self._executor: Executor = executor or self._own  # type: ignore[assignment]  # one of them is there
         self._patience, self._progress = patience, progress
-        self._file = run.path / "units" / f"work-{token_hex(8)}.pickle"  # shards have one each
+        mine = f"work-{0 if shard is None else shard.index}-"  # shards have one each
+        self._file = run.path / "units" / f"{mine}{token_hex(8)}.pickle"
+        store.drop_work(run, mine)  # of a process that was killed
         self._name = self._publish()
         self._jobs: dict[Unit, _Job] = {}
         self._steps: dict[int, _Step] = {}
@@ -252,7 +254,7 @@ class Engine:
             self._lose(job, str(error))
         elif error is not None:
             self._fail(job, f"{type(error).__name__}: {error}")
-        elif not self._find(job.unit):
+        elif not self._is_done(job.unit):
             self._lose(job, f"a worker measured it, and its file is not in {self._run.path}: is that folder shared?")
         else:
             done = job.future.result()
@@ -267,6 +269,10 @@ class Engine:
             self._steps[unit.step].parts[unit] = found
             self._done += 1
         return found is not None
+
+    def _is_done(self, unit: Unit) -> bool:
+        """Return whether a unit is measured, or its whole group is: by another shard, which drops units then."""
+        return self._find(unit) or store.read_measurement(self._run, unit.step, group=unit.group) is not None
 
     def _settle(self, job: _Job) -> None:
         self._moved = monotonic()
@@ -292,7 +298,7 @@ class Engine:
             return
         self._moved = monotonic()
         for job in list(self._jobs.values()):
-            if self._find(job.unit):
+            if self._is_done(job.unit):
                 self._settle(job)
             elif job.future is not None:
                 job.future.cancel()

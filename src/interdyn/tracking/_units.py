@@ -180,7 +180,9 @@ def measure_unit(order: Order) -> Done:
             network, more = _network_of(order, work, run)
             group = next(group for group in work.groups if group.name == unit.group).block(*unit.block)
             config = replace(group.config, threads=work.threads)
-            store.write_unit(run, recorded(network, replace(group, config=config), step=unit.step), unit.block)
+            measured = recorded(network, replace(group, config=config), step=unit.step)
+            if store.read_measurement(run, unit.step, group=unit.group) is None:  # else others have done it long since
+                store.write_unit(run, measured, unit.block)
     return Done(socket.gethostname(), os.getpid(), perf_counter() - begun, size + more)
 
 
