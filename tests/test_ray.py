@@ -23,7 +23,7 @@ from interdyn.errors import EngineError, MissingExtraError
 from interdyn.recipes import resolve, run_recipe
 from interdyn.store import Measurement
 from interdyn.tracking import Engine, _engine
-from interdyn.tracking._units import VERSIONS, Order, measure_unit
+from interdyn.tracking._units import VERSIONS, Order
 from interdyn.tracking.ray import RayExecutor
 from ray_world import ENVIRONMENT, PATIENCE, cluster_in, family, is_alive, measuring, send, soon
 from test_run import TINY
@@ -79,11 +79,17 @@ def ray():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    folder = tempfile.mkdtemp(prefix="ray-")  # a short path: sockets lie there
-    with cluster_in(folder) as cluster:
-        yield cluster
+def short():
+    """A folder of which the path is short: sockets lie there."""
+    folder = tempfile.mkdtemp(prefix="ray-")
+    yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def cluster(short):
+    with cluster_in(short) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -218,6 +224,20 @@ def test_a_driver_that_was_killed_goes_on(cluster, state, tmp_path, alone):
     assert same(tables(tmp_path / "run"), alone)
 
 
+def test_a_killed_head_ends_the_driver_which_goes_on_without_it(state, tmp_path, alone, monkeypatch):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")  # a minute by default
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder, cluster_in(folder) as cluster:
+        command = ["--allow-code", "--engine", "ray", "--address", cluster.address]
+        with driver("run", written(recipe_in(state), tmp_path), "--out", tmp_path / "run", *command) as first:
+            soon(lambda: measuring(state))
+            cluster.head.kill()
+            _, told = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 1
+    assert "Failed to connect to GCS within 5 seconds" in told  # Ray ends the process, no more can be said
+    run_recipe(recipe_in(state), tmp_path / "run", allow_code=True)
+    assert same(tables(tmp_path / "run"), alone)
+
+
 # what is wrong
 
 
@@ -302,6 +322,13 @@ def test_a_second_cluster_is_refused(cluster):
         RayExecutor(address="10.0.0.1:6379")
 
 
+def test_nothing_is_handed_to_a_cluster_that_was_left(cluster):
+    with RayExecutor(address=cluster.address) as executor:
+        pass
+    with pytest.raises(RuntimeError, match="left"):
+        executor.submit(divmod, 7, 2)
+
+
 def test_without_ray_the_line_to_install_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError) as caught:
@@ -309,20 +336,11 @@ def test_without_ray_the_line_to_install_it_is_told(monkeypatch):
     assert str(caught.value).endswith("Install it: pip install 'interdyn[ray]'")
 
 
-@pytest.mark.parametrize("code", ["import interdyn; dir(interdyn)", "from interdyn.cli import main; main(['--help'])"])
+@pytest.mark.parametrize("code", ["import interdyn.tracking.ray", "from interdyn.cli import main; main(['--help'])"])
 def test_ray_is_imported_only_where_it_is_used(code):
     code = f"import sys, atexit; atexit.register(lambda: print('ray' in sys.modules)); {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
-
-
-def test_a_unit_that_comes_late_leaves_nothing(tmp_path, alone, monkeypatch):
-    orders = []
-    monkeypatch.setattr(_engine, "Order", lambda *given: orders.append(Order(*given)) or orders[-1])
-    with ThreadPoolExecutor(1) as executor:
-        run = run_recipe(recipe_in(tmp_path / "state"), tmp_path / "run", executor=executor, allow_code=True)
-        executor.submit(measure_unit, orders[-1]).result()
-    assert same(tables(run.path), alone)
 
 
 # the command line
@@ -350,14 +368,17 @@ def driver(*arguments):
     )
 
 
-def test_ray_is_started_for_a_command_and_ends_with_it(state, tmp_path, alone, monkeypatch):
-    for name in ENVIRONMENT:  # tokens and statistics are as Ray has them by default, in a home that is empty
+def test_ray_is_started_for_a_command_and_ends_with_it(state, tmp_path, alone, short, monkeypatch):
+    for name in ENVIRONMENT:  # tokens are as Ray has them by default, in a home that is empty
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_TMPDIR", short)
     command = ["--allow-code", "--engine", "ray", "--workers", 2]
     with driver("run", written(recipe_in(state), tmp_path), "--out", tmp_path / "run", *command) as first:
         soon(lambda: len(measuring(state)) == 2)
         begun = family(first.pid)
+        started = [Path(f"/proc/{process}/environ").read_bytes() for process in measuring(state).values()]
+        assert all(b"RAY_USAGE_STATS_ENABLED=0" in environment for environment in started)
         os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C does
         _, told = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130, told

@@ -66,6 +66,8 @@ class RayExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a call done by a worker of the cluster; function and arguments are pickled."""
+        if not self._ray.is_initialized():  # Ray would start itself anew
+            raise RuntimeError("the Ray cluster was left.")
         out: Future[Any] = Future()
         out.set_running_or_notify_cancel()
 
