@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -41,9 +42,10 @@ class RayExecutor(Executor):
     Notes
     -----
     A call whose worker or node is lost fails with `WorkerDiedError`, and is handed out again by whoever handed it out:
-    Ray itself does not repeat it. `shutdown` ends what was started here, and never a cluster. Usage statistics are
-    off where Ray is started here. Tokens of Ray 2.52 and later are those of its environment, ``RAY_AUTH_TOKEN``, or of
-    the file that it keeps in the home of the user.
+    Ray itself does not repeat it. The third time it goes to the node of this process, for others may never answer.
+    `shutdown` ends what was started here, and never a cluster. Usage statistics are off where Ray is started here.
+    Tokens of Ray 2.52 and later are those of its environment, ``RAY_AUTH_TOKEN``, or of the file that it keeps in the
+    home of the user.
     """
 
     def __init__(self, workers: int | None = None, *, address: str | None = None, gpus: float = 0.0) -> None:
@@ -62,6 +64,7 @@ class RayExecutor(Executor):
                 f"a process is connected to one Ray cluster at a time; got {address} besides {there}. Leave `address` "
                 "out, or call ray.shutdown() first."
             )
+        self._turns: Counter[int] = Counter()
         self._call = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus, scheduling_strategy="SPREAD")(_call)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -80,8 +83,19 @@ class RayExecutor(Executor):
             else:
                 out.set_exception(WorkerDiedError(f"Ray lost it: {str(error).splitlines()[0]}"))
 
-        self._call.remote(fn, args, kwargs).future().add_done_callback(take)
+        call = (fn, args, kwargs)
+        name = hash(self._ray.cloudpickle.dumps(call))
+        turn = self._turns[name]
+        self._turns[name] += 1
+        task = self._call.options(scheduling_strategy=self._here()) if turn > 1 else self._call
+        task.remote(*call).future().add_done_callback(take)
         return out
+
+    def _here(self) -> Any:
+        """Return where a call goes that was lost twice: to the node of this process, which answers, if it has room."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  Ray has neither
         """Leave the cluster, or end the one that was started here."""
