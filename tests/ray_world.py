@@ -48,6 +48,14 @@ def held(shape, n_outputs, *, folder):
     return Held(folder, nn.Linear(shape[0], 8), nn.ReLU(), nn.Linear(8, n_outputs))
 
 
+def node_of(_):
+    """Return the address of the node that does this call."""
+    import ray
+
+    time.sleep(0.2)  # so that calls are spread
+    return ray.util.get_node_ip_address()
+
+
 def measuring(folder):
     """Return the processes that have begun to measure, each with its parent: the raylet of its node."""
     return dict(map(int, path.name.split("-")) for path in Path(folder).glob("*-*"))

@@ -25,7 +25,7 @@ from interdyn.store import Measurement
 from interdyn.tracking import Engine, _engine
 from interdyn.tracking._units import VERSIONS, Order
 from interdyn.tracking.ray import RayExecutor
-from ray_world import ENVIRONMENT, PATIENCE, cluster_in, family, is_alive, measuring, send, soon
+from ray_world import ENVIRONMENT, PATIENCE, cluster_in, family, is_alive, measuring, node_of, send, soon
 from test_run import TINY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -172,6 +172,12 @@ def test_a_node_that_never_answers_is_not_waited_for(begun, state, tmp_path, sec
         send(signal.SIGCONT, silent)
     assert "no worker answered" in why  # Ray itself notices much later
     assert same(tables(tmp_path / "run"), alone)
+
+
+@pytest.mark.usefixtures("second")
+def test_what_is_handed_out_a_third_time_stays_on_the_node_of_the_driver(cluster, executor):
+    turns = [[executor.submit(node_of, call) for call in range(6)] for _ in range(3)]
+    assert {one.result(PATIENCE) for one in turns[-1]} == {cluster.head.address}  # others go to both
 
 
 def test_a_full_object_store_stops_nothing(ray, cluster, begun, state, tmp_path, second, alone):
