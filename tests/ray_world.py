@@ -175,3 +175,42 @@ def cluster_in(folder):
         yield cluster
     finally:
         cluster.close()
+
+
+COMMAND = "from interdyn.cli import main; main()"
+
+
+def driver(*arguments):
+    """Begin a command in a session of its own."""
+    here = str(Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+REFUSED = """
+import sys, time, ray
+from interdyn.errors import EngineError
+from interdyn.tracking.ray import RayExecutor
+begun = time.monotonic()
+try:
+    RayExecutor(address=sys.argv[1])
+except EngineError as error:
+    print(error)
+    print(time.monotonic() - begun)
+"""
+
+
+def refused(address):
+    """Return what is said of an address, and in how many seconds, in a process of its own."""
+    command = [sys.executable, "-c", REFUSED, address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    said, seconds = done.stdout.splitlines()[-2:]
+    needed = f"a Ray cluster must answer at {address}"
+    assert said.startswith(needed)
+    return said.removeprefix(needed), float(seconds)

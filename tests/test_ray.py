@@ -25,7 +25,20 @@ from interdyn.store import Measurement
 from interdyn.tracking import Engine, _engine
 from interdyn.tracking._units import VERSIONS, Order
 from interdyn.tracking.ray import RayExecutor
-from ray_world import ENVIRONMENT, PATIENCE, cluster_in, family, is_alive, measuring, node_of, send, soon
+from ray_world import (
+    COMMAND,
+    ENVIRONMENT,
+    PATIENCE,
+    cluster_in,
+    driver,
+    family,
+    is_alive,
+    measuring,
+    node_of,
+    refused,
+    send,
+    soon,
+)
 from test_run import TINY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -268,29 +281,6 @@ def test_a_folder_that_nodes_do_not_share_is_told(begun, state, tmp_path, monkey
         begun().result(PATIENCE)
 
 
-REFUSED = """
-import sys, time, ray
-from interdyn.errors import EngineError
-from interdyn.tracking.ray import RayExecutor
-begun = time.monotonic()
-try:
-    RayExecutor(address=sys.argv[1])
-except EngineError as error:
-    print(error)
-    print(time.monotonic() - begun)
-"""
-
-
-def refused(address):
-    """Return what is said of an address, and in how many seconds, in a process of its own."""
-    command = [sys.executable, "-c", REFUSED, address]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
-    said, seconds = done.stdout.splitlines()[-2:]
-    needed = f"a Ray cluster must answer at {address}"
-    assert said.startswith(needed)
-    return said.removeprefix(needed), float(seconds)
-
-
 def test_a_closed_port_is_refused():
     with socket.socket() as free:  # bound, so that nobody else takes it, and not listening
         free.bind(("127.0.0.1", 0))
@@ -356,22 +346,6 @@ def written(recipe, folder):
     """Return a file of a recipe."""
     (folder / "recipe.toml").write_text(tomli_w.dumps(recipe.plain()))
     return folder / "recipe.toml"
-
-
-COMMAND = "from interdyn.cli import main; main()"
-
-
-def driver(*arguments):
-    """Begin a command in a session of its own."""
-    here = str(Path(__file__).parent)
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def test_ray_is_started_for_a_command_and_ends_with_it(state, tmp_path, alone, short, monkeypatch):
