@@ -233,6 +233,24 @@ class TestLoss:
         assert_same(whole, store.open_run(out))
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--engine", "dask"], "must be local or ray"),
+        (["--address", "10.0.0.1:6379"], "Add --engine ray"),
+        (["--engine", "ray", "--address", "auto", "--workers", "2"], "its own workers"),
+        (["--workers", "0"], "`workers`"),
+        (["--shard", "3/2"], "--shard 1/4"),
+        (["--workers", "1", "--patience", "-1"], "`patience`"),
+    ],
+)
+def test_options_that_do_not_go_together(options, told, whole, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(whole.path / "recipe.toml"), "--out", str(tmp_path / "run"), *options])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 def members(session):
     """Return the processes of a session that are there, as Linux lists them."""
     found = []

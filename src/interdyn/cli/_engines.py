@@ -63,6 +63,10 @@ def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
         raise InputError(f"`--engine` must be local or ray; got {engine!r}. Leave it out to measure in this process.")
     if address is not None and engine != "ray":
         raise InputError("`--address` is that of a Ray cluster; got it without. Add --engine ray")
+    if address is not None and workers is not None:
+        raise InputError(
+            "a cluster at `--address` has its own workers; got `--workers` besides. Leave one of them out."
+        )
     if engine == "ray":
         from interdyn.tracking.ray import RayExecutor
 

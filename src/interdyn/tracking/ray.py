@@ -1,8 +1,10 @@
 """Ray Core as an executor: units of a run are measured by the nodes of a cluster; needs the extra ``ray``."""
 
+import logging
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -13,6 +15,7 @@ from interdyn.errors import EngineError, missing_extra
 from interdyn.tracking._pool import WorkerDiedError
 
 _REACHED = 10.0  # seconds in which a cluster must answer
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # what gRPC, which Ray speaks, answers with as much
 
 
 class RayExecutor(Executor):
@@ -33,13 +36,16 @@ class RayExecutor(Executor):
     MissingExtraError
         If Ray is not installed.
     EngineError
-        If no cluster answers at the address, or has other versions of Ray or Python.
+        If no cluster answers at the address, or has other versions of Ray or Python, or another token; if this process
+        is connected to another cluster.
 
     Notes
     -----
     A call whose worker or node is lost fails with `WorkerDiedError`, and is handed out again by whoever handed it out:
-    Ray itself does not repeat it. `shutdown` ends what was started here, and never a cluster. Usage statistics are
-    off where Ray is started here.
+    Ray itself does not repeat it. The third time it goes to the node of this process, for others may never answer.
+    `shutdown` ends what was started here, and never a cluster. Usage statistics are off where Ray is started here.
+    Tokens of Ray 2.52 and later are those of its environment, ``RAY_AUTH_TOKEN``, or of the file that it keeps in the
+    home of the user.
     """
 
     def __init__(self, workers: int | None = None, *, address: str | None = None, gpus: float = 0.0) -> None:
@@ -53,10 +59,18 @@ class RayExecutor(Executor):
         self._ray, self._mine = ray, not ray.is_initialized()
         if self._mine:
             _connect(ray, workers, address)
+        elif address not in (None, "auto", there := ray.get_runtime_context().gcs_address):
+            raise EngineError(
+                f"a process is connected to one Ray cluster at a time; got {address} besides {there}. Leave `address` "
+                "out, or call ray.shutdown() first."
+            )
+        self._turns: Counter[int] = Counter()
         self._call = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus, scheduling_strategy="SPREAD")(_call)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a call done by a worker of the cluster; function and arguments are pickled."""
+        if not self._ray.is_initialized():  # Ray would start itself anew
+            raise RuntimeError("the Ray cluster was left.")
         out: Future[Any] = Future()
         out.set_running_or_notify_cancel()
 
@@ -69,8 +83,19 @@ class RayExecutor(Executor):
             else:
                 out.set_exception(WorkerDiedError(f"Ray lost it: {str(error).splitlines()[0]}"))
 
-        self._call.remote(fn, args, kwargs).future().add_done_callback(take)
+        call = (fn, args, kwargs)
+        name = hash(self._ray.cloudpickle.dumps(call))
+        turn = self._turns[name]
+        self._turns[name] += 1
+        task = self._call.options(scheduling_strategy=self._here()) if turn > 1 else self._call
+        task.remote(*call).future().add_done_callback(take)
         return out
+
+    def _here(self) -> Any:
+        """Return where a call goes that was lost twice: to the node of this process, which answers, if it has room."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002  Ray has neither
         """Leave the cluster, or end the one that was started here."""
@@ -98,24 +123,34 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
         options["address"] = address
         if address != "auto":
             _reach(address)
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # whether there are tokens is said in docs/scale.md
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         raise EngineError(
-            f"a Ray cluster must answer at {address or 'this machine'}; got {str(error).splitlines()[0]} Look with: "
-            f"ray status{'' if address in (None, 'auto') else f' --address {address}'}"
+            f"a Ray cluster must answer at {address or 'this machine'}; got {str(error).splitlines()[0]}. Look with: "
+            f"ray status{'' if address in (None, 'auto') else f' --address {address}'}. If it asks for a token, set "
+            "RAY_AUTH_TOKEN to its own."
         ) from error
+    finally:
+        logger.setLevel(level)
 
 
 def _reach(address: str) -> None:
-    """Refuse an address at which nothing answers."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Refuse an address at which nothing answers, where Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise EngineError(f'a Ray cluster is "host:port" or "auto"; got {address!r}. For example: 10.0.0.1:6379')
     try:
-        if not host or not port.isdecimal():
-            raise EngineError(f'a Ray cluster is "host:port" or "auto"; got {address!r}. For example: 10.0.0.1:6379')
-        socket.create_connection((host, int(port)), timeout=_REACHED).close()
-    except OSError as error:
+        with socket.create_connection((host, int(port)), timeout=_REACHED) as peer:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                peer.sendall(_HELLO)
+                if not peer.recv(1):
+                    raise ConnectionResetError("it hung up")
+    except (OSError, OverflowError) as error:  # the port may be too large a number
         raise EngineError(
-            f"a Ray cluster must answer at {address} within {_REACHED:.0f} s; got {error.strerror or error}. Check the "
-            "address that `ray start --head` printed."
+            f"a Ray cluster must answer at {address} within {_REACHED:.0f} s; got "
+            f"{getattr(error, 'strerror', None) or error}. Check the address that `ray start --head` printed."
         ) from error
