@@ -139,9 +139,10 @@ def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
         reason = "" if view.prediction is None else view.prediction.reason
         return [("Prediction by the theory", "none", reason)] if reason else []
     ours, rival = overall.correlation.get(overall.theory), overall.correlation.get(overall.rival)
-    others = "" if overall.ceiling is None else f", near-by steps {overall.ceiling:.2f}"
-    remark = f"correlation; best rival {number(rival, '.2f')}{others}. {overall.sentence.partition(':')[0]}."
-    return [("Prediction by the theory", "not possible" if ours is None else f"{ours:.2f}", remark)]
+    ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
+    value = "not possible" if ours is None else f"{ours:.2f}{ceiling} against {number(rival, '.2f')}"
+    remark = f"correlation, of that of near-by steps, against the best rival. {overall.sentence.partition(':')[0]}."
+    return [("Prediction by the theory", value, remark)]
 
 
 def over_seeds(name: str, views: Sequence[RunResult]) -> str:
