@@ -124,5 +124,7 @@ def _holds(holds: bool) -> str:
 def _page(result: "StudyResult", path: Path) -> Path:
     from interdyn.report import Table, write_study
 
-    tables = [Table(heading, "", columns, rows) for heading, columns, rows in _tables(result)]
+    tables = [
+        Table(f"table-{i}", heading, "", columns, rows) for i, (heading, columns, rows) in enumerate(_tables(result))
+    ]
     return write_study(result.by_variant, path, title=result.study.question, tables=tables)

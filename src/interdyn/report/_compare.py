@@ -18,8 +18,9 @@ from interdyn.values import RunResult, different_games
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page: its heading, what it is of, names of columns, rows."""
+    """A table of a page: its anchor, its heading, what it is of, names of columns, rows."""
 
+    anchor: str
     heading: str
     text: str
     columns: tuple[str, ...]
@@ -143,6 +144,7 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
     columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "prediction by the theory")
     return Table(
+        "verdicts",
         "What happened in each",
         "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
         (*columns, "samples", "test accuracy"),
@@ -153,7 +155,7 @@ def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
 def _settings(names: Sequence[str], folders: Sequence[Path]) -> Table:
     differ = _differences(folders)
     text = "" if differ else "Their recipes are the same."
-    return Table("How they differ in their settings", text, ("setting", *names), tuple(differ))
+    return Table("settings", "How they differ in their settings", text, ("setting", *names), tuple(differ))
 
 
 def _row(view: RunResult) -> tuple[str, ...]:
