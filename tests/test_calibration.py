@@ -319,7 +319,7 @@ class TestRecipes:
 
     def test_a_run_that_began_without_goes_on_without(self, monkeypatch, tmp_path):
         with monkeypatch.context() as before:
-            before.setattr("interdyn.recipes._run.batch_norms", lambda _: [])  # as there was no such option
+            before.setattr("interdyn.recipes._units.batch_norms", lambda _: [])  # as there was no such option
             old = run_recipe(with_batch_norm(), tmp_path / "run")
         assert "calibrate_batch_norm" not in store.read_recipe(old)["measure"]
         kept = store.read_measurement(old, 0, group="test")

@@ -138,6 +138,7 @@ class TestTable:
             "layer_method": None,
             "model": "Flatten",
             "torch": str(torch.__version__),
+            "batch_rows": 2048,
         }
         given = value_table(first, torch.ones(1, 1), feature_mask=torch.tensor([0]), output="regression")
         assert given.provenance["players"] == "feature_mask"

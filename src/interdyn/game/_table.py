@@ -216,8 +216,7 @@ def value_table(
             values = _sweep(forward, masking, batches, report)
         else:
             runner = LayerRunner(forward, layer, tensors, masking)
-            values, batches = _sweep_samples(runner, samples, rows, batches, report)
-            method = runner.method
+            (values, batches), method = _sweep_samples(runner, samples, rows, batches, report), runner.method
     values = values.reshape(samples, masking.size)
     _refuse_non_finite(values, sample_ids)
     if not masking.always_masks:
@@ -228,13 +227,16 @@ def value_table(
         "baselines": described(baselines),
         "layer": layer,
         "layer_method": method,
-        "model": getattr(model, "__name__", type(model).__name__),
-        "torch": str(torch.__version__),
-        "batch_rows": batches.rows,
+        **_made_by(model, batches),
         **({} if calibrated is None else {"calibrated_rows": calibrated}),
     }
     unit = UNITS[output] if isinstance(output, str) else getattr(output, "__name__", "output")
     return ValueTable(values, unit, values.numel(), time.perf_counter() - start, provenance, named)
+
+
+def _made_by(model: Model, batches: Batches) -> dict[str, Any]:
+    name = getattr(model, "__name__", type(model).__name__)
+    return {"model": name, "torch": str(torch.__version__), "batch_rows": batches.rows}
 
 
 def _checked_ids(sample_ids: Any, samples: int) -> Sequence[int]:
