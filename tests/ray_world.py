@@ -177,7 +177,9 @@ def cluster_in(folder):
         cluster.close()
 
 
-COMMAND = "from interdyn.cli import main; main()"
+COMMAND = (  # a shell lets commands in the background ignore Ctrl-C
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from interdyn.cli import main; main()"
+)
 
 
 def driver(*arguments):
