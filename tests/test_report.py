@@ -178,7 +178,7 @@ def test_every_chart_holds_the_recorded_numbers(data):
 
 def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell(data):
     found = page(data)
-    card = "0.85 of 0.97 against 0.78correlation, of that of near-by steps, against the best rival. The theory in one"
+    card = "0.85correlation; near-by steps reach 0.97, the best rival 0.78. The theory in one regression predicts"
     assert f"Prediction by the theory{card}" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text

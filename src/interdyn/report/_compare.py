@@ -167,7 +167,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Harm", "no losses").split(" (")[0],
         facts.get("Mean order", "not recorded").split(" (")[0],
         str(view.game),
-        facts.get("Prediction by the theory", "not made").split(" (")[0],
+        _words.predicted(view),
         str(view.n_samples or "not recorded"),
         _words.number(accuracy, ".3f"),
     )

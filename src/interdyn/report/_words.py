@@ -139,10 +139,19 @@ def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
         reason = "" if view.prediction is None else view.prediction.reason
         return [("Prediction by the theory", "none", reason)] if reason else []
     ours, rival = overall.correlation.get(overall.theory), overall.correlation.get(overall.rival)
+    ceiling = "" if overall.ceiling is None else f"near-by steps reach {overall.ceiling:.2f}, "
+    remark = f"correlation; {ceiling}the best rival {number(rival, '.2f')}. {overall.sentence.partition(':')[0]}."
+    return [("Prediction by the theory", "not possible" if ours is None else f"{ours:.2f}", remark)]
+
+
+def predicted(view: RunResult) -> str:
+    """Return how well the theory predicts, of what near-by steps reach, against the best rival, as in a table."""
+    overall = None if view.prediction is None else view.prediction.overall
+    ours = None if overall is None else overall.correlation.get(overall.theory)
+    if overall is None or ours is None:
+        return "not made"
     ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
-    value = "not possible" if ours is None else f"{ours:.2f}{ceiling} against {number(rival, '.2f')}"
-    remark = f"correlation, of that of near-by steps, against the best rival. {overall.sentence.partition(':')[0]}."
-    return [("Prediction by the theory", value, remark)]
+    return f"{ours:.2f}{ceiling} against {number(overall.correlation.get(overall.rival), '.2f')}"
 
 
 def over_seeds(name: str, views: Sequence[RunResult]) -> str:
