@@ -105,7 +105,7 @@ def show(result: "StudyResult") -> dict[str, Any]:
 
 def _tables(result: "StudyResult") -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
     """Return heading, columns and rows of the tables of a study."""
-    columns = ("variant", "runs", *result.study.report)
+    columns = ("variant", "runs", *(name.replace("_", " ") for name in result.study.report))
     rows = [
         (name, str(len(result.by_variant[name])), *(str(row[key]) for key in result.study.report))
         for name, row in result.table().items()
