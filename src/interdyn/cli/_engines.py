@@ -1,6 +1,5 @@
 """Where ``run`` and ``watch`` measure: in this process, in others, on a Ray cluster."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -56,6 +55,7 @@ def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
     InputError
         If they name none that there is.
     """
+    from interdyn.compiled import cores_at_hand
     from interdyn.tracking import Pool
 
     engine, workers, address = where.engine, where.workers, where.address
@@ -75,5 +75,5 @@ def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
     elif engine is None and workers is None:
         yield None
     else:
-        with Pool(len(os.sched_getaffinity(0)) if workers is None else workers) as pool:
+        with Pool(cores_at_hand() if workers is None else workers) as pool:
             yield pool

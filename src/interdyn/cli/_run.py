@@ -1,11 +1,11 @@
 """``interdyn run``."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from interdyn.cli._data_root import DataRoot, use_data_root
 from interdyn.cli._engines import Address, EngineName, Patience, ShardName, Where, Workers
 
 
@@ -20,10 +20,7 @@ def run(
         str | None,
         typer.Option(help="The recipe at another size it names, as `paper`; see its file.", show_default=False),
     ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
-    ] = None,
+    data_root: DataRoot = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory; it is named first.")
@@ -43,8 +40,7 @@ def run(
     """
     from interdyn.cli._execute import execute, tell
 
-    if data_root is not None:
-        os.environ["INTERDYN_DATA"] = str(data_root)
+    use_data_root(data_root)
     where = Where(engine, workers, address, shard, patience)
     done = execute(
         recipe,

@@ -1,12 +1,12 @@
 """``interdyn study``."""
 
-import os
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from interdyn.cli._data_root import DataRoot, use_data_root
 from interdyn.cli._engines import Address, EngineName, ShardName, Where, Workers, opened
 from interdyn.cli._execute import import_from_here, stoppable
 from interdyn.cli._say import say
@@ -22,10 +22,7 @@ def study(
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Make no runs; only look at those there are.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale every run down to a few seconds.")] = False,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
-    ] = None,
+    data_root: DataRoot = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
     ] = False,
@@ -43,8 +40,7 @@ def study(
     from interdyn.recipes import load_study, planned, read_study
     from interdyn.store import write_json
 
-    if data_root is not None:
-        os.environ["INTERDYN_DATA"] = str(data_root)
+    use_data_root(data_root)
     if allow_code:
         import_from_here()
     asked = load_study(file)

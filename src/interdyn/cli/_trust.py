@@ -1,20 +1,17 @@
 """``interdyn trust``."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from interdyn.cli._data_root import DataRoot, use_data_root
 from interdyn.cli._say import say
 
 
 def trust(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, with its networks.")],
-    data_root: Annotated[
-        Path | None,
-        typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
-    ] = None,
+    data_root: DataRoot = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
     ] = False,
@@ -31,8 +28,7 @@ def trust(
     from interdyn.recipes import trust_rows
     from interdyn.store import open_run
 
-    if data_root is not None:
-        os.environ["INTERDYN_DATA"] = str(data_root)
+    use_data_root(data_root)
     if allow_code:
         import_from_here()
     with stoppable(run):

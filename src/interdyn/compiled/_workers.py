@@ -48,6 +48,17 @@ def worker_count(threads: int | None = None) -> int:
                 f"INTERDYN_THREADS must be a whole number, 1 or more; got {given!r}. Unset it for all cores."
             )
         return int(given)
+    return cores_at_hand()
+
+
+def cores_at_hand() -> int:
+    """Return how many cores this process may run on, within the quota of its container.
+
+    Examples
+    --------
+    >>> cores_at_hand() >= 1
+    True
+    """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, round(min(usable, _quota())))
 
@@ -87,11 +98,18 @@ def one_torch_thread(*, entries: int = 0) -> Iterator[None]:
     For many small products in a row: a team of threads that waits for its slowest member at every product takes minutes
     for milliseconds of work when another process holds one of the cores.
     """
+    with torch_threads(torch.get_num_threads() if entries > _SMALL else 1):
+        yield
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Keep torch to so many threads inside the block."""
     before = torch.get_num_threads()
-    if before == 1 or entries > _SMALL:
+    if before == count:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

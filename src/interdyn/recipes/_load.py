@@ -65,7 +65,6 @@ def load_recipe(
     smoke
         Scale everything down so that the run takes under 20 seconds; the expected block is dropped, and the table
         ``[scale.smoke]`` is applied, if there is one.
-
     changes
         Dotted keys to values, as a study sets them; over the scale, under the overrides.
 

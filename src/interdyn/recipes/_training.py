@@ -104,6 +104,12 @@ def build_model(
     return network
 
 
+def network_of(recipe: Recipe, samples: Samples, *, allow_code: bool) -> nn.Module:
+    """Return the network of a recipe with its first weights, for its samples; see `build_model`."""
+    shape, outputs, seed = samples.shape, samples.n_outputs, recipe.training.seed
+    return build_model(recipe.model, shape=shape, n_outputs=outputs, seed=seed, allow_code=allow_code)
+
+
 def total_steps(section: TrainingSection, n_train: int) -> int:
     """Return the number of optimiser steps of a whole training."""
     return section.epochs * math.ceil(n_train / section.batch_size)
@@ -135,14 +141,7 @@ class Trainer:
         section = recipe.training
         self.step = 0
         self.device = checked_device(section.device or "cpu")
-        network = build_model(
-            recipe.model,
-            shape=samples.shape,
-            n_outputs=samples.n_outputs,
-            seed=section.seed,
-            allow_code=allow_code,
-        )
-        self.network = network.to(self.device)
+        self.network = network_of(recipe, samples, allow_code=allow_code).to(self.device)
         self._section, self._samples = section, samples
         self._optimiser = _optimiser(self.network, section)
         # dropout and the like draw from the generator of the device

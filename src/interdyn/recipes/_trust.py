@@ -14,7 +14,7 @@ from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._load import code_of, resolve
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._schema import Recipe
-from interdyn.recipes._training import build_model
+from interdyn.recipes._training import network_of
 from interdyn.tracking import load_weights
 from interdyn.values import Band, RunResult
 
@@ -167,13 +167,7 @@ class _Again:
         self, run: store.Run, steps: tuple[int, ...], samples: Samples, recipe: Recipe, *, allow_code: bool
     ) -> None:
         self._run, self._steps, self._samples = run, steps, samples
-        self._network = build_model(
-            recipe.model,
-            shape=samples.shape,
-            n_outputs=samples.n_outputs,
-            seed=recipe.training.seed,
-            allow_code=allow_code,
-        )
+        self._network = network_of(recipe, samples, allow_code=allow_code)
 
     def result(self, recipe: Recipe, *, steps: tuple[int, ...] | None = None) -> RunResult:
         """Return what a run by the recipe would have found at these checkpoints."""

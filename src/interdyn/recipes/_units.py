@@ -12,7 +12,7 @@ from interdyn.measurement import Group, batch_rows, checked_device
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._schema import Recipe, UnitsSection
-from interdyn.recipes._training import build_model
+from interdyn.recipes._training import network_of
 from interdyn.tracking import Work
 
 
@@ -25,13 +25,7 @@ def resolved(recipe: Recipe, samples: Samples, out: Path, *, in_units: bool, all
     if store.holds_a_run(out):
         kept = Recipe.model_validate({**recipe.plain(), **_open_keys(recipe, store.read_recipe(store.open_run(out)))})
         return recipe.model_copy(update={"measure": kept.measure, "units": kept.units})
-    network = build_model(
-        recipe.model,
-        shape=samples.shape,
-        n_outputs=samples.n_outputs,
-        seed=recipe.training.seed,
-        allow_code=allow_code,
-    )
+    network = network_of(recipe, samples, allow_code=allow_code)
     if recipe.measure.calibrate_batch_norm is None and batch_norms(network):
         measure = recipe.measure.model_copy(update={"calibrate_batch_norm": CALIBRATION_ROWS})
         recipe = recipe.model_copy(update={"measure": measure})
@@ -68,13 +62,7 @@ def _open_keys(recipe: Recipe, kept: dict[str, object]) -> dict[str, object]:
 def work_of(recipe: Recipe, samples: Samples, groups: Sequence[Group], *, allow_code: bool) -> Work:
     """Return what all units of a run have in common."""
     units = recipe.units or UnitsSection()
-    network = build_model(
-        recipe.model,
-        shape=samples.shape,
-        n_outputs=samples.n_outputs,
-        seed=recipe.training.seed,
-        allow_code=allow_code,
-    )
+    network = network_of(recipe, samples, allow_code=allow_code)
     rows = units.batch_size
     pinned = groups if rows is None else [replace(g, config=replace(g.config, batch_size=rows)) for g in groups]
     device = str(checked_device(recipe.training.device or "cpu"))

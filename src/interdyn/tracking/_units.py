@@ -5,8 +5,6 @@ import os
 import pickle
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +14,7 @@ import torch
 from torch import nn
 
 from interdyn import store
+from interdyn.compiled import torch_threads
 from interdyn.errors import CheckpointError, EngineError, InputError, NotARunError
 from interdyn.measurement import Group, recorded
 from interdyn.tracking._checkpoints import load_part, load_weights
@@ -176,7 +175,7 @@ def measure_unit(order: Order) -> Done:
         run = _run_of(order)
         work, size = _work_of(order)
         unit = order.unit
-        with _threads(work.threads):
+        with torch_threads(work.threads):
             network, more = _network_of(order, work, run)
             group = next(group for group in work.groups if group.name == unit.group).block(*unit.block)
             config = replace(group.config, threads=work.threads)
@@ -249,17 +248,3 @@ def _network_of(order: Order, work: Work, run: store.Run) -> tuple[nn.Module, in
     _HERE.network, _HERE.loaded = network, wanted
     state = network.state_dict().values()
     return network, sum(x.numel() * x.element_size() for x in state if isinstance(x, torch.Tensor))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with so many threads for a while."""
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
