@@ -1,6 +1,8 @@
 """Studies: a question, its runs, its claims."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,12 @@ from scipy import stats
 
 from interdyn.cli import main
 from interdyn.errors import RecipeError
-from interdyn.recipes import load_study, planned, read_study
+from interdyn.plot import load_run
+from interdyn.recipes import StudyResult, load_study, planned, read_study
 from interdyn.recipes._over_seeds import LEVEL, mean_over, student
 from interdyn.recipes._quantities import QUANTITIES
 from interdyn.recipes._schema import ExpectedSection
+from interdyn.recipes._study_result import run_of_study
 from test_run import TINY
 
 FAST = {**TINY, "training": {**TINY["training"], "epochs": 2}, "checkpoints": {"count": 3}}
@@ -38,6 +42,21 @@ def written(folder, **changes):
     file = folder / "study.toml"
     file.write_text(tomli_w.dumps({**STUDY, **changes}))
     return file
+
+
+def killed(*_):
+    """Be killed, as where memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_once(file, index, out, smoke, allow_code):
+    """Be killed at the first call for a run, and make it at the second."""
+    mark = Path(out) / f"killed-{index}"
+    if not mark.exists():
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+        killed()
+    return run_of_study(file, index, out, smoke, allow_code)
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +142,17 @@ class TestIntervals:
 class TestRuns:
     def test_table_claims_and_page(self, done):
         told = json.loads((done / "runs" / "study.json").read_text())
-        assert (told["finished"], told["planned"]) == (4, 4)
+        assert len(told["runs"]) == 4
         study = load_study(done / "study.toml")
         result = read_study(study, done / "runs")
-        losses = {run.folder: float(found.train_loss[-1]) for run, found in result.finished}
+        losses = {run.planned.folder: run.values["train_loss"] for run in result.finished}
+        for run in result.finished:
+            own = load_run(done / "runs" / run.planned.folder)
+            assert run.course["steps"] == own.steps.tolist()
+            assert run.course["mean_order"] == pytest.approx(own.first.mean_order.value, rel=1e-5)
+            assert (
+                run.values["train_loss"] == pytest.approx(own.train_loss[-1], rel=1e-5) == run.course["train_loss"][-1]
+            )
         mean = np.mean([losses["epochs=2--seed-0"], losses["epochs=2--seed-1"]])
         assert told["variants"]["epochs=2"]["train_loss"]["value"] == pytest.approx(mean)
         claim = told["claims"][0]
@@ -153,6 +179,33 @@ class TestRuns:
         assert main_of("verify", more, "--out", done / "runs") == 1
         assert "2 of 6 runs are not finished" in capsys.readouterr().out
 
+    def test_what_is_kept_says_the_same_without_the_runs(self, done, tmp_path, capsys):
+        kept = tmp_path / "kept.json"
+        kept.write_text((done / "runs" / "study.json").read_text())
+        result = StudyResult.from_json(json.loads(kept.read_text()))
+        live = read_study(load_study(done / "study.toml"), done / "runs")
+        assert result.to_json() | {"study": None} == live.to_json() | {"study": None}
+        assert main_of("verify", kept) == 1
+        assert "1 of 2 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
+
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": {"name": 1}, "runs": {}}'])
+    def test_what_is_no_result_of_a_study_is_refused(self, tmp_path, capsys, text):
+        (tmp_path / "kept.json").write_text(text)
+        assert main_of("verify", tmp_path / "kept.json") == 2
+        assert "study" in capsys.readouterr().err
+
+    def test_a_run_whose_worker_is_killed_goes_on_in_another(self, tmp_path, monkeypatch, capsys):
+        file = written(tmp_path, claim=[], seeds=[0])
+        monkeypatch.setattr("interdyn.recipes._study_result.run_of_study", killed_once)
+        assert main_of("study", file, "--out", tmp_path / "runs", "--workers", "1") == 0
+        assert capsys.readouterr().err.count("its worker ended; it goes on in another") == 2
+
+    def test_a_run_whose_workers_are_killed_each_time_is_named(self, tmp_path, monkeypatch, capsys):
+        file = written(tmp_path, claim=[], seeds=[0], grid={"training.epochs": [2]})
+        monkeypatch.setattr("interdyn.recipes._study_result.run_of_study", killed)
+        assert main_of("study", file, "--out", tmp_path / "runs", "--workers", "1") == 1
+        assert "failed: epochs=2--seed-0: its worker ended 3 times" in capsys.readouterr().err
+
     def test_a_run_that_fails_is_named_and_the_others_go_on(self, tmp_path, capsys):
         grid = {"training.learning_rate": [0.01, 1e30]}
         file = written(tmp_path, grid=grid, claim=[], seeds=[0], set={"training.optimiser": "sgd"})
@@ -164,9 +217,8 @@ class TestRuns:
     def test_in_shards(self, tmp_path):
         file = written(tmp_path, claim=[], seeds=[0])
         assert main_of("study", file, "--out", tmp_path / "runs", "--shard", "2/2") == 0
-        assert [run.folder for run, _ in read_study(load_study(file), tmp_path / "runs").finished] == [
-            "epochs=4--seed-0"
-        ]
+        found = read_study(load_study(file), tmp_path / "runs").finished
+        assert [run.planned.folder for run in found] == ["epochs=4--seed-0"]
 
     def test_a_damaged_run_is_named(self, done, tmp_path):
         import shutil

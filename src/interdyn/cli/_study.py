@@ -1,8 +1,10 @@
 """``interdyn study``."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +15,8 @@ from interdyn.cli._say import say
 
 if TYPE_CHECKING:
     from interdyn.recipes import Study, StudyResult
+
+_TRIES = 3  # of a run whose worker ends
 
 
 def study(
@@ -59,9 +63,9 @@ def study(
     if not result.finished:
         say(f"No run of the study is finished in {folder}.")
         raise typer.Exit(1)
-    told = show(result)
-    write_json(folder / "study.json", told)
-    say(f"Look at: {_page(result, folder / 'study.html')}")
+    show(result)
+    write_json(folder / "study.json", result.to_json())
+    say(f"Look at: {_page(result, folder)}")
     if problems:
         raise typer.Exit(1)
 
@@ -69,7 +73,7 @@ def study(
 def _make(study: "Study", mine: list[int], told: tuple[str, str, bool, bool], executor: Executor | None) -> list[str]:
     """Make the runs of the numbers in ``mine``; return what went wrong, by run."""
     from interdyn.recipes import planned
-    from interdyn.recipes._study import run_of_study
+    from interdyn.recipes._study_result import run_of_study
 
     file, folder, smoke, allow_code = told
     plan, problems = planned(study), []
@@ -79,16 +83,32 @@ def _make(study: "Study", mine: list[int], told: tuple[str, str, bool, bool], ex
         handed[at] = executor.submit(run_of_study, file, at, folder, smoke, allow_code)
     for count, at in enumerate(mine, start=1):
         say(f"run {count} of {len(mine)}: {plan[at].folder}", err=True)
-        problem = handed[at].result() if handed else run_of_study(file, at, folder, smoke, allow_code)
+        if executor is None:
+            problem = run_of_study(file, at, folder, smoke, allow_code)
+        else:
+            again = partial(executor.submit, run_of_study, file, at, folder, smoke, allow_code)
+            problem = _outlived(handed[at], again, plan[at].folder)
         problems += [problem] if problem else []
     return problems
 
 
-def show(result: "StudyResult") -> dict[str, Any]:
-    """Print what a study has found, and return it as plain data."""
-    from interdyn.recipes._study import to_json
+def _outlived(future: "Future[str]", again: "Callable[[], Future[str]]", name: str) -> str:
+    """Wait for a run; one whose worker has ended goes on from its folder in another, three times at most."""
+    from interdyn.tracking._pool import WorkerDiedError
 
-    told = to_json(result)
+    for tries in range(1, _TRIES + 1):
+        try:
+            return future.result()
+        except WorkerDiedError as error:
+            if tries == _TRIES:
+                return f"{name}: its worker ended {tries} times; {error}. Give it more memory, or take fewer workers."
+            say(f"{name}: its worker ended; it goes on in another", err=True)
+            future = again()
+    raise AssertionError
+
+
+def show(result: "StudyResult") -> None:
+    """Print what a study has found."""
     say(f"{result.study.question} {len(result.finished)} of {len(result.runs)} runs are finished.")
     for heading, columns, rows in _tables(result):
         say(f"\n{heading}")
@@ -96,7 +116,6 @@ def show(result: "StudyResult") -> dict[str, Any]:
             say(f"  {row[0]}")
             for name, text in zip(columns[1:], row[1:], strict=True):
                 say(f"    {name:<18} {text}")
-    return told
 
 
 def _tables(result: "StudyResult") -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
@@ -117,10 +136,12 @@ def _holds(holds: bool) -> str:
     return "yes" if holds else "NO"
 
 
-def _page(result: "StudyResult", path: Path) -> Path:
+def _page(result: "StudyResult", folder: Path) -> Path:
+    from interdyn.plot import load_run
     from interdyn.report import Table, write_study
 
     tables = [
         Table(f"table-{i}", heading, "", columns, rows) for i, (heading, columns, rows) in enumerate(_tables(result))
     ]
-    return write_study(result.by_variant, path, title=result.study.question, tables=tables)
+    named = {name: [load_run(folder / one.planned.folder) for one in runs] for name, runs in result.by_variant.items()}
+    return write_study(named, folder / "study.html", title=result.study.question, tables=tables)

@@ -1,7 +1,8 @@
 """``interdyn verify``."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -12,7 +13,7 @@ from interdyn.cli._say import cell, say
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or the TOML file of a study.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, the TOML file of a study, or its study.json.")],
     out: Annotated[
         Path | None, typer.Option(help="Of a study: folder of its runs; default: runs/NAME.", show_default=False)
     ] = None,
@@ -27,7 +28,7 @@ def verify(
     from interdyn.report import left_open, split_rule
     from interdyn.store import open_run, read_recipe, read_result
 
-    if run.suffix == ".toml":
+    if run.suffix in (".toml", ".json"):
         _verify_study(run, out)
         return
     opened = open_run(run)
@@ -64,18 +65,30 @@ def verify(
 
 def _verify_study(file: Path, out: Path | None) -> None:
     from interdyn.cli._study import show
-    from interdyn.recipes import load_study, read_study
+    from interdyn.recipes import StudyResult, load_study, read_study
 
-    study = load_study(file)
-    result = read_study(study, out or Path("runs") / study.name)
+    if file.suffix == ".json":
+        result = StudyResult.from_json(_plain(file))
+    else:
+        asked = load_study(file)
+        result = read_study(asked, out or Path("runs") / asked.name)
     show(result)
-    lacking, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in result.claims())
+    claims = result.claims()
+    lacking, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in claims)
     if lacking or failed:
-        say(
-            f"{failed} of {len(study.claim)} claims do not hold; {lacking} of {len(result.runs)} runs are not finished."
-        )
+        say(f"{failed} of {len(claims)} claims do not hold; {lacking} of {len(result.runs)} runs are not finished.")
         raise typer.Exit(1)
-    say(f"All {len(study.claim)} claims hold.")
+    say(f"All {len(claims)} claims hold.")
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    from interdyn.errors import RunError
+
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{file} must be the study.json of a study; got {error}. Give another file.") from None
+    return told if isinstance(told, dict) else {}
 
 
 def _text(got: float | bool | None) -> str:

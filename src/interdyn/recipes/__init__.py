@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
 from interdyn.recipes._registry import dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
-from interdyn.recipes._study import Study, StudyResult, load_study, planned, read_study
+from interdyn.recipes._study import Study, load_study, planned
+from interdyn.recipes._study_result import StudyResult, StudyRun, read_study
 from interdyn.recipes._verify import NOT_CHECKED, Check, check_prediction, checks
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ __all__ = [
     "Samples",
     "Study",
     "StudyResult",
+    "StudyRun",
     "Trainer",
     "Trust",
     "build_model",

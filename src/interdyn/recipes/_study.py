@@ -1,23 +1,18 @@
 """A study: one question, the runs of a recipe that answer it, and claims that the answer is held against."""
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from interdyn.errors import InterdynError, RecipeError, RunError
+from interdyn.errors import RecipeError
 from interdyn.recipes._load import load_recipe, sentence
-from interdyn.recipes._over_seeds import LEVEL, Estimate, mean_over
-from interdyn.recipes._quantities import QUANTITIES, Quantity
+from interdyn.recipes._quantities import QUANTITIES
 from interdyn.recipes._schema import Recipe, Section, Seed
-from interdyn.store import has_result, holds_a_run, open_run, read_result
-from interdyn.values import RunResult
 
 _Values = Annotated[list[Any], Field(min_length=1)]
 _Settings = Annotated[dict[str, Any], Field(default_factory=dict)]
@@ -194,121 +189,3 @@ def _has(run: Planned, key: str, value: Any) -> bool:
     if key == "variant":
         return bool(run.variant == value)
     return key in run.settings and bool(run.settings[key] == value)
-
-
-@dataclass(frozen=True)
-class ClaimResult:
-    """A claim and what the runs say of it."""
-
-    text: str
-    needed: str
-    got: Estimate
-    holds: bool
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What the runs of a study have found by now.
-
-    Attributes
-    ----------
-    study
-        The study.
-    runs
-        Its runs, in the order of `planned`; None for those that are not finished.
-    failed
-        Folders of those that cannot be read, to the reason.
-    """
-
-    study: Study
-    runs: tuple[tuple[Planned, RunResult | None], ...]
-    failed: Mapping[str, str]
-
-    @property
-    def finished(self) -> list[tuple[Planned, RunResult]]:
-        """Runs that are finished."""
-        return [(run, result) for run, result in self.runs if result is not None]
-
-    @property
-    def by_variant(self) -> dict[str, list[RunResult]]:
-        """Finished runs by the name of their settings."""
-        out: dict[str, list[RunResult]] = {}
-        for run, result in self.finished:
-            out.setdefault(run.variant, []).append(result)
-        return out
-
-    def table(self) -> dict[str, dict[str, Estimate]]:
-        """Return the reported quantities of each variant, means over its seeds."""
-        return {
-            name: {quantity: mean_over([QUANTITIES[quantity](one) for one in runs]) for quantity in self.study.report}
-            for name, runs in self.by_variant.items()
-        }
-
-    def claims(self) -> list[ClaimResult]:
-        """Return each claim with what the finished runs say; one without any does not hold."""
-        return [self._claim(claim) for claim in self.study.claim]
-
-    def _claim(self, claim: ClaimSection) -> ClaimResult:
-        quantity = QUANTITIES[claim.quantity]
-        of, against = (self._by_seed(chosen, quantity) for chosen in (claim.of, claim.against))
-        if claim.against is None:
-            got = mean_over(list(of.values()))
-        else:
-            got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
-        limits = {"at least": claim.min, "at most": claim.max}
-        needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
-        value = got.value
-        low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
-        what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
-        return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
-
-    def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: Quantity) -> dict[int, float]:
-        """Return the mean of a quantity over the chosen runs of each seed: seeds are what varies by chance."""
-        out: dict[int, list[float]] = {}
-        for run, result in self.finished if chosen is not None else ():
-            value = quantity(result) if selected([run], chosen or {}) else None
-            if value is not None:
-                out.setdefault(run.seed, []).append(float(value))
-        return {seed: float(np.mean(values)) for seed, values in out.items()}
-
-
-def read_study(study: Study, out: Path) -> StudyResult:
-    """Return what the runs of a study in its folder have found by now; no run is begun."""
-    runs, failed = [], {}
-    for run in planned(study):
-        found, folder = None, out / run.folder
-        try:
-            if holds_a_run(folder) and has_result(open_run(folder)):
-                found = read_result(open_run(folder))
-        except RunError as error:
-            failed[run.folder] = str(error)
-        runs.append((run, found))
-    return StudyResult(study, tuple(runs), failed)
-
-
-def run_of_study(file: str, index: int, out: str, smoke: bool, allow_code: bool) -> str:
-    """Make one run of a study, in whatever process; return why it could not be made, or nothing."""
-    from interdyn.recipes._run import run_recipe
-
-    study = load_study(file)
-    run = planned(study)[index]
-    try:
-        run_recipe(run.recipe(study, smoke=smoke), Path(out) / run.folder, allow_code=allow_code)
-    except InterdynError as error:  # others go on
-        return f"{run.folder}: {error}"
-    return ""
-
-
-def to_json(result: StudyResult) -> dict[str, Any]:
-    """Return what a study has found as plain data, with every claim."""
-    table = {name: {key: asdict(one) for key, one in row.items()} for name, row in result.table().items()}
-    return {
-        "name": result.study.name,
-        "question": result.study.question,
-        "recipe": result.study.recipe,
-        "level": LEVEL,
-        "finished": len(result.finished),
-        "planned": len(result.runs),
-        "variants": table,
-        "claims": [asdict(claim) for claim in result.claims()],
-    }

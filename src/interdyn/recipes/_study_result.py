@@ -1,0 +1,187 @@
+"""What the runs of a study have found, and what its claims are worth."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interdyn.errors import InterdynError, RunError
+from interdyn.recipes._over_seeds import LEVEL, Estimate, mean_over
+from interdyn.recipes._quantities import QUANTITIES
+from interdyn.recipes._study import ClaimSection, Planned, Study, load_study, planned, selected
+from interdyn.store import has_result, holds_a_run, open_run, read_result
+from interdyn.values import RunResult
+
+STUDY_SCHEMA = 1
+_COLUMNS = ("steps", "train_loss", "test_loss", "train_accuracy", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim and what the runs say of it."""
+
+    text: str
+    needed: str
+    got: Estimate
+    holds: bool
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What one finished run of a study has found.
+
+    Attributes
+    ----------
+    planned
+        Which one it is.
+    values
+        Each of the quantities; None where the run has none.
+    course
+        ``steps``, and at each ``mean_order``, losses and accuracies as far as the run has them.
+    """
+
+    planned: Planned
+    values: Mapping[str, float | None]
+    course: Mapping[str, list[float | None]]
+
+    @classmethod
+    def of(cls, planned: Planned, result: RunResult) -> "StudyRun":
+        """Return what is kept of a result, to six digits."""
+        values = {name: quantity(result) for name, quantity in QUANTITIES.items()}
+        columns = {name: getattr(result, name) for name in _COLUMNS}
+        if result.first is not None and result.first.mean_order is not None:
+            columns["mean_order"] = result.first.mean_order.value
+        course = {name: _short(column) for name, column in columns.items() if column is not None}
+        return cls(planned, {name: _short([value])[0] for name, value in values.items()}, course)
+
+
+def _short(column: Iterable[float | None]) -> list[float | None]:
+    return [None if x is None or not math.isfinite(x) else float(f"{x:.6g}") for x in column]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What the runs of a study have found by now.
+
+    Attributes
+    ----------
+    study
+        The study.
+    runs
+        Its runs, in the order of `planned`; None for those that are not finished.
+    failed
+        Folders of those that cannot be read, to the reason.
+    """
+
+    study: Study
+    runs: tuple[StudyRun | None, ...]
+    failed: Mapping[str, str]
+
+    @property
+    def finished(self) -> list[StudyRun]:
+        """Runs that are finished."""
+        return [run for run in self.runs if run is not None]
+
+    @property
+    def by_variant(self) -> dict[str, list[StudyRun]]:
+        """Finished runs by the name of their settings."""
+        out: dict[str, list[StudyRun]] = {}
+        for run in self.finished:
+            out.setdefault(run.planned.variant, []).append(run)
+        return out
+
+    def table(self) -> dict[str, dict[str, Estimate]]:
+        """Return the reported quantities of each variant, means over its seeds."""
+        return {
+            name: {key: mean_over([run.values.get(key) for run in runs]) for key in self.study.report}
+            for name, runs in self.by_variant.items()
+        }
+
+    def claims(self) -> list[ClaimResult]:
+        """Return each claim with what the finished runs say; one without any does not hold."""
+        return [self._claim(claim) for claim in self.study.claim]
+
+    def _claim(self, claim: ClaimSection) -> ClaimResult:
+        of, against = (self._by_seed(chosen, claim.quantity) for chosen in (claim.of, claim.against))
+        if claim.against is None:
+            got = mean_over(list(of.values()))
+        else:
+            got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
+        limits = {"at least": claim.min, "at most": claim.max}
+        needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        value = got.value
+        low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
+        what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
+        return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
+
+    def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: str) -> dict[int, float]:
+        """Return the mean of a quantity over the chosen runs of each seed: seeds are what varies by chance."""
+        out: dict[int, list[float]] = {}
+        for run in self.finished if chosen is not None else ():
+            value = run.values.get(quantity) if selected([run.planned], chosen or {}) else None
+            if value is not None:
+                out.setdefault(run.planned.seed, []).append(float(value))
+        return {seed: float(np.mean(values)) for seed, values in out.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data: the study, its runs, its table and every claim."""
+        table = {name: {key: asdict(one) for key, one in row.items()} for name, row in self.table().items()}
+        return {
+            "schema": STUDY_SCHEMA,
+            "study": self.study.model_dump(mode="json", exclude_none=True),
+            "level": LEVEL,
+            "runs": {run.planned.folder: {"values": run.values, "course": run.course} for run in self.finished},
+            "variants": table,
+            "claims": [asdict(claim) for claim in self.claims()],
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "StudyResult":
+        """Return the result that `to_json` made; what the study says is not looked up in recipes again.
+
+        Raises
+        ------
+        RunError
+            If it is not one.
+        """
+        try:
+            study = Study.model_validate(told["study"])
+            kept = {name: (dict(run["values"]), dict(run["course"])) for name, run in told["runs"].items()}
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise RunError(
+                f"the result of a study must be as `interdyn study` writes it; got {type(error).__name__}: {error}. "
+                "Give the command again."
+            ) from None
+        runs = [StudyRun(plan, *kept[plan.folder]) if plan.folder in kept else None for plan in planned(study)]
+        return cls(study, tuple(runs), {})
+
+
+def read_study(study: Study, out: Path) -> StudyResult:
+    """Return what the runs of a study in its folder have found by now; no run is begun."""
+    runs: list[StudyRun | None] = []
+    failed = {}
+    for run in planned(study):
+        found, folder = None, out / run.folder
+        try:
+            if holds_a_run(folder) and has_result(open_run(folder)):
+                found = StudyRun.of(run, read_result(open_run(folder)))
+        except RunError as error:
+            failed[run.folder] = str(error)
+        runs.append(found)
+    return StudyResult(study, tuple(runs), failed)
+
+
+def run_of_study(file: str, index: int, out: str, smoke: bool, allow_code: bool) -> str:
+    """Make one run of a study, in whatever process; return why it could not be made, or nothing."""
+    from interdyn.recipes._run import run_recipe
+
+    study = load_study(file)
+    run = planned(study)[index]
+    try:
+        run_recipe(run.recipe(study, smoke=smoke), Path(out) / run.folder, allow_code=allow_code)
+    except InterdynError as error:  # others go on
+        return f"{run.folder}: {error}"
+    return ""
