@@ -159,11 +159,16 @@ class UnitsSection(Section):
 
 
 class AnalysisSection(Section):
-    """How interactions become phases and a fit."""
+    """How interactions become phases and a fit.
+
+    ``identified_samples``: on how many samples of the last measurement the range that sparsity leaves open is computed,
+    half of the cost of a small run; 0: on none.
+    """
 
     salience: Positive = 0.03
     salience_rule: Literal["mean-effect", "max"] = "mean-effect"
     bootstrap: Annotated[int, Field(ge=100)] = 500
+    identified_samples: Annotated[int, Field(ge=0, le=8)] = 8
     seed: Seed = 0
 
 
@@ -211,6 +216,8 @@ class Recipe(Section):
         out = self.model_dump(mode="json", exclude_none=True)
         if self.checkpoints.window == 1:  # as before there were windows: the same recipe, the same hash
             del out["checkpoints"]["window"]
+        if self.analysis.identified_samples == 8:
+            del out["analysis"]["identified_samples"]
         return out
 
     @property

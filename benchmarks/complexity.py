@@ -1,0 +1,391 @@
+"""Do interactions tell how well a network generalises? Measures of complexity beside the true gap.
+
+``measure`` takes finished runs, of any study, and writes ``complexity.json`` into the folder of each: of its last
+network the gap, what interactions say, and what rivals say. ``page`` collects them from study folders into
+``docs/results/complexity.json`` and writes ``docs/results/complexity.md``; without folders only the page.
+
+Run: ./run complexity measure runs/STUDY/*/
+     ./run complexity page runs/STUDY ...
+"""
+
+import argparse
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+from _tables import lines
+from interdyn import store
+from interdyn.dynamics import HIGH_ORDER
+from interdyn.measurement import interactions
+from interdyn.recipes import Samples, build_model, load_recipe, load_samples, load_weights
+from interdyn.spectra import jaccard_by_order, order_spectrum
+from interdyn.transforms import values_from_and, values_from_or, walsh_from_values
+from interdyn.values import Interactions
+
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "complexity.md"
+KEPT = PAGE.with_suffix(".json")
+ROWS = 2000  # samples of a loss
+RADIUS = 0.05  # of sharpness, in weights
+RELATIVE, DRAWS = 0.05, 5  # of flatness: noise relative to each weight
+DRAWN = 1000  # resampled groups of networks
+FITTED = 0.99  # training accuracy from which a network has learned its labels
+FEWEST = 6  # networks of a group
+
+OURS = ("mean order", "H/V", "Walsh degree", "cancelling share", "twin order 1", "twin order 2", "twin order 3")
+RIVALS = ("sharpness", "flatness", "weight norm", "distance from start", "margin", "alpha", "training loss")
+SMALLER = {"twin order 1", "twin order 2", "twin order 3", "margin", "alpha", "training loss"}
+"""Measures that are expected to be small where the gap is large."""
+
+Network = dict[str, Any]
+
+
+# -- one network ---------------------------------------------------------------------------------
+
+
+def measured(folder: Path) -> Network:
+    """Return gap and measures of the last network of a run."""
+    run, recipe = store.open_run(folder), load_recipe(folder / "recipe.toml")
+    samples = load_samples(recipe.data)
+    shape, outputs = samples.shape, samples.n_outputs
+    start = build_model(recipe.model, shape=shape, n_outputs=outputs, seed=recipe.training.seed)
+    network = build_model(recipe.model, shape=shape, n_outputs=outputs, seed=recipe.training.seed)
+    first, last = (store.read_checkpoint(run, step) for step in (run.steps[0], run.steps[-1]))
+    assert first is not None
+    assert last is not None
+    load_weights(start, first.weights)
+    load_weights(network, last.weights)
+    network.eval()
+    found = last_interactions(folder)
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.training.seed,
+        **gap(network, samples),
+        **of_interactions(found),
+        **of_weights(network, start),
+        **sharpness(network, *batch(samples)),
+        "margin": margin(network, *batch(samples)),
+        "alpha": alpha(network),
+    }
+
+
+def last_interactions(folder: Path) -> Interactions:
+    run = store.open_run(folder)
+    measurement = store.read_measurement(run, run.steps[-1], group="test")
+    assert measurement is not None
+    return interactions(measurement)
+
+
+def batch(samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return training samples with the labels that training saw."""
+    ids = torch.from_numpy(samples.train_ids[:ROWS])
+    return samples.inputs[ids], samples.given[ids]
+
+
+@torch.no_grad()
+def outputs_of(network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    return torch.cat([network(part) for part in torch.split(inputs, 250)])
+
+
+def gap(network: torch.nn.Module, samples: Samples) -> Network:
+    """Return the gap in loss and in accuracy, both on labels as training saw them.
+
+    Test labels are true ones. With a share q of wrong labels in training a test label is wrong with probability q, too,
+    and then each of the others: loss and accuracy are taken in expectation over that.
+    """
+    inputs, given = batch(samples)
+    z_train = outputs_of(network, inputs).log_softmax(-1)
+    ids = torch.from_numpy(samples.test_ids[:ROWS])
+    z_test, true = outputs_of(network, samples.inputs[ids]).log_softmax(-1), samples.targets[ids]
+    q, classes = len(samples.flipped_ids) / len(samples.train_ids), z_test.shape[1]
+    share = torch.full_like(z_test, q / (classes - 1)).scatter_(1, true[:, None], 1 - q)
+    hit = share.gather(1, z_test.argmax(-1, keepdim=True)).mean()
+    train_loss, test_loss = float(-z_train.gather(1, given[:, None]).mean()), float(-(share * z_test).sum(-1).mean())
+    accuracy = float((z_train.argmax(-1) == given).float().mean())
+    return {
+        "training loss": train_loss,
+        "training accuracy": accuracy,
+        "test accuracy": float((z_test.argmax(-1) == true).float().mean()),
+        "gap in loss": test_loss - train_loss,
+        "gap in accuracy": accuracy - float(hit),
+        "wrong labels": q,
+    }
+
+
+def of_interactions(found: Interactions) -> Network:
+    """Return what interactions say, on test samples."""
+    strength, v = order_spectrum(found).strength, values_of(found)
+    effect = float((v[:, -1] - v[:, 0]).abs().mean())
+    orders = np.arange(1, strength.shape[1] + 1)
+    return {
+        "mean order": float((strength.mean(0) * orders).sum() / max(strength.mean(0).sum(), 1e-300)),
+        "H/V": float(strength[:, HIGH_ORDER - 1 :].sum(1).mean() / max(effect, 1e-300)),
+        "Walsh degree": walsh_degree(found),
+        "cancelling share": cancelling(found),
+    }
+
+
+def values_of(found: Interactions) -> torch.Tensor:
+    """Return the value tables that interactions and residual add up to."""
+    return values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
+
+
+def cancelling(found: Interactions) -> float:
+    """Return the mean over samples of ``1 - |sum I| / sum |I|``, AND and OR together, without the empty set."""
+    both = torch.cat([found.i_and[:, 1:], found.i_or[:, 1:]], dim=1)
+    return float((1 - both.sum(1).abs() / both.abs().sum(1).clamp_min(1e-300)).mean())
+
+
+def walsh_degree(found: Interactions) -> float:
+    """Return the mean degree of the Walsh spectrum, by squared coefficients, without the constant."""
+    squared = walsh_from_values(values_of(found)).square().mean(0)
+    degree = torch.tensor([int(s).bit_count() for s in range(len(squared))], dtype=squared.dtype)
+    return float((squared * degree).sum() / squared[1:].sum())
+
+
+def of_weights(network: torch.nn.Module, start: torch.nn.Module) -> Network:
+    """Return the norm of all weights, and that of what training has changed."""
+    now, then = (torch.cat([w.detach().ravel() for w in net.parameters()]) for net in (network, start))
+    return {"weight norm": float(now.norm()), "distance from start": float((now - then).norm())}
+
+
+def sharpness(network: torch.nn.Module, inputs: torch.Tensor, given: torch.Tensor) -> Network:
+    """Return how much the training loss rises in the steepest direction, and by noise on the weights.
+
+    Sharpness as in Foret et al. 2021: at a distance of 0.05 along the gradient. Flatness: the mean rise where each
+    weight is changed by a normal number of 5 % of its size (relative, as in Kwon et al. 2021).
+    """
+    weights = [w for w in network.parameters() if w.requires_grad]
+    before = torch.nn.functional.cross_entropy(network(inputs), given)
+    slopes = torch.autograd.grad(before, weights)
+    size = torch.sqrt(sum((g.square().sum() for g in slopes), torch.zeros(())))
+    generator = torch.Generator().manual_seed(0)
+
+    def rise(changes: Sequence[torch.Tensor]) -> float:
+        with torch.no_grad():
+            kept = [w.clone() for w in weights]
+            for w, change in zip(weights, changes, strict=True):
+                w += change
+            out = torch.nn.functional.cross_entropy(network(inputs), given) - before
+            for w, old in zip(weights, kept, strict=True):
+                w.copy_(old)
+        return float(out)
+
+    steep = rise([RADIUS * g / size.clamp_min(1e-12) for g in slopes])
+    noisy = [
+        rise([RELATIVE * w.detach().abs() * torch.randn(w.shape, generator=generator) for w in weights])
+        for _ in range(DRAWS)
+    ]
+    return {"sharpness": steep, "flatness": float(np.mean(noisy))}
+
+
+def margin(network: torch.nn.Module, inputs: torch.Tensor, given: torch.Tensor) -> float:
+    """Return the tenth percentile of training margins, over the spread of the outputs."""
+    z = outputs_of(network, inputs)
+    own = z.gather(1, given[:, None])[:, 0]
+    rest = z.scatter(1, given[:, None], -torch.inf).amax(1)
+    return float(torch.quantile(own - rest, 0.1) / z.std().clamp_min(1e-12))
+
+
+def alpha(network: torch.nn.Module) -> float | None:
+    """Return weightwatcher's mean alpha of the layers that it can fit; None without it."""
+    try:
+        import weightwatcher
+    except ImportError:
+        return None
+    for name in ("weightwatcher", "powerlaw"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    found = weightwatcher.WeightWatcher(model=network).analyze(plot=False)
+    values = found["alpha"].to_numpy(float) if "alpha" in found else np.empty(0)
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(values.mean()) if len(values) else None
+
+
+def twins(folders: Sequence[Path]) -> list[list[float]]:
+    """Return the similarity by order of each run's last interactions to those of the same settings with other seeds."""
+    found = [last_interactions(folder) for folder in folders]
+    out = []
+    for i, one in enumerate(found):
+        pairs = [
+            jaccard_by_order(one, other, paired=True, n_draws=1).similarity for j, other in enumerate(found) if j != i
+        ]
+        out.append(np.nanmean(np.stack(pairs), axis=0).tolist() if pairs else [])
+    return out
+
+
+# -- many networks --------------------------------------------------------------------------------
+
+
+def collect(study: Path) -> list[Network]:
+    """Return the networks of a study whose measures are there, each with its similarity to its twins."""
+    variants: dict[str, list[Path]] = {}
+    for file in sorted(study.glob("*/complexity.json")):
+        variants.setdefault(file.parent.name.rpartition("--seed-")[0], []).append(file.parent)
+    out = []
+    for name, folders in variants.items():
+        for folder, similarity in zip(folders, twins(folders), strict=True):
+            network = json.loads((folder / "complexity.json").read_text())
+            network |= {"study": study.name, "variant": name}
+            network |= {f"twin order {k}": similarity[k - 1] if similarity else None for k in (1, 2, 3)}
+            out.append(network)
+    return out
+
+
+def signed(networks: Sequence[Network], name: str) -> np.ndarray:
+    """Return a measure of networks, turned so that more should mean a larger gap; NaN where there is none."""
+    values = np.array([np.nan if n.get(name) is None else float(n[name]) for n in networks])
+    return -values if name in SMALLER else values
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return Spearman's rank correlation of the known pairs; NaN where fewer than four are, or one is level."""
+    known = np.isfinite(a) & np.isfinite(b)
+    if known.sum() < 4:
+        return math.nan
+    x, y = rankdata(a[known]), rankdata(b[known])
+    x, y = x - x.mean(), y - y.mean()
+    size = math.sqrt(float((x @ x) * (y @ y)))
+    return float(x @ y) / size if size else math.nan
+
+
+def groups(networks: Sequence[Network]) -> dict[str, list[int]]:
+    """Return the places of the networks of each study that are enough to be ranked."""
+    out: dict[str, list[int]] = {}
+    for i, network in enumerate(networks):
+        out.setdefault(network["study"], []).append(i)
+    return {name: members for name, members in out.items() if len(members) >= FEWEST}
+
+
+def interval(networks: Sequence[Network], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the 90 % interval of a rank correlation, settings drawn with all their seeds."""
+    settings: dict[tuple[str, str], list[int]] = {}
+    for i, n in enumerate(networks):
+        settings.setdefault((n["study"], n["variant"]), []).append(i)
+    rng, members = np.random.default_rng(0), list(settings.values())
+    drawn = []
+    for _ in range(DRAWN):
+        at = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))]).astype(int)
+        drawn.append(rank_correlation(x[at], y[at]))
+    low, high = np.nanquantile(drawn, (0.05, 0.95))
+    return float(low), float(high)
+
+
+def ranking(
+    networks: Sequence[Network], target: str
+) -> list[tuple[str, float, tuple[float, float], float, float, str]]:
+    """Return for each measure: overall correlation, its interval, median and worst over groups, the worst group."""
+    y, parts, out = signed(networks, target), groups(networks), []
+    for name in (*OURS, *RIVALS):
+        x = signed(networks, name)
+        each = {group: rank_correlation(x[at], y[at]) for group, at in parts.items()}
+        known = {group: value for group, value in each.items() if math.isfinite(value)}
+        whole = rank_correlation(x, y)
+        if not known or not math.isfinite(whole):
+            continue
+        worst = min(known, key=known.__getitem__)
+        out.append((name, whole, interval(networks, x, y), float(np.median(list(known.values()))), known[worst], worst))
+    return sorted(out, key=lambda row: -row[4])
+
+
+HEAD = """# Do interactions tell how well a network generalises?
+
+Written by `./run complexity page`. Each network is the last one of a run of the studies in [studies](studies.md). The
+true gap is that between test and training, on labels as training saw them: where a share of the training labels is
+wrong, test labels are taken as wrong with the same probability. Rank correlations (Spearman) of each measure with the
+gap; a measure that should be *small* where the gap is large is turned around, so that +1 is best for all and a negative
+number says that the measure points the wrong way. Intervals are 90 %, drawing settings with all their seeds. A measure
+is judged by its worst study, not by its mean: that of all networks together also ranks data sets, which no user does.
+
+- **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
+  of orders from 4 on, `V` the mean of |v(N) - v(∅)|; cancelling share 1 - |sum I| / sum |I|.
+- **twin order k**: similarity of the interactions of order k to those of networks trained with other seeds.
+- **sharpness**: rise of the training loss at a distance of 0.05 along its gradient; **flatness**: by noise of 5 % on
+  each weight; **margin**: tenth percentile of training margins over the spread of outputs; **alpha**: weightwatcher's
+  mean.
+
+"""
+
+
+def table(networks: Sequence[Network], target: str) -> list[str]:
+    rows = [
+        (
+            name if name in RIVALS else f"**{name}**",
+            f"{whole:+.2f} ({low:+.2f} to {high:+.2f})",
+            f"{median:+.2f}",
+            f"{worst:+.2f} ({group})",
+        )
+        for name, whole, (low, high), median, worst, group in ranking(networks, target)
+    ]
+    return lines(("measure", "all networks", "median over studies", "worst study"), rows)
+
+
+def conclusion(networks: Sequence[Network], target: str) -> str:
+    """Return the sentence that the numbers support."""
+    rows = ranking(networks, target)
+    ours, rivals = (next(row for row in rows if row[0] in names) for names in (OURS, RIVALS))
+    best, other = (ours, rivals) if ours[4] >= rivals[4] else (rivals, ours)
+    usable = [row[0] for row in rows if row[4] > 0]
+    said = f"{', '.join(usable) or 'no measure'} point{'' if len(usable) > 1 else 's'} the right way in every study"
+    return (
+        f"- **{target}**, {len(networks)} networks of {len(groups(networks))} studies: {said}. Of ours the best in its "
+        f"worst study is {ours[0]} ({ours[4]:+.2f}), of the rivals {rivals[0]} ({rivals[4]:+.2f}); over all networks "
+        f"{best[0]} reaches {best[1]:+.2f} and {other[0]} {other[1]:+.2f}."
+    )
+
+
+def page() -> None:
+    networks: list[Network] = json.loads(KEPT.read_text())
+    learned = [n for n in networks if n["training accuracy"] >= FITTED]
+    text = [HEAD.rstrip(), "", "## In words", ""]
+    parts = (("All networks", networks), (f"Networks with a training accuracy of {FITTED:g} or more", learned))
+    for _, chosen in parts:
+        text += [conclusion(chosen, target) for target in ("gap in loss", "gap in accuracy")] if groups(chosen) else []
+    for title, chosen in parts:
+        for target in ("gap in loss", "gap in accuracy") if groups(chosen) else ():
+            counted = ", ".join(f"{name} {len(at)}" for name, at in groups(chosen).items())
+            text += [
+                "",
+                f"## {title}: {target}",
+                "",
+                f"{len(chosen)} networks; by study: {counted}.",
+                "",
+                *table(chosen, target),
+            ]
+    PAGE.write_text("\n".join([*text, ""]))
+
+
+def main() -> None:
+    """Do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("measure", "page"))
+    parser.add_argument("folders", nargs="*", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.task == "measure":
+        for folder in options.folders:
+            store.write_json(folder / "complexity.json", plain(measured(folder)))
+        return
+    if options.folders:
+        found = [plain(network) for folder in options.folders for network in collect(folder)]
+        old: list[Network] = json.loads(KEPT.read_text()) if KEPT.exists() else []
+        again = {network["study"] for network in found}
+        KEPT.write_text(json.dumps([*(n for n in old if n["study"] not in again), *found], indent=0) + "\n")
+    page()
+
+
+def plain(network: Mapping[str, Any]) -> Network:
+    """Return numbers to six digits, and None for those that are not finite."""
+    return {
+        key: (float(f"{value:.6g}") if math.isfinite(value) else None) if isinstance(value, float) else value
+        for key, value in network.items()
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Keep finished studies under docs/results/studies, and write the page over all of them.
+
+The ``study.json`` of each study is copied; the page docs/results/studies.md and a figure of each study, mean order and
+losses by step, are written from everything that is kept. Without folders only the page is written again.
+
+Run: ./run studies [RUNS_OF_A_STUDY ...]      (folders of `interdyn study FILE`, as runs/label-noise)
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from _tables import lines
+from interdyn.plot.panels import COMPARED
+from interdyn.recipes import StudyResult, StudyRun
+
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "studies.md"
+KEPT = PAGE.with_suffix("")
+DRAWN = 8  # variants of a figure; of more the first and the last of those sorted by their end
+HEAD = """# Studies
+
+Written by `./run studies RUNS ...` from finished studies; each is a file in `benchmarks/studies` and is made by one
+command ([what a study is](../studies.md)). A study's own numbers are in [studies](studies/): `interdyn verify
+docs/results/studies/NAME.json` checks its claims. Numbers are means over seeds with 95 % intervals by Student's t.
+Claims were written before the runs were made; those that do not hold stay.
+"""
+
+
+def course(runs: Sequence[StudyRun], name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return steps and the mean of a column over seeds, at the steps of the first; None where a run has none."""
+    if any(name not in run.course for run in runs):
+        return None
+    steps = np.array(runs[0].course["steps"], float)
+    at = np.log1p(steps)
+    rows = []
+    for run in runs:
+        own = np.log1p(np.array(run.course["steps"], float))
+        rows.append(np.interp(at, own, np.array(run.course[name], float)))
+    return steps, np.mean(rows, axis=0)
+
+
+def panel(ax: Axes, named: dict[str, list[StudyRun]], column: str, dash: str = "-") -> None:
+    for place, (name, runs) in enumerate(named.items()):
+        if (found := course(runs, column)) is not None:
+            ax.plot(found[0] + 1, found[1], dash, color=COMPARED[place % len(COMPARED)], label=name, lw=1.4)
+    ax.set(xscale="log", xlabel="step + 1")
+
+
+def draw(result: StudyResult, path: Path) -> None:
+    """Draw mean order and losses of the variants."""
+    named = result.by_variant
+    if len(named) > DRAWN:
+        ends = {name: np.mean([run.values["end_mean_order"] or np.nan for run in runs]) for name, runs in named.items()}
+        ranked = sorted(named, key=lambda name: ends[name])
+        chosen = {*ranked[: DRAWN // 2], *ranked[-DRAWN // 2 :]}
+        named = {name: runs for name, runs in named.items() if name in chosen}
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    FigureCanvasSVG(figure)
+    left, middle, right = figure.subplots(1, 3)
+    panel(left, named, "mean_order")
+    panel(middle, named, "test_loss")
+    panel(middle, named, "train_loss", ":")
+    panel(right, named, "test_accuracy")
+    left.set(title="mean order")
+    middle.set(title="test loss; training loss dotted", yscale="log")
+    right.set(title="test accuracy")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def section(result: StudyResult, name: str) -> list[str]:
+    """Return what the page says of one study."""
+    study = result.study
+    columns = ("settings", "seeds", *(key.replace("_", " ") for key in study.report))
+    rows = [
+        (variant, str(len(result.by_variant[variant])), *(str(row[key]) for key in study.report))
+        for variant, row in result.table().items()
+    ]
+    missing = len(result.runs) - len(result.finished)
+    told = [
+        f"## {name}",
+        "",
+        f"**{study.question}** {len(result.finished)} runs of `{Path(study.recipe).stem}`"
+        + (f"; {missing} of those planned were not made" if missing else "")
+        + f". Command: `interdyn study benchmarks/studies/{name}.toml`.",
+        "",
+    ]
+    claims = [
+        (claim.text, claim.needed, str(claim.got), str(claim.got.n), "yes" if claim.holds else "**no**")
+        for claim in result.claims()
+    ]
+    if claims:
+        told += [*lines(("claim", "needed", "got", "seeds", "holds"), claims), ""]
+    told += [*lines(columns, rows), "", f"![Mean order, losses and accuracy by step: {name}](studies/{name}.svg)", ""]
+    remark = KEPT / f"{name}.md"
+    return [*told, remark.read_text().rstrip(), ""] if remark.exists() else told
+
+
+def page() -> None:
+    """Write the page from everything that is kept."""
+    text, held, made = [], 0, 0
+    for file in sorted(KEPT.glob("*.json")):
+        result = StudyResult.from_json(json.loads(file.read_text()))
+        draw(result, file.with_suffix(".svg"))
+        text += section(result, file.stem)
+        claims = result.claims()
+        held, made = held + sum(claim.holds for claim in claims), made + len(claims)
+    PAGE.write_text("\n".join([HEAD, f"{held} of {made} claims hold.", "", *text]))
+
+
+def main() -> None:
+    """Keep the studies that are named, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path)
+    KEPT.mkdir(exist_ok=True)
+    for folder in parser.parse_args().folders:
+        told = json.loads((folder / "study.json").read_text())
+        (KEPT / f"{told['study']['name']}.json").write_text(json.dumps(told, separators=(",", ":")) + "\n")
+    page()
+
+
+if __name__ == "__main__":
+    main()
