@@ -1,5 +1,6 @@
 """``interdyn study``."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from interdyn.cli._say import say
 
 if TYPE_CHECKING:
     from interdyn.recipes import Study, StudyResult
+    from interdyn.recipes._over_seeds import Estimate
 
 
 def study(
@@ -102,15 +104,28 @@ def show(result: "StudyResult") -> dict[str, Any]:
 def _tables(result: "StudyResult") -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
     """Return heading, columns and rows of the tables of a study."""
     columns = ("variant", "runs", *(name.replace("_", " ") for name in result.study.report))
-    rows = [
-        (name, str(len(result.by_variant[name])), *(str(row[key]) for key in result.study.report))
-        for name, row in result.table().items()
+    kinds: dict[str, Callable[[Estimate], str]] = {"Means over seeds, with 95 % intervals": str}
+    if result.study.spread:
+        kinds["Standard deviation between seeds, and how many seeds a mean within 10 % needs"] = _spread
+    table, runs = result.table(), result.by_variant
+    out = [
+        (
+            heading,
+            columns,
+            tuple((name, str(len(runs[name])), *map(told, row.values())) for name, row in table.items()),
+        )
+        for heading, told in kinds.items()
     ]
-    out = [("Means over seeds, with 95 % intervals", columns, tuple(rows))]
     claims = [(one.text, one.needed, str(one.got), str(one.got.n), _holds(one.holds)) for one in result.claims()]
     if claims:
         out.append(("Claims", ("claim", "needed", "got", "seeds", "holds"), tuple(claims)))
     return out
+
+
+def _spread(one: "Estimate") -> str:
+    if one.spread is None:
+        return "-"
+    return f"{one.spread:.3g}" if one.seeds_needed is None else f"{one.spread:.3g} ({one.seeds_needed} seeds)"
 
 
 def _holds(holds: bool) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -43,7 +43,8 @@ class ClaimSection(Section):
     """What the runs are expected to show.
 
     ``quantity`` is one of `quantities`; its mean over the runs that ``of`` selects, by settings or ``variant``, minus
-    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``.
+    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``. With
+    ``statistic = "spread"`` it is the standard deviation between seeds that is.
     """
 
     text: str
@@ -52,6 +53,7 @@ class ClaimSection(Section):
     against: dict[str, Any] | None = None
     min: float | None = None
     max: float | None = None
+    statistic: Literal["mean", "spread"] = "mean"
 
     @model_validator(mode="after")
     def _says_something(self) -> "ClaimSection":
@@ -66,7 +68,7 @@ class Study(Section):
     """A study, as its file has it: every variant with every combination of the grid is run with every seed.
 
     ``recipe`` is one of the library or a TOML file beside that of the study; ``report`` names the quantities that are
-    tabled.
+    tabled, ``spread`` also how much they vary between seeds and how many seeds a mean within 10 % needs.
     """
 
     name: _Name
@@ -79,6 +81,7 @@ class Study(Section):
     variant: Annotated[list[VariantSection], Field(default_factory=list)]
     claim: Annotated[list[ClaimSection], Field(default_factory=list)]
     report: Annotated[list[str], Field(default_factory=lambda: list(_REPORTED))]
+    spread: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Study":
@@ -255,11 +258,14 @@ class StudyResult:
             got = mean_over(list(of.values()))
         else:
             got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
+        if claim.statistic == "spread":
+            got = Estimate(got.spread, None, None, got.n)
         limits = {"at least": claim.min, "at most": claim.max}
         needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
         value = got.value
         low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
         what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
+        what = what if claim.statistic == "mean" else f"standard deviation of {what}"
         return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
 
     def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: Quantity) -> dict[int, float]:
