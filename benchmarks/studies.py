@@ -78,11 +78,6 @@ def draw(result: StudyResult, path: Path) -> None:
 def section(result: StudyResult, name: str) -> list[str]:
     """Return what the page says of one study."""
     study = result.study
-    columns = ("settings", "seeds", *(key.replace("_", " ") for key in study.report))
-    rows = [
-        (variant, str(len(result.by_variant[variant])), *(str(row[key]) for key in study.report))
-        for variant, row in result.table().items()
-    ]
     missing = len(result.runs) - len(result.finished)
     told = [
         f"## {name}",
@@ -92,13 +87,9 @@ def section(result: StudyResult, name: str) -> list[str]:
         + f". Command: `interdyn study benchmarks/studies/{name}.toml`.",
         "",
     ]
-    claims = [
-        (claim.text, claim.needed, str(claim.got), str(claim.got.n), "yes" if claim.holds else "**no**")
-        for claim in result.claims()
-    ]
-    if claims:
-        told += [*lines(("claim", "needed", "got", "seeds", "holds"), claims), ""]
-    told += [*lines(columns, rows), "", f"![Mean order, losses and accuracy by step: {name}](studies/{name}.svg)", ""]
+    for heading, columns, rows in reversed(result.tables()):
+        told += [f"{heading}:", "", *lines(columns, rows), ""]
+    told += [f"![Mean order, losses and accuracy by step: {name}](studies/{name}.svg)", ""]
     remark = KEPT / f"{name}.md"
     return [*told, remark.read_text().rstrip(), ""] if remark.exists() else told
 

@@ -105,7 +105,7 @@ def test_smoke_is_small_and_expects_nothing():
         ("training.epochs=0", "greater than or equal to 1"),
         ("training.epochs=2.5", "an integer; got 2.5"),
         ("training.epochs=true", "an integer; got True"),
-        ("training.optimiser=lbfgs", "'sgd', 'adam' or 'adamw'; got 'lbfgs'"),
+        ("training.optimiser=lbfgs", "'sgd', 'adam', 'adamw' or 'muon'; got 'lbfgs'"),
         ("measure.baseline=median", "'mean', 'mask', 'part-mean' or 'mean-embedding' or a number; got 'median'"),
         ("measure.batch_size=big", "an integer or 'auto'; got 'big'"),
         ("players.kind=columns", "columns have no `rows`"),

@@ -10,14 +10,19 @@ import pytest
 import tomli_w
 from scipy import stats
 
+from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import RecipeError
+from interdyn.measurement import interactions
 from interdyn.plot import load_run
 from interdyn.recipes import StudyResult, load_study, planned, read_study
 from interdyn.recipes._over_seeds import LEVEL, mean_over, student
 from interdyn.recipes._quantities import QUANTITIES
 from interdyn.recipes._schema import ExpectedSection
 from interdyn.recipes._study_result import run_of_study
+from interdyn.spectra import order_spectrum
+from interdyn.transforms import values_from_and, values_from_or
+from interdyn.values import RunResult
 from test_run import TINY
 
 FAST = {**TINY, "training": {**TINY["training"], "epochs": 2}, "checkpoints": {"count": 3}}
@@ -32,6 +37,8 @@ STUDY = {
         {"text": "they do", "quantity": "train_loss", "of": {"training.epochs": 4}, "max": 0.0}
         | {"against": {"training.epochs": 2}},
         {"text": "losses are large", "quantity": "train_loss", "of": {}, "min": 1e6},
+        {"text": "seeds differ", "quantity": "train_loss", "of": {"training.epochs": 4}, "min": 1e-12}
+        | {"statistic": "spread"},
     ],
 }
 
@@ -137,6 +144,77 @@ class TestIntervals:
         assert mean_over([2.0, None]).low is None
         assert mean_over([None]).value is None
         assert mean_over([True, False]).value == 0.5
+        assert mean_over([2.0, None]).spread is None
+        assert mean_over([None]).seeds_needed is None
+
+    def test_how_many_seeds_a_mean_within_ten_percent_needs(self):
+        rng = np.random.default_rng(0)
+        for spread in (0.01, 0.3, 1.0, 4.0):
+            values = 10 * (1 + 0.1 * spread * rng.normal(size=10))
+            found = mean_over(list(values))
+            assert found.spread == pytest.approx(values.std(ddof=1))
+
+            def half(n, found=found):
+                return stats.t.ppf((1 + LEVEL) / 2, n - 1) * found.spread / np.sqrt(n)
+
+            n = found.seeds_needed
+            assert half(n) <= 0.1 * found.value * 1.003  # to which `student` is exact
+            assert n == 2 or half(n - 1) > 0.1 * found.value * 0.997
+        assert mean_over([-1.0, 1.0]).seeds_needed is None
+        assert mean_over([-9.9, -10.1]).seeds_needed == 3
+
+
+RUN = {
+    "steps": [0, 1, 3, 7, 15],
+    "mean_order": [3.0, 2.0, 1.0, 1.5, 2.5],
+    "train_loss": [2.0, 1.5, 1.0, 0.5, 0.0],
+    "test_accuracy": [0.1, 0.5, 0.84, 0.85, 0.95],
+    "phases": {"fall_ends": 3, "rise_starts": 1 + 2 * 2**0.5},
+}
+
+
+def of_run(name, **changes):
+    """Return a quantity of a run, of which some things are otherwise."""
+    return QUANTITIES[name](RunResult.from_json({**RUN, **changes}))
+
+
+class TestQuantities:
+    """On the axis log2(1 + step) the steps of `RUN` lie at 0, 1, 2, 3, 4."""
+
+    def test_training_loss_at_the_places(self):
+        assert of_run("fall_ends_loss") == 1.0
+        at = np.log2(2 + 2 * 2**0.5)
+        assert of_run("rise_starts_loss") == pytest.approx(np.interp(at, [2, 3], [1.0, 0.5]))
+        assert of_run("rise_starts_loss", phases={}) is None
+        assert of_run("rise_starts_loss", train_loss=None) is None
+
+    def test_share_of_training_in_low_orders(self):
+        assert of_run("low_share") == pytest.approx((0.5 + 1.0) / 4)  # from 1.5 to 3, half below and at the bound
+        assert of_run("low_share", mean_order=[1.0] * 5) == 1.0
+        assert of_run("low_share", mean_order=[None, 2.0, 1.0, 1.0, 1.0]) == pytest.approx(2.5 / 3)
+        assert of_run("low_share", mean_order=[None] * 5) is None
+
+    def test_at_equal_accuracy(self):
+        assert (of_run("order_at_85"), of_run("step_at_85")) == (1.5, 7.0)
+        assert of_run("order_at_85", test_accuracy=[0.1] * 5) is None
+        assert of_run("order_at_85", test_accuracy=None) is None
+
+    def test_whether_the_theory_is_ahead(self):
+        def predicted(low):
+            return {"phase_2": {"theory": "theory", "gain": 0.2, "gain_low": low}}
+
+        assert [of_run("theory_ahead", prediction=predicted(low)) for low in (0.1, -0.1, None)] == [True, False, None]
+
+    def test_strength_of_high_orders_over_the_effect(self, done):
+        folder = done / "runs" / "epochs=4--seed-0"
+        run = store.open_run(folder)
+        kept = interactions(store.read_measurement(run, run.steps[-1], group="test"))
+        v = values_from_and(kept.i_and) + values_from_or(kept.i_or) + kept.residual
+        effect = (v[..., -1] - v[..., 0]).abs().mean()
+        high = order_spectrum(kept, salience=0.03, salience_rule="mean-effect").strength[..., 3:].sum(-1).mean()
+        assert QUANTITIES["high_ratio"](store.read_result(run)) == pytest.approx(float(high / effect))
+        before = RunResult.from_json({**RUN, "strength": None})
+        assert QUANTITIES["high_ratio"](before) is None
 
 
 class TestRuns:
@@ -160,9 +238,25 @@ class TestRuns:
         assert claim["got"]["value"] == pytest.approx(np.mean(each))
         assert (claim["got"]["n"], claim["holds"]) == (2, True)
         assert not told["claims"][1]["holds"]
+        spread = told["claims"][2]
+        each = [losses[f"epochs=4--seed-{s}"] for s in (0, 1)]
+        assert spread["got"]["value"] == pytest.approx(np.std(each, ddof=1))
+        assert spread["needed"] == "standard deviation of train_loss at least 1e-12"
+        assert spread["holds"]
         page = (done / "runs" / "study.html").read_text()
         assert STUDY["question"] in page
         assert "losses are large" in page
+
+    def test_the_spread_is_shown_where_it_is_asked_for(self, done, tmp_path, capsys):
+        told = json.loads((done / "runs" / "study.json").read_text())["variants"]["epochs=2"]["train_loss"]
+        assert told["spread"] > 0
+        assert told["seeds_needed"] >= 2
+        main_of("study", done / "study.toml", "--report", "--out", done / "runs")
+        assert "Standard deviation between seeds" not in capsys.readouterr().out
+        main_of("study", written(tmp_path, spread=True), "--report", "--out", done / "runs")
+        shown = f"{told['spread']:.3g} ({told['seeds_needed']} seeds)"
+        assert shown in capsys.readouterr().out
+        assert shown in (done / "runs" / "study.html").read_text()
 
     def test_it_goes_on_where_it_was(self, done, capsys):
         before = {file: file.stat().st_mtime_ns for file in (done / "runs").glob("*/measurements/*")}
@@ -172,7 +266,7 @@ class TestRuns:
 
     def test_verify_ends_with_1_where_a_claim_does_not_hold(self, done, tmp_path, capsys):
         assert main_of("verify", done / "study.toml", "--out", done / "runs") == 1
-        assert "1 of 2 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
+        assert "1 of 3 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
         kept = written(tmp_path, claim=STUDY["claim"][:1])
         assert main_of("verify", kept, "--out", done / "runs") == 0
         more = written(tmp_path, claim=[], seeds=[0, 1, 2])
@@ -186,7 +280,7 @@ class TestRuns:
         live = read_study(load_study(done / "study.toml"), done / "runs")
         assert result.to_json() | {"study": None} == live.to_json() | {"study": None}
         assert main_of("verify", kept) == 1
-        assert "1 of 2 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
+        assert "1 of 3 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": {"name": 1}, "runs": {}}'])
     def test_what_is_no_result_of_a_study_is_refused(self, tmp_path, capsys, text):

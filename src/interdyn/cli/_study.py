@@ -110,7 +110,7 @@ def _outlived(future: "Future[str]", again: "Callable[[], Future[str]]", name: s
 def show(result: "StudyResult") -> None:
     """Print what a study has found."""
     say(f"{result.study.question} {len(result.finished)} of {len(result.runs)} runs are finished.")
-    for heading, columns, rows in _tables(result):
+    for heading, columns, rows in result.tables():
         say(f"\n{heading}")
         for row in rows:
             say(f"  {row[0]}")
@@ -118,30 +118,12 @@ def show(result: "StudyResult") -> None:
                 say(f"    {name:<18} {text}")
 
 
-def _tables(result: "StudyResult") -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
-    """Return heading, columns and rows of the tables of a study."""
-    columns = ("variant", "runs", *(name.replace("_", " ") for name in result.study.report))
-    rows = [
-        (name, str(len(result.by_variant[name])), *(str(row[key]) for key in result.study.report))
-        for name, row in result.table().items()
-    ]
-    out = [("Means over seeds, with 95 % intervals", columns, tuple(rows))]
-    claims = [(one.text, one.needed, str(one.got), str(one.got.n), _holds(one.holds)) for one in result.claims()]
-    if claims:
-        out.append(("Claims", ("claim", "needed", "got", "seeds", "holds"), tuple(claims)))
-    return out
-
-
-def _holds(holds: bool) -> str:
-    return "yes" if holds else "NO"
-
-
 def _page(result: "StudyResult", folder: Path) -> Path:
     from interdyn.plot import load_run
     from interdyn.report import Table, write_study
 
     tables = [
-        Table(f"table-{i}", heading, "", columns, rows) for i, (heading, columns, rows) in enumerate(_tables(result))
+        Table(f"table-{i}", heading, "", columns, rows) for i, (heading, columns, rows) in enumerate(result.tables())
     ]
     named = {name: [load_run(folder / one.planned.folder) for one in runs] for name, runs in result.by_variant.items()}
     return write_study(named, folder / "study.html", title=result.study.question, tables=tables)

@@ -250,6 +250,7 @@ def _group(course: Course, *, n_bootstrap: int, seed: int) -> GroupResult:
         unit=course.seen[0].unit,
         n_salient=np.array([s.n_salient.sum(axis=(-2, -1)).mean() for s in spectra]),
         salience=np.array([np.mean(s.salience) for s in spectra]),
+        effect=np.array([one.effect for one in course.seen]),
         per_sample_mean_order=np.where(total > 0, (strength @ k) / np.where(total > 0, total, 1), np.nan),
         residual=np.array([one.residual for one in course.seen]),
         gap=np.array([one.gap.max() for one in course.seen]),

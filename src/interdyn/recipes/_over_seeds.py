@@ -9,6 +9,8 @@ import numpy as np
 
 LEVEL = 0.95
 """Nominal coverage of intervals over seeds."""
+WITHIN = 0.1
+"""Half the width of the interval that `Estimate.seeds_needed` is about, as a share of the mean."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,19 @@ class Estimate:
         Ends of its interval; None with fewer than two seeds.
     n
         How many runs have the quantity, of differences how many seeds.
+    spread
+        Standard deviation between seeds (with ``n - 1``); None with fewer than two.
+    seeds_needed
+        How many seeds give an interval of at most 10 % of the mean to either side, see `seeds_needed`; None with fewer
+        than two, and where the mean is 0.
     """
 
     value: float | None
     low: float | None
     high: float | None
     n: int
+    spread: float | None = None
+    seeds_needed: int | None = None
 
     def __str__(self) -> str:
         if self.value is None:
@@ -51,8 +60,31 @@ def mean_over(values: Sequence[float | bool | None]) -> Estimate:
     mean = float(known.mean())
     if len(known) < 2:
         return Estimate(mean, None, None, 1)
-    half = float(known.std(ddof=1)) / math.sqrt(len(known)) * student(len(known) - 1)
-    return Estimate(mean, mean - half, mean + half, len(known))
+    spread = float(known.std(ddof=1))
+    half = spread / math.sqrt(len(known)) * student(len(known) - 1)
+    return Estimate(mean, mean - half, mean + half, len(known), spread, seeds_needed(mean, spread))
+
+
+def seeds_needed(mean: float, spread: float) -> int | None:
+    r"""Return the least number of seeds $n \ge 2$ with $t_{n-1} s / \sqrt n \le 0.1 |\bar x|$; None for a mean of 0.
+
+    Parameters
+    ----------
+    mean, spread
+        Mean and standard deviation between seeds, as estimated; ``t`` is `student`.
+
+    Examples
+    --------
+    >>> seeds_needed(10.0, 1.0), seeds_needed(10.0, 0.01), seeds_needed(1.0, 10.0), seeds_needed(0.0, 1.0)
+    (7, 2, 38418, None)
+    """
+    if mean == 0:
+        return None
+    ratio = (spread / (WITHIN * mean)) ** 2
+    n = max(2, math.ceil(ratio * NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2))  # t is larger, so no fewer
+    while student(n - 1) ** 2 * ratio > n:
+        n += 1
+    return n
 
 
 def student(freedom: int) -> float:

@@ -8,6 +8,8 @@ from interdyn.values import PredictionSummary, RunResult, TheorySummary
 
 Quantity = Callable[[RunResult], float | bool | None]
 HIGH = 4  # orders from which on an interaction counts as one of high order (`interdyn.dynamics.HIGH_ORDER`)
+_LOW = 0.5  # orders above the least mean order up to which a network counts as one of low order
+_ACCURACY = 0.85  # of test samples, at which networks are compared
 
 
 def _orders(result: RunResult) -> np.ndarray:
@@ -57,9 +59,61 @@ def _high_share(result: RunResult) -> float | None:
     return None if found is None else _number(found.value[-1, HIGH - 1 :].sum())
 
 
+def _high_ratio(result: RunResult) -> float | None:
+    """Return ``H / V`` at the end, as in `interdyn.dynamics.pattern_signal`, but of the first group."""
+    group = result.first
+    if group is None or group.strength is None or group.effect is None or not group.effect[-1] > 0:
+        return None
+    high = sum(float(kind[-1, HIGH - 1 :].sum()) for kind in group.strength.values())
+    return _number(high / group.effect[-1])
+
+
 def _place(result: RunResult, name: str) -> float | None:
     found: float | None = None if result.phases is None else getattr(result.phases, name)
     return found
+
+
+def _loss_at(result: RunResult, name: str) -> float | None:
+    """Return the training loss at a place, in a straight line over ``log(1 + step)`` between two checkpoints."""
+    place = _place(result, name)
+    if place is None or result.train_loss is None:
+        return None
+    return _number(np.interp(np.log1p(place), np.log1p(result.steps), result.train_loss))
+
+
+def _low_share(result: RunResult) -> float | None:
+    """Return the share of training, on the axis ``log(1 + step)``, with a mean order of at most the least plus 0.5.
+
+    Between checkpoints the mean order is taken as a straight line over that axis.
+    """
+    order = _orders(result)
+    known = np.isfinite(order)
+    if known.sum() < 2:
+        return None
+    x, above = np.log1p(np.asarray(result.steps)[known]), order[known] - np.nanmin(order) - _LOW
+    low, high = np.minimum(above[1:], above[:-1]), np.maximum(above[1:], above[:-1])
+    crosses = (low < 0) & (high > 0)
+    part = np.where(crosses, -low / np.where(crosses, high - low, 1.0), high <= 0)
+    return _number((part * np.diff(x)).sum() / (x[-1] - x[0]))
+
+
+def _first_accurate(result: RunResult) -> int | None:
+    """Return the first checkpoint that gets 85 % of all test samples right."""
+    if result.test_accuracy is None:
+        return None
+    there = np.flatnonzero(np.asarray(result.test_accuracy) >= _ACCURACY)
+    return int(there[0]) if len(there) else None
+
+
+def _when_accurate(result: RunResult, column: np.ndarray) -> float | None:
+    at = _first_accurate(result)
+    return None if at is None else _at(column, at)
+
+
+def _theory_ahead(result: RunResult) -> bool | None:
+    """Return whether the theory is shown to predict the tables better than all its rivals."""
+    low = _predicted(result).gain_low
+    return None if low is None else low > 0
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -70,15 +124,22 @@ QUANTITIES: dict[str, Quantity] = {
     "mean_order_fall": lambda result: _turned(_orders(result), rise=False),
     "mean_order_rise": lambda result: _turned(_orders(result), rise=True),
     "high_share": _high_share,
+    "high_ratio": _high_ratio,
+    "low_share": _low_share,
+    "order_at_85": lambda result: _when_accurate(result, _orders(result)),
+    "step_at_85": lambda result: _when_accurate(result, result.steps),
     "boundary": lambda result: result.phases is not None and result.phases.boundary_step is not None,
     "fall_ends": lambda result: _place(result, "fall_ends"),
     "rise_starts": lambda result: _place(result, "rise_starts"),
+    "fall_ends_loss": lambda result: _loss_at(result, "fall_ends"),
+    "rise_starts_loss": lambda result: _loss_at(result, "rise_starts"),
     "gap_onset": lambda result: _place(result, "gap_onset_step"),
     "harm": lambda result: None if result.harm is None else result.harm.found,
     "harm_start": lambda result: None if result.harm is None else result.harm.step,
     "best_step": lambda result: None if result.harm is None else result.harm.best_step,
     "theory_correlation": lambda result: _predicted(result).correlation.get(_predicted(result).theory),
     "theory_gain": lambda result: _predicted(result).gain,
+    "theory_ahead": _theory_ahead,
     "noise_rank_correlation": lambda result: _overall(result).noise_rank_correlation,
     "loss_gap": lambda result: _at(result.loss_gap, -1),
     "loss_gap_growth": _gap_growth,

@@ -41,13 +41,24 @@ class DataSection(Section):
     standardise: bool = False
 
 
+class AugmentationSection(Section):
+    """How pictures are changed at random in training: shifted by up to so many pixels, mirrored left to right."""
+
+    shift: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+
+
 class TrainingSection(Section):
     """The optimiser, how long it runs, and where: ``"cpu"``, ``"cuda"`` or ``"auto"``; by default the CPU."""
 
-    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimiser: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     learning_rate: Positive
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: NonNegative = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augmentation: AugmentationSection = AugmentationSection()
     batch_size: Count = 32
     epochs: Count
     seed: Seed = 0
@@ -193,6 +204,13 @@ class ExpectedSection(Section):
     planted_error_max: float | None = None
 
 
+_LATER: dict[str, tuple[str, ...]] = {
+    "training": ("schedule", "warmup_ratio", "label_smoothing", "augmentation"),
+    "checkpoints": ("window",),
+    "analysis": ("identified_samples",),
+}  # keys that recipes of before do not have: at their defaults they are left out, and a recipe keeps its hash
+
+
 class Recipe(Section):
     """A whole recipe, resolved: every key has its value."""
 
@@ -212,12 +230,13 @@ class Recipe(Section):
     _provider: str = PrivateAttr("")  # package of the provider whose library it is in, whose code it may name
 
     def plain(self) -> dict[str, Any]:
-        """Return the recipe as plain data that TOML can hold; absent keys are left out, and a window of one step."""
+        """Return the recipe as plain data that TOML can hold; without absent keys, and newer ones at their default."""
         out = self.model_dump(mode="json", exclude_none=True)
-        if self.checkpoints.window == 1:  # as before there were windows: the same recipe, the same hash
-            del out["checkpoints"]["window"]
-        if self.analysis.identified_samples == 8:
-            del out["analysis"]["identified_samples"]
+        for name, keys in _LATER.items():
+            section = getattr(self, name)
+            for key in keys:
+                if getattr(section, key) == type(section).model_fields[key].default:
+                    del out[name][key]
         return out
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -38,7 +38,8 @@ class ClaimSection(Section):
     """What the runs are expected to show.
 
     ``quantity`` is one of `quantities`; its mean over the runs that ``of`` selects, by settings or ``variant``, minus
-    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``.
+    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``. With
+    ``statistic = "spread"`` it is the standard deviation between seeds that is.
     """
 
     text: str
@@ -47,6 +48,7 @@ class ClaimSection(Section):
     against: dict[str, Any] | None = None
     min: float | None = None
     max: float | None = None
+    statistic: Literal["mean", "spread"] = "mean"
 
     @model_validator(mode="after")
     def _says_something(self) -> "ClaimSection":
@@ -61,7 +63,7 @@ class Study(Section):
     """A study, as its file has it: every variant with every combination of the grid is run with every seed.
 
     ``recipe`` is one of the library or a TOML file beside that of the study; ``report`` names the quantities that are
-    tabled.
+    tabled, ``spread`` also how much they vary between seeds and how many seeds a mean within 10 % needs.
     """
 
     name: _Name
@@ -74,6 +76,7 @@ class Study(Section):
     variant: Annotated[list[VariantSection], Field(default_factory=list)]
     claim: Annotated[list[ClaimSection], Field(default_factory=list)]
     report: Annotated[list[str], Field(default_factory=lambda: list(_REPORTED))]
+    spread: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Study":

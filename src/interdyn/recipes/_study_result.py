@@ -1,7 +1,7 @@
 """What the runs of a study have found, and what its claims are worth."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ class StudyRun:
         return cls(planned, {name: _short([value])[0] for name, value in values.items()}, course)
 
 
+def _spread(one: Estimate) -> str:
+    if one.spread is None:
+        return "-"
+    return f"{one.spread:.3g}" if one.seeds_needed is None else f"{one.spread:.3g} ({one.seeds_needed} seeds)"
+
+
 def _short(column: Iterable[float | None]) -> list[float | None]:
     return [None if x is None or not math.isfinite(x) else float(f"{x:.6g}") for x in column]
 
@@ -104,17 +110,38 @@ class StudyResult:
         """Return each claim with what the finished runs say; one without any does not hold."""
         return [self._claim(claim) for claim in self.study.claim]
 
+    def tables(self) -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
+        """Return heading, columns and rows of everything that is told: means, spread where it is asked for, claims."""
+        columns = ("variant", "runs", *(name.replace("_", " ") for name in self.study.report))
+        kinds: dict[str, Callable[[Estimate], str]] = {"Means over seeds, with 95 % intervals": str}
+        if self.study.spread:
+            kinds["Standard deviation between seeds, and how many seeds a mean within 10 % needs"] = _spread
+        table, runs = self.table(), self.by_variant
+        out = []
+        for heading, told in kinds.items():
+            rows = [(name, str(len(runs[name])), *map(told, row.values())) for name, row in table.items()]
+            out.append((heading, columns, tuple(rows)))
+        claims = [
+            (one.text, one.needed, str(one.got), str(one.got.n), "yes" if one.holds else "NO") for one in self.claims()
+        ]
+        if claims:
+            out.append(("Claims", ("claim", "needed", "got", "seeds", "holds"), tuple(claims)))
+        return out
+
     def _claim(self, claim: ClaimSection) -> ClaimResult:
         of, against = (self._by_seed(chosen, claim.quantity) for chosen in (claim.of, claim.against))
         if claim.against is None:
             got = mean_over(list(of.values()))
         else:
             got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
+        if claim.statistic == "spread":
+            got = Estimate(got.spread, None, None, got.n)
         limits = {"at least": claim.min, "at most": claim.max}
         needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
         value = got.value
         low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
         what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
+        what = what if claim.statistic == "mean" else f"standard deviation of {what}"
         return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
 
     def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: str) -> dict[int, float]:

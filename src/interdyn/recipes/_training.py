@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from interdyn.errors import InterdynError, ModelError, RecipeError
 from interdyn.measurement import checked_device
+from interdyn.recipes._augmentation import augmented, check_augmentation
 from interdyn.recipes._dataset import Samples
+from interdyn.recipes._optimiser import optimisers_of, rate_factor
 from interdyn.recipes._registry import call_factory, find_model
-from interdyn.recipes._schema import ModelSection, Recipe, TrainingSection
+from interdyn.recipes._schema import AugmentationSection, ModelSection, Recipe, TrainingSection
 from interdyn.schedules import apart, too_short, with_near
 from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 
@@ -127,6 +129,11 @@ class Trainer:
     allow_code
         Whether a network ``module:factory`` may be imported.
 
+    Raises
+    ------
+    RecipeError
+        If the optimiser, label smoothing or augmentation does not go with the network, the data or this PyTorch.
+
     Attributes
     ----------
     step
@@ -143,7 +150,9 @@ class Trainer:
         self.device = checked_device(section.device or "cpu")
         self.network = network_of(recipe, samples, allow_code=allow_code).to(self.device)
         self._section, self._samples = section, samples
-        self._optimiser = _optimiser(self.network, section)
+        self._total = total_steps(section, len(samples.train_ids))
+        _check_data(section, samples)
+        self._optimisers = optimisers_of(self.network, section, n_outputs=samples.n_outputs)
         # dropout and the like draw from the generator of the device
         self._random = {"random": torch.Generator().manual_seed(section.seed).get_state()}
         if self._cuda:
@@ -177,12 +186,19 @@ class Trainer:
         return [torch.cuda.current_device() if self.device.index is None else self.device.index]
 
     def _update(self, ids: Int[np.ndarray, " batch"]) -> None:
-        chosen = torch.from_numpy(ids)
-        self._optimiser.zero_grad()
+        chosen, section = torch.from_numpy(ids), self._section
+        rate = section.learning_rate * rate_factor(section, self.step, self._total)
+        for optimiser in self._optimisers.values():
+            optimiser.zero_grad()
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         inputs, targets = (x[chosen].to(self.device) for x in (self._samples.inputs, self._samples.given))
-        loss = loss_of(self.network(inputs), targets)
+        if section.augmentation != AugmentationSection():
+            inputs = augmented(inputs, section.augmentation)
+        loss = loss_of(self.network(inputs), targets, label_smoothing=section.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        for optimiser in self._optimisers.values():
+            optimiser.step()
         self.step += 1
 
     def losses(self, network: Any = None) -> dict[str, float]:
@@ -215,34 +231,39 @@ class Trainer:
         return weights_of(self.network)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what resuming needs besides the weights: the optimiser's tensors and the random numbers."""
+        """Return what resuming needs besides the weights: the optimisers' tensors and the random numbers."""
         arrays = {name: state.numpy() for name, state in self._random.items()}
-        for index, entries in self._optimiser.state_dict()["state"].items():
-            for key, value in entries.items():
-                if value is not None:
-                    arrays[f"optimiser.{index}.{key}"] = torch.as_tensor(value).cpu().numpy().copy()
+        for name, optimiser in self._optimisers.items():
+            for index, entries in optimiser.state_dict()["state"].items():
+                for key, value in entries.items():
+                    if value is not None:
+                        arrays[f"{name}.{index}.{key}"] = torch.as_tensor(value).cpu().numpy().copy()
         return arrays
 
     def restore(self, step: int, weights: Mapping[str, np.ndarray], *, state: Mapping[str, np.ndarray]) -> None:
         """Go back to ``step``, given what `weights` and `state` returned there."""
         load_weights(self.network, weights)
         self._random |= {name: torch.from_numpy(state[name].copy()) for name in self._random if name in state}
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, array in state.items():
-            if name.startswith("optimiser."):
-                _, index, key = name.split(".", 2)
-                entries.setdefault(int(index), {})[key] = torch.from_numpy(array.copy())
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": entries, "param_groups": groups})
+        for which, optimiser in self._optimisers.items():
+            entries: dict[int, dict[str, Tensor]] = {}
+            for name, array in state.items():
+                if name.startswith(f"{which}."):
+                    _, index, key = name.split(".", 2)
+                    entries.setdefault(int(index), {})[key] = torch.from_numpy(array.copy())
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": entries, "param_groups": groups})
         self.step = step
 
 
-def _optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay}
-    if section.optimiser == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=section.momentum, **shared)
-    kind = torch.optim.Adam if section.optimiser == "adam" else torch.optim.AdamW
-    return kind(network.parameters(), betas=(section.momentum, 0.999), **shared)
+def _check_data(section: TrainingSection, samples: Samples) -> None:
+    """Refuse what the data of a recipe do not allow in training."""
+    if section.label_smoothing and samples.n_classes is None:
+        raise RecipeError(
+            f"`training.label_smoothing` needs data with classes; got {section.label_smoothing:g} for a regression. "
+            "Leave it out: --set training.label_smoothing=0.0"
+        )
+    tokens = not samples.inputs.is_floating_point()
+    check_augmentation(section.augmentation, samples.shape, tokens=tokens)
 
 
 def _order(ids: Int[np.ndarray, " train"], *, seed: int, epoch: int) -> Int[np.ndarray, " train"]:

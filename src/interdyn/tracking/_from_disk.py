@@ -209,8 +209,11 @@ def _scores(output: Tensor, classes: int) -> Tensor:
     return scores
 
 
-def loss_of(output: Tensor, target: Tensor) -> Tensor:
+def loss_of(output: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean cross-entropy of classes, or the mean squared error of other targets; gradients pass through.
+
+    ``label_smoothing`` is the share of each class's target that goes to all classes alike (Szegedy et al., 2016,
+    section 7), as in `torch.nn.functional.cross_entropy`.
 
     Raises
     ------
@@ -230,5 +233,5 @@ def loss_of(output: Tensor, target: Tensor) -> Tensor:
             "Correct its `forward`."
         )
     if classes:
-        return nn.functional.cross_entropy(output, target)
+        return nn.functional.cross_entropy(output, target, label_smoothing=label_smoothing)
     return nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.to(output.dtype))

@@ -27,6 +27,9 @@ class GroupResult(Record):
         Mean magnitude of the salient interactions, each name of `KINDS` to ``(steps, orders)``, in ``unit``.
     n_salient, salience
         Mean number of salient interactions of a sample, and mean threshold, ``(steps,)``.
+    effect
+        Effect of all players together, mean over samples of ``|v(N) - v({})|``, ``(steps,)``, in ``unit``. None in runs
+        of before.
     per_sample_mean_order
         ``(steps, samples)``.
     gap, residual
@@ -42,6 +45,7 @@ class GroupResult(Record):
     unit: str = "unit of the output"
     n_salient: OverSteps | None = None
     salience: OverSteps | None = None
+    effect: OverSteps | None = None
     per_sample_mean_order: Numbers | None = None
     residual: OverSteps | None = None
     gap: OverSteps | None = None

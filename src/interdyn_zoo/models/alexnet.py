@@ -53,8 +53,10 @@ def alexnet(shape: tuple[int, ...], n_outputs: int, *, width: float = 1.0, hidde
 
 
 @model("lenet")
-def lenet(shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+def lenet(shape: tuple[int, ...], n_outputs: int, *, dropout: float = 0.0) -> nn.Module:
     """Return LeNet-5 with ReLU and max pooling, for pictures of 16 pixels a side or more.
+
+    ``dropout`` is the share of the outputs of each of the two hidden layers that is dropped while training.
 
     Source: LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document recognition.
 
@@ -73,5 +75,5 @@ def lenet(shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         relu2=nn.ReLU(),
         pool2=nn.MaxPool2d(2),
     )
-    end = classifier(16 * rows * cols, (120, 84), n_outputs)
+    end = classifier(16 * rows * cols, (120, 84), n_outputs, dropout=dropout)
     return he_start(nn.Sequential(OrderedDict(features=nn.Sequential(layers), classifier=end)))

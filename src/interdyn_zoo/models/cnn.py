@@ -7,7 +7,7 @@ from torch import nn
 
 from interdyn.errors import RecipeError
 from interdyn.recipes import model
-from interdyn_zoo.models.vgg import he_start
+from interdyn_zoo.models.vgg import dropped, he_start
 
 
 @model("cnn")
@@ -18,11 +18,13 @@ def cnn(
     channels: Sequence[int] = (16, 32),
     convolutions: int = 2,
     hidden: int = 64,
+    dropout: float = 0.0,
 ) -> nn.Module:
     """Return blocks of 3x3 convolutions with ReLU and 2x2 pooling, then one hidden layer, for ``(C, H, W)``.
 
-    ``channels`` lists the width of each block, ``convolutions`` is their number in a block. Weights begin as
-    in He et al. (2015), so that signals keep their size through all layers, and biases at 0.
+    ``channels`` lists the width of each block, ``convolutions`` is their number in a block, ``dropout`` the share of
+    the outputs of the hidden layer that is dropped while training. Weights begin as in He et al. (2015), so that
+    signals keep their size through all layers, and biases at 0.
 
     Raises
     ------
@@ -43,5 +45,6 @@ def cnn(
         layers.append(nn.MaxPool2d(2))
     rows, cols = (side // 2**blocks for side in shape[1:])
     last = channels[-1] if channels else shape[0]
-    layers += [nn.Flatten(), nn.Linear(last * rows * cols, hidden), nn.ReLU(), nn.Linear(hidden, n_outputs)]
+    layers += [nn.Flatten(), nn.Linear(last * rows * cols, hidden), nn.ReLU()]
+    layers += [*dropped(dropout), nn.Linear(hidden, n_outputs)]
     return he_start(nn.Sequential(*layers))

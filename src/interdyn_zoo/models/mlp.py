@@ -7,11 +7,14 @@ from math import prod
 from torch import nn
 
 from interdyn.recipes import model
+from interdyn_zoo.models.vgg import dropped
 
 
 @model("mlp")
-def mlp(shape: tuple[int, ...], n_outputs: int, *, hidden: Sequence[int] = (64, 64)) -> nn.Module:
+def mlp(shape: tuple[int, ...], n_outputs: int, *, hidden: Sequence[int] = (64, 64), dropout: float = 0.0) -> nn.Module:
     """Return fully connected layers with ReLU between them; ``hidden`` lists their widths.
+
+    ``dropout`` is the share of the outputs of each hidden layer that is dropped while training.
 
     Examples
     --------
@@ -26,5 +29,5 @@ def mlp(shape: tuple[int, ...], n_outputs: int, *, hidden: Sequence[int] = (64, 
     widths = [prod(shape), *hidden, n_outputs]
     layers: list[nn.Module] = [nn.Flatten()]
     for wide, narrow in pairwise(widths):
-        layers += [nn.Linear(wide, narrow), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(wide, narrow), nn.ReLU(), *dropped(dropout)]
+    return nn.Sequential(*layers[: -2 if dropout else -1])

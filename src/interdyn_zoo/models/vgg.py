@@ -84,13 +84,24 @@ def _vgg(
     )
 
 
-def classifier(features: int, hidden: Sequence[int], n_outputs: int) -> nn.Sequential:
-    """Return hidden layers with ReLU on the flattened map, and the outputs."""
+def classifier(features: int, hidden: Sequence[int], n_outputs: int, *, dropout: float = 0.0) -> nn.Sequential:
+    """Return hidden layers with ReLU, and dropout if any, on the flattened map, and the outputs."""
     layers: list[nn.Module] = [nn.Flatten()]
     for wide in hidden:
-        layers += [nn.Linear(features, wide), nn.ReLU()]
+        layers += [nn.Linear(features, wide), nn.ReLU(), *dropped(dropout)]
         features = wide
     return nn.Sequential(*layers, nn.Linear(features, n_outputs))
+
+
+def dropped(share: float) -> list[nn.Module]:
+    """Return a layer of dropout, or none for a share of 0: the names of all weights are then those without.
+
+    Examples
+    --------
+    >>> dropped(0.0), dropped(0.5)
+    ([], [Dropout(p=0.5, inplace=False)])
+    """
+    return [nn.Dropout(share)] if share else []
 
 
 def he_start(network: nn.Module) -> nn.Module:

@@ -1,0 +1,106 @@
+"""Optimisers of a recipe, and their learning rate as a function of the step."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from interdyn.errors import RecipeError
+from interdyn.recipes._schema import TrainingSection
+
+_DROPS = (0.5, 0.75)  # shares of a training from which on the rate of the schedule "step" is ten times smaller
+
+
+def optimisers_of(network: nn.Module, section: TrainingSection, *, n_outputs: int) -> dict[str, torch.optim.Optimizer]:
+    """Return the optimisers of a network by name; each parameter is of one of them.
+
+    ``"muon"`` is `torch.optim.Muon` for the weight matrices of hidden layers; all other parameters (biases, norms,
+    convolutions, embeddings, the output layer) are AdamW's. Muon's update has the root mean square of AdamW's
+    (``adjust_lr_fn="match_rms_adamw"``), so that both have one learning rate and one weight decay.
+
+    Raises
+    ------
+    RecipeError
+        If PyTorch has no Muon, or the network no weights for it.
+
+    Notes
+    -----
+    Source: Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks; Liu et al. (2025), Muon is
+    scalable for LLM training, section 2.2.
+    """
+    shared: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay}
+    if section.optimiser == "sgd":
+        return {"optimiser": torch.optim.SGD(network.parameters(), momentum=section.momentum, **shared)}
+    betas = (section.momentum, 0.999)
+    if section.optimiser == "adam":
+        return {"optimiser": torch.optim.Adam(network.parameters(), betas=betas, **shared)}
+    if section.optimiser == "adamw":
+        return {"optimiser": torch.optim.AdamW(network.parameters(), betas=betas, **shared)}
+    if not hasattr(torch.optim, "Muon"):
+        raise RecipeError(
+            f"the optimiser `muon` needs PyTorch 2.9 or newer; got {torch.__version__}. Update it, or choose another: "
+            "--set training.optimiser=adamw"
+        )
+    chosen = hidden_matrices(network, n_outputs=n_outputs)
+    if not chosen:
+        raise RecipeError(
+            "the optimiser `muon` needs a network that has hidden layers with weight matrices; got "
+            f"{type(network).__name__} with none. Choose another: --set training.optimiser=adamw"
+        )
+    ids = {id(parameter) for parameter in chosen}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in ids]
+    muon = torch.optim.Muon(chosen, momentum=section.momentum, adjust_lr_fn="match_rms_adamw", **shared)
+    return {"optimiser": torch.optim.AdamW(others, betas=betas, **shared), "muon": muon} if others else {"muon": muon}
+
+
+def hidden_matrices(network: nn.Module, *, n_outputs: int) -> list[nn.Parameter]:
+    """Return the weights with two axes of hidden layers: neither of embeddings nor of the output layer.
+
+    The output layer is the last linear layer, in the order of the network's modules, if it has as many outputs as the
+    network. A parameter that is no layer's weight, as learned places of tokens, is none of them.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 5), nn.Linear(5, 2))
+    >>> [tuple(weight.shape) for weight in hidden_matrices(network, n_outputs=2)]
+    [(5, 4)]
+    """
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    end = linear[-1:] if linear and linear[-1].out_features == n_outputs else []
+    embeddings = [module for module in network.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
+    left_out = {id(module.weight) for module in (*end, *embeddings)}
+    return [
+        parameter
+        for name, parameter in network.named_parameters()
+        if parameter.ndim == 2 and "weight" in name.rpartition(".")[2] and id(parameter) not in left_out
+    ]
+
+
+def rate_factor(section: TrainingSection, step: int, total: int) -> float:
+    r"""Return what the learning rate is multiplied by in the update after ``step`` others of ``total``.
+
+    With $w = \lceil \mathrm{warmup\_ratio} \cdot \mathrm{total} \rceil$ the factor is $(s + 1) / (w + 1)$ at a step
+    $s < w$. After that it is 1 (``"constant"``); $0.1$ to the power of how many of 50 % and 75 % of the training have
+    passed (``"step"``); $(1 + \cos \pi (s - w) / (\mathrm{total} - w)) / 2$ (``"cosine"``).
+
+    Notes
+    -----
+    Those of `torch.optim.lr_scheduler`: ``LinearLR`` from ``1 / (w + 1)``, then ``MultiStepLR`` or
+    ``CosineAnnealingLR``, put together by ``SequentialLR``. Sources: He et al. (2016), section 4.2; Loshchilov and
+    Hutter (2017), SGDR, equation 5 without restarts.
+
+    Examples
+    --------
+    >>> section = TrainingSection(learning_rate=1.0, epochs=1, schedule="cosine", warmup_ratio=0.2)
+    >>> [round(rate_factor(section, step, 10), 2) for step in (0, 1, 2, 6, 9)]
+    [0.33, 0.67, 1.0, 0.5, 0.04]
+    """
+    warm = math.ceil(section.warmup_ratio * total)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if section.schedule == "step":
+        return float(0.1 ** sum(step >= int(share * total) for share in _DROPS))
+    if section.schedule == "cosine":
+        return (1 + math.cos(math.pi * (step - warm) / (total - warm))) / 2
+    return 1.0
