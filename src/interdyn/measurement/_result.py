@@ -118,7 +118,14 @@ def _tables_of(found: Interactions) -> np.ndarray:
 
 def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the options of an analysis with their defaults."""
-    return {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0, **(options or {})}
+    return {
+        "salience": 0.03,
+        "salience_rule": "mean-effect",
+        "bootstrap": 500,
+        "seed": 0,
+        "ranges": True,
+        **(options or {}),
+    }
 
 
 def so_far(

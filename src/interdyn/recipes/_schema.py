@@ -176,6 +176,7 @@ class AnalysisSection(Section):
     salience_rule: Literal["mean-effect", "max"] = "mean-effect"
     bootstrap: Annotated[int, Field(ge=100)] = 500
     seed: Seed = 0
+    ranges: bool = True
 
 
 class ExpectedSection(Section):
@@ -202,6 +203,7 @@ class ExpectedSection(Section):
 _LATER: dict[str, tuple[str, ...]] = {
     "training": ("schedule", "warmup_ratio", "label_smoothing", "augmentation"),
     "checkpoints": ("window",),
+    "analysis": ("ranges",),
 }  # keys that recipes of before do not have: at their defaults they are left out, and a recipe keeps its hash
 
 
