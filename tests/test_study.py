@@ -22,7 +22,8 @@ from interdyn.recipes._schema import ExpectedSection
 from interdyn.recipes._study_result import run_of_study
 from interdyn.spectra import order_spectrum
 from interdyn.transforms import values_from_and, values_from_or
-from interdyn.values import RunResult
+from interdyn.values import Band, GroupResult, RunResult
+from interdyn.values._run_parts import KINDS
 from test_run import TINY
 
 FAST = {**TINY, "training": {**TINY["training"], "epochs": 2}, "checkpoints": {"count": 3}}
@@ -166,7 +167,7 @@ class TestIntervals:
 
 RUN = {
     "steps": [0, 1, 3, 7, 15],
-    "mean_order": [3.0, 2.0, 1.0, 1.5, 2.5],
+    "mean_order": [3.0, 2.5, 1.0, 1.5, 2.5],
     "train_loss": [2.0, 1.5, 1.0, 0.5, 0.0],
     "test_accuracy": [0.1, 0.5, 0.84, 0.85, 0.95],
     "phases": {"fall_ends": 3, "rise_starts": 1 + 2 * 2**0.5},
@@ -189,7 +190,7 @@ class TestQuantities:
         assert of_run("rise_starts_loss", train_loss=None) is None
 
     def test_share_of_training_in_low_orders(self):
-        assert of_run("low_share") == pytest.approx((0.5 + 1.0) / 4)  # from 1.5 to 3, half below and at the bound
+        assert of_run("low_share") == pytest.approx((1 / 3 + 1.0) / 4)  # a third from step 1 to 3, all to step 7
         assert of_run("low_share", mean_order=[1.0] * 5) == 1.0
         assert of_run("low_share", mean_order=[None, 2.0, 1.0, 1.0, 1.0]) == pytest.approx(2.5 / 3)
         assert of_run("low_share", mean_order=[None] * 5) is None
@@ -213,6 +214,13 @@ class TestQuantities:
         effect = (v[..., -1] - v[..., 0]).abs().mean()
         high = order_spectrum(kept, salience=0.03, salience_rule="mean-effect").strength[..., 3:].sum(-1).mean()
         assert QUANTITIES["high_ratio"](store.read_result(run)) == pytest.approx(float(high / effect))
+        group = GroupResult(
+            strength={kind: np.arange(12.0).reshape(2, 6) for kind in KINDS},
+            effect=np.array([1.0, 8.0]),
+            order_distribution=Band(np.full((2, 6), 1 / 6)),
+        )
+        planted = RunResult(steps=np.arange(2.0), groups={"test": group})
+        assert QUANTITIES["high_ratio"](planted) == 4 * (9 + 10 + 11) / 8
         before = RunResult.from_json({**RUN, "strength": None})
         assert QUANTITIES["high_ratio"](before) is None
 

@@ -124,6 +124,18 @@ class TestIdentity:
         assert config_hash(load_recipe("digits-mlp").plain())[:12] == "3784a450eec3"
 
 
+def test_ranges_are_left_out_where_they_are_not_asked_for(tmp_path):
+    training = {**TINY["training"], "epochs": 1}
+    told = {"bootstrap": 100, "ranges": False}
+    without = run_recipe(resolve({**TINY, "training": training, "analysis": told}), tmp_path / "without").path
+    whole = run_recipe(resolve({**TINY, "training": training}), tmp_path / "whole").path
+    few, many = (store.read_result(store.open_run(folder)) for folder in (without, whole))
+    assert few.identified is None
+    assert many.identified is not None
+    np.testing.assert_array_equal(few.first.mean_order.value, many.first.mean_order.value)
+    assert "ranges" not in resolve(TINY).plain()["analysis"]
+
+
 class TestOptimisers:
     def test_muon_has_hidden_matrices_and_adamw_the_rest(self):
         network = build_model(ModelSection(name="rows", options={}), shape=(1, 8, 8), n_outputs=10, seed=0)

@@ -290,7 +290,7 @@ class History:
         Parameters
         ----------
         options
-            As in `analyse`; the salience is that of the history.
+            As in `analyse`; the salience is that of the history. ``ranges`` (True): also what sparsity leaves open.
 
         Raises
         ------
@@ -306,10 +306,10 @@ class History:
         at, courses = self._courses()
         losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
         chosen = chosen_options(options) | self.salience
-        seen: dict[str, Any] = {"pattern": self._pattern(self.together), "window": self._numbers()}
-        result = of_the_whole(at, courses, self.last, losses, chosen, tables=self.tables(), **seen)
-        found = left_open(self.last, step=at[-1], samples=chosen["identified_samples"])
-        more: dict[str, Any] = {"identified": found}
+        known = (at, courses, self.last, losses, chosen)
+        pattern, window = self._pattern(self.together), self._numbers()
+        result = of_the_whole(*known, pattern=pattern, window=window, tables=self.tables())
+        more: dict[str, Any] = {"identified": left_open(self.last, step=at[-1])} if chosen["ranges"] else {}
         if windows := self._windows(courses, n_bootstrap=chosen["bootstrap"], seed=chosen["seed"]):
             repeated = repeatability(self.together, self.window, self._recent, **self.salience)
             more["windows"] = windows.model_copy(update={"repeatability": repeated})

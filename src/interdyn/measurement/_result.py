@@ -118,8 +118,14 @@ def _tables_of(found: Interactions) -> np.ndarray:
 
 def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the options of an analysis with their defaults."""
-    default = {"salience": 0.03, "salience_rule": "mean-effect", "bootstrap": 500, "seed": 0}
-    return default | {"identified_samples": _SAMPLES} | dict(options or {})
+    return {
+        "salience": 0.03,
+        "salience_rule": "mean-effect",
+        "bootstrap": 500,
+        "seed": 0,
+        "ranges": True,
+        **(options or {}),
+    }
 
 
 def so_far(
@@ -274,15 +280,15 @@ def split_rule(settings: Iterable[Mapping[str, Any]]) -> SplitRule:
     return SplitRule(**record | ({"tol": max(tolerances)} if tolerances else {}))
 
 
-def left_open(found: Interactions, *, step: float, samples: int = _SAMPLES) -> LeftOpen | None:
+def left_open(found: Interactions, *, step: float) -> LeftOpen | None:
     """Return what sparsity leaves open of the interactions at one step, on the first samples that vary.
 
-    As many samples as take some forty seconds in one thread, at most ``samples``; None where that is less than one.
+    As many samples as take some forty seconds in one thread, at most eight; None where that is less than one.
     """
     rows = (found.objective > 0).nonzero()[:, 0]
     n = found.n_players
     one = 2 * _PROGRAMS * (n + 1) * expected_seconds(n, 1, tol=1e-4, threads=1)
-    count = min(len(rows), samples, int(_SECONDS / one))
+    count = min(len(rows), _SAMPLES, int(_SECONDS / one))
     if not count:
         return None
     chosen = found.sample(rows[:count])

@@ -170,17 +170,13 @@ class UnitsSection(Section):
 
 
 class AnalysisSection(Section):
-    """How interactions become phases and a fit.
-
-    ``identified_samples``: on how many samples of the last measurement the range that sparsity leaves open is computed,
-    half of the cost of a small run; 0: on none.
-    """
+    """How interactions become phases and a fit."""
 
     salience: Positive = 0.03
     salience_rule: Literal["mean-effect", "max"] = "mean-effect"
     bootstrap: Annotated[int, Field(ge=100)] = 500
-    identified_samples: Annotated[int, Field(ge=0, le=8)] = 8
     seed: Seed = 0
+    ranges: bool = True
 
 
 class ExpectedSection(Section):
@@ -207,7 +203,7 @@ class ExpectedSection(Section):
 _LATER: dict[str, tuple[str, ...]] = {
     "training": ("schedule", "warmup_ratio", "label_smoothing", "augmentation"),
     "checkpoints": ("window",),
-    "analysis": ("identified_samples",),
+    "analysis": ("ranges",),
 }  # keys that recipes of before do not have: at their defaults they are left out, and a recipe keeps its hash
 
 
