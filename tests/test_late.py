@@ -7,7 +7,7 @@ from interdyn.recipes._quantities import QUANTITIES
 from interdyn.values import Band, GroupResult, RunResult
 
 STEPS = np.array([0.0, 10, 100, 1000, 10000])
-LOSS = np.array([2.0, 1.0, 0.019, 0.001, 0.0001])  # spent (below 0.02) from step 100 on
+LOSS = np.array([2.0, 1.0, 0.09, 0.001, 0.0001])  # spent (below 0.1) from step 100 on
 ORDER = np.array([3.0, 2.0, 5.0, 3.5, 2.0])
 TRAIN = np.array([0.1, 0.5, 0.99, 1.0, 1.0])
 TEST = np.array([0.1, 0.2, 0.3, 0.4, 0.95])
@@ -46,7 +46,7 @@ def test_a_network_that_groks(name, value):
     ("changes", "absent"),
     [
         (
-            {"train_loss": np.array([2.0, 1, 1, 1, 0.02])},
+            {"train_loss": np.array([2.0, 1, 1, 1, 0.1])},
             ("late_order_change", "late_test_accuracy_change", "order_lead"),
         ),
         ({"train_loss": np.array([2.0, 1, 1, 1, 0.01])}, ("late_order_change", "order_lead")),  # only at the end
@@ -76,4 +76,11 @@ def test_what_a_run_has_not_is_none(changes, absent):
     ],
 )
 def test_double_descent_is_a_bump_of_the_test_error(error, bump):
-    assert QUANTITIES["test_error_bump"](planted(test_accuracy=1 - np.array(error))) == pytest.approx(bump)
+    told = planted(test_accuracy=1 - np.array(error), test_loss=np.array([3.0, 1, 2, 3, 4]))
+    assert QUANTITIES["test_error_bump"](told) == pytest.approx(bump)
+
+
+def test_an_unsteady_error_before_the_least_test_loss_is_no_bump():
+    told = planted(test_accuracy=1 - np.array([0.9, 0.2, 0.4, 0.1, 0.1]))  # the loss falls to the end
+    assert QUANTITIES["test_error_bump"](told) == 0
+    assert QUANTITIES["test_error_bump"](planted(test_loss=None)) is None

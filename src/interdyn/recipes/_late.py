@@ -62,19 +62,21 @@ def order_lead(result: RunResult) -> float | None:
 
 
 def error_bump(result: RunResult) -> float | None:
-    r"""Return how high the test error stands between two lower places: double descent over steps.
+    r"""Return how high the test error stands between two lower places, past the least test loss: double descent.
 
-    $$\max_b \min\bigl(e(b) - \min_{a \le b} e(a),\; e(b) - \min_{c \ge b} e(c)\bigr)$$
+    $$\max_{b \ge t_\ast} \min\bigl(e(b) - \min_{a \le b} e(a),\; e(b) - \min_{c \ge b} e(c)\bigr)$$
 
-    over measured steps, with ``e`` 1 minus the test accuracy. 0 for an error that only falls, or falls and then only
-    rises; noise of the test error alone gives about twice its standard error.
+    over measured steps, with ``e`` 1 minus the test accuracy and ``t_*`` the step of the least test loss: before it an
+    error that goes up and down is only unsteady. 0 for an error that falls, or falls and then rises to the end; noise
+    of the test error alone gives about twice its standard error.
     Source: Nakkiran et al. (2019), Deep Double Descent, epoch-wise.
     """
-    if result.test_accuracy is None or not np.isfinite(result.test_accuracy).all():
+    loss, accuracy = result.test_loss, result.test_accuracy
+    if loss is None or accuracy is None or not np.isfinite([loss, accuracy]).all():
         return None
-    error = 1 - np.asarray(result.test_accuracy)
+    error = 1 - np.asarray(accuracy)
     before, after = np.minimum.accumulate(error), np.minimum.accumulate(error[::-1])[::-1]
-    return float(np.minimum(error - before, error - after).max())
+    return float(np.minimum(error - before, error - after)[int(np.argmin(loss)) :].max())
 
 
 def end_mean_order_of(group: str) -> Callable[[RunResult], float | None]:
