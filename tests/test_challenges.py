@@ -1,15 +1,18 @@
-"""Data on which networks are known to generalise late or not at all: modular addition, shortcuts."""
+"""Data on which networks are known to generalise late or not at all: modular addition, shortcuts; their studies."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from interdyn.errors import RecipeError
 from interdyn.game import n_parts
-from interdyn.recipes import find_dataset, load_recipe, load_samples
+from interdyn.recipes import find_dataset, load_recipe, load_samples, load_study, planned, run_recipe
 from interdyn.recipes._measuring import choose_groups
+from interdyn.recipes._quantities import QUANTITIES
 from interdyn.recipes._schema import DataSection
+from interdyn.store import read_result
 
 there = pytest.mark.skipif("INTERDYN_DATA" not in os.environ, reason="needs the folder named by INTERDYN_DATA")
 
@@ -137,3 +140,36 @@ class TestShortcut:
     def test_what_there_is_not(self, options, told):
         with pytest.raises(RecipeError, match=told):
             shortcut(**options)
+
+
+STUDIES = Path(__file__).parents[1] / "benchmarks" / "studies"
+LATE = ("late_", "memorised", "generalis", "order_lead")  # of long runs
+PLACES = {"harm_start", "fall_ends", "rise_starts", "gap_onset"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name", ["label-noise-mnist", "label-noise-people", "sizes", "double-descent", "grokking", "shortcut"]
+)
+def test_a_run_of_each_study_gives_what_its_claims_need(name, tmp_path):
+    study = load_study(STUDIES / f"{name}.toml")
+    run = planned(study)[-1]
+    recipe = run.recipe(study, smoke=True)
+    recipe = recipe.model_copy(update={"checkpoints": recipe.checkpoints.model_copy(update={"count": 3})})
+    if "INTERDYN_DATA" not in os.environ and name != "grokking":
+        pytest.skip("needs the folder named by INTERDYN_DATA")
+    result = read_result(run_recipe(recipe, tmp_path))
+    wanted = {*study.report, *(claim.quantity for claim in study.claim)}
+    told = {name: QUANTITIES[name](result) for name in wanted if not name.startswith(LATE)}
+    absent = {name for name, value in told.items() if value is None}
+    assert absent <= {*PLACES, "mislabelled_end_mean_order"}
+    groups = {"train_end_mean_order": "train", "mislabelled_end_mean_order": "mislabelled"}
+    assert all((told[name] is None) == (result.group(group) is None) for name, group in groups.items() if name in told)
+
+
+def test_sizes_are_trained_for_as_many_steps():
+    study = load_study(STUDIES / "sizes.toml")
+    recipes = [run.recipe(study) for run in planned(study)]
+    steps = {r.training.epochs * -(-r.data.n_train // r.training.batch_size) for r in recipes}
+    assert steps == {2400}
+    assert {r.data.n_train for r in recipes} == {100, 300, 1000, 3000, 6000}

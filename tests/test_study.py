@@ -1,7 +1,6 @@
 """Studies: a question, its runs, its claims."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,11 @@ from scipy import stats
 
 from interdyn.cli import main
 from interdyn.errors import RecipeError
-from interdyn.recipes import load_study, planned, read_study, run_recipe
+from interdyn.recipes import load_study, planned, read_study
 from interdyn.recipes._over_seeds import LEVEL, mean_over, student
 from interdyn.recipes._quantities import QUANTITIES
 from interdyn.recipes._schema import ExpectedSection
-from interdyn.store import read_result
 from test_run import TINY
-
-LATE = {
-    name for name in QUANTITIES if name.startswith(("late_", "memorised", "generalis", "order_lead"))
-}  # of long runs
 
 FAST = {**TINY, "training": {**TINY["training"], "epochs": 2}, "checkpoints": {"count": 3}}
 STUDY = {
@@ -192,24 +186,3 @@ def test_the_studies_of_the_repository_can_be_read():
     assert files
     for file in files:
         assert load_study(file).claim
-
-
-STUDIES = sorted((Path(__file__).parents[1] / "benchmarks" / "studies").glob("*.toml"))
-HOME = "game", "modular-addition", "digits"  # of no folder
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_a_run_of_each_study_of_the_repository_gives_its_quantities(file, tmp_path):
-    study = load_study(file)
-    run = planned(study)[-1]
-    recipe = run.recipe(study, smoke=True)
-    if "INTERDYN_DATA" not in os.environ and recipe.data.name not in HOME:
-        pytest.skip("needs the folder named by INTERDYN_DATA")
-    result = read_result(run_recipe(recipe, tmp_path))
-    wanted = {*study.report, *(claim.quantity for claim in study.claim)} - LATE
-    told = {name: QUANTITIES[name](result) for name in wanted}
-    absent = {name for name, value in told.items() if value is None}
-    assert absent <= {"harm_start", "fall_ends", "rise_starts", "gap_onset", "mislabelled_end_mean_order"}
-    groups = {"train_end_mean_order": "train", "mislabelled_end_mean_order": "mislabelled"}
-    assert all((told[name] is None) == (result.group(group) is None) for name, group in groups.items() if name in told)
