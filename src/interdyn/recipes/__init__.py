@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
-from interdyn.recipes._registry import dataset, imported, model
+from interdyn.recipes._registry import dataset, find_dataset, imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
 from interdyn.recipes._study import Study, load_study, planned
 from interdyn.recipes._study_result import StudyResult, StudyRun, read_study
@@ -51,6 +51,7 @@ __all__ = [
     "checks",
     "code_of",
     "dataset",
+    "find_dataset",
     "imported",
     "load_recipe",
     "load_samples",

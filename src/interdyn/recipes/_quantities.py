@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from interdyn.recipes import _late
 from interdyn.values import PredictionSummary, RunResult, TheorySummary
 
 Quantity = Callable[[RunResult], float | bool | None]
@@ -149,6 +150,16 @@ QUANTITIES: dict[str, Quantity] = {
     "train_accuracy": lambda result: _at(result.train_accuracy, -1),
     "test_accuracy": lambda result: _at(result.test_accuracy, -1),
     "solver_gap": lambda result: result.solver.max_gap,
+    "train_end_mean_order": _late.end_mean_order_of("train"),
+    "mislabelled_end_mean_order": _late.end_mean_order_of("mislabelled"),
+    "late_order_change": _late.late_order_change,
+    "late_train_order_change": lambda result: _late.late_order_change(result, "train"),
+    "late_test_accuracy_change": _late.late_test_accuracy_change,
+    "memorised_step": _late.memorised_step,
+    "generalised_step": _late.generalised_step,
+    "generalisation_delay": _late.generalisation_delay,
+    "order_lead": _late.order_lead,
+    "test_error_bump": _late.error_bump,
     "planted_error": lambda result: (result.planted or {}).get("max_error"),
 }
 """Name to what gives the number of a run; None where the run has none. Accuracies, losses and shares are of the end."""
