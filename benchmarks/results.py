@@ -1,8 +1,9 @@
 """Keep finished runs under docs/results: numbers, figures, and one table over all of them.
 
-For each run: ``summary.json``, the figures of the paper (order distributions at six steps, mean order and loss gap,
-theory against the network at three steps) and the AND-only variant, in which the Möbius transform of the outputs alone
-explains them. Without arguments only the table is written again, from the summaries that are there.
+For each run whose training has seed 0: ``summary.json``, the figures of the paper (order distributions at six steps,
+mean order and loss gap, theory against the network at three steps) and the AND-only variant, in which the Möbius
+transform of the outputs alone explains them. Of the same recipe with another seed: ``seed-N.json`` beside it, numbers
+alone. Without arguments only the table is written again, from the summaries that are there.
 
 Run: ./run results [RUN ...]
 """
@@ -19,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from _seeds import other_section, over_seeds, pairs_section
 from _tables import and_alone, course, lines, number, span
 from interdyn import plot, store
 from interdyn.measurement import analyse
@@ -30,23 +32,8 @@ HEAD = """# Results
 
 Every line is a recipe of the library, run as its file says (`interdyn run NAME`; data by `INTERDYN_DATA`). The command
 `./run results RUN ...` keeps a finished run here and writes this page. Numbers, figures and the resolved recipe of each
-run are in the folder of its name; a name that ends in `-paper` is the published size.
-
-- **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
-- **gap**: step from which the gap between test and training loss grows, with 90 % interval.
-- **prediction**: mean correlation, over phase 2, of the tables that the theory predicts from the final network with
-  those measured, of that of near-by steps, against its best rival ([what that is](../theory.md)); "not yet": run
-  before there were predictions.
-- **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
-  with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
-  distribution. It tells mechanisms apart badly: seven of eight that are not the theory come as near.
-- **noise**: rank correlation of the fitted noise level and the step over phase 2; -1 is a steady fall.
-- **samples**: how many, and the share of them whose own mean order falls towards the boundary (without one: to the
-  lowest mean order), rises after it, and does both.
-- **split of version 0.1**: not run again since ties go to the lower order (CHANGELOG, *Numbers changed*); its orders
-are
-  higher than those of the other lines and cannot be compared with them.
-- **cost**: masked inputs; minutes of training, forward passes and all else.
+run are in the folder of its name, numbers of other seeds of its training in `seed-N.json`; a name that ends in `-paper`
+is the published size. How far a run depends on choices of measuring: [trust](trust.md).
 
 """
 PAIRS = (  # of network and data in the paper
@@ -60,6 +47,24 @@ PAIRS = (  # of network and data in the paper
     "bert-medium-sst2",
     "dgcnn-shapenet",
 )
+LEGEND = """## Every recipe, seed 0
+
+- **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
+- **gap**: step from which the gap between test and training loss grows, with 90 % interval.
+- **prediction**: mean correlation, over phase 2, of the tables that the theory predicts from the final network with
+  those measured, of that of near-by steps, against its best rival ([what that is](../theory.md)); "not yet": run
+  before there were predictions.
+- **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
+  with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
+  distribution. It tells mechanisms apart badly: seven of eight that are not the theory come as near.
+- **noise**: rank correlation of the fitted noise level and the step over phase 2; -1 is a steady fall.
+- **samples**: how many, and the share of them whose own mean order falls towards the boundary (without one: to the
+  lowest mean order), rises after it, and does both.
+- **split of version 0.1**: not run again since ties go to the lower order (CHANGELOG, *Numbers changed*), nor by the
+  settings that its recipe has now; its orders are higher than those of the other lines and cannot be compared with
+  them.
+- **cost**: masked inputs; minutes of training, forward passes and all else.
+"""
 COLUMNS = (
     "run",
     "mean order",
@@ -111,27 +116,44 @@ def draw(path: Path, height: float, *panels: Callable[[Axes], object]) -> None:
 
 
 def keep(folder: Path) -> None:
-    """Keep one finished run."""
+    """Keep one finished run: with figures if the seed of its training is 0, else its numbers."""
     run = store.open_run(folder)
-    view, alone = store.read_result(run), and_only(run)
-    summary = view.to_json()["summary"]
     recipe = (folder / "recipe.toml").read_text()
-    scale = tomllib.loads(recipe).get("scale", "")
+    told = tomllib.loads(recipe)
+    scale, seed = told.get("scale", ""), told["training"]["seed"]
     out = RESULTS / "-".join([run.recipe_name, *([scale] if scale else [])])
     out.mkdir(parents=True, exist_ok=True)
+    view = store.read_result(run)
+    summary = view.to_json()["summary"] | {"scale": scale, "seed": seed, "settings": settings_of(told)}
+    environment = json.loads((folder / "env.json").read_text())
+    summary["environment"] = {key: environment[key] for key in ("machine", "threads", "device", "packages")}
     own = view.first.per_sample_mean_order
     lowest = int(np.nanargmin(view.first.mean_order.value))
     boundary = view.phases.boundary_step
     turn = lowest if boundary is None else int(np.abs(np.log1p(run.steps) - np.log1p(boundary)).argmin())
-    summary["scale"] = scale
     summary["share_of_samples"] = share_of_samples(own, turn)
+    if seed:
+        store.write_json(out / f"seed-{seed}.json", summary)
+        return
+    alone = and_only(run)
     keys = ("mean_order", "phases", "theory_summary")
-    environment = json.loads((folder / "env.json").read_text())
     summary["and_only"] = {key: alone.to_json()["summary"][key] for key in keys}
-    summary["environment"] = {key: environment[key] for key in ("machine", "threads", "device", "packages")}
     store.write_json(out / "summary.json", summary)
     (out / "recipe.toml").write_text(recipe)
-    single = alone.model_copy(update={"recipe": f"{run.recipe_name}, AND only", "version": view.version})
+    draw_all(out, view, alone.model_copy(update={"recipe": f"{run.recipe_name}, AND only", "version": view.version}))
+    print(f"kept {out.name}")
+
+
+def settings_of(told: dict) -> str:
+    """Return a hash of a recipe but for the seed of its training, its device and what it only says or expects."""
+    left_out = {"name", "description", "expected"}
+    kept = {key: value for key, value in told.items() if key not in left_out}
+    kept["training"] = {key: value for key, value in told["training"].items() if key not in ("seed", "device")}
+    return store.config_hash(kept)
+
+
+def draw_all(out: Path, view: RunResult, single: RunResult) -> None:
+    """Write the figures of a run, and of the same run with AND interactions alone."""
     draw(out / "orders.png", 3.2, lambda ax: plot.plot_order_distribution(view, ax=ax))
     draw(
         out / "phases.png",
@@ -151,7 +173,6 @@ def keep(folder: Path) -> None:
         lambda ax: _entitled(plot.plot_order_distribution(single, ax=ax), "AND only: ", pad=18),
         lambda ax: _entitled(plot.plot_mean_order(single, ax=ax), "AND only: ", pad=6),
     )
-    print(f"kept {out.relative_to(RESULTS.parents[1])}")
 
 
 def _entitled(ax: Axes, before: str, *, pad: float) -> None:
@@ -217,40 +238,15 @@ def remark(name: str) -> str:
     return f" {' '.join(path.read_text().split())}" if path.exists() else ""
 
 
-def goal(found: dict[str, dict]) -> list[str]:
-    """Return how the nine pairs of the paper meet what was hoped for before they were run."""
-    pairs = {name: found[name] for name in PAIRS if name in found}
-    narrow = [n for n, s in pairs.items() if s["phases"]["found"] and s["phases"]["evidence"]["interval_share"] <= WIDE]
-    agree = [
-        name
-        for name in narrow
-        if (interval := pairs[name]["phases"]["gap_interval"])
-        and interval[0] <= pairs[name]["phases"]["boundary_step"] <= interval[1]
-    ]
-    told = {name: s["prediction"]["phase_2"] for name, s in pairs.items() if s.get("prediction")}
-    better = [name for name, found in told.items() if found and (found["gain_low"] or 0) > 0]
-    return [
-        "## The nine pairs of the paper",
-        "",
-        f"{len(pairs)} of {len(PAIRS)} have been run. The settings that were tried are in [tried](tried.md).",
-        "",
-        f"- Two phases, the boundary within {WIDE:.0%} of the log axis (hoped for: nine): {_names(narrow)}.",
-        f"- Boundary within the interval of the loss gap's onset (hoped for: seven): {_names(agree)}.",
-        f"- The theory predicts the tables of phase 2 better than any rival, of {len(told)}: {_names(better)}.",
-        "",
-    ]
-
-
-def _names(names: list[str]) -> str:
-    return f"{len(names)} ({', '.join(names)})" if names else "none"
-
-
 def write_page() -> None:
     """Write the page from the summaries that are there."""
     found = {p.parent.name: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*/summary.json"))}
+    over = {name: over_seeds(RESULTS / name) for name in found}
     said = [f"- **{name}**: {sentence(s)}{remark(name)}" for name, s in found.items()]
     table = lines(COLUMNS, [row(name, s) for name, s in found.items()])
-    page = [*table, "", *goal(found), "## In words", "", *said]
+    rest = {name: kept for name, kept in over.items() if name not in PAIRS}
+    page = [*pairs_section({name: over[name] for name in PAIRS if name in over}), *other_section(rest), LEGEND, *table]
+    page += ["", "## In words", "", *said]
     (RESULTS / "README.md").write_text(HEAD + "\n".join(page) + "\n")
 
 

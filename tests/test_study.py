@@ -340,3 +340,6 @@ def test_the_studies_of_the_repository_can_be_read():
     assert files
     for file in files:
         assert load_study(file).claim
+    for file in (Path(__file__).parents[1] / "benchmarks" / "studies" / "pairs").glob("*.toml"):
+        study = load_study(file)  # trials: no claims, and a seed that no kept run has
+        assert (study.recipe, study.seeds) == (file.stem, [100])

@@ -1,5 +1,7 @@
 """How much the findings of a run move with each choice: `interdyn trust`."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,11 @@ from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.players import columns
-from interdyn.recipes import resolve, run_recipe, trust, trust_rows
+from interdyn.recipes import load_recipe, load_samples, resolve, run_recipe, trust, trust_json, trust_rows
+from interdyn.recipes._measuring import choose_groups
+from interdyn.recipes._otherwise import otherwise
+from interdyn.recipes._training import network_of
+from interdyn.recipes._trust import trust_numbers
 from interdyn.schedules import at
 from interdyn.store._records import file_of
 from interdyn.tracking import Tracker
@@ -50,19 +56,21 @@ def test_one_choice_at_a_time_twice_where_there_are_two_ways(found):
         ways.setdefault(choice.what, []).append(choice.way)
     assert ways["players drawn"] == ["seed 1", "seed 2"]
     assert ways["number of players"] == ["1", "5"]
-    assert ways["players not drawn"] == ["masked"]
+    assert ways["background"] == ["players not drawn masked"]
     assert ways["noise bound"] == ["0.01", "0.04"]
     assert ways["order weight"] == ["0", "0.04"]
     assert ways["salience"] == ["0.015", "0.06"]
-    assert ways["samples"] == ["seed 1", "seed 2"]
-    assert "mean" in ways["baseline"]
-    assert "0.0" not in ways["baseline"]  # the run's own
+    assert ways["samples drawn"] == ["seed 1", "seed 2"]
+    assert ways["checkpoints"] == ["the next ones", "the last ones"]
+    assert ways["window"] == ["2 near-by steps", "3 near-by steps"]
+    assert len(ways["baseline"]) == 2
+    assert ways["baseline"][0] == "mean"  # the run's own is 0
 
 
 def test_what_cannot_be_done_is_told_with_its_reason(found):
     refused = {(one.what, one.way): one.why for one in found.others if one.result is None}
     assert "5 players were to be drawn of 4" in refused["number of players", "5"]
-    assert "part-mean" in refused["baseline", "part-mean"]
+    assert "checkpoints.window=3" in refused["window", "3 near-by steps"]
     told = {row[:2]: row[2] for row in trust_rows(found)}
     assert told["number of players", "5"] == refused["number of players", "5"]
 
@@ -71,7 +79,7 @@ def test_a_choice_moves_what_it_should(found):
     by = {(one.what, one.way): one.result for one in found.others}
     one_player = by["number of players", "1"].first.mean_order.value
     assert np.nanmax(one_player) == 1.0
-    assert by["players not drawn", "masked"].game != found.own.game
+    assert by["background", "players not drawn masked"].game != found.own.game
 
 
 def test_the_command_prints_every_choice(run, found, capsys):
@@ -96,3 +104,75 @@ def test_runs_that_cannot_be_measured_again(run, tmp_path):
         tracker.observe(0, torch.nn.Linear(4, 2))
     with pytest.raises(InputError, match="a run of a recipe"):
         trust(store.open_run(tmp_path / "tracked"))
+
+
+class TestWindows:
+    """Of a run whose measurements take near-by steps: each by itself, and two and three of them."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls, tmp_path_factory):
+        recipe = {**DRAWN, "training": {**DRAWN["training"], "epochs": 40}}
+        recipe["checkpoints"] = {"count": 14, "window": 3, "first": 4}
+        return trust(run_recipe(resolve(recipe), tmp_path_factory.mktemp("windows") / "run"))
+
+    def test_single_steps_are_the_first_of_each_window(self, found):
+        assert len(found.steps) == 10
+        assert found.own.windows is None
+        assert list(found.own.steps) == list(found.steps)
+
+    def test_more_steps_of_the_same_windows(self, found):
+        by = {one.way: one.result for one in found.others if one.what == "window"}
+        for size in (2, 3):
+            windows = by[f"{size} near-by steps"].windows
+            assert list(windows.steps) == list(found.steps)
+            assert max(windows.counts) == size
+
+    def test_the_numbers_are_those_of_the_windows(self, found):
+        result = next(one.result for one in found.others if one.way == "3 near-by steps")
+        shown = result.windows.mean_order["test"].value
+        assert trust_numbers(result)["end"][0] == shown[-1]
+        assert trust_numbers(result)["least"][0] == np.nanmin(shown)
+        assert trust_numbers(result)["start"][0] == shown[0]
+
+
+class TestBaselines:
+    """Two that are not the recipe's own, by what the network takes in."""
+
+    def ways(self, name, **settings):
+        recipe = load_recipe(name, changes=settings, smoke=True)
+        samples = load_samples(recipe.data)
+        network = network_of(recipe, samples, allow_code=False)
+        return recipe, [one for one in otherwise(recipe, (0, 5), samples, network, 6) if one.what == "baseline"]
+
+    def test_levels_of_pictures(self):
+        recipe, (low, high) = self.ways("digits-mlp")
+        assert low.sections["measure"]["baseline"] == 0.0
+        assert 0.5 < high.sections["measure"]["baseline"] <= 1.0
+        assert high.applied(recipe).measure.baseline == high.sections["measure"]["baseline"]
+
+    def test_levels_of_the_output_of_a_layer(self):
+        recipe, ways = self.ways("digits-cnn", **{"measure.layer": "1", "measure.baseline": 0.0})
+        assert len({one.sections["measure"]["baseline"] for one in ways} | {0.0}) == 3
+        choose_groups(ways[1].applied(recipe), load_samples(recipe.data))
+
+    def test_each_can_be_measured(self, found):
+        assert all(one.result is not None for one in found.others if one.what == "baseline")
+
+
+def test_json_has_the_numbers_of_every_choice(run, found, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["trust", str(run.path), "--out", str(tmp_path / "new" / "numbers.json"), "--device", "cpu"])
+    told = json.loads((tmp_path / "new" / "numbers.json").read_text())
+    assert {key: told[key] for key in trust_json(found)} == json.loads(json.dumps(trust_json(found)))
+    assert (told["recipe"], told["samples"], len(told["steps"])) == ("tiny", 5, 10)
+    order = found.own.first.mean_order
+    assert told["own"]["end"] == [order.value[-1], order.low[-1], order.high[-1]]
+    assert told["own"]["two_phases"] is found.own.phases.found
+    assert [(one["what"], one["way"]) for one in told["others"]] == [(one.what, one.way) for one in found.others]
+    assert ["why" in one for one in told["others"]] == [one.result is None for one in found.others]
+
+
+def test_a_device_that_is_not_there(run):
+    with pytest.raises(InputError, match="device"):
+        trust(run, device="nowhere")

@@ -11,6 +11,12 @@ from interdyn.cli._say import say
 
 def trust(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, with its networks.")],
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file for the numbers of every choice.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or auto; default: where the recipe trains.", show_default=False)
+    ] = None,
     data_root: DataRoot = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
@@ -19,14 +25,15 @@ def trust(
     """Measure a run again with other choices, and see how much of what it found moves.
 
     Ten of its checkpoints on five samples, with one choice made otherwise at a time: baseline, players, their number,
-    noise bound, order weight, salience, checkpoints, samples. Takes about twenty times as long as measuring those once.
+    background, noise bound, order weight, salience, window, checkpoints, samples, in two ways where there are two.
+    Takes about twenty times as long as measuring those once.
 
     Example: [bold]interdyn trust runs/digits-mlp[/bold]
     """
     from interdyn.cli._execute import import_from_here, stoppable
     from interdyn.recipes import trust as measured_otherwise
-    from interdyn.recipes import trust_rows
-    from interdyn.store import open_run
+    from interdyn.recipes import trust_json, trust_rows
+    from interdyn.store import open_run, write_json
 
     use_data_root(data_root)
     if allow_code:
@@ -36,7 +43,11 @@ def trust(
             open_run(run),
             progress=lambda done, total: say(f"measured {done} of {total} choices", err=True),
             allow_code=allow_code,
+            device=device,
         )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, trust_json(found))
     say(f"{found.recipe}: {len(found.steps)} checkpoints, {found.samples} samples; 90 % intervals over samples.")
     columns = ("mean order at the start", "least", "at the end", "fall ends at step", "rise starts at step")
     for what, way, *told in trust_rows(found):

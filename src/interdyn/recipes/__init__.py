@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
     from interdyn.recipes._run import run_recipe
     from interdyn.recipes._training import Trainer, build_model, log_spaced
-    from interdyn.recipes._trust import Trust, trust, trust_rows
+    from interdyn.recipes._trust import Trust, trust, trust_json, trust_rows
     from interdyn.tracking import load_weights
 
 _LAZY = {
@@ -31,6 +31,7 @@ _LAZY = {
     "log_spaced": "_training",
     "run_recipe": "_run",
     "trust": "_trust",
+    "trust_json": "_trust",
     "trust_rows": "_trust",
 }
 
@@ -65,6 +66,7 @@ __all__ = [
     "resolve",
     "run_recipe",
     "trust",
+    "trust_json",
     "trust_rows",
 ]
 

@@ -1,6 +1,6 @@
 """How much the findings of a run move with each choice that another person would have made otherwise."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +9,19 @@ import torch
 
 from interdyn import store
 from interdyn.errors import IncompleteRunError, InputError, InterdynError
-from interdyn.measurement import Group, History, recorded
+from interdyn.measurement import History, checked_device, recorded
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._load import code_of, resolve
 from interdyn.recipes._measuring import choose_groups
+from interdyn.recipes._otherwise import begins_of, chosen, otherwise
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import network_of
+from interdyn.store import Measurement
 from interdyn.tracking import load_weights
 from interdyn.values import Band, RunResult
 
-SAMPLES, CHECKPOINTS = 5, 10
+SAMPLES = 5
 """How many are measured again."""
-
-_BASELINES = ("mean", 0.0, "part-mean", "mean-embedding", "mask")
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,31 @@ class Trust:
     others: tuple[Choice, ...]
 
 
-def trust(run: store.Run, *, progress: Callable[[int, int], None] = lambda *_: None, allow_code: bool = False) -> Trust:
+def trust(
+    run: store.Run,
+    *,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    allow_code: bool = False,
+    device: str | None = None,
+) -> Trust:
     """Measure the stored networks of a run again, with one choice made otherwise at a time.
 
     Parameters
     ----------
     run
         A finished run of a recipe, with its networks. Ten of its checkpoints are taken, evenly by their number, and
-        five samples.
+        five samples; of a window its first step.
     progress
         Called with how many choices are measured, and of how many.
     allow_code
         As in `run_recipe`.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"auto"``; None: where the recipe trains.
 
     Raises
     ------
     InputError
-        If the run is of a tracked training, whose recipe is not known.
+        If the run is of a tracked training, whose recipe is not known; if there is no such device.
     IncompleteRunError
         If a network is not there.
     RecipeError
@@ -95,20 +103,20 @@ def trust(run: store.Run, *, progress: Callable[[int, int], None] = lambda *_: N
         )
     recipe = resolve(store.read_recipe(run))
     allowed = allow_code or not code_of(recipe)
-    steps = _chosen(run.steps)
+    steps = chosen(begins_of(run.steps, recipe.checkpoints.window))
     samples = load_samples(recipe.data, allow_code=allowed)
     few = recipe.model_copy(update={"measure": recipe.measure.model_copy(update=_few(recipe))})
-    again = _Again(run, steps, samples, few, allow_code=allowed)
-    own, others = again.result(few), []
-    plan = list(_otherwise(few, run.steps))
-    for count, (what, way, sections, at) in enumerate(plan, start=1):
-        changed = few.model_copy(
-            update={name: getattr(few, name).model_copy(update=changes) for name, changes in sections.items()}
-        )
-        try:
-            others.append(Choice(what, way, again.result(changed, steps=at)))
-        except InterdynError as error:
-            others.append(Choice(what, way, None, str(error)))
+    again = _Again(run, samples, few, allow_code=allowed, device=device or recipe.training.device or "cpu")
+    own, others = again.result(few, steps), []
+    plan = list(otherwise(few, run.steps, samples, again.network, own.n_players))
+    for count, change in enumerate(plan, start=1):
+        result, why = None, change.why
+        if not why:
+            try:
+                result = again.result(change.applied(few), change.steps or steps, window=change.window)
+            except InterdynError as error:
+                why = str(error)
+        others.append(Choice(change.what, change.way, result, why))
         progress(count, len(plan))
     return Trust(run.recipe_name, steps, few.measure.test_samples, own, tuple(others))
 
@@ -121,70 +129,95 @@ def _few(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _chosen(steps: tuple[int, ...], *, shift: int = 0) -> tuple[int, ...]:
-    """Return evenly chosen checkpoints, both ends among them; with a ``shift`` their neighbours."""
-    if len(steps) <= CHECKPOINTS:
-        return steps
-    places = np.linspace(0, len(steps) - 1, CHECKPOINTS).round().astype(int)
-    return tuple(steps[at] for at in sorted({int(np.clip(at + shift, 0, len(steps) - 1)) for at in places}))
-
-
-_Sections = Mapping[str, Mapping[str, Any]]
-
-
-def _otherwise(recipe: Recipe, steps: tuple[int, ...]) -> Iterator[tuple[str, str, _Sections, tuple[int, ...] | None]]:
-    """Yield choice, way, changes of the recipe's sections, and other checkpoints, two of each where there are two."""
-    measured, players, analysis = recipe.measure, recipe.players, recipe.analysis
-    for baseline in [one for one in _BASELINES if one != measured.baseline]:
-        yield "baseline", str(baseline), {"measure": {"baseline": baseline}}, None
-    if players.n is not None:
-        for seed in (players.seed + 1, players.seed + 2):
-            yield "players drawn", f"seed {seed}", {"players": {"seed": seed}}, None
-        for n in (players.n - 2, players.n + 2):
-            yield "number of players", str(n), {"players": {"n": n}}, None
-        others = "mask" if players.others == "keep" else "keep"
-        yield "players not drawn", {"mask": "masked", "keep": "kept"}[others], {"players": {"others": others}}, None
-    for factor in (0.5, 2.0):
-        bound = measured.noise_bound * factor
-        yield "noise bound", f"{bound:g}", {"measure": {"noise_bound": bound}}, None
-    for weight in (0.0, 2 * measured.order_weight or 0.02):
-        yield "order weight", f"{weight:g}", {"measure": {"order_weight": weight}}, None
-    for factor in (0.5, 2.0):
-        salience = analysis.salience * factor
-        yield "salience", f"{salience:g}", {"analysis": {"salience": salience}}, None
-    for shift in (1, -1):
-        if len(steps) > 2 * CHECKPOINTS:
-            word = "next" if shift > 0 else "last"
-            yield "checkpoints", f"the {word} ones", {}, _chosen(steps, shift=shift)
-    for seed in (measured.seed + 1, measured.seed + 2):
-        yield "samples", f"seed {seed}", {"measure": {"seed": seed}}, None
-
-
 class _Again:
-    """Measures the stored networks of a run by changed recipes."""
+    """Measures the stored networks of a run by changed recipes; what was measured before, only once.
 
-    def __init__(
-        self, run: store.Run, steps: tuple[int, ...], samples: Samples, recipe: Recipe, *, allow_code: bool
-    ) -> None:
-        self._run, self._steps, self._samples = run, steps, samples
-        self._network = network_of(recipe, samples, allow_code=allow_code)
+    Attributes
+    ----------
+    network
+        That of the last step measured.
+    """
 
-    def result(self, recipe: Recipe, *, steps: tuple[int, ...] | None = None) -> RunResult:
+    def __init__(self, run: store.Run, samples: Samples, recipe: Recipe, *, allow_code: bool, device: str) -> None:
+        self._run, self._samples = run, samples
+        self.network = network_of(recipe, samples, allow_code=allow_code).to(checked_device(device))
+        self._known: dict[tuple[str, int], Measurement] = {}
+
+    def result(self, recipe: Recipe, steps: Sequence[int], *, window: int = 1) -> RunResult:
         """Return what a run by the recipe would have found at these checkpoints."""
-        group: Group = choose_groups(recipe, self._samples)[0]
         analysis = recipe.analysis
-        history = History([group.name], salience=analysis.salience, salience_rule=analysis.salience_rule)
+        group = choose_groups(recipe, self._samples)[0]
+        history = History([group.name], window=window, salience=analysis.salience, salience_rule=analysis.salience_rule)
+        game = f"{recipe.measure.model_dump()} {recipe.players.model_dump()}"
         with torch.random.fork_rng(devices=[]):
-            for step in self._steps if steps is None else steps:
+            for step in steps:
                 saved = store.read_checkpoint(self._run, step)
                 if saved is None:
                     raise IncompleteRunError(
                         f"measuring again needs the network of step {step}; got none in {self._run.path}. Give the "
                         "run's command again."
                     )
-                load_weights(self._network, saved.weights)
-                history.add([recorded(self._network, group, step=step)], {**saved.losses, "seconds": saved.seconds})
+                if (game, step) not in self._known:
+                    load_weights(self.network, saved.weights)
+                    self._known[game, step] = recorded(self.network, group, step=step)
+                history.add([self._known[game, step]], {**saved.losses, "seconds": saved.seconds})
         return history.result(options=analysis.model_dump())
+
+
+Found = tuple[float, float | None, float | None]
+"""A number with the ends of its interval, of `RunResult.phases` or over samples; None where there is none."""
+
+_ORDERS = ("start", "least", "end")
+_PLACES = ("fall_ends", "rise_starts")
+
+
+def trust_numbers(result: RunResult) -> dict[str, Found | None]:
+    """Return what `trust` compares of a result; None where it is not there.
+
+    Returns
+    -------
+    ``start``, ``least``, ``end``: mean orders, of windows where measurements are windows; ``fall_ends``,
+    ``rise_starts``: the two places, in steps.
+    """
+    order = None if result.first is None else result.first.mean_order
+    if result.windows is not None and result.groups:
+        order = result.windows.mean_order.get(next(iter(result.groups)), order)
+    found: dict[str, Found | None] = dict.fromkeys((*_ORDERS, *_PLACES))
+    if order is not None and not np.isnan(order.value).all():
+        places = (0, int(np.nanargmin(order.value)), -1)
+        found |= {name: _at(order, at) for name, at in zip(_ORDERS, places, strict=True)}
+    for name in _PLACES if result.phases is not None else ():
+        step, interval = getattr(result.phases, name), getattr(result.phases, f"{name}_interval")
+        if step is not None:
+            found[name] = (float(step), *(map(float, interval) if interval else (None, None)))
+    return found
+
+
+def _at(order: Band, at: int) -> Found | None:
+    if np.isnan(order.value[at]):
+        return None
+    ends = (None, None) if order.low is None or order.high is None else (float(order.low[at]), float(order.high[at]))
+    return (float(order.value[at]), *ends)
+
+
+def trust_json(found: Trust) -> dict[str, Any]:
+    """Return what was found as plain data: recipe, steps, samples, and the numbers of each choice."""
+
+    def told(one: Choice) -> dict[str, Any]:
+        out: dict[str, Any] = {"what": one.what, "way": one.way}
+        if one.result is None:
+            return {**out, "why": one.why}
+        phases = one.result.phases
+        return {**out, **trust_numbers(one.result), "two_phases": phases is not None and phases.found}
+
+    own = told(Choice("as the run has it", "", found.own))
+    return {
+        "recipe": found.recipe,
+        "steps": list(found.steps),
+        "samples": found.samples,
+        "own": own,
+        "others": [told(one) for one in found.others],
+    }
 
 
 def trust_rows(found: Trust) -> list[tuple[str, ...]]:
@@ -194,27 +227,14 @@ def trust_rows(found: Trust) -> list[tuple[str, ...]]:
 
 
 def _told(result: RunResult) -> tuple[str, ...]:
-    order = None if result.first is None else result.first.mean_order
-    if order is None or np.isnan(order.value).all():
-        orders: tuple[str, ...] = ("nothing is salient", "", "")
-    else:
-        orders = tuple(_with_interval(order, at) for at in (0, int(np.nanargmin(order.value)), -1))
-    phases = result.phases
-    if phases is None:
-        return (*orders, "", "")
-    return (
-        *orders,
-        _place(phases.fall_ends, phases.fall_ends_interval),
-        _place(phases.rise_starts, phases.rise_starts_interval),
-    )
+    numbers = trust_numbers(result)
+    orders = tuple(_words(numbers[name], 2) if numbers[name] else "nothing is salient" for name in _ORDERS)
+    return (*orders, *(_words(numbers[name], 0) for name in _PLACES))
 
 
-def _with_interval(band: Band, at: int) -> str:
-    told = f"{band.value[at]:.2f}"
-    return told if band.low is None or band.high is None else f"{told} ({band.low[at]:.2f} to {band.high[at]:.2f})"
-
-
-def _place(step: float | None, interval: tuple[float, float] | None) -> str:
-    if step is None:
+def _words(found: Found | None, digits: int) -> str:
+    if found is None:
         return "not established"
-    return f"{step:.0f}" if interval is None else f"{step:.0f} ({interval[0]:.0f} to {interval[1]:.0f})"
+    value, low, high = found
+    told = f"{value:.{digits}f}"
+    return told if low is None or high is None else f"{told} ({low:.{digits}f} to {high:.{digits}f})"

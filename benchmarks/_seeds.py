@@ -1,0 +1,158 @@
+"""Kept runs of one recipe over several seeds: the table of the nine pairs of the paper, and that of other recipes."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from _tables import course, lines, number, span
+
+Kept = Mapping[int, Mapping[str, Any]]
+"""Seed of the training to summary."""
+
+HOPED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
+LEGEND = """Seeds of the training side by side. **fall ends**, **rise starts**: the two ends of the boundary; **gap**:
+the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**: whether the
+rise starts inside that of the gap; **best mechanism**: predicts the tables best, over phase 2 or, without one, all
+checkpoints; several where the intervals do not tell them apart; **noise**: of a measurement, in orders."""
+
+
+def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
+    """Return the summaries of a recipe by seed.
+
+    Raises
+    ------
+    ValueError
+        If one is of another recipe than that of seed 0.
+    """
+    first = json.loads((folder / "summary.json").read_text())
+    out = {0: first}
+    for path in sorted(folder.glob("seed-*.json"), key=lambda path: int(path.stem.removeprefix("seed-"))):
+        other = json.loads(path.read_text())
+        if other["settings"] != first.get("settings"):
+            raise ValueError(
+                f"all seeds of a recipe need the same settings; got others in {path} than in summary.json beside it. "
+                "Run it again, or delete it."
+            )
+        out[other["seed"]] = other
+    return out
+
+
+def shown_order(s: Mapping[str, Any]) -> list[float | None]:
+    """Return the mean order over measurements: of windows where a measurement takes several steps."""
+    found: list[float | None] = s["windows"]["mean_order"]["test"]["value"] if s.get("windows") else s["mean_order"]
+    return found
+
+
+def inside(s: Mapping[str, Any]) -> bool:
+    """Return whether the start of the rise lies in the interval of the onset of the loss gap."""
+    start, gap = s["phases"].get("rise_starts"), s["phases"]["gap_interval"]
+    return bool(s["phases"]["found"] and start is not None and gap and gap[0] <= start <= gap[1])
+
+
+def best_of(s: Mapping[str, Any]) -> list[str]:
+    """Return the mechanisms that predict the tables best, over phase 2 or all checkpoints; several that are as good."""
+    told = s.get("prediction") or {}
+    found = told.get("phase_2") or told.get("whole") or {}
+    return sorted(found.get("best") or [])
+
+
+def named(s: Mapping[str, Any]) -> str:
+    """Return the best mechanism in words, with those as good."""
+    return " or ".join(best_of(s))
+
+
+def pairs_section(over: Mapping[str, Kept]) -> list[str]:
+    """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts."""
+    new = {name: kept for name, kept in over.items() if "split" in kept[0]}  # since version 0.1
+    old = [name for name in over if name not in new]
+    out = ["## The nine pairs of the paper", ""]
+    if old:
+        out += [f"Not run again since version 0.1, and neither in a table here nor counted: {', '.join(old)}.", ""]
+    if new:
+        tried = "Settings were frozen before these seeds; those that were tried are in [tried](tried.md)."
+        told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in new.items()]
+        out += [*LEGEND.split("\n"), tried, "", *_table(new), "", *told, "", *_counts(new, len(over)), ""]
+    return out
+
+
+def other_section(over: Mapping[str, Kept]) -> list[str]:
+    """Return the section about other recipes that are kept with several seeds; nothing without any."""
+    several = {name: kept for name, kept in over.items() if len(kept) > 1}
+    if not several:
+        return []
+    told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in several.items()]
+    return ["## Other recipes over seeds", "", *_table(several), "", *told, ""]
+
+
+def _table(over: Mapping[str, Kept]) -> list[str]:
+    columns = ("run", "seed", "mean order", "fall ends", "rise starts", "gap", "inside", "best mechanism", "noise")
+    return lines(columns, [_row(name, kept) for name, kept in over.items()])
+
+
+def _row(name: str, kept: Kept) -> list[str]:
+    def cell(tell: Callable[[Mapping[str, Any]], str]) -> str:
+        return "<br>".join(tell(s) for s in kept.values())
+
+    def place(key: str) -> Callable[[Mapping[str, Any]], str]:
+        return lambda s: span(s["phases"].get(key), s["phases"].get(f"{key}_interval"))
+
+    return [
+        f"[{name}]({name}/)",
+        "<br>".join(map(str, kept)),
+        cell(lambda s: course(shown_order(s))),
+        cell(place("fall_ends")),
+        cell(place("rise_starts")),
+        cell(lambda s: span(s["phases"]["gap_onset_step"], s["phases"]["gap_interval"])),
+        cell(lambda s: "yes" if inside(s) else "no" if s["phases"]["found"] else "-"),
+        cell(lambda s: named(s) or "none"),
+        cell(lambda s: number(s["phases"]["evidence"].get("noise_std"), 2)),
+    ]
+
+
+def sentence_of(kept: Kept) -> str:
+    """Return in one sentence what the seeds of a recipe agree on."""
+    n = len(kept)
+    found = [s for s in kept.values() if s["phases"]["found"]]
+    changes = [_change(s) for s in kept.values()]
+    said = [f"Fall and rise are established in {len(found)} of {n} seeds ({', '.join(changes)})"]
+    if found:
+        said.append(
+            f"the rise starts inside the interval of the gap's onset in {sum(map(inside, found))} of {len(found)}"
+        )
+    else:
+        kinds = dict.fromkeys(s["phases"]["kind"] for s in kept.values())
+        said.append(f"the finder says: {', '.join(kinds)}")
+    names = [named(s) for s in kept.values()]
+    told = [f"{name or 'none'} ({names.count(name)})" for name in dict.fromkeys(names)]
+    said.append(f"best mechanism: {', '.join(told)}")
+    return "; ".join(said) + "."
+
+
+def _change(s: Mapping[str, Any]) -> str:
+    """Return by how much the mean order falls, and rises after that."""
+    known = [x for x in shown_order(s) if x is not None]
+    if not known:
+        return "nothing salient"
+    return f"{min(known) - known[0]:+.2f} and {known[-1] - min(known):+.2f} orders"
+
+
+def _counts(over: Mapping[str, Kept], n_pairs: int) -> list[str]:
+    """Return how the pairs meet what was hoped for: a pair counts that does with every seed."""
+    tests: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
+        "phases": ("Fall and rise established", lambda s: bool(s["phases"]["found"])),
+        "inside": ("Start of the rise inside the interval of the loss gap's onset", inside),
+        "named": ("Best mechanism named, alone or with others as good", lambda s: bool(best_of(s))),
+    }
+    out = [f"Hoped for, and found, of the {n_pairs} pairs; a pair counts if it holds with every seed:", ""]
+    for key, (text, test) in tests.items():
+        every = [name for name, kept in over.items() if all(map(test, kept.values()))]
+        some = [name for name, kept in over.items() if name not in every and any(map(test, kept.values()))]
+        also = f"; with some seeds {', '.join(some)}" if some else ""
+        out.append(f"- {text} (hoped for: {HOPED[key]}): {_names(every)}{also}.")
+    alone = [name for name, kept in over.items() if all(len(best_of(s)) == 1 for s in kept.values())]
+    return [*out, f"- One mechanism alone: {_names(alone)}."]
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{len(names)} ({', '.join(names)})" if names else "none"

@@ -1,0 +1,177 @@
+"""How far what runs found depends on choices of measuring: the page that a sceptic reads first.
+
+Each run is a folder, which is measured again (`interdyn.recipes.trust`), or the JSON file that `interdyn trust RUN
+--out FILE` wrote. The numbers are kept in docs/results/trust, and the page docs/results/trust.md is written over all
+that are there.
+
+Run: ./run trust [RUN-OR-JSON ...] [--device auto]
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _tables import lines
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+NUMBERS, PAGE = RESULTS / "trust", RESULTS / "trust.md"
+ORDERS = {"start": "at the start", "least": "at its least", "end": "at the end"}
+PLACES = {"fall_ends": "end of the fall", "rise_starts": "start of the rise"}
+HEAD = """# What if we had measured otherwise?
+
+Whoever measures interactions chooses a baseline, players, a bound and more, and another person would choose otherwise.
+Here the stored networks of runs are measured again, ten checkpoints on five samples, with one choice made otherwise at
+a time (`interdyn trust RUN`; this page: `./run trust RUN ...`; numbers: [trust](trust/)). The largest movers come
+first.
+
+- **mean order**: at the start, at its least and at the end, with 90 % intervals over samples.
+- **fall ends**, **rise starts**: the two places, in steps, with 90 % intervals; "-" where fall and rise are not
+  established.
+- **moves**: the largest change of one of the three mean orders, in orders, against the run's own choices on the same
+  networks.
+- **outside**: how many of the five numbers leave the interval that the run's own choices give.
+"""
+
+
+def moved(own: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, str]:
+    """Return the change of the mean order that changes most, and its name; NaN and nothing without any."""
+    known = {name: other[name][0] - own[name][0] for name in ORDERS if own.get(name) and other.get(name)}
+    if not known:
+        return float("nan"), ""
+    name = max(known, key=lambda key: abs(known[key]))
+    return known[name], name
+
+
+def outside(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return which numbers leave the interval of the run's own, or are there in one of the two only."""
+    return [name for name in (*ORDERS, *PLACES) if _leaves(own.get(name), other.get(name))]
+
+
+def _leaves(own: Sequence[float | None] | None, other: Sequence[float | None] | None) -> bool:
+    if own is None or other is None:
+        return (own is None) != (other is None)
+    value, low, high = other[0], own[1], own[2]
+    return value is not None and low is not None and high is not None and not low <= value <= high
+
+
+def ranked(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices that could be made otherwise, the largest movers first."""
+    made = [one for one in told["others"] if "why" not in one]
+    return sorted(made, key=lambda one: -np.nan_to_num(abs(moved(told["own"], one)[0]), nan=-1.0))
+
+
+def sentence(told: Mapping[str, Any]) -> str:
+    """Return what moves a run most, and whether its phases stay, in a sentence."""
+    own, made = told["own"], ranked(told)
+    if not made:
+        return "No choice could be made otherwise."
+    first = made[0]
+    change, name = moved(own, first)
+    same = sum(one["two_phases"] == own["two_phases"] for one in made)
+    left = sum(bool(set(outside(own, one)) & set(ORDERS)) for one in made)
+    finds = "fall and rise are established" if own["two_phases"] else "fall and rise are not established"
+    return (
+        f"The largest mover is {first['what']} ({first['way']}): the mean order {ORDERS.get(name, '')} changes by "
+        f"{change:+.2f}. {left} of {len(made)} choices move a mean order out of its own interval. With the run's own "
+        f"choices {finds}, and so with {same} of {len(made)} others; {_places(own, made)}."
+    )
+
+
+def _places(own: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> str:
+    """Return in words how far the two places move."""
+    said = []
+    for name, words in PLACES.items():
+        steps = [one[name][0] for one in made if one.get(name)]
+        if own.get(name) and steps:
+            said.append(
+                f"the {words} (step {own[name][0]:.0f}) lies between steps {min(steps):.0f} and {max(steps):.0f}"
+            )
+    return " and ".join(said) if said else "there are no two places to compare"
+
+
+def table(told: Mapping[str, Any]) -> list[str]:
+    """Return the table of a run."""
+    own = told["own"]
+    rows = [["as the run has it", *_cells(own), "", ""]]
+    for one in ranked(told):
+        change, _ = moved(own, one)
+        rows.append([f"{one['what']}: {one['way']}", *_cells(one), f"{change:+.2f}", f"{len(outside(own, one))} of 5"])
+    return lines(("choice", "mean order", "fall ends", "rise starts", "moves", "outside"), rows)
+
+
+def _cells(one: Mapping[str, Any]) -> list[str]:
+    orders = " → ".join(_told(one.get(name), 2) for name in ORDERS)
+    return [orders, *(_told(one.get(name), 0) for name in PLACES)]
+
+
+def _told(found: Sequence[float | None] | None, digits: int) -> str:
+    if found is None or found[0] is None:
+        return "-"
+    value = f"{found[0]:.{digits}f}"
+    return value if found[1] is None else f"{value} ({found[1]:.{digits}f} to {found[2]:.{digits}f})"
+
+
+def overview(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the table over all runs: the largest change of a mean order by each choice, the largest movers first."""
+    largest: dict[str, dict[str, float]] = {}
+    for name, told in runs.items():
+        for one in ranked(told):
+            change = moved(told["own"], one)[0]
+            known = largest.setdefault(one["what"], {})
+            if abs(change) > abs(known.get(name, 0.0)) or name not in known:
+                known[name] = change
+    order = sorted(largest, key=lambda what: -float(np.nanmedian(np.abs(list(largest[what].values())))))
+    rows = [
+        [what, *(f"{largest[what][name]:+.2f}" if name in largest[what] else "-" for name in runs)] for what in order
+    ]
+    return lines(("choice", *runs), rows)
+
+
+def refused(told: Mapping[str, Any]) -> list[str]:
+    """Return what could not be done, with its reason."""
+    return [f"- {one['what']}, {one['way']}: {one['why']}" for one in told["others"] if "why" in one]
+
+
+def write_page() -> None:
+    """Write the page from the numbers that are there."""
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted(NUMBERS.glob("*.json"))}
+    page = [HEAD, "## At a glance", "", "Largest change of a mean order, in orders; by the median over runs.", ""]
+    page += [*overview(runs), "", *(f"- **{name}**: {sentence(told)}" for name, told in runs.items()), ""]
+    for name, told in runs.items():
+        page += [f"## {name}", "", f"Steps {', '.join(map(str, told['steps']))}; {told['samples']} samples.", ""]
+        page += [*table(told), ""]
+        if not_done := refused(told):
+            page += ["Not done:", "", *not_done, ""]
+    PAGE.write_text("\n".join(page).rstrip() + "\n")
+
+
+def numbers_of(path: Path, device: str | None) -> dict[str, Any]:
+    """Return the numbers of a run: of its file, or measured now."""
+    if path.is_file():
+        told: dict[str, Any] = json.loads(path.read_text())
+        return told
+    from interdyn.recipes import trust, trust_json
+    from interdyn.store import open_run
+
+    return trust_json(trust(open_run(path), device=device))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs, or files of `interdyn trust`")
+    parser.add_argument("--device", help="cpu, cuda or auto")
+    asked = parser.parse_args()
+    NUMBERS.mkdir(parents=True, exist_ok=True)
+    for path in asked.runs:
+        told = numbers_of(path, asked.device)
+        (NUMBERS / f"{told['recipe']}.json").write_text(json.dumps(told, indent=1) + "\n")
+        print(f"{told['recipe']}: {sentence(told)}", flush=True)
+    write_page()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The pages over kept runs: the nine pairs over seeds, the choice of settings, and what choices of measuring move."""
+
+import copy
+import json
+
+import pytest
+
+import _seeds
+import pairs
+import results
+import trust as trust_page
+from interdyn.recipes import load_recipe, recipes
+
+
+def summary(seed=0, *, found=True, start=100.0, gap=(50.0, 200.0), best=("theory",)):
+    """Return as much of a summary as the tables read."""
+    places = {"fall_ends": 20.0, "fall_ends_interval": [10.0, 30.0], "rise_starts": start}
+    places |= {"rise_starts_interval": [60.0, 150.0], "gap_onset_step": 90.0, "gap_interval": list(gap)}
+    return {
+        "seed": seed,
+        "settings": "a",
+        "split": {},
+        "mean_order": [4.0, None, 1.0, 2.5],
+        "phases": {"found": found, "kind": "no verdict", "evidence": {"noise_std": 0.123}, **places},
+        "prediction": {"phase_2": {"best": list(best)}, "whole": {"best": ["tilt"]}},
+    }
+
+
+class TestPairs:
+    def test_a_pair_counts_if_every_seed_does(self):
+        over = {
+            "vgg11-mnist": {0: summary(), 1: summary(1, best=("tilt", "theory"))},
+            "vgg16-cub": {0: summary(), 1: summary(1, found=False)},
+            "alexnet-cub": {0: summary(start=300.0)},
+        }
+        page = "\n".join(_seeds.pairs_section(over))
+        assert "established (hoped for: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
+        assert "onset (hoped for: 5): 1 (vgg11-mnist); with some seeds vgg16-cub." in page
+        assert "as good (hoped for: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
+        assert "One mechanism alone: 2 (vgg16-cub, alexnet-cub)." in page
+
+    def test_seeds_stand_side_by_side(self):
+        over = {"vgg11-mnist": {0: summary(), 1: summary(1, start=300.0, best=("tilt", "theory"))}}
+        row = next(line for line in _seeds.pairs_section(over) if line.startswith("| [vgg11-mnist]"))
+        assert "| 0<br>1 | 4.00 → 1.00 → 2.50<br>4.00 → 1.00 → 2.50 |" in row
+        assert "| 100 (60 to 150)<br>300 (60 to 150) |" in row
+        assert "| yes<br>no | theory<br>theory or tilt | 0.12<br>0.12 |" in row
+
+    def test_windows_give_the_mean_order_that_is_shown(self):
+        of_windows = summary() | {"windows": {"mean_order": {"test": {"value": [5.0, 2.0, 3.0]}}}}
+        assert "(-3.00 and +1.00 orders)" in _seeds.sentence_of({0: of_windows})
+
+    def test_those_of_version_0_1_are_named_and_not_counted(self):
+        old = summary()
+        del old["split"]
+        page = "\n".join(_seeds.pairs_section({"vgg11-mnist": {0: old}}))
+        assert "nor counted: vgg11-mnist." in page
+        assert "hoped for" not in page
+
+    def test_a_seed_of_other_settings_is_refused(self, tmp_path):
+        (tmp_path / "summary.json").write_text(json.dumps(summary()))
+        (tmp_path / "seed-10.json").write_text(json.dumps(summary(10)))
+        (tmp_path / "seed-2.json").write_text(json.dumps(summary(2)))
+        assert list(_seeds.over_seeds(tmp_path)) == [0, 2, 10]
+        (tmp_path / "seed-2.json").write_text(json.dumps(summary(2) | {"settings": "b"}))
+        with pytest.raises(ValueError, match="same settings"):
+            _seeds.over_seeds(tmp_path)
+
+    def test_settings_leave_out_seed_and_device_alone(self):
+        told = load_recipe("vgg11-mnist").plain()
+        other = copy.deepcopy(told)
+        other["training"] |= {"seed": 3, "device": "cuda"}
+        assert results.settings_of(other) == results.settings_of(told)
+        other["training"]["epochs"] += 1
+        assert results.settings_of(other) != results.settings_of(told)
+
+
+class TestChoosing:
+    def test_settings_that_are_frozen_are_those_of_the_final_runs(self, tmp_path):
+        names = {name: [job for job in pairs.trial_jobs(tmp_path, "cpu") if job[0] == name] for name in results.PAIRS}
+        lines = []
+        for name, jobs in names.items():
+            assert len(jobs) >= 2
+            for at, (recipe, changes, folder, variant) in enumerate(jobs):
+                told = {"two_phases": 0.9 - 0.02 * at, "noise": 0.5 - 0.1 * at, "mean_order": [[0, 5.0], [9, 2.0]]}
+                lines.append({"recipe": recipe, "variant": variant, "set": changes, "folder": str(folder), **told})
+            assert jobs[0][1]["training.seed"] == 100, name
+        (tmp_path / "trials.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        pairs.freeze(tmp_path, {"vgg16-cub": names["vgg16-cub"][0][3]})
+        final = {job[0]: job for job in pairs.final_jobs(tmp_path, "cuda", results.PAIRS)}
+        _, changes, folder, variant = final["vgg11-mnist"]
+        assert variant == names["vgg11-mnist"][2][3]  # all within 0.05, and this one has the least noise
+        assert changes == {"training.epochs": 40, "training.seed": 2, "training.device": "cuda"}
+        assert folder.name == "vgg11-mnist--seed-2"
+        assert final["vgg16-cub"][3] == names["vgg16-cub"][0][3]
+        assert "**taken**" in (tmp_path / "tried.md").read_text().splitlines()[2]
+
+    def test_every_recipe_is_wanted_once(self):
+        names = pairs.wanted(["pairs", "small", "rest"])
+        assert sorted(names) == sorted(recipes())
+        assert [pairs.seeds_of(name) for name in ("digits-mlp", "vgg16-cub", "vgg16-cifar10", "gru-sst2")] == [
+            5,
+            3,
+            2,
+            1,
+        ]
+
+    def test_a_run_that_fails_does_not_stop_the_others(self, tmp_path, capsys):
+        jobs = [("nowhere", {}, tmp_path / "a", ""), ("game-and-or", {"training.epochs": 2}, tmp_path / "b", "short")]
+        assert pairs.run_all(jobs, tmp_path / "lines.jsonl", 1, keep=False) == 1
+        told = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+        assert {one["recipe"]: "failed" in one for one in told} == {"nowhere": True, "game-and-or": False}
+        assert [one["recipe"] for one in pairs.read_lines(tmp_path / "lines.jsonl")] == ["game-and-or"]
+        assert "nowhere" in capsys.readouterr().out
+
+
+class TestTrustPage:
+    def told(self):
+        own = {"what": "own", "way": "", "start": [4.0, 3.0, 5.0], "least": [1.0, 0.9, 1.1], "end": [2.0, 1.5, 2.5]}
+        own |= {"fall_ends": [30.0, 20.0, 40.0], "rise_starts": None, "two_phases": False}
+        small = {**own, "what": "salience", "way": "0.015", "end": [2.2, 1.8, 2.9]}
+        large = {**own, "what": "baseline", "way": "0", "end": [4.0, 3.0, 5.0], "rise_starts": [90.0, 80.0, 99.0]}
+        large |= {"two_phases": True, "fall_ends": [50.0, 20.0, 60.0]}
+        not_done = {"what": "window", "way": "2 near-by steps", "why": "single steps only"}
+        return {"recipe": "a", "steps": [0, 9], "samples": 5, "own": own, "others": [small, not_done, large]}
+
+    def test_the_largest_movers_come_first_with_what_leaves_its_interval(self):
+        told = self.told()
+        assert [one["what"] for one in trust_page.ranked(told)] == ["baseline", "salience"]
+        rows = trust_page.table(told)
+        assert rows[3].endswith("| 50 (20 to 60) | 90 (80 to 99) | +2.00 | 3 of 5 |")
+        assert rows[4].endswith("| +0.20 | 0 of 5 |")
+        assert trust_page.overview({"a": told})[2] == "| baseline | +2.00 |"
+
+    def test_the_sentence(self):
+        said = trust_page.sentence(self.told())
+        assert "The largest mover is baseline (0): the mean order at the end changes by +2.00." in said
+        assert "1 of 2 choices move a mean order out of its own interval" in said
+        assert "not established, and so with 1 of 2 others" in said
+        assert "the end of the fall (step 30) lies between steps 30 and 50" in said
+
+    def test_the_page(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(trust_page, "NUMBERS", tmp_path / "trust")
+        monkeypatch.setattr(trust_page, "PAGE", tmp_path / "trust.md")
+        (tmp_path / "a.json").write_text(json.dumps(self.told()))
+        monkeypatch.setattr("sys.argv", ["trust.py", str(tmp_path / "a.json")])
+        trust_page.main()
+        page = (tmp_path / "trust.md").read_text()
+        assert "- window, 2 near-by steps: single steps only" in page
+        assert trust_page.sentence(self.told()) in page
+
+
+def test_the_kept_page_is_written_from_the_numbers_that_are_kept(tmp_path, monkeypatch):
+    kept = trust_page.PAGE.read_text()
+    monkeypatch.setattr(trust_page, "PAGE", tmp_path / "trust.md")
+    trust_page.write_page()
+    assert (tmp_path / "trust.md").read_text() == kept
