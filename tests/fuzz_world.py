@@ -16,6 +16,7 @@ from interdyn import (
     exports,
     game,
     measurement,
+    monitors,
     plot,
     schedules,
     sparsify,
@@ -473,6 +474,31 @@ def calls() -> dict[str, Call]:
             lambda one, two: schedules.all_of(one, two)(3),
             {"one": schedules.every(2), "two": schedules.at(3)},
             {"one": "result", "two": "result"},
+        ),
+        "monitors.named": Call(
+            lambda name, evaluations: monitors.named(name, evaluations=evaluations),
+            {"name": "patience", "evaluations": 2},
+            {"name": "word", "evaluations": "count"},
+        ),
+        "monitors.LabelWave": Call(
+            lambda steps, seen: monitors.LabelWave().over(steps, seen),
+            {"steps": np.arange(4.0), "seen": np.eye(4)},
+            {"steps": "array", "seen": "free"},
+        ),
+        "monitors.GradientDisparity": Call(
+            lambda seen, rises: monitors.GradientDisparity(rises=rises).observe(1, seen),
+            {"seen": np.eye(3), "rises": 2},
+            {"seen": "array", "rises": "count"},
+        ),
+        "monitors.InstanceStopping": Call(
+            lambda seen, bound: monitors.InstanceStopping(bound=bound).observe(1, seen),
+            {"seen": np.ones(3), "bound": 0.1},
+            {"seen": "array", "bound": "free"},
+        ),
+        "monitors.batch_gradients": Call(
+            lambda model, batches: monitors.batch_gradients(model, batches),
+            {"model": torch.nn.Linear(2, 2), "batches": [(torch.ones(3, 2), torch.tensor([0, 1, 1]))]},
+            {"model": "result", "batches": "result"},
         ),
         "players.columns": Call(columns, {"groups": [[0], [1, 2]]}, {"groups": "free"}),
         "players.patches": Call(

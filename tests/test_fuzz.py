@@ -142,7 +142,7 @@ def test_the_calls_are_right_as_they_stand():
         assert not isinstance(found, Exception) or "no/such" in map(str, call.arguments.values()), (name, found)
 
 
-ROOMS = ("transforms", "sparsify", "spectra", "theory", "dynamics", "schedules", "players")
+ROOMS = ("transforms", "sparsify", "spectra", "theory", "dynamics", "schedules", "players", "monitors")
 ELSEWHERE = {"words", "due", "due_steps", "when"}  # a tokeniser's; within `log_spaced` and `at`; of steps we found
 
 

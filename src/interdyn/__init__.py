@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         exports,
         game,
         measurement,
+        monitors,
         players,
         plot,
         recipes,
@@ -44,6 +45,7 @@ __all__ = [
     "dynamics",
     "exports",
     "measure",
+    "monitors",
     "players",
     "plot",
     "report",
@@ -63,8 +65,8 @@ _HOMES = {
     "values": ("Interactions", "OrderSpectrum", "Trajectory", "ValueTable"),
 }
 _ROOMS = {
-    *("dynamics", "errors", "exports", "game", "measurement", "players", "plot", "recipes", "report", "schedules"),
-    *("sparsify", "spectra", "store", "theory", "tracking", "transforms", "values"),
+    *("dynamics", "errors", "exports", "game", "measurement", "monitors", "players", "plot", "recipes", "report"),
+    *("schedules", "sparsify", "spectra", "store", "theory", "tracking", "transforms", "values"),
 }
 _MOVED = {
     "players": (

@@ -1,0 +1,302 @@
+"""The page of the monitor's evidence: tables, one sentence for each question, a picture; all from what is kept."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from _monitor_judged import HARM, LEVEL, NAMING, SIGNALS, Fare, Named, edges, fare, measured, name_step, pattern_rings
+from _tables import course, lines, number, span
+from interdyn.monitors import NAMES
+
+Kept = Mapping[str, Any]
+ORDER = ("clean", "noise-10", "noise-20", "noise-40", "people", "few", "decay", "stopped", "one-pass", "small")
+"""Those from which version 0.2 judged its signal; the others came after it was chosen, and have chosen nothing."""
+
+HEAD = """# Is the monitor worth trusting?
+
+Written by `./run monitor page` from trainings whose truth is known, recipes in `benchmarks/monitor`, each done by
+`./run monitor run NAME`. False alarms and delays in simulated trainings: [the finder](finder.md), [harm](harm.md).
+
+**Truth.** Half of the test samples are the test. Training *harms* where the test loss, as the median of five
+evaluations, is above its least one, after it, by more than two standard errors (of the samples' differences) and 5 %.
+The other half is the validation set, which only patience and `find_harm` see. Losses and what other monitors need are
+taken after every epoch (of short trainings forty times), interactions of 8 training samples at the steps of the run.
+
+**Ours, without held-out data**, of training samples: `R` of `find_pattern` (threshold 1.3 at two measurements in a
+row, set before these trainings were made); rise of the mean order, of the cancelling share `1 - |sum I| / sum |I|`
+and of the Walsh degree above their least so far; fall of the similarity to a twin with another seed (weighted Jaccard
+of the salient interactions of order 1) below its greatest so far. **Others**, by `interdyn.monitors`: Label Wave,
+gradient disparity, instance-wise early stopping; their signals are logarithms over their least so far, that of
+instance-wise stopping the share of samples that are learned. weightwatcher: least alpha of a layer, alarm below 2.
+**With held-out labels**: patience (five evaluations), `find_harm`. **Controls**: what the training loss alone, or the
+step alone, tells.
+"""
+
+COLUMNS = f"""AUC and balanced accuracy: of all measured steps, whether training has harmed by then; a training weighs
+1, and the threshold of a task is that of the other tasks. Intervals {LEVEL:.0%}, by draws of tasks and of trainings in
+them. Alarms are by each one's own rule, or, where it has none, by the threshold of the other tasks exceeded twice in a
+row. *late*: step of the alarm over that since which training harms, median and range. *step over best* and *loss
+over least*: the step that is named, over that of the least test loss (median), and the test loss there over its
+minimum (geometric mean); where none is named, training goes on to its end."""
+
+
+# -- the two questions -------------------------------------------------------------------------------
+
+
+def part(count: tuple[int, int]) -> str:
+    return f"{count[0]} of {count[1]}"
+
+
+def between(interval: tuple[float, float], digits: int = 2) -> str:
+    return "" if not math.isfinite(interval[0]) else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+
+def late(found: Sequence[float]) -> str:
+    return "none" if not found else f"{np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def harm_table(fares: Mapping[str, Fare]) -> list[str]:
+    rows = [
+        (
+            name,
+            SIGNALS[name].family,
+            str(f.n),
+            number(f.auc, 2) + between(edges(f.auc_draws)) if SIGNALS[name].values else "",
+            number(f.balanced, 2) + between(edges(f.draws)) if SIGNALS[name].values else "",
+            f"{f.worst[0]:.2f} ({f.worst[1]})" if SIGNALS[name].values else "",
+            part(f.false_alarms),
+            part(f.alarms),
+            late(f.late),
+        )
+        for name, f in fares.items()
+    ]
+    head = ("signal", "whose", "trainings", "AUC", "balanced accuracy", "worst task", "false alarms", "alarms", "late")
+    return lines(head, rows)
+
+
+def step_table(named: Mapping[str, Named]) -> list[str]:
+    rows = [
+        (
+            name,
+            SIGNALS[name].family if name in SIGNALS else "control",
+            f"{f.named} of {f.n}",
+            number(f.ratio, 2) + between(edges(f.ratio_draws)),
+            number(f.loss, 2) + between(edges(np.exp(f.draws))),
+            number(f.harmed, 2),
+            number(f.harmless, 2),
+            f"{f.worst[0]:.2f} ({f.worst[1]})",
+        )
+        for name, f in named.items()
+    ]
+    head = ("signal", "whose", "names a step in", "step over best", "loss over least", "harmed", "harmless", "worst")
+    return lines(head, rows)
+
+
+def established(difference: np.ndarray, of: str = "") -> str:
+    """Return the interval of a difference, and whether it is established."""
+    low, high = edges(difference)
+    if not math.isfinite(low):
+        return "no interval is known"
+    word = "established" if low > 0 or high < 0 else "not established"
+    what = f"difference of {of}" if of else "difference"
+    return f"{what} {low:+.2f} to {high:+.2f}, {word}"
+
+
+def harm_sentences(fares: Mapping[str, Fare]) -> list[str]:
+    """Return who wins the first question, ours or others', by balanced accuracy with the tasks left out."""
+    full = max(f.n for f in fares.values())
+    able = {n: f for n, f in fares.items() if SIGNALS[n].values and f.n == full and math.isfinite(f.balanced)}
+    tops = {}
+    for name, found in able.items():
+        family = SIGNALS[name].family
+        if family not in tops or found.balanced > able[tops[family]].balanced:
+            tops[family] = name
+    if not {"ours", "other"} <= set(tops):
+        return ["**Is this training being harmed?** Cannot be said: too few trainings are kept."]
+    winner, second = sorted((tops["ours"], tops["other"]), key=lambda n: -able[n].balanced)
+    best, control = able[winner], tops["control"]
+    losers = "the others" if SIGNALS[winner].family == "ours" else "ours"
+    out = [
+        f"**Is this training being harmed?** Without held-out labels *{winner}* tells best: balanced accuracy "
+        f"{best.balanced:.2f} on tasks left out, false alarms in {part(best.false_alarms)} harmless trainings, alarms "
+        f"in {part(best.alarms)} harmed ones{by_name(winner)}.",
+        f"The best of {losers}, *{second}*, has {able[second].balanced:.2f} "
+        f"({established(best.draws - able[second].draws)}).",
+        f"The best control, *{control}*, has {able[control].balanced:.2f} "
+        f"({established(best.draws - able[control].draws)}).",
+        f"With held-out labels *{tops['labels']}* has {able[tops['labels']].balanced:.2f}, and `find_harm` rings in "
+        f"{part(fares[HARM].false_alarms)} harmless and {part(fares[HARM].alarms)} harmed trainings.",
+    ]
+    if winner != "R":
+        r = fares["R"]
+        out.append(
+            f"The product's own signal *R* has {r.balanced:.2f}; with its frozen threshold it rings in "
+            f"{part(r.false_alarms)} harmless and {part(r.alarms)} harmed trainings."
+        )
+    return out
+
+
+def step_sentences(named: Mapping[str, Named]) -> list[str]:
+    """Return who wins the second question, by the mean test loss at the named step."""
+    full = max(f.n for f in named.values())
+    able = {n: f for n, f in named.items() if f.n == full and n != "end"}
+    free = sorted((n for n in able if SIGNALS[n].family != "labels"), key=lambda n: able[n].loss)
+    held = min((n for n in able if SIGNALS[n].family == "labels"), key=lambda n: able[n].loss)
+    winner, best = free[0], able[free[0]]
+    ratio = f", at {best.ratio:.2f} of the best step" if math.isfinite(best.ratio) else ""
+    end = named["end"]
+    out = [
+        f"**Where was the best step?** Without held-out labels *{winner}* names it best: test loss {best.loss:.2f} "
+        f"times its least ({number(best.harmed, 2)} in harmed trainings, {number(best.harmless, 2)} in harmless "
+        f"ones){ratio}{by_name(winner)}.",
+        f"At the end of training it is {end.loss:.2f} ({established(best.draws - end.draws, 'logarithms')}).",
+    ]
+    rival = next((n for n in free if SIGNALS[n].family != SIGNALS[winner].family), None)
+    if rival is not None:
+        losers = "the others" if SIGNALS[winner].family == "ours" else "ours"
+        gain = established(best.draws - able[rival].draws, "logarithms")
+        out.append(f"The best of {losers}, *{rival}*, has {able[rival].loss:.2f} ({gain}).")
+    return [*out, f"With held-out labels *{held}* has {able[held].loss:.2f}."]
+
+
+def by_name(winner: str) -> str:
+    """Return how a user has another's monitor."""
+    name = winner.lower().replace("-wise", "").replace(" ", "-")
+    return f" (`interdyn.monitors.named({name!r})`)" if name in NAMES else ""
+
+
+def conclusion(kept: Sequence[Kept]) -> str:
+    """Return what users are told: the first sentence on each question, of the new trainings."""
+    new = [k for k in kept if k["name"] not in ORDER]
+    if len({k["truth"]["since"] is not None for k in new}) < 2:
+        return "Too few trainings are kept to say."
+    fares, named = judged_on(new)
+    return f"{harm_sentences(fares)[0]}\n{step_sentences(named)[0]}"
+
+
+def judged_on(kept: Sequence[Kept]) -> tuple[dict[str, Fare], dict[str, Named]]:
+    """Return how each signal that was measured fares on both questions; `end` is a training that goes on."""
+    there = [name for name in SIGNALS if measured(name, kept)]
+    fares = {name: fare(name, kept) for name in there}
+    return fares, {name: name_step(name, kept) for name in (*(n for n in NAMING if n in there), "end")}
+
+
+def questions(kept: Sequence[Kept]) -> list[str]:
+    """Return both sentences and both tables for some trainings."""
+    fares, named = judged_on(kept)
+    first, second = " ".join(harm_sentences(fares)), " ".join(step_sentences(named))
+    return [first, "", *harm_table(fares), "", second, "", *step_table(named), ""]
+
+
+# -- each training -----------------------------------------------------------------------------------
+
+
+def training_table(kept: Sequence[Kept]) -> list[str]:
+    rows = []
+    for k in kept:
+        true, rivals = k["truth"], k["rivals"]
+        seen = [r for r in k["pattern"] if r is not None]
+        rows.append(
+            (
+                k["name"],
+                k["task"],
+                course(k["mean_order"]),
+                f"{true['least_at']:.0f} of {k['fine']['steps'][-1]}; ends {true['end'] / true['least'] - 1:+.0%}",
+                number(true["since"], 0),
+                span(true["gap_onset"], true["gap_interval"]) if true["gap_grows"] else "does not grow",
+                number(k["phase_2"]["said"], 0),
+                number(k["harm"]["said"], 0),
+                f"{number(pattern_rings(k), 0)} ({max(seen):.1f})" if seen else "none",
+                *(number(rivals[name]["stops_at"], 0) for name in rivals),
+                _alpha(k["alpha"]),
+            )
+        )
+    head = (
+        *("run", "task", "mean order", "test loss", "harms since", "gap", "phase 2 said", "harm said", "R (largest)"),
+        *("patience", "Label Wave", "gradient disparity", "instance-wise", "least alpha"),
+    )
+    return lines(head, rows)
+
+
+def _alpha(alpha: Sequence[float | None] | None) -> str:
+    if alpha is None:
+        return "not measured"
+    return number(min((a for a in alpha if a is not None), default=None), 2)
+
+
+def pattern_told(kept: Sequence[Kept]) -> str:
+    """Return how often `find_pattern` rang, in the words of its documentation.
+
+    >>> pattern_told([])
+    'in 0 of 0 harmed trainings, and in 0 of 0 others'
+    """
+    rang = [(k["truth"]["since"] is not None, pattern_rings(k) is not None) for k in kept]
+    harmed, rest = ([rings for bad, rings in rang if bad is one] for one in (True, False))
+    return f"in {sum(harmed)} of {len(harmed)} harmed trainings, and in {sum(rest)} of {len(rest)} others"
+
+
+def text(kept: Sequence[Kept], missing: Sequence[str]) -> str:
+    """Return the whole page."""
+    new = [k for k in kept if k["name"] not in ORDER]
+    tasks = sorted({k["task"] for k in new})
+    out = [HEAD]
+    if missing:
+        out += [f"**Not all trainings are kept yet**; missing: {', '.join(missing)}.", ""]
+    if len({k["truth"]["since"] is not None for k in new}) == 2:
+        out += [f"## New trainings: {len(new)}, on {len(tasks)} tasks ({', '.join(tasks)})", ""]
+        out += ["Made after `R` and its threshold were chosen; none of them has chosen anything.", "", COLUMNS, ""]
+        out += questions(new)
+    if len({k["truth"]["since"] is not None for k in kept}) == 2 and len(kept) > len(new):
+        out += [f"## All trainings: {len(kept)}", "", *questions(kept)]
+    out += [f"`find_pattern` rang {pattern_told(kept)}.", ""]
+    out += ["## Each training", "", *training_table(kept), ""]
+    out += ["![Mean order, test loss and alarms of every training](monitor/courses.svg)", ""]
+    return "\n".join(out)
+
+
+def picture(kept: Sequence[Kept], file: Path) -> None:
+    """Draw mean order and test loss of each training, and where it harms or is said to."""
+    columns = 5
+    rows = -(-len(kept) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows + 0.6), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    styles = (
+        ("harm", "#d55e00", "-"),
+        ("R", "#cc79a7", "-"),
+        ("patience", "#000000", ":"),
+        ("Label Wave", "#009e73", "--"),
+    )
+    for axis, k in zip(axes, kept, strict=False):
+        axis.plot(
+            np.array(k["looks"]) + 1, [np.nan if x is None else x for x in k["mean_order"]], ".-", color="#0072b2"
+        )
+        right = axis.twinx()
+        right.plot(np.array(k["fine"]["steps"]) + 1, k["fine"]["test"], color="#999999")
+        if k["truth"]["since"] is not None:
+            axis.axvspan(k["truth"]["since"] + 1, k["fine"]["steps"][-1] + 1, color="#d55e00", alpha=0.1, lw=0)
+        said = (
+            k["harm"]["said"],
+            pattern_rings(k),
+            k["rivals"]["patience"]["stops_at"],
+            k["rivals"]["label-wave"]["stops_at"],
+        )
+        for step, (_, colour, style) in zip(said, styles, strict=True):
+            if step is not None:
+                axis.axvline(step + 1, color=colour, linestyle=style)
+        axis.set(xscale="log", title=k["name"], xlabel="step + 1", ylabel="mean order")
+        right.set_ylabel("test loss", color="#777777")
+    for axis in axes[len(kept) :]:
+        axis.set_axis_off()
+    handles = [Line2D([], [], color="#0072b2", marker="."), Line2D([], [], color="#999999")]
+    handles += [Line2D([], [], color="#d55e00", alpha=0.1, lw=8)]
+    handles += [Line2D([], [], color=colour, linestyle=style) for _, colour, style in styles]
+    names = ("mean order", "test loss", "has harmed", "harm is said", "R rings", "patience stops", "Label Wave stops")
+    figure.legend(handles, names, loc="outside lower center", ncols=7, frameon=False)
+    figure.savefig(file, metadata={"Date": None})
