@@ -150,8 +150,9 @@ def test_a_wide_start_differs_from_the_recipe_it_is_named_after_in_the_first_wei
     plain, wide = (load_recipe(one).plain() for one in (name, f"{name}-wide-start"))
     assert wide["model"]["options"].pop("init_std") > 0.1
     for tree in (plain, wide):
-        for key in ("name", "description", "expected"):
+        for key in ("name", "description", "expected", "checkpoints"):  # how often it is looked at may differ
             tree.pop(key)
+        tree["measure"].pop("test_samples")
     assert wide == plain
 
 
