@@ -171,11 +171,11 @@ def by_name(winner: str) -> str:
     return f" (`interdyn.monitors.named({name!r})`)" if name in NAMES else ""
 
 
-def conclusion(kept: Sequence[Kept]) -> str:
-    """Return what users are told: the first sentence on each question, of the new trainings."""
+def conclusion(kept: Sequence[Kept], missing: Sequence[str]) -> str:
+    """Return what users are told: the first sentence on each question, of the new trainings, once all are kept."""
+    if missing:
+        return f"Not told yet: {len(kept)} of {len(kept) + len(missing)} trainings are kept."
     new = [k for k in kept if k["name"] not in ORDER]
-    if len({k["truth"]["since"] is not None for k in new}) < 2:
-        return "Too few trainings are kept to say."
     fares, named = judged_on(new)
     return f"{harm_sentences(fares)[0]}\n{step_sentences(named)[0]}"
 

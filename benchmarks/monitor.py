@@ -75,7 +75,7 @@ def page() -> None:
     picture(ordered, KEPT / "courses.svg")
     PAGE.write_text(text(ordered, missing))
     before, rest = TOLD.read_text().split(BEGIN)
-    TOLD.write_text(f"{before}{BEGIN}{conclusion(ordered)}\n{END}{rest.split(END)[1]}")
+    TOLD.write_text(f"{before}{BEGIN}{conclusion(ordered, missing)}\n{END}{rest.split(END)[1]}")
     print(f"wrote {PAGE}, and its conclusion in {TOLD}. Where users are told of `find_pattern`, say that it rang")
     print(pattern_told(ordered))
 

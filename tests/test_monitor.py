@@ -21,7 +21,7 @@ from interdyn.report._words import _PATTERN
 from interdyn.values import Interactions
 from monitor import KEPT as FOLDER
 from monitor import RECIPES as RECIPE_FOLDER
-from monitor import TWINS
+from monitor import TOLD, TWINS
 
 RECIPES = sorted(RECIPE_FOLDER.glob("*.toml"))
 KEPT = sorted(FOLDER.glob("*.json"))
@@ -88,10 +88,11 @@ def test_what_is_kept_agrees_with_itself(path):
 
 
 @pytest.mark.skipif(len(KEPT) < len(RECIPES), reason="not all trainings are kept yet")
-def test_users_are_told_how_often_the_pattern_rang_here():
+def test_users_are_told_who_wins_and_how_often_the_pattern_rang_here():
     kept = [json.loads(path.read_text()) for path in KEPT]
     for one in kept:
         judged.judge(one)
+    assert page.conclusion(kept, []) in TOLD.read_text()
     told = page.pattern_told(kept)
     assert told in _PATTERN
     assert told in " ".join(find_pattern.__doc__.split())
@@ -247,5 +248,7 @@ def test_the_page_of_planted_trainings_has_both_questions_for_new_and_all(tmp_pa
     assert text.count("Is this training being harmed?**") == text.count("Where was the best step?**") == 2
     assert "missing: digits-noise." in text
     assert "nan" not in text
+    assert page.conclusion(kept, ["digits-noise"]) == "Not told yet: 12 of 13 trainings are kept."
+    assert page.conclusion(kept, []).startswith("**Is this training being harmed?** Without held-out labels *R* tells")
     page.picture(kept, tmp_path / "courses.svg")
     assert (tmp_path / "courses.svg").stat().st_size > 10_000

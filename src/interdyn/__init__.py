@@ -45,7 +45,6 @@ __all__ = [
     "dynamics",
     "exports",
     "measure",
-    "monitors",
     "players",
     "plot",
     "report",
