@@ -17,7 +17,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from _tables import lines
-from interdyn.plot.panels import COMPARED
 from interdyn.recipes import StudyResult, StudyRun
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "studies.md"
@@ -28,7 +27,8 @@ HEAD = """# Studies
 Written by `./run studies RUNS ...` from finished studies; each is a file in `benchmarks/studies` and is made by one
 command ([what a study is](../studies.md)). A study's own numbers are in [studies](studies/): `interdyn verify
 docs/results/studies/NAME.json` checks its claims. Numbers are means over seeds with 95 % intervals by Student's t.
-Claims were written before the runs were made; those that do not hold stay.
+Claims were written before the runs were made, those of grokking, shortcut and double-descent after a trial of seed 0;
+those that do not hold stay.
 """
 
 
@@ -48,7 +48,7 @@ def course(runs: Sequence[StudyRun], name: str) -> tuple[np.ndarray, np.ndarray]
 def panel(ax: Axes, named: dict[str, list[StudyRun]], column: str, dash: str = "-") -> None:
     for place, (name, runs) in enumerate(named.items()):
         if (found := course(runs, column)) is not None:
-            ax.plot(found[0] + 1, found[1], dash, color=COMPARED[place % len(COMPARED)], label=name, lw=1.4)
+            ax.plot(found[0] + 1, found[1], dash, color=f"C{place % 10}", label=name, lw=1.4)
     ax.set(xscale="log", xlabel="step + 1")
 
 

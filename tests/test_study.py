@@ -229,6 +229,7 @@ class TestRuns:
     def test_table_claims_and_page(self, done):
         told = json.loads((done / "runs" / "study.json").read_text())
         assert len(told["runs"]) == 4
+        assert told["study"]["recipe"] == "tiny.toml"
         study = load_study(done / "study.toml")
         result = read_study(study, done / "runs")
         losses = {run.planned.folder: run.values["train_loss"] for run in result.finished}

@@ -154,11 +154,11 @@ class StudyResult:
         return {seed: float(np.mean(values)) for seed, values in out.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain data: the study, its runs, its table and every claim."""
+        """Return everything as plain data: the study, its runs, its table and every claim; no path of this machine."""
         table = {name: {key: asdict(one) for key, one in row.items()} for name, row in self.table().items()}
         return {
             "schema": STUDY_SCHEMA,
-            "study": self.study.model_dump(mode="json", exclude_none=True),
+            "study": self.study.model_dump(mode="json", exclude_none=True) | {"recipe": Path(self.study.recipe).name},
             "level": LEVEL,
             "runs": {run.planned.folder: {"values": run.values, "course": run.course} for run in self.finished},
             "variants": table,
