@@ -264,7 +264,7 @@ def test_a_set_that_is_not_there_says_which_files_and_where_to_get_them(name, mo
 def test_every_set_under_the_data_root_is_among_them():
     find_dataset("mnist")  # loads all
     by_format = {"image-folder", "idx", "cifar-batches", "hf-dataset", "table", "npz", "point-clouds"}
-    in_packages = {"digits", "breast_cancer", "wine", "game"}
+    in_packages = {"digits", "breast_cancer", "wine", "game", "modular-addition", "shortcut"}
     ours = {name for name, found in _DATASETS.items() if any(place.startswith("interdyn_zoo.") for place in found)}
     assert ours == set(FILES) | by_format | in_packages
 

@@ -15,7 +15,7 @@ from interdyn.recipes._augmentation import augmented
 from interdyn.recipes._optimiser import hidden_matrices, optimisers_of, rate_factor
 from interdyn.recipes._schema import AugmentationSection, ModelSection, TrainingSection
 from interdyn.store import config_hash
-from test_recipes import game_section, small
+from small_recipes import game_section, small
 from test_run import TINY, numbers
 
 SHIFTED = {"augmentation": {"shift": 1, "flip": True}}
