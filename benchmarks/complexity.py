@@ -301,6 +301,7 @@ wrong, test labels are taken as wrong with the same probability. Rank correlatio
 gap; a measure that should be *small* where the gap is large is turned around, so that +1 is best for all and a negative
 number says that the measure points the wrong way. Intervals are 90 %, drawing settings with all their seeds. A measure
 is judged by its worst study, not by its mean: that of all networks together also ranks data sets, which no user does.
+Interactions need inputs of test samples, but none of their labels; no measure was adjusted to these networks.
 
 - **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
   of orders from 4 on, `V` the mean of |v(N) - v(∅)|; cancelling share 1 - |sum I| / sum |I|.
@@ -325,7 +326,7 @@ def table(networks: Sequence[Network], target: str) -> list[str]:
     return lines(("measure", "all networks", "median over studies", "worst study"), rows)
 
 
-def conclusion(networks: Sequence[Network], target: str) -> str:
+def conclusion(title: str, networks: Sequence[Network], target: str) -> str:
     """Return the sentence that the numbers support."""
     rows = ranking(networks, target)
     ours, rivals = (next(row for row in rows if row[0] in names) for names in (OURS, RIVALS))
@@ -333,7 +334,7 @@ def conclusion(networks: Sequence[Network], target: str) -> str:
     usable = [row[0] for row in rows if row[4] > 0]
     said = f"{', '.join(usable) or 'no measure'} point{'' if len(usable) > 1 else 's'} the right way in every study"
     return (
-        f"- **{target}**, {len(networks)} networks of {len(groups(networks))} studies: {said}. Of ours the best in its "
+        f"- **{title}, {target}**: {len(networks)} networks of {len(groups(networks))} studies: {said}. Of ours the best in its "
         f"worst study is {ours[0]} ({ours[4]:+.2f}), of the rivals {rivals[0]} ({rivals[4]:+.2f}); over all networks "
         f"{best[0]} reaches {best[1]:+.2f} and {other[0]} {other[1]:+.2f}."
     )
@@ -344,8 +345,12 @@ def page() -> None:
     learned = [n for n in networks if n["training accuracy"] >= FITTED]
     text = [HEAD.rstrip(), "", "## In words", ""]
     parts = (("All networks", networks), (f"Networks with a training accuracy of {FITTED:g} or more", learned))
-    for _, chosen in parts:
-        text += [conclusion(chosen, target) for target in ("gap in loss", "gap in accuracy")] if groups(chosen) else []
+    for title, chosen in parts:
+        text += (
+            [conclusion(title, chosen, target) for target in ("gap in loss", "gap in accuracy")]
+            if groups(chosen)
+            else []
+        )
     for title, chosen in parts:
         for target in ("gap in loss", "gap in accuracy") if groups(chosen) else ():
             counted = ", ".join(f"{name} {len(at)}" for name, at in groups(chosen).items())
