@@ -23,10 +23,10 @@ from scipy.stats import rankdata
 from _tables import lines
 from interdyn import store
 from interdyn.dynamics import HIGH_ORDER
-from interdyn.measurement import interactions
+from interdyn.measurement import cross_spectrum, interactions, mean_degree
 from interdyn.recipes import Samples, build_model, load_recipe, load_samples, load_weights
 from interdyn.spectra import jaccard_by_order, order_spectrum
-from interdyn.transforms import values_from_and, values_from_or, walsh_from_values
+from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "complexity.md"
@@ -126,7 +126,7 @@ def of_interactions(found: Interactions) -> Network:
     return {
         "mean order": float((strength.mean(0) * orders).sum() / max(strength.mean(0).sum(), 1e-300)),
         "H/V": float(strength[:, HIGH_ORDER - 1 :].sum(1).mean() / max(effect, 1e-300)),
-        "Walsh degree": walsh_degree(found),
+        "Walsh degree": mean_degree(cross_spectrum(v[None])),
         "cancelling share": cancelling(found),
     }
 
@@ -137,16 +137,9 @@ def values_of(found: Interactions) -> torch.Tensor:
 
 
 def cancelling(found: Interactions) -> float:
-    """Return the mean over samples of ``1 - |sum I| / sum |I|``, AND and OR together, without the empty set."""
+    """Return the mean over samples of ``1 - |sum I| / sum |I|``, all of AND and OR but the empty set."""
     both = torch.cat([found.i_and[:, 1:], found.i_or[:, 1:]], dim=1)
     return float((1 - both.sum(1).abs() / both.abs().sum(1).clamp_min(1e-300)).mean())
-
-
-def walsh_degree(found: Interactions) -> float:
-    """Return the mean degree of the Walsh spectrum, by squared coefficients, without the constant."""
-    squared = walsh_from_values(values_of(found)).square().mean(0)
-    degree = torch.tensor([int(s).bit_count() for s in range(len(squared))], dtype=squared.dtype)
-    return float((squared * degree).sum() / squared[1:].sum())
 
 
 def of_weights(network: torch.nn.Module, start: torch.nn.Module) -> Network:
@@ -333,11 +326,11 @@ def conclusion(title: str, networks: Sequence[Network], target: str) -> str:
     best, other = (ours, rivals) if ours[4] >= rivals[4] else (rivals, ours)
     usable = [row[0] for row in rows if row[4] > 0]
     said = f"{', '.join(usable) or 'no measure'} point{'' if len(usable) > 1 else 's'} the right way in every study"
-    return (
-        f"- **{title}, {target}**: {len(networks)} networks of {len(groups(networks))} studies: {said}. Of ours the best in its "
-        f"worst study is {ours[0]} ({ours[4]:+.2f}), of the rivals {rivals[0]} ({rivals[4]:+.2f}); over all networks "
-        f"{best[0]} reaches {best[1]:+.2f} and {other[0]} {other[1]:+.2f}."
-    )
+    many = f"{len(networks)} networks of {len(groups(networks))} studies"
+    bests = f"of ours the best in its worst study is {ours[0]} ({ours[4]:+.2f}), "
+    bests += f"of the rivals {rivals[0]} ({rivals[4]:+.2f})"
+    overall = f"over all networks {best[0]} reaches {best[1]:+.2f} and {other[0]} {other[1]:+.2f}"
+    return f"- **{title}, {target}**: {many}. {said[0].upper()}{said[1:]}; {bests}; {overall}."
 
 
 def page() -> None:

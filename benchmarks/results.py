@@ -33,7 +33,8 @@ HEAD = """# Results
 Every line is a recipe of the library, run as its file says (`interdyn run NAME`; data by `INTERDYN_DATA`). The command
 `./run results RUN ...` keeps a finished run here and writes this page. Numbers, figures and the resolved recipe of each
 run are in the folder of its name, numbers of other seeds of its training in `seed-N.json`; a name that ends in `-paper`
-is the published size. How far a run depends on choices of measuring: [trust](trust.md).
+is the published size. How far a run depends on choices of measuring: [trust](trust.md). Seeds,
+optimisers, known challenges: [studies](studies.md); measures beside the true gap: [complexity](complexity.md).
 
 """
 PAIRS = (  # of network and data in the paper

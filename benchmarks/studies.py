@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ def panel(ax: Axes, named: dict[str, list[StudyRun]], column: str, dash: str = "
 
 
 def draw(result: StudyResult, path: Path) -> None:
-    """Draw mean order and losses of the variants."""
+    """Draw mean order and losses of the variants, to the same bytes for the same numbers."""
     named = result.by_variant
     if len(named) > DRAWN:
         ends = {name: np.mean([run.values["end_mean_order"] or np.nan for run in runs]) for name, runs in named.items()}
@@ -72,7 +73,8 @@ def draw(result: StudyResult, path: Path) -> None:
     right.set(title="test accuracy")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def section(result: StudyResult, name: str) -> list[str]:

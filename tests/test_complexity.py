@@ -1,0 +1,144 @@
+"""Measures of complexity and the gap that they stand beside: `benchmarks/complexity.py`, `benchmarks/studies.py`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import complexity
+import studies
+from interdyn.recipes import StudyResult
+from interdyn.recipes._quantities import QUANTITIES
+from interdyn.transforms import and_from_values
+from interdyn.values import Interactions
+from oracles import walsh_by_definition
+
+ROOT = Path(__file__).parents[1]
+KEPT = sorted((ROOT / "docs" / "results" / "studies").glob("*.json"))
+
+
+class Fixed(torch.nn.Module):
+    """Gives logits that are its weights, one row for each sample, whatever comes in."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor(logits))
+
+    def forward(self, inputs):
+        return self.w[inputs[:, 0].long()]
+
+
+def rows(count):
+    return torch.arange(float(count))[:, None]
+
+
+def alone(v):
+    """Return interactions that are AND alone."""
+    v = torch.as_tensor(v, dtype=torch.float64)
+    zero = torch.zeros_like(v)
+    one = zero[..., 0]
+    return Interactions(
+        and_from_values(v), zero, "", residual=zero, objective=one, gap=one, status=None, noise_bound=one
+    )
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = rng.integers(0, 6, 15).astype(float), rng.normal(size=15)
+        assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+    a[3] = np.nan
+    known = np.arange(15) != 3
+    assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
+    assert np.isnan(complexity.rank_correlation(np.ones(9), b[:9]))
+
+
+def test_the_gap_is_on_labels_as_training_saw_them():
+    """Against test labels that are really drawn wrong, many times."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(60, 3)).astype(np.float32)
+    true = torch.from_numpy(rng.integers(0, 3, 60))
+    flipped = np.arange(12)  # of 40 training samples: 30 %
+    given = true.clone()
+    given[:12] = (given[:12] + 1) % 3
+
+    class Samples:
+        inputs, targets = rows(60), true
+        train_ids, test_ids, flipped_ids = np.arange(40), np.arange(40, 60), flipped
+
+    Samples.given = given
+    found = complexity.gap(Fixed(z), Samples)
+    draws = 20000
+    wrong = rng.random((draws, 20)) < 0.3
+    drawn = np.where(wrong, (true[40:].numpy() + rng.integers(1, 3, (draws, 20))) % 3, true[40:].numpy())
+    log = torch.from_numpy(z).log_softmax(-1).numpy()
+    test_loss = -np.take_along_axis(log[40:][None], drawn[..., None], -1).mean()
+    train_loss = -log[np.arange(40), given[:40].numpy()].mean()
+    hits = (drawn == log[40:].argmax(-1)).mean()
+    right = (log[:40].argmax(-1) == given[:40].numpy()).mean()
+    assert found["gap in loss"] == pytest.approx(test_loss - train_loss, abs=0.02)
+    assert found["gap in accuracy"] == pytest.approx(right - hits, abs=0.01)
+    assert found["wrong labels"] == pytest.approx(0.3)
+
+
+def test_walsh_degree_and_cancelling_share_by_their_definitions():
+    v = np.random.default_rng(1).normal(size=(4, 16))
+    squared = np.square([walsh_by_definition(row) for row in v]).mean(0)
+    degree = np.array([bin(s).count("1") for s in range(16)])
+    assert complexity.of_interactions(alone(v))["Walsh degree"] == pytest.approx(
+        (squared * degree).sum() / squared[1:].sum()
+    )
+    i = np.asarray(and_from_values(torch.from_numpy(v)))[:, 1:]
+    shares = 1 - np.abs(i.sum(1)) / np.abs(i).sum(1)
+    assert complexity.cancelling(alone(v)) == pytest.approx(shares.mean())
+
+
+def test_margin_sharpness_and_flatness_where_they_are_known():
+    logits = [[2.0, 0.0], [0.0, 1.0], [3.0, -1.0]]
+    network, given = Fixed(logits), torch.tensor([0, 1, 1])
+    own = np.array([2.0, 1.0, -4.0])
+    wanted = np.quantile(own, 0.1) / np.array(logits).std(ddof=1)
+    assert complexity.margin(network, rows(3), given) == pytest.approx(wanted, rel=1e-5)
+    found = complexity.sharpness(network, rows(3), given)
+    w = network.w.detach()
+    slope = (w.softmax(-1) - torch.eye(2)[given]) / 3
+    moved = torch.nn.functional.cross_entropy(w + 0.05 * slope / slope.norm(), given)
+    before = torch.nn.functional.cross_entropy(w, given)
+    assert found["sharpness"] == pytest.approx(float(moved - before), rel=1e-3)
+    assert abs(found["flatness"]) < found["sharpness"] + 0.1
+    assert torch.equal(network.w.detach(), torch.tensor(logits))  # put back as they were
+
+
+def planted(measure):
+    """Return networks of three studies whose gap is known, and a measure of each."""
+    rng = np.random.default_rng(2)
+    out = []
+    for study in "abc":
+        for i in range(12):
+            gap = float(rng.random())
+            out.append({"study": study, "variant": str(i // 3), "gap in loss": gap, "mean order": measure(study, gap)})
+    return out
+
+
+def test_a_measure_is_judged_by_its_worst_study():
+    networks = planted(lambda study, gap: gap if study != "b" else -gap)
+    (row,) = complexity.ranking(networks, "gap in loss")
+    name, _, (low, high), median, worst, group = row
+    assert (name, median, worst, group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
+    assert low < high
+    whole = complexity.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
+    assert whole[1:5] == (pytest.approx(1.0), (pytest.approx(1.0), pytest.approx(1.0)), *[pytest.approx(1.0)] * 2)
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
+def test_a_kept_study_is_whole_and_on_the_page(file):
+    result = StudyResult.from_json(json.loads(file.read_text()))
+    assert result.study.name == file.stem
+    assert all(run is not None for run in result.runs)
+    assert all(set(run.values) <= set(QUANTITIES) for run in result.finished)
+    assert (ROOT / "benchmarks" / "studies" / f"{file.stem}.toml").is_file()
+    page = (ROOT / "docs" / "results" / "studies.md").read_text()
+    assert "\n".join(studies.section(result, file.stem)).rstrip() in page
