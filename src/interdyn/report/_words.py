@@ -20,7 +20,7 @@ _GROWING = {
 _LEVEL = "90 % interval"
 _PATTERN = (
     "The pattern on training samples is blind to shortcuts and to a shift of the data. In this project's runs it rang "
-    "in 3 of 6 harmed trainings, and in 1 of 4 others; in the study that it comes from, in 18 % of the unharmed."
+    "in 13 of 22 harmed trainings, and in 1 of 17 others; in the study that it comes from, in 18 % of the unharmed."
 )
 
 
