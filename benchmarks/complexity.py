@@ -224,6 +224,7 @@ def collect(study: Path) -> list[Network]:
     for name, folders in variants.items():
         for folder, similarity in zip(folders, twins(folders), strict=True):
             network = json.loads((folder / "complexity.json").read_text())
+            network = {key: value for key, value in network.items() if key not in ("digest", "file")}
             network |= {"study": study.name, "variant": name}
             network |= {f"twin order {k}": similarity[k - 1] if similarity else None for k in (1, 2, 3)}
             out.append(network)

@@ -115,7 +115,8 @@ def main() -> None:
     KEPT.mkdir(exist_ok=True)
     for folder in parser.parse_args().folders:
         told = json.loads((folder / "study.json").read_text())
-        (KEPT / f"{told['study']['name']}.json").write_text(json.dumps(told, separators=(",", ":")) + "\n")
+        result = StudyResult.from_json(told)  # without the digest, which is of the file in the run
+        (KEPT / f"{result.study.name}.json").write_text(json.dumps(result.to_json(), separators=(",", ":")) + "\n")
     page()
 
 

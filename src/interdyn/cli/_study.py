@@ -77,17 +77,12 @@ def _make(study: "Study", mine: list[int], told: tuple[str, str, bool, bool], ex
 
     file, folder, smoke, allow_code = told
     plan, problems = planned(study), []
-    handed: dict[int, Future[str]] = {}
-    for at in mine if executor is not None else ():
-        assert executor is not None
-        handed[at] = executor.submit(run_of_study, file, at, folder, smoke, allow_code)
-    for count, at in enumerate(mine, start=1):
+    jobs = {at: partial(run_of_study, file, at, folder, smoke, allow_code) for at in mine}
+    handed = {} if executor is None else {at: executor.submit(job) for at, job in jobs.items()}
+    for count, (at, job) in enumerate(jobs.items(), start=1):
         say(f"run {count} of {len(mine)}: {plan[at].folder}", err=True)
-        if executor is None:
-            problem = run_of_study(file, at, folder, smoke, allow_code)
-        else:
-            again = partial(executor.submit, run_of_study, file, at, folder, smoke, allow_code)
-            problem = _outlived(handed[at], again, plan[at].folder)
+        again = None if executor is None else partial(executor.submit, job)
+        problem = job() if again is None else _outlived(handed[at], again, plan[at].folder)
         problems += [problem] if problem else []
     return problems
 
