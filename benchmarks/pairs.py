@@ -1,7 +1,8 @@
 """The nine pairs of network and data of the paper: settings are tried, frozen, and then run over seeds.
 
 1. ``trial``: every variant of ``benchmarks/studies/pairs`` on a seed that no kept run has, with 4 samples and 10
-   windows. A line of JSON for each goes to ``trials.jsonl`` in the folder of the runs.
+   windows. Pairs without a file there showed fall and rise before, and their recipes stay as they are. A line of JSON
+   for each goes to ``trials.jsonl`` in the folder of the runs.
 2. ``freeze``: of each pair the variant whose fall and rise are most probable by the finder; those within 0.05 of the
    best count as equal, and the one with the least noise between measurements is taken. ``--use PAIR=VARIANT``
    overrules. Choices go to ``frozen.json``, a line for each trial to ``tried.md``. The recipes of the library must then
