@@ -588,14 +588,16 @@ def test_a_budget_that_is_too_small_is_said_and_the_last_network_is_measured_all
 
 @pytest.mark.parametrize(("name", "share"), [("glance", 0.01), ("look", 0.05), ("study", 0.2)])
 def test_names_of_shares_still_work_and_tell_the_share(name, share):
-    with pytest.warns(DeprecationWarning, match=f"pass `budget={share}`"):
+    with pytest.warns(DeprecationWarning, match=f"write `budget={share}`") as warned:
         tracker = Tracker(probe(), players=columns(), budget=name)
+    assert warned[0].filename == __file__
     assert tracker._budget.share == share
     plan = Plan(6, 8, (0, 4), 1.0, share, "")
-    with pytest.warns(DeprecationWarning, match="`looks` is now `measurements`"):
+    with pytest.warns(DeprecationWarning, match="write `Plan.measurements`") as warned:
         assert plan.looks == (0, 4)
-    with pytest.warns(DeprecationWarning, match="`looking_seconds` is now `measuring_seconds`"):
+    with pytest.warns(DeprecationWarning, match="write `Tracker.measuring_seconds`"):
         assert tracker.looking_seconds == 0.0
+    assert warned[0].filename == __file__
 
 
 def test_pictures_are_measured_by_patches():

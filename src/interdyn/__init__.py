@@ -3,10 +3,11 @@
 Every name is loaded on first use, so that ``import interdyn`` is quick and loads no torch.
 """
 
-import warnings
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
+
+from interdyn._version import VERSION as _VERSION
+from interdyn.errors import deprecated as _deprecated
 
 if TYPE_CHECKING:
     from interdyn import (
@@ -75,7 +76,7 @@ _MOVED = {
     "schedules": ("all_of", "any_of", "at", "every", "log_spaced"),
 }
 
-__version__ = _version("interdyn")
+__version__ = _VERSION
 
 
 def __getattr__(name: str) -> Any:
@@ -86,9 +87,7 @@ def __getattr__(name: str) -> Any:
             return getattr(import_module(f"interdyn.{room}"), name)
     for room, names in _MOVED.items():
         if name in names:
-            new = f"interdyn.{room}.{name}"
-            what = f"`interdyn.{name}` is `{new}` from version 0.2 on, and will be gone after it. Write `{new}`."
-            warnings.warn(what, DeprecationWarning, stacklevel=2)
+            _deprecated(f"interdyn.{name}", f"`interdyn.{room}.{name}`", since="0.2")
             return getattr(import_module(f"interdyn.{room}"), name)
     raise AttributeError(f"module 'interdyn' has no attribute {name!r}")
 

@@ -29,8 +29,11 @@
     ├── BudgetWarning                   work was cut to fit the machine
     └── SpeedWarning                    work is done in a slower way than usual
 
-Every message has three clauses: what was needed, what was got, what to do.
+Every message has three clauses: what was needed, what was got, what to do. Deprecated names warn with Python's own
+`DeprecationWarning`; see `deprecated`.
 """
+
+import warnings
 
 
 class InterdynError(Exception):
@@ -144,3 +147,35 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     return MissingExtraError(
         f"{purpose} needs the package `{package}`, which is not installed. Install it: pip install 'interdyn[{extra}]'"
     )
+
+
+def deprecated(old: str, new: str, *, since: str, stacklevel: int = 1) -> None:
+    """Warn that ``old`` works until the next minor version only, and name its successor: the one way in which we do.
+
+    Parameters
+    ----------
+    old, new
+        What the caller wrote, and what to write in its place, which is a clause and brings its own backticks.
+    since
+        Minor version that deprecates it, as ``"0.2"``; it is removed in the next, which a test enforces.
+    stacklevel
+        As in `warnings.warn`: 1 for the caller of the function that calls this one.
+
+    Warns
+    -----
+    DeprecationWarning
+        Always.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as warned:
+    ...     warnings.simplefilter("always")
+    ...     deprecated("budget='look'", "`budget=0.05`", since="0.2")
+    >>> print(warned[0].message)
+    `budget='look'` is deprecated since version 0.2 and will be removed in 0.3; write `budget=0.05`.
+    """
+    major, minor = since.split(".")
+    message = (
+        f"`{old}` is deprecated since version {since} and will be removed in {major}.{int(minor) + 1}; write {new}."
+    )
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 2)

@@ -1,9 +1,11 @@
 """The application: its commands, and what becomes of errors."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from interdyn._version import VERSION
 from interdyn.cli._check import check
 from interdyn.cli._compare import compare
 from interdyn.cli._dashboard import dashboard
@@ -25,12 +27,28 @@ from interdyn.errors import InterdynError
 
 app = typer.Typer(
     name="interdyn",
-    help="Which symbolic interactions a network has learned, and how they change while it trains.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"interdyn {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Show which interactions a network has learned, how they change during training, and when training harms."""
+
+
 for command in (
     demo,
     run,

@@ -1,13 +1,13 @@
 """The samples one by one: whose label the network spoke against."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from interdyn._version import VERSION
 from interdyn.errors import InputError
 from interdyn.plot._panel import credit
 from interdyn.plot._style import INK, MISLABELLED, MUTED, axes_for, empty_panel, frame, legend
@@ -48,7 +48,7 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
             "`interdyn.measurement.History.read(folder).samples()`."
         )
     ax = axes_for(ax, width=9.0, height=3.4)
-    stamp = credit("", version("interdyn"))
+    stamp = credit("", VERSION)
     rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]
     title = "Evidence against the labels of training samples"
     if not rows:

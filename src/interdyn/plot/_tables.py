@@ -1,13 +1,13 @@
 """Interactions as the figures of single samples see them: NumPy arrays from a result or from a run on disk."""
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from interdyn._version import VERSION
 from interdyn.errors import IncompleteRunError, InputError
 from interdyn.plot._panel import credit
 from interdyn.store import Run, as_run, read_measurement, read_salience, to_measure
@@ -41,7 +41,7 @@ class Tables:
     unit: str
     source: str
     salience: float | None = SALIENCE
-    stamp: str = credit("", version("interdyn"))
+    stamp: str = credit("", VERSION)
     error: Float[np.ndarray, "samples kinds subsets"] | None = None
 
 

@@ -1,5 +1,6 @@
 """A run on disk: one directory of small immutable files, readable while it grows, without torch."""
 
+from interdyn._version import VERSION
 from interdyn.store._atomic import json_bytes, write_atomic
 from interdyn.store._check import Finding, check_run, drop_damaged_checkpoints
 from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays, write_json
@@ -34,7 +35,7 @@ from interdyn.store._results import (
     withdraw_results,
     write_result,
 )
-from interdyn.store._run import VERSION, Run, as_run, holds_a_run, open_run
+from interdyn.store._run import Run, as_run, holds_a_run, open_run
 from interdyn.store._units import blocks_of, drop_units, has_unit, joined, write_unit
 
 __all__ = [

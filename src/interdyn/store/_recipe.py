@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import tomli_w
 
+from interdyn._version import VERSION
 from interdyn.errors import IncompleteRunError, RecipeError
 from interdyn.schedules import MOST_NEAR
 from interdyn.store._files import DamagedError, is_sealed, read_bytes, read_json, write_json, write_text
-from interdyn.store._run import VERSION, Run, holds_a_run, open_run
+from interdyn.store._run import Run, holds_a_run, open_run
 
 
 def config_hash(recipe: Mapping[str, Any]) -> str:

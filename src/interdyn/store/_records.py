@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from interdyn._version import VERSION
 from interdyn.errors import StorageError
 from interdyn.store._files import map_arrays, names_in, write_arrays
-from interdyn.store._run import STEP_NAME, VERSION, Run, check_inside
+from interdyn.store._run import STEP_NAME, Run, check_inside
 
 TABLES = ("v", "i_and", "i_or", "objective", "gap", "noise_bound", "sample_ids")
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from interdyn._version import VERSION
 from interdyn.errors import IncompleteRunError, InterdynError, RunError, SchemaError, StorageError
 from interdyn.store._atomic import sync_folder
 from interdyn.store._files import BROKEN, DamagedError, read_header, read_json, write_json
 from interdyn.store._records import file_of
-from interdyn.store._run import VERSION, Run, as_run
+from interdyn.store._run import Run, as_run
 from interdyn.values import RunResult
 
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ KIND = "interdyn-run"
 FOLDERS = ("checkpoints", "trainer", "measurements", "exhibits", "units")
 _GROUP_NAME = re.compile(r"\w[\w.-]*")
 STEP_NAME = re.compile(r"step_(\d+)\.safetensors")
-VERSION = version("interdyn")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import torch
 
 from interdyn import store
 
-_PACKAGES = ("interdyn", "torch", "numpy", "safetensors", "scikit-learn", "scipy")
+_PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "scipy")
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """Return versions, platform, threads and flags that can change a number; no names of hosts or folders."""
-    packages: dict[str, str | None] = {}
+    packages: dict[str, str | None] = {"interdyn": store.VERSION}
     for name in _PACKAGES:
         try:
             packages[name] = version(name)

@@ -2,16 +2,15 @@
 
 import itertools
 import math
-import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interdyn.errors import InputError
+from interdyn.errors import InputError, deprecated
 from interdyn.schedules import Schedule, apart, due_steps
 
-_NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, until they are removed
+_NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, deprecated
 
 MIN_PLAYERS, MIN_SAMPLES, MIN_MEASUREMENTS = 8, 8, 10
 """The least evidence, or all there is: a verdict on less rests on little."""
@@ -27,10 +26,11 @@ _PLAYERS = (6, 7, 8, 9, 10, 11, 12)
 
 
 def renamed(old: str, new: str) -> Any:
-    """Return the property ``old`` of a class whose attribute is ``new`` now."""
+    """Return the deprecated property ``old`` of a class whose attribute is ``new`` now."""
 
     def get(owner: Any) -> Any:
-        warnings.warn(f"`{old}` is now `{new}`; the old name will be removed.", DeprecationWarning, stacklevel=2)
+        name = type(owner).__name__
+        deprecated(f"{name}.{old}", f"`{name}.{new}`", since="0.2")
         return getattr(owner, new)
 
     return property(get)
@@ -78,7 +78,7 @@ def share_of(budget: float | str | None) -> float | None:
     Warns
     -----
     DeprecationWarning
-        If it is one of the names that shares had; tells the share.
+        If it is one of the names that shares had in version 0.1; says which share to pass.
 
     Examples
     --------
@@ -89,9 +89,7 @@ def share_of(budget: float | str | None) -> float | None:
         return None
     if isinstance(budget, str) and budget in _NAMED:
         share = _NAMED[budget]
-        warnings.warn(
-            f"`budget={budget!r}` is the share {share}; pass `budget={share}`.", DeprecationWarning, stacklevel=3
-        )
+        deprecated(f"budget={budget!r}", f"`budget={share}`", since="0.2", stacklevel=2)
         return share
     if isinstance(budget, bool) or not isinstance(budget, float | int) or not 0 < budget < 1:
         raise InputError(

@@ -1,6 +1,5 @@
 """One line in a training loop: measure the network, keep what was found, say where the training is."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -15,7 +14,7 @@ from interdyn import store
 from interdyn._arguments import told, whole
 from interdyn._typing import Solver
 from interdyn.dynamics import Verdict
-from interdyn.errors import InputError
+from interdyn.errors import InputError, deprecated
 from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
 from interdyn.schedules import Schedule, checked_window, log_spaced
@@ -30,11 +29,6 @@ from interdyn.tracking._record import Record
 from interdyn.tracking._said import Logger, tell
 from interdyn.tracking._units import Work
 from interdyn.values import SampleTable, Trajectory
-
-_RENAMED = (
-    'stop_when="over-fitting" stops a training that harms from now on, by its held-out losses: write stop_when="harm", '
-    "and pass `losses=` or `test_loss=`."
-)
 
 
 class Tracker(Following):
@@ -165,7 +159,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         if stop_when not in (None, "harm", "over-fitting"):
             raise InputError(f'`stop_when` must be "harm" or None; got {told(stop_when)}. Choose one.')
         if stop_when == "over-fitting":
-            warnings.warn(_RENAMED, DeprecationWarning, stacklevel=2)
+            new = "`stop_when='harm'` and pass test losses, on which it rests (`losses=` or `test_loss=`)"
+            deprecated("stop_when='over-fitting'", new, since="0.2")
         window = checked_window(window)
         self.shard = None if shard is None else Shard.of(shard)
         """Which part of the units `watch` measures here; None: all."""
