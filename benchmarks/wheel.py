@@ -1,6 +1,6 @@
 """Check the built wheel where it is installed: its files, that it imports without a warning, and that the demo runs.
 
-``./run wheel [--smoke]`` builds the wheel into ``dist``, installs it with the extra `demo` into a fresh environment, and
+``./run wheel [--smoke]`` builds the wheel into ``dist``, installs it with the extra `demo` into a fresh environment and
 calls this with the Python of that environment, in an empty folder. Needs the standard library alone.
 """
 
