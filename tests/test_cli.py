@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
+from typer.main import get_command
 
 from interdyn import store
-from interdyn.cli import main
+from interdyn.cli import app, main
 from interdyn.cli._execute import Lines
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 from interdyn.values import SplitQuality
 from stored import summary_of
 
-VERBS = ("demo", "run", "report", "summary", "samples", "verify", "check", "recipes")
+VERBS = sorted(get_command(app).commands)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -159,8 +160,10 @@ def test_samples_for_people_and_for_programs(capsys, finished):
     assert "`step` must be one of the measured steps" in err
 
 
-def test_summary_for_people_and_for_programs(capsys, finished):
+def test_summary_for_people_and_for_programs(capsys, finished, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = call(capsys, "summary", str(finished))
+    assert "…" not in out  # 80 columns are enough
     assert code == 0
     assert "mean order" in out
     assert "forward passes" in out

@@ -281,7 +281,7 @@ def test_verify_computes_the_prediction_again(tmp_path, capsys):
     said = capsys.readouterr().out
     (line,) = (line for line in said.splitlines() if line.strip().startswith("prediction "))
     assert "yes" in line
-    assert "Not checked any more: phase_2_distance_max" in said
+    assert "Not checked: phase_2_distance_max" in said
     summary = json.loads((folder / "summary.json").read_text())
     for name in ("theory", "nothing"):
         bent = json.loads(json.dumps(summary))
@@ -297,7 +297,7 @@ def test_verify_of_a_run_of_before_says_that_it_holds_no_prediction(tmp_path, ca
     shutil.copytree(BEFORE / "recipe", folder)
     with pytest.raises(SystemExit):
         main(["verify", str(folder)])
-    assert "The run holds no prediction, as those of earlier versions" in capsys.readouterr().out
+    assert "No prediction is checked: the run was made by version 0.1" in capsys.readouterr().out
 
 
 def test_the_summary_says_the_prediction_of_every_checkpoint(tmp_path, capsys):

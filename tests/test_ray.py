@@ -367,7 +367,7 @@ def test_ray_is_started_for_a_command_and_ends_with_it(state, tmp_path, alone, s
     with driver("run", tmp_path / "recipe.toml", "--out", tmp_path / "run", *command) as again:
         out, told = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, told
-    assert "Look at: " in out
+    assert "Report:  " in out
     assert [line for line in told.splitlines() if not re.match(SAID, line)] == []
     assert same(tables(tmp_path / "run"), alone)
 

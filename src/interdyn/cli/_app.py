@@ -30,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 
 
@@ -49,24 +49,13 @@ def _options(
     """Show which interactions a network has learned, how they change during training, and when training harms."""
 
 
-for command in (
-    demo,
-    run,
-    study,
-    watch,
-    report,
-    compare,
-    dashboard,
-    summary,
-    samples,
-    verdicts,
-    verify,
-    trust,
-    check,
-    export,
-    recipes,
-):
-    app.command()(command)
+for panel, commands in {
+    "Train and measure": (demo, run, study, watch, recipes),
+    "Results": (report, compare, dashboard, summary, samples, verdicts, export),
+    "Checks": (verify, trust, check),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

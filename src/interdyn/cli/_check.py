@@ -12,12 +12,14 @@ def check(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Write anew what other files tell; remove what killed writers have left."),
+        typer.Option("--repair", help="Rebuild files from others, and remove what killed writers have left."),
     ] = False,
 ) -> None:
-    """Read every file of a run and tell which are damaged or lacking; exit with 1 when there are any.
+    """Read every file of a run and list those that are damaged, missing or left over.
 
-    Example: [bold]interdyn check interdyn-demo --repair[/bold]
+    Exits with 1 if there are any.
+
+    Example: **interdyn check interdyn-demo --repair**
     """
     from interdyn.store import check_run
 
@@ -26,6 +28,6 @@ def check(
         say(finding)
     left = sum(not finding.mended for finding in found)
     if left:
-        say(f"{left} files are damaged, lacking or left over.")
+        say(f"{left} {'file is' if left == 1 else 'files are'} damaged, missing or left over.")
         raise typer.Exit(1)
     say("All files are whole.")

@@ -9,19 +9,19 @@ from interdyn.cli._say import say
 
 
 def dashboard(
-    runs: Annotated[Path, typer.Argument(help="Folder that holds runs, finished or growing.")],
-    host: Annotated[str, typer.Option(help="Address; one that others can reach needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
-    token: Annotated[str | None, typer.Option(help="What a visitor must know.")] = None,
+    runs: Annotated[Path, typer.Argument(help="Folder that contains runs, finished or not.")],
+    host: Annotated[str, typer.Option(help="Address; one that other machines can reach needs --token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8765,
+    token: Annotated[str | None, typer.Option(help="Secret that visitors must give in the address.")] = None,
 ) -> None:
-    """Serve a page on this computer that follows runs while they are written.
+    """Serve a page on this machine that follows runs while they are written.
 
-    Example: [bold]interdyn dashboard runs[/bold]
+    Example: **interdyn dashboard runs**
     """
     from interdyn.report import serve
 
     def tell() -> None:
         query = f"/?token={token}" if token else "/"
-        say(f"Open: http://{host}:{port}{query}  (end with Ctrl-C)")
+        say(f"Open: http://{host}:{port}{query}  (Ctrl-C to stop)")
 
     serve(runs, host=host, port=port, token=token, begins=tell)

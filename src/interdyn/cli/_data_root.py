@@ -8,7 +8,7 @@ import typer
 
 DataRoot = Annotated[
     Path | None,
-    typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package ships.", show_default=False),
+    typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that come with no package.", show_default=False),
 ]
 
 

@@ -9,17 +9,17 @@ RECIPE = "digits-cnn"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run there is continued.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the run. An unfinished run in it is continued.")] = Path(
         "interdyn-demo"
     ),
-    smoke: Annotated[bool, typer.Option("--smoke", help="A tiny version, to see whether it works.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Scale the demo down, to see whether it works.")] = False,
 ) -> None:
-    """Train a small network on handwritten digits and watch its interactions.
+    """Train a small network on handwritten digits and show how its interactions change.
 
-    It trains until the network over-fits, measures interactions at every checkpoint, fits the theory, finds
-    the two phases, and writes report.html, summary.json and the figures. A few minutes on two cores.
+    Trains until the network over-fits, measures interactions at every checkpoint, finds the phases, tests the theory,
+    and writes report.html, summary.json and the figures. Takes two to seven minutes on two cores.
 
-    Example: [bold]interdyn demo --out my-demo[/bold]
+    Example: **interdyn demo --out my-demo**
     """
     from interdyn.cli._execute import execute, tell
 

@@ -9,29 +9,50 @@ import typer
 
 from interdyn.errors import InputError
 
+PANEL = "Several processes"
+
 EngineName = Annotated[
     str | None,
-    typer.Option("--engine", help="local: processes of this machine; ray: a Ray cluster.", show_default=False),
+    typer.Option(
+        "--engine",
+        help="local: processes on this machine; ray: a Ray cluster.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Measure in so many processes; with Ray default: all cores.", show_default=False),
+    typer.Option(
+        help="Number of worker processes. Default: none; with --engine, one for each core.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="host:port of a Ray cluster, or auto; by default Ray is started here.", show_default=False),
+    typer.Option(
+        help="Address of a Ray cluster, host:port or auto. Default: Ray is started here.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
 ShardName = Annotated[
     str | None,
-    typer.Option("--shard", help="I/N: measure this part only, beside N - 1 other processes.", show_default=False),
+    typer.Option(
+        "--shard",
+        help="I/N: measure only this part, beside N - 1 other processes.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
 
 
 Patience = Annotated[
     float | None,
     typer.Option(
-        help="Seconds without news from workers after which their work is handed out again; see docs/scale.md.",
+        help="Seconds without news from a worker after which its work is handed out again. See docs/scale.md.",
         show_default=False,
+        rich_help_panel=PANEL,
     ),
 ]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from interdyn.store import Run
 
 
-_UNITS = {"training": "steps", "measuring": "groups or blocks of samples at a checkpoint"}
+_UNITS = {"training": "steps", "measuring": "measurements"}
 
 
 def execute(
@@ -99,8 +99,8 @@ def stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         there = (folder / "run.json").is_file()
-        kept = f"What is measured is whole in {folder}" if there else "Nothing was begun"
-        say(f"interdyn: stopped. {kept}; to go on, give the same command again.", err=True)
+        kept = f"What has been measured is in {folder}" if there else "Nothing has been written"
+        say(f"interdyn: stopped. {kept}. To go on, give the same command again.", err=True)
         raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _TerminatedError) else signal.SIGINT)) from None
     finally:
         if here:
@@ -140,13 +140,13 @@ def tell(run: "Run") -> None:
     from interdyn.store import has_result, read_result
 
     if not has_result(run):
-        say("This shard is measured; the one that ends last writes the results.")
+        say("This shard is measured. The shard that ends last writes the results.")
         return
     for sentence in read_result(run).verdict:
         say(sentence)
     page = run.path / "report.html"
     if page.exists():
-        say(f"\nLook at: {page}")
+        say(f"\nReport:  {page}")
     say(f"Numbers: {run.path / 'summary.json'}   (interdyn summary {run.path})")
 
 

@@ -20,14 +20,14 @@ class Format(StrEnum):
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    to: Annotated[Format, typer.Option("--to", help="Arrays with named axes, or long tables.")],
-    out: Annotated[
-        Path | None, typer.Option(help="A new or empty folder; by default RUN with the format added to its name.")
-    ] = None,
+    to: Annotated[
+        Format, typer.Option("--to", help="zarr, netcdf: arrays with named axes; parquet, csv: long tables.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="New or empty folder. Default: RUN-FORMAT.")] = None,
 ) -> None:
-    """Write all that a run has measured for other programs.
+    """Write everything that a run has measured in a format that other programs read.
 
-    Example: [bold]interdyn export interdyn-demo --to parquet[/bold]
+    Example: **interdyn export interdyn-demo --to parquet**
     """
     from interdyn.exports import export_run
 

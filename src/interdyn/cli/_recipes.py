@@ -8,9 +8,9 @@ from interdyn.cli._say import cell
 
 
 def recipes() -> None:
-    """List the recipes of all installed packages that provide some.
+    """List the recipes of all installed packages.
 
-    Example: [bold]interdyn recipes[/bold]
+    Example: **interdyn recipes**
     """
     from interdyn import recipes as library
 

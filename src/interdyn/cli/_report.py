@@ -10,12 +10,12 @@ from interdyn.cli._say import say
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of a tracked training.")],
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write report.html and the figures of a finished run again, also of a tracked training that was killed.
+    """Write report.html and the figures of a finished run, or of a tracked training that was stopped.
 
-    Example: [bold]interdyn report interdyn-demo --open[/bold]
+    Example: **interdyn report interdyn-demo --open**
     """
     from interdyn.cli._execute import write_page
     from interdyn.store import has_result, open_run, read_result
@@ -27,6 +27,6 @@ def report(
         summarise(run)
     read_result(found)  # says how far an unfinished run is, and how to finish it
     page = write_page(run)
-    say(f"Look at: {page}")
+    say(f"Report: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())

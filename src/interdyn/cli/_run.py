@@ -10,20 +10,23 @@ from interdyn.cli._engines import Address, EngineName, Patience, ShardName, Wher
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see: interdyn recipes) or a TOML file.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.", show_default=False)] = None,
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (listed by interdyn recipes) or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.", show_default=False)] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one key: section.key=value; can be repeated.", show_default=False),
+        typer.Option("--set", help="Change one setting: section.key=value. Can be repeated.", show_default=False),
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option(help="The recipe at another size it names, as `paper`; see its file.", show_default=False),
+        typer.Option(help="Run the recipe at another size that its file defines, such as paper.", show_default=False),
     ] = None,
     data_root: DataRoot = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory; it is named first.")
+        bool,
+        typer.Option(
+            "--allow-code", help="Allow code that the recipe names as module:factory. It is listed before it runs."
+        ),
     ] = False,
     engine: EngineName = None,
     workers: Workers = None,
@@ -31,12 +34,12 @@ def run(
     shard: ShardName = None,
     patience: Patience = None,
 ) -> None:
-    """Do everything a recipe says; an unfinished run of it is continued.
+    """Run a recipe: train, measure, analyse and write the report. An unfinished run is continued.
 
-    With workers checkpoints are measured elsewhere while training goes on; the numbers are the same, however many there
-    are. See docs/scale.md.
+    With --workers, other processes measure the checkpoints while training goes on. The numbers are the same for any
+    number of workers. See docs/scale.md.
 
-    Example: [bold]interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4[/bold]
+    Example: **interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4**
     """
     from interdyn.cli._execute import execute, tell
 

@@ -13,12 +13,12 @@ from interdyn.cli._say import cell, say
 
 def samples(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    step: Annotated[int | None, typer.Option(help="The step; by default the last that is measured.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
+    step: Annotated[int | None, typer.Option(help="Step to show. Default: the last that is measured.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print the samples of a run one by one: orders, cancellation, score over the training, who looks mislabelled.
+    """Print the samples of a run: mean order, cancellation, score, and which look mislabelled.
 
-    Example: [bold]interdyn samples interdyn-demo --step 519[/bold]
+    Example: **interdyn samples interdyn-demo --step 519**
     """
     from interdyn.measurement import History
     from interdyn.store import json_bytes

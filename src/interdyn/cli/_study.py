@@ -20,26 +20,26 @@ _TRIES = 3  # of a run whose worker ends
 
 
 def study(
-    file: Annotated[Path, typer.Argument(help="TOML file of the study; see docs/studies.md.")],
+    file: Annotated[Path, typer.Argument(help="TOML file of the study. See docs/studies.md.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of its runs; default: runs/NAME.", show_default=False)
+        Path | None, typer.Option(help="Folder of its runs. Default: runs/NAME.", show_default=False)
     ] = None,
-    report: Annotated[bool, typer.Option("--report", help="Make no runs; only look at those there are.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Make no runs; report on those that there are.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale every run down to a few seconds.")] = False,
     data_root: DataRoot = None,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
+        bool, typer.Option("--allow-code", help="Allow code that the recipe names as module:factory.")
     ] = False,
     engine: EngineName = None,
     workers: Workers = None,
     address: Address = None,
     shard: ShardName = None,
 ) -> None:
-    """Make the runs that answer a question, and hold its claims against them; stopped, it can be continued.
+    """Make the runs of a study and test its claims on them. A stopped study is continued.
 
-    Each run is a unit of work: with workers so many are made at a time. Exits with 1 if a run fails.
+    With --workers, that many runs are made at a time. Exits with 1 if a run fails.
 
-    Example: [bold]interdyn study benchmarks/studies/label-noise.toml --workers 2[/bold]
+    Example: **interdyn study benchmarks/studies/label-noise.toml --workers 2**
     """
     from interdyn.recipes import load_study, planned, read_study
     from interdyn.store import write_json
@@ -65,7 +65,7 @@ def study(
         raise typer.Exit(1)
     show(result)
     write_json(folder / "study.json", result.to_json())
-    say(f"Look at: {_page(result, folder)}")
+    say(f"Report: {_page(result, folder)}")
     if problems:
         raise typer.Exit(1)
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 def summary(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    json_: Annotated[bool, typer.Option("--json", help="Print summary.json itself, for programs.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
 ) -> None:
-    """Print what a finished run found.
+    """Print what a finished run has found.
 
-    Example: [bold]interdyn summary interdyn-demo --json[/bold]
+    Example: **interdyn summary interdyn-demo --json**
     """
     from interdyn.store import json_bytes, read_result
 
@@ -38,19 +38,19 @@ def summary(
 def _table(result: "RunResult") -> Table:
     """Return one row for each checkpoint."""
     title = f"{result.recipe}: {result.n_samples} samples, mean order of {result.game}"
-    table = Table(title=cell(title), box=box.SIMPLE_HEAD)
+    table = Table(title=cell(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     theory, orders = result.theory, None if result.first is None else result.first.mean_order
     columns = {
-        "mean order": (None if orders is None else orders.value, ".3f"),
-        "train loss": (result.train_loss, ".3f"),
-        "test loss": (result.test_loss, ".3f"),
-        "noise variance": (None if theory is None else theory.noise_var.value, ".1e"),
-        "theory predicts": (_correlation(result, best="theory"), ".3f"),
-        "best rival": (_correlation(result, best="rival"), ".3f"),
-        "distance of orders": (None if theory is None else theory.tv.value, ".3f"),
+        "mean\norder": (None if orders is None else orders.value, ".3f"),
+        "train\nloss": (result.train_loss, ".3f"),
+        "test\nloss": (result.test_loss, ".3f"),
+        "noise\nvariance": (None if theory is None else theory.noise_var.value, ".1e"),
+        "theory\npredicts": (_correlation(result, best="theory"), ".3f"),
+        "best\nrival": (_correlation(result, best="rival"), ".3f"),
+        "distance\nof orders": (None if theory is None else theory.tv.value, ".3f"),
     }
-    for name in ("step", *columns, "phase 2"):
-        table.add_column(name, justify="right")
+    for name in ("step", *columns, "phase 2"):  # narrow enough for 80 columns
+        table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
     for i, step in enumerate(result.steps):
         cells = [_cell(None if array is None else array[i], style) for array, style in columns.values()]
         last = "reference" if theory and step == result.steps[-1] else ""

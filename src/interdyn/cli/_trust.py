@@ -10,25 +10,25 @@ from interdyn.cli._say import say
 
 
 def trust(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, with its networks.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run that keeps its networks.")],
     out: Annotated[
-        Path | None, typer.Option(help="JSON file for the numbers of every choice.", show_default=False)
+        Path | None, typer.Option(help="JSON file to write the numbers of every choice to.", show_default=False)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or auto; default: where the recipe trains.", show_default=False)
+        str | None, typer.Option(help="cpu, cuda or auto. Default: where the recipe trains.", show_default=False)
     ] = None,
     data_root: DataRoot = None,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Run what the recipe names as module:factory.")
+        bool, typer.Option("--allow-code", help="Allow code that the recipe names as module:factory.")
     ] = False,
 ) -> None:
-    """Measure a run again with other choices, and see how much of what it found moves.
+    """Measure a run again with other choices and print how far its findings move.
 
-    Ten of its checkpoints on five samples, with one choice made otherwise at a time: baseline, players, their number,
-    background, noise bound, order weight, salience, window, checkpoints, samples, in two ways where there are two.
-    Takes about twenty times as long as measuring those once.
+    Takes ten checkpoints and five samples, and changes one choice at a time: baseline, players and their number,
+    background, noise bound, order weight, salience, window, checkpoints and samples. This takes about twenty times as
+    long as measuring them once.
 
-    Example: [bold]interdyn trust runs/digits-mlp[/bold]
+    Example: **interdyn trust runs/digits-mlp**
     """
     from interdyn.cli._execute import import_from_here, stoppable
     from interdyn.recipes import trust as measured_otherwise

@@ -11,11 +11,13 @@ from interdyn.cli._say import say
 
 def verdicts(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    json_: Annotated[bool, typer.Option("--json", help="Print all of it, for programs.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print what was known at each look, from the looks up to it alone: phase, loss gap, harm; then on the whole.
+    """Print what was known at each measurement of a run: phase, loss gap and harm.
 
-    Example: [bold]interdyn verdicts interdyn-demo[/bold]
+    Each verdict rests on the measurements up to its step alone. A finished training is then judged as a whole.
+
+    Example: **interdyn verdicts interdyn-demo**
     """
     from interdyn.measurement import History
     from interdyn.store import json_bytes
@@ -30,4 +32,4 @@ def verdicts(
     for verdict in found:
         say(verdict.sentence)
     if history.over and (whole := history.verdict()) is not None and whole.sentence != found[-1].sentence:
-        say(f"The whole training, judged once. {whole.sentence}")
+        say(f"The whole training: {whole.sentence}")

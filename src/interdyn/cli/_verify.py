@@ -15,12 +15,14 @@ from interdyn.cli._say import cell, say
 def verify(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, the TOML file of a study, or its study.json.")],
     out: Annotated[
-        Path | None, typer.Option(help="Of a study: folder of its runs; default: runs/NAME.", show_default=False)
+        Path | None, typer.Option(help="Folder of the runs of a study. Default: runs/NAME.", show_default=False)
     ] = None,
 ) -> None:
-    """Hold a finished run against what its recipe expects, or a study against its claims; exit with 1 if not so.
+    """Check a finished run against what its recipe expects, or a study against its claims.
 
-    Example: [bold]interdyn verify interdyn-demo[/bold]
+    Exits with 1 if something does not hold.
+
+    Example: **interdyn verify interdyn-demo**
     """
     from interdyn.errors import InputError
     from interdyn.measurement import History, prediction_again
@@ -41,12 +43,12 @@ def verify(
     recipe = resolve(read_recipe(opened))
     for key, why in NOT_CHECKED.items():
         if getattr(recipe.expected, key) is not None:
-            say(f"Not checked any more: {key}, since {why}.")
+            say(f"Not checked: {key}, since {why}.")
     found = checks(result, recipe.expected)
     if not found:
-        say("The recipe expects nothing, as one that is scaled down does not.")
+        say("The recipe states no expectations; a recipe that is scaled down has none.")
     if result.prediction is None:
-        say("The run holds no prediction, as those of earlier versions; remove summary.json and run it again for one.")
+        say("No prediction is checked: the run was made by version 0.1. For one, run its recipe in another folder.")
     else:
         again = prediction_again(History.read(opened), options=recipe.analysis.model_dump())
         found.append(check_prediction(result, again))
@@ -60,7 +62,7 @@ def verify(
     if failed:
         say(f"{failed} of {len(found)} expectations do not hold.")
         raise typer.Exit(1)
-    say(f"All {len(found)} expectations hold.")
+    say("The expectation holds." if len(found) == 1 else f"All {len(found)} expectations hold.")
 
 
 def _verify_study(file: Path, out: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interdyn.cli._engines import Address, EngineName, Patience, ShardName, Where, Workers, opened
+from interdyn.cli._engines import PANEL, Address, EngineName, Patience, ShardName, Where, Workers, opened
 from interdyn.cli._say import say
 from interdyn.errors import InputError
 
@@ -19,63 +19,73 @@ _ENOUGH = 10  # players
 
 def watch(
     checkpoints: Annotated[Path, typer.Argument(help="Folder in which the training saves its networks.")],
-    model: Annotated[str, typer.Option(help="Factory of the network, module:factory; called without arguments.")],
+    model: Annotated[
+        str, typer.Option(help="Function that makes the network, as module:function; called without arguments.")
+    ],
     data: Annotated[
         str,
         typer.Option(
-            help="module:function that returns (x, y), {'test': (x, y), 'train': (x, y)}, or such groups and a mapping "
-            "of options of the tracker; or the name of a data set of recipes."
+            help="Function that returns the samples, as module:function: (x, y), groups {'test': (x, y), "
+            "'train': (x, y)}, or (groups, options of the tracker). Or the name of a data set of recipes."
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; default: runs/watch-NAME.", show_default=False)
+        Path | None, typer.Option(help="Folder of the run. Default: runs/watch-NAME.", show_default=False)
     ] = None,
     players: Annotated[
         str | None,
-        typer.Option(help="columns, patches ROWSxCOLS, or steps COUNT; by default by the shape.", show_default=False),
+        typer.Option(help="columns, 'patches ROWSxCOLS' or 'steps COUNT'. Default: by the shape.", show_default=False),
     ] = None,
-    n: Annotated[int, typer.Option(help="Players of each sample, drawn at random.")] = _ENOUGH,
-    samples: Annotated[int, typer.Option(help="Samples of each group, drawn at random.")] = 24,
+    n: Annotated[int, typer.Option(help="Number of players of each sample, drawn at random.")] = _ENOUGH,
+    samples: Annotated[int, typer.Option(help="Number of samples of each group, drawn at random.")] = 24,
     baseline: Annotated[
-        str | None, typer.Option(help="What masked inputs become: mean (the default), or a number.", show_default=False)
+        str | None, typer.Option(help="Value of masked inputs: mean (the default) or a number.", show_default=False)
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Mask the output of this layer instead of the input.")] = None,
     output: Annotated[
-        str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression; default: by the targets.")
+        str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression. Default: by the targets.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass; by default what fits.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass. Default: as many as fit.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="Where tables and interactions lie; default: where the network is.")
+        str | None, typer.Option(help="Device of tables and interactions. Default: that of the network.")
     ] = None,
     noise_bound: Annotated[
-        float | None, typer.Option(help="Bound of the residual, relative to the effect of all players; default: 0.02.")
+        float | None, typer.Option(help="Bound of the residual, relative to the effect of all players. Default: 0.02.")
     ] = None,
     solver: Annotated[str | None, typer.Option(help="admm (the default), lp or sgd-paper.")] = None,
-    tol: Annotated[float | None, typer.Option(help="Certified relative gap; default: by the weight of orders.")] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Limit on the steps of the solver.")] = None,
-    order_weight: Annotated[float | None, typer.Option(help="Cost of each player more; default: 0.02.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Worker threads of the split; default: all cores.")] = None,
-    salience: Annotated[float | None, typer.Option(help="Threshold of salient interactions; default: 0.03.")] = None,
-    salience_rule: Annotated[str | None, typer.Option(help="mean-effect (the default), max or absolute.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws of players and samples.")] = 0,
-    once: Annotated[bool, typer.Option("--once", help="Measure what is there now, and end.")] = False,
-    idle: Annotated[float, typer.Option(help="End when nothing new has come for so many seconds.")] = 600.0,
+    tol: Annotated[float | None, typer.Option(help="Certified relative gap. Default: by the order weight.")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Most steps that the solver takes.")] = None,
+    order_weight: Annotated[
+        float | None, typer.Option(help="Extra cost of an interaction for each further player. Default: 0.02.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Worker threads of the split. Default: all cores.")] = None,
+    salience: Annotated[float | None, typer.Option(help="Threshold of salient interactions. Default: 0.03.")] = None,
+    salience_rule: Annotated[
+        str | None, typer.Option(help="What the threshold refers to: mean-effect (the default), max or absolute.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws of players and samples.")] = 0,
+    once: Annotated[bool, typer.Option("--once", help="Measure what is there now, then end.")] = False,
+    idle: Annotated[float, typer.Option(help="End after this many seconds without a new network.")] = 600.0,
     engine: EngineName = None,
     workers: Workers = None,
     address: Address = None,
     shard: ShardName = None,
     patience: Patience = None,
     block: Annotated[
-        int | None, typer.Option(help="Samples of a unit of work; default: a group.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Samples in a unit of work. Default: a whole group.", show_default=False, rich_help_panel=PANEL
+        ),
     ] = None,
 ) -> None:
-    """Measure the networks that a training saves, while it goes on or afterwards; stopped, it can be continued.
+    """Measure the networks that a training saves, during the training or afterwards. A stopped watch is continued.
 
-    Networks are safetensors, what torch.save wrote, or folders of Hugging Face, torch.distributed and DeepSpeed;
-    nothing in them is executed. Which is of which step is shown before anything is measured. Each is a measurement of
-    its own: there are no windows of near-by steps, which a tracker in the training takes.
+    Reads safetensors, files of torch.save, and folders of Hugging Face, torch.distributed and DeepSpeed; nothing in
+    them is executed. Shows which network is of which step before it measures.
 
-    Example: [bold]interdyn watch checkpoints --model project:network --data project:data --once[/bold]
+    Every step is measured by itself. For windows of near-by steps, use a tracker in the training (docs/windows.md).
+
+    Example: **interdyn watch checkpoints --model project:network --data project:data --once**
     """
     given = {**locals(), "players": None}
     from interdyn.cli._execute import stoppable, tell
