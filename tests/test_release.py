@@ -56,6 +56,15 @@ def test_the_version_is_one():
     assert CliRunner().invoke(app, ["--version"]).output == f"interdyn {interdyn.__version__}\n"
 
 
+def test_no_code_decides_by_the_version_of_a_run():
+    """Runs of 0.1 are told by what their files lack: runs of later versions say 0.1.0, too."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+                assert not any(re.search(r"""(\.|\[["'])version\b|VERSION""", side) for side in sides), (path, sides)
+
+
 def test_the_changelog_begins_with_what_is_unreleased_and_the_version():
     assert HEADINGS[0] == "Unreleased"
     assert LATEST, HEADINGS[1]

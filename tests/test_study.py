@@ -120,8 +120,10 @@ class TestPlan:
 
     def test_no_toml(self, tmp_path):
         (tmp_path / "a.toml").write_text("name = ")
-        for file in (tmp_path / "a.toml", tmp_path / "none.toml", tmp_path):
-            with pytest.raises(RecipeError, match="a readable TOML file"):
+        with pytest.raises(RecipeError, match="a readable TOML file"):
+            load_study(tmp_path / "a.toml")
+        for file in (tmp_path / "none.toml", tmp_path):
+            with pytest.raises(RecipeError, match="which is no file"):
                 load_study(file)
 
     def test_every_expectation_of_a_recipe_is_a_quantity(self):

@@ -62,7 +62,9 @@ class _Pages:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise InputError(f"the live page needs a folder that holds runs; got {folder}, which is none.")
+            raise InputError(
+                f"the live page needs a folder that contains runs; got {folder}, which is no folder. Pass another."
+            )
         self._folder = folder
         self._followed: dict[str, Followed] = {}
         self._lock = Lock()

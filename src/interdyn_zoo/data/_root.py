@@ -71,7 +71,7 @@ def find_data(name: str, *files: str, source: str, published: str | None = None)
         f"{', '.join(files)} under the folder named by INTERDYN_DATA (or --data-root). Get the set from {source}."
     )
     if published is not None:
-        expected += f" What is there loads as it is by --set data.name={published} --set data.options.path=PATH"
+        expected += f" Files as published can be read with --set data.name={published} --set data.options.path=PATH"
     if not root:
         raise DataError(f"the data `{name}` are in no package; got no INTERDYN_DATA. Needed: {expected}")
     paths = tuple(Path(root) / file for file in files)
