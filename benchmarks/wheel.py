@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
 PACKAGES = ("interdyn", "interdyn_zoo")
-NEEDED = (".py", ".typed", ".toml", ".css", ".js", ".j2")  # kinds of files without which something does not run
+KINDS = (".py", ".typed", ".toml", ".css", ".js", ".j2")  # code, types, recipes, and what pages are made of
 
 
 def differences(sources: set[str], held: set[str]) -> list[str]:
@@ -45,7 +45,8 @@ def check_content(wheel: Path, root: Path) -> str:
         about = email.message_from_bytes(opened.read(info))
     sources = sources_in(root / "src")
     wrong = differences(sources, names)
-    wrong += [f"no {kind} file is in it" for kind in NEEDED if not any(n.endswith(kind) for n in names)]
+    wrong += [f"no {kind} file is in it" for kind in KINDS if not any(n.endswith(kind) for n in sources)]
+    wrong += [f"{name} is no file that belongs in it" for name in sorted(sources) if not name.endswith(KINDS)]
     wrong += [] if info.replace("METADATA", "licenses/LICENSE") in names else ["the licence is not in it"]
     wrong += [] if "demo" in about.get_all("Provides-Extra", []) else ["it has no extra `demo`"]
     if wrong:
