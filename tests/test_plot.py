@@ -250,7 +250,7 @@ def test_figures_of_a_run_are_written_with_something_on_them(run_dir):
     paths = plot.save_figures(run_dir)
     assert dict(mpl.rcParams) == before
     assert {path.parent for path in paths} == {run_dir / "figures"}
-    assert len(paths) == 7
+    assert len(paths) == 8
     for path in paths:
         content = path.read_bytes()
         width, height = struct.unpack(">II", content[16:24])

@@ -33,9 +33,57 @@ def chart(panel: Panel, *, slider: bool = True) -> dict[str, Any]:
         return {**out, "data": [], "layout": {}, "frames": []}
     if panel.over_orders:
         return {**out, **_over_orders(panel)}
+    if panel.strip:
+        return {**out, **_stack(panel)}
     cells = panel.cells
     data = [_heat(panel, cells)] if cells is not None else [t for s in panel.series for t in _line(panel, s)]
     return {**out, "data": data, "layout": _layout(panel, slider), "frames": []}
+
+
+_PLOT, _ROW, _AROUND = 156, 22, 80  # height of a plot, of a row of the strip, and of legend and axis, in pixels
+
+
+def _stack(panel: Panel) -> dict[str, Any]:
+    """Return a panel over those below it, on one axis of steps, and the strip under them."""
+    panels, rows = (panel, *panel.below), len(panel.strip)
+    inside = _PLOT * len(panels) + _ROW * rows
+    foot = _ROW * rows / inside
+    layout, data = _layout(panel, slider=False), []
+    for place, one in enumerate(panels):
+        number = "" if place == 0 else str(place + 1)
+        data += [{**trace, "yaxis": f"y{number}"} for series in one.series for trace in _line(panel, series)]
+        share = _PLOT / inside
+        top = 1 - place * share
+        y = {"title": _title(one.y), "fixedrange": True, "zeroline": False, "nticks": 5}
+        layout[f"yaxis{number}"] = {**y, "domain": [top - share + 0.03, top]}
+    layout["xaxis"] |= {"anchor": "free", "position": 0}
+    more = [_in_strip(panel, moment, foot * (1 - row / rows), foot / rows) for row, moment in enumerate(panel.strip)]
+    layout["shapes"] += [shape for shapes, _ in more for shape in shapes]
+    layout["annotations"] += [note for _, note in more]
+    return {"data": data, "layout": layout, "frames": [], "height": inside + _AROUND}
+
+
+def _in_strip(panel: Panel, moment: Rule, top: float, high: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the bar of a moment, its line up through all curves, and its words; heights are shares of the chart."""
+    shapes, colour = list[dict[str, Any]](), f"var:{moment.colour}"
+    inside = {"y0": top - 0.92 * high, "y1": top - 0.08 * high}
+    if moment.interval is not None:
+        low, far = numbers(StepAxis.of(panel.steps).position(np.array(moment.interval)))
+        fill = "var:stripe" if moment.colour == "ink" else f"{colour}-band"
+        shapes.append({**_across(low, far), **inside, "type": "rect", "fillcolor": fill, "line": {"width": 0}})
+    if np.isfinite(moment.at):
+        at = float(StepAxis.of(panel.steps).position(np.array(moment.at)))
+        shapes.append({**_across(at, at), "y0": top, "line": _stroke(moment, 1.2)})
+        shapes.append({**_across(at, at), **inside, "line": {"color": colour, "width": 3}})
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top - high / 2, "yanchor": "middle"}
+    look = {
+        "showarrow": False,
+        "xshift": 2,
+        "borderpad": 0,
+        "bgcolor": "var:veil",
+        "font": {"size": 12, "color": colour},
+    }
+    return shapes, {**place, **look, "text": _text(moment.name)}
 
 
 def numbers(array: np.ndarray) -> Any:
