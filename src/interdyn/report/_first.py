@@ -1,12 +1,12 @@
 """The words of the first screen: what happened, what to do, what is not certain, and four cards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from interdyn.dynamics import recommend, when
+from interdyn.dynamics import Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.report._words import percent
 from interdyn.values import RunResult
@@ -65,12 +65,22 @@ def state(view: RunResult, *, alive: bool = True) -> str:
     return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
 
 
+def advice(view: RunResult, *, alive: bool = True) -> Recommendation:
+    """Return what to do; a training that has lost its process and should go on must be started again."""
+    found = recommend(view)
+    if view.stage is None or alive or found.stop is not False:
+        return found
+    return replace(found, sentence="Start it again: no process writes to this run, and no harm is established.")
+
+
 def uncertain(view: RunResult) -> str:
     """Return what is not certain of the verdict, in a few short sentences; empty where there is nothing to say."""
     out, phases, harm = list[str](), view.phases, view.harm
     began = phase_2_begins(view)
     if began is not None:
         out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
+    elif view.stage is not None:
+        out.append("Whether phase 2 has begun is not established.")
     elif phases is not None and (possible := (phases.evidence or {}).get("possible_rise")) is not None:
         out.append(f"No second phase is established; a rise of the mean order by up to {possible:.2g} is possible.")
     if harm is not None and harm.interval is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from interdyn.dynamics import recommend
 from interdyn.errors import InterdynWarning, missing_extra
 from interdyn.plot import Panel, StepAxis, has_numbers, panels, phase_2_begins, save_figures
 from interdyn.report import _first, _words
@@ -139,7 +138,7 @@ def render(
     }
     content: dict[str, Any] = {"view": view, "words": _words, "first": _first, "charts": charts, "payload": payload}
     content |= {"shown": _shown(view, charts), "absent": _absent(view, sections.values(), used)}
-    content |= {"alive": alive, "home": home, "used": used, "advice": recommend(view)}
+    content |= {"alive": alive, "home": home, "used": used, "advice": _first.advice(view, alive=alive)}
     return filled("page.html.j2", texts=texts or {}, live=live, bare=bare, **content)
 
 
