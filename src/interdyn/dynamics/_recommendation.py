@@ -110,10 +110,9 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         best = f"Held-out {held.name} is {held.best_word} there, {held.end:.3g}"
         reason = f"{best}; whether longer training would help was not tried."
     else:
-        reason = (
-            f"No earlier one is better by more than {percent(SMALLEST_RISE)}: held-out {held.name} is {held.end:.3g} "
-            f"there, and {held.best:.3g} at step {held.at}, around which it is {held.best_word}."
-        )
+        stretch = f"{held.best:.3g}, in the middle of its {held.best_word} stretch"
+        worst = f"no more than {percent(SMALLEST_RISE)} {held.worse_word} that of step {held.at}, {stretch}"
+        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {worst}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
 

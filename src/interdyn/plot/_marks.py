@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from interdyn.dynamics import recommend, when
+from interdyn.dynamics import PhaseStatus, recommend, when
 from interdyn.plot._panel import Rule, credit
 from interdyn.plot._steps import step_label
 from interdyn.values import RunResult
@@ -47,7 +47,8 @@ def phase_2_begins(view: RunResult) -> tuple[float, tuple[float, float]] | None:
 def statements(view: RunResult) -> tuple[Rule, ...]:
     """Return a mark for each of the three statements and for the best checkpoint, found or not."""
     phases, harm, began = view.phases, view.harm, phase_2_begins(view)
-    open_phase = "not searched for" if phases is None else "not established"
+    none = phases is not None and phases.kind in (PhaseStatus.FLAT, PhaseStatus.ONLY_FALLS)
+    open_phase = "not searched for" if phases is None else "none" if none else "not established"
     rows = [_row("phase 2 begins", began, f"phase 2: {open_phase}", colour="ink", dash="--")]
     gap = None
     if phases is not None and phases.gap_onset_step is not None and phases.gap_interval is not None:

@@ -40,7 +40,8 @@ def chart(panel: Panel, *, slider: bool = True) -> dict[str, Any]:
     return {**out, "data": data, "layout": _layout(panel, slider), "frames": []}
 
 
-_PLOT, _ROW, _AROUND = 156, 22, 80  # height of a plot, of a row of the strip, and of legend and axis, in pixels
+_PLOT, _ROW, _AROUND = 156, 26, 80  # height of a plot, of a row of the strip, and of legend and axis, in pixels
+_WORDS, _BAR = 0.64, 0.24  # of a row: where its bar begins, and how high it is
 
 
 def _stack(panel: Panel) -> dict[str, Any]:
@@ -66,16 +67,17 @@ def _stack(panel: Panel) -> dict[str, Any]:
 def _in_strip(panel: Panel, moment: Rule, top: float, high: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the bar of a moment, its line up through all curves, and its words; heights are shares of the chart."""
     shapes, colour = list[dict[str, Any]](), f"var:{moment.colour}"
-    inside = {"y0": top - 0.92 * high, "y1": top - 0.08 * high}
+    inside = {"y0": top - (_WORDS + _BAR) * high, "y1": top - _WORDS * high}
     if moment.interval is not None:
         low, far = numbers(StepAxis.of(panel.steps).position(np.array(moment.interval)))
-        fill = "var:stripe" if moment.colour == "ink" else f"{colour}-band"
-        shapes.append({**_across(low, far), **inside, "type": "rect", "fillcolor": fill, "line": {"width": 0}})
+        bar = {"type": "rect", "fillcolor": colour, "opacity": 0.4, "line": {"width": 0}}
+        shapes.append({**_across(low, far), **inside, **bar})
     if np.isfinite(moment.at):
         at = float(StepAxis.of(panel.steps).position(np.array(moment.at)))
-        shapes.append({**_across(at, at), "y0": top, "line": _stroke(moment, 1.2)})
-        shapes.append({**_across(at, at), **inside, "line": {"color": colour, "width": 3}})
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top - high / 2, "yanchor": "middle"}
+        shapes.append({**_across(at, at), "y0": inside["y1"], "line": _stroke(moment, 1.2)})
+        shapes.append({**_across(at, at), **inside, "line": {"color": colour, "width": 4}})
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top - _WORDS * high / 2}
+    place["yanchor"] = "middle"
     look = {
         "showarrow": False,
         "xshift": 2,

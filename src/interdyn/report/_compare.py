@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interdyn.dynamics import recommend
 from interdyn.errors import InputError, InputWarning
 from interdyn.plot import load_run, panels
 from interdyn.report import _words
@@ -152,12 +153,21 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 
 
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
-    columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "prediction by the theory")
+    columns = (
+        "run",
+        "recommendation",
+        "second phase",
+        "loss gap",
+        "harm",
+        "mean order",
+        "of parts",
+        "prediction by the theory",
+    )
     return Table(
         "verdicts",
         "What happened in each",
         "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
-        (*columns, "samples", "test accuracy"),
+        (*columns, "prediction by the theory", "samples", "test accuracy"),
         tuple((name, *_row(view)) for name, view in zip(names, views, strict=True)),
     )
 
@@ -172,6 +182,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
     facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in _words.facts(view)}
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
     return (
+        recommend(view).sentence,
         facts.get("Second phase", "not searched"),
         facts.get("Loss gap", "no losses").split(" (")[0],
         facts.get("Harm", "no losses").split(" (")[0],

@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from interdyn.dynamics import Recommendation, recommend, when
+from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
-from interdyn.report._words import percent
 from interdyn.values import RunResult
 
 _GROWING = {
     "phase 1": "it has got simpler, and a turn to more complex interactions is not established",
     "phase 2": "it began to learn more complex interactions (phase 2)",
     "no verdict": "too early for a verdict on its phase",
+}
+_ABSENT = {  # `interdyn.dynamics.PhaseStatus` to the answer on a card, and a clause
+    PhaseStatus.ONLY_FALLS: ("One phase", "the network got simpler, and there is no second phase"),
+    PhaseStatus.ONLY_RISES: ("No first phase", "the network got more complex from the start"),
+    PhaseStatus.RISES_THEN_FALLS: ("Rises, then falls", "the network got more complex, then simpler"),
+    PhaseStatus.FLAT: ("No phases", "the network got neither simpler nor more complex"),
 }
 _UNSEEN = "without held-out losses harm cannot be seen"
 _NAMED = 3  # samples named on a card
@@ -53,6 +58,8 @@ def headline(view: RunResult, *, alive: bool = True) -> str:
     if began is not None:
         return f"The network got simpler, then more complex (turn {when(began[1])}){rest}."
     turn = "a turn to more complex interactions (phase 2) is not established"
+    if view.phases.kind in _ABSENT:
+        turn = _ABSENT[PhaseStatus(view.phases.kind)][1]
     return _sentence(f"{course}; {turn}" if course else f"{turn}{rest}")
 
 
@@ -81,7 +88,11 @@ def uncertain(view: RunResult) -> str:
         out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
     elif view.stage is not None:
         out.append("Whether phase 2 has begun is not established.")
-    elif phases is not None and (possible := (phases.evidence or {}).get("possible_rise")) is not None:
+    elif (
+        phases is not None
+        and phases.kind not in _ABSENT
+        and (possible := (phases.evidence or {}).get("possible_rise")) is not None
+    ):
         out.append(f"No second phase is established; a rise of the mean order by up to {possible:.2g} is possible.")
     if harm is not None and harm.interval is not None:
         out.append(f"Harm may have begun anywhere {_between(harm.interval)}.")
@@ -106,16 +117,16 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
     share = band.value[-1]
     first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
     value = f"Mostly order {first + 1}" if share[first] > 0.5 else f"Orders {first + 1} and {second + 1}"
-    remark = f"{percent(share[first])} of the strength joins {_parts(first)}"
-    if len(share) > 1:
-        remark += f", {percent(share[second])} {_parts(second)}"
+    remark = f"{_percent(share[first])} of the strength joins {_parts(first)}"
+    if len(share) > 1 and share[second] >= 0.01:
+        remark += f", {_percent(share[second])} {_parts(second)}"
     began = phase_2_begins(view)
     if began is not None:
         at = int(np.abs(view.steps - began[0]).argmin())
         gain = share - band.value[at]
         most = int(np.nan_to_num(gain).argmax())
         if gain[most] > 0:
-            both = f"{percent(band.value[at][most])} to {percent(share[most])}"
+            both = f"{_percent(band.value[at][most])} to {_percent(share[most])}"
             remark += f"; since phase 2 began, order {most + 1} gained most, from {both}"
     return Card(name, value, f"{remark}.", anchor)
 
@@ -125,7 +136,7 @@ def _checkpoint(view: RunResult) -> Card:
     use, best = recommend(view).step, None if view.harm is None else view.harm.best_step
     step = use if use is not None else best
     if step is None or len(view.steps) == 1:
-        return Card("Best checkpoint", "Cannot be said", "no held-out loss to compare by", "sure")
+        return Card("Best checkpoint", "Cannot be said", "record a held-out loss to compare by", "sure")
     at = int(np.abs(view.steps - step).argmin())
     known = [
         f"{name} {values[at]:.3g}"
@@ -148,6 +159,8 @@ def _phase(view: RunResult) -> Card:
         value = view.stage[0].upper() + view.stage[1:]
     elif view.phases is None:
         value = "Not searched for"
+    elif view.phases.kind in _ABSENT:
+        value = _ABSENT[PhaseStatus(view.phases.kind)][0]
     band = None if view.first is None else view.first.mean_order
     values = np.empty(0) if band is None else band.value[np.isfinite(band.value)]
     remark = f"began {when(began[1])}; " if began is not None else ""
@@ -180,6 +193,10 @@ def _samples(view: RunResult) -> Card:
 def _between(interval: tuple[float, float]) -> str:
     words = when(interval)
     return words if words.startswith("between") else f"near {words.removeprefix('about ')}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _parts(place: int) -> str:
