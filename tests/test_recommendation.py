@@ -34,13 +34,17 @@ def test_a_rise_that_is_not_established_is_called_so():
     assert found.step == 10
     assert "noise" not in found.reason
     assert found.open == "Whether the held-out loss rises by more than its noise is not established."
+    assert str(found) == f"{found.sentence} {found.reason} {found.open}"
     assert recommend(run(RISES, probability=None)).open.startswith("There are too few values")
 
 
 def test_the_last_checkpoint_unless_an_earlier_one_is_better_by_more_than_five_percent():
     falls = recommend(run([2.0, 1.2, 1.0, 0.9, 0.8], best_step=40, sentence=NO_HARM))
     assert (falls.sentence, falls.step, falls.open) == ("Use the last checkpoint, step 40.", 40, "")
-    assert falls.reason == "Held-out loss is lowest there, 0.8; whether longer training would help was not tried."
+    assert (
+        falls.reason == "Held-out loss is lowest around there, 0.8; whether longer training would help was not tried."
+    )
+    assert falls.course == "held-out loss is lowest around the end"
     level = recommend(run([2.0, 1.2, 0.8, 0.81, 0.83]))
     assert (level.step, level.open) == (40, OPEN)
     assert "no more than 5 % above that of step 10" in level.reason

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from interdyn import plot, report
+from interdyn.dynamics import recommend
 from interdyn.errors import NotARunError
+from interdyn.report import _first
 from interdyn.report._chart import chart
 from interdyn.report._plotly import TRACES, lean
 from interdyn.values import RunResult
@@ -24,7 +26,7 @@ HARM = {
     "step": 1400,
     "interval": [900, 2000],
     "growth": 0.2,
-    "best_step": 840,
+    "best_step": 780,
     "sentence": "Training began to harm.",
 }
 SIDES = {"training": "train", "test": "test"}
@@ -137,7 +139,7 @@ def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_
     heading = found.text.replace("\u2011", "-")
     assert "Training began to harm between steps 900 and 2,000: held-out loss is 20 % above its lowest." in heading
     assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
-    assert "Best checkpointstep 840" in found.text
+    assert "Best checkpointstep 780" in found.text
     marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
     assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
         "phase boundary",
@@ -225,6 +227,76 @@ def test_pictures_and_pages_show_the_same_curves_and_marks(question, data):
         np.testing.assert_allclose(drawn[trace["name"]].get_ydata(), np.array(trace["y"], dtype=float), rtol=1e-8)
     assert drawn["phase boundary, step 260"].get_xdata()[0] == 260
     assert "phase boundary 260" in [note["text"] for note in shown["layout"]["annotations"]]
+
+
+def test_the_picture_of_the_page_is_that_of_the_figure(data):
+    data["summary"]["harm"] = HARM
+    panel = plot.panels.overview(RunResult.from_json(data["summary"], data["analysis"]))
+    shown = page(data).charts["overview"]
+    named = {trace["name"]: trace for trace in shown["data"] if "name" in trace}
+    assert list(named) == ["mean order", "training loss", "held-out loss"]
+    assert named["mean order"]["y"] == data["analysis"]["groups"]["test"]["mean_order"]
+    assert named["held-out loss"]["y"] == data["summary"]["test_loss"]
+    assert [trace["yaxis"] for trace in named.values()] == ["y", "y2", "y2"]
+    low, high = shown["layout"]["yaxis2"]["domain"]
+    assert 0 < low < high <= shown["layout"]["yaxis"]["domain"][0] + 0.05
+    words = [note["text"] for note in shown["layout"]["annotations"]]
+    assert words == [mark.name for mark in panel.strip]
+    assert words[2:] == ["harm begins between steps 900 and 2,000", "checkpoint to use: step 780"]
+    bars = [shape for shape in shown["layout"]["shapes"] if shape["type"] == "rect"]
+    at = plot.StepAxis.of(panel.steps).position
+    intervals = [mark.interval for mark in panel.strip if mark.interval]
+    assert [(bar["x0"], bar["x1"]) for bar in bars] == [pytest.approx(tuple(at(np.array(one)))) for one in intervals]
+    assert all(bar["y1"] < low for bar in bars)  # below the curves
+    for mark in panel.strip:
+        assert f"{mark.name[0].upper()}{mark.name[1:]}." in shown["alt"]
+    assert "cursor" not in [shape.get("name") for shape in shown["layout"]["shapes"]]
+
+
+def test_the_slider_opens_where_harm_began_else_phase_2_and_at_the_last_while_it_grows(data):
+    def start():
+        return data["summary"]["steps"][json.loads(page(data).payload)["start"]]
+
+    assert start() == 260
+    data["summary"]["harm"] = HARM
+    assert start() == 1300
+    data["summary"]["stage"] = "phase 2"
+    assert start() == data["summary"]["steps"][-1]
+    data["summary"] |= {"stage": None, "harm": None, "phases": {"found": False}}
+    assert start() == data["summary"]["steps"][-1]
+
+
+def test_the_first_screen_says_what_to_do_why_and_what_is_not_certain(data):
+    data["summary"]["harm"] = HARM
+    html = report.render(RunResult.from_json(data["summary"], data["analysis"]))
+    top = Page(html[html.index('<header id="top"') : html.index("</header>")])
+    advice = recommend(RunResult.from_json(data["summary"]))
+    assert f"{advice.sentence} {advice.reason}" in top.text
+    assert "Not certain: Phase 2 may have begun anywhere between steps 150 and 450. Harm may have begun" in top.text
+    for card in ("Best checkpoint", "Phase", "What was learned", "Samples to look at"):
+        assert top.text.count(card) >= 1
+    assert "Step 780" in top.text
+    assert "probability" not in top.text.lower()
+    assert "theory" not in top.text.lower()
+    share = data["analysis"]["groups"]["test"]["order_distribution"][-1]
+    assert f"{100 * max(share):.0f} % of the strength joins" in top.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline", "card"),
+    [
+        ("one phase, no second phase", "there is no second phase", "One phase"),
+        ("no phases", "neither simpler nor more complex", "No phases"),
+        ("no first phase", "more complex from the start", "No first phase"),
+        ("no verdict", "(phase 2) is not established", "Not established"),
+    ],
+)
+def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headline, card):
+    data["summary"]["phases"] = {"found": False, "kind": kind, "evidence": {"possible_rise": 0.31}}
+    view = RunResult.from_json(data["summary"], data["analysis"])
+    assert headline in _first.headline(view)
+    assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == card
+    assert ("up to 0.31 is possible" in _first.uncertain(view)) is (kind == "no verdict")
 
 
 def test_charts_are_valid_plotly_figures(data):

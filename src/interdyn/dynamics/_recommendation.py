@@ -22,6 +22,8 @@ _OF_BEFORE = (
 class Recommendation:
     """What to do with a run.
 
+    ``str`` of it is all there is to say: sentence, reason and what is open.
+
     Attributes
     ----------
     sentence, reason
@@ -42,6 +44,9 @@ class Recommendation:
     stop: bool | None = None
     course: str = ""
     open: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.sentence, self.reason, self.open) if part)
 
 
 def recommend(result: RunResult) -> Recommendation:
@@ -107,7 +112,7 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         text = f"Use the checkpoint of step {held.at}, not the last."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
-        best = f"Held-out {held.name} is {held.best_word} there, {held.end:.3g}"
+        best = f"Held-out {held.name} is {held.best_word} around there, {held.end:.3g}"
         reason = f"{best}; whether longer training would help was not tried."
     else:
         stretch = f"{held.best:.3g}, in the middle of its {held.best_word} stretch"
@@ -206,7 +211,7 @@ class _HeldOut:
     def in_short(self, now: str) -> str:
         """Return the course in a clause; ``now`` is what the last measurement is called."""
         if self.step == self.last_step:
-            return f"held-out {self.name} is {self.best_word} {now}"
+            return f"held-out {self.name} is {self.best_word} around {now.removeprefix('at ')}"
         if self.rise <= SMALLEST_RISE:
             return f"held-out {self.name} is within {percent(SMALLEST_RISE)} of its best {now}"
         verb = "lower" if self.name == "accuracy" else "higher"
