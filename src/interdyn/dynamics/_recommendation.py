@@ -99,6 +99,7 @@ def recommend(result: RunResult) -> Recommendation:
     return replace(find(held, harm), course=course)
 
 
+_SMOOTHED = "Smoothed over three measurements,"
 _BEYOND = "That is more than its noise."
 
 
@@ -112,12 +113,12 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         text = f"Use the checkpoint of step {held.at}, not the last."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
-        best = f"Held-out {held.name} is {held.best_word} around there, {held.end:.3g}"
-        reason = f"{best}; whether longer training would help was not tried."
+        best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
+        reason = f"{best}. Whether longer training would help was not tried."
     else:
-        stretch = f"{held.best:.3g}, in the middle of its {held.best_word} stretch"
-        worst = f"no more than {percent(SMALLEST_RISE)} {held.worse_word} that of step {held.at}, {stretch}"
-        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {worst}."
+        worst = f"no more than {percent(SMALLEST_RISE)} {held.worse_word} that of step {held.at}, {held.best:.3g}"
+        stretch = f"where its course, smoothed over three measurements, is {held.best_word}"
+        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {worst}, {stretch}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
 
@@ -196,7 +197,7 @@ class _HeldOut:
         return 1 - end < (1 - best) * (1 - SMALLEST_RISE)
 
     def course(self) -> str:
-        best = f"Held-out {self.name} is {self.best_word} around step {self.at}: {self.best:.3g}"
+        best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}: {self.best:.3g}"
         return f"{best}, against {self.end:.3g} at step {self.last_at}."
 
     def open(self, harm: HarmResult) -> str:

@@ -23,8 +23,8 @@ def overview(view: RunResult) -> Panel:
         return Panel(**top, missing=needs)
     marks = statements(view)
     caption = (
-        f"Above: how many parts an interaction joins, on average ({view.game}). Bars: the 90 % interval of where each "
-        "begins, its median as a line."
+        f"Mean order: how many parts an interaction joins, on average ({view.game}), with its 90 % interval. Bars: "
+        "where each begins, the 90 % interval and the median."
     )
     first, below = found[0], tuple(found[1:])
     alt = " ".join([*(panel.alt for panel in found), *(f"{mark.name[0].upper()}{mark.name[1:]}." for mark in marks)])

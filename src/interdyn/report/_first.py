@@ -68,7 +68,7 @@ def state(view: RunResult, *, alive: bool = True) -> str:
     count, last = len(view.steps), step_label(float(view.steps[-1]))
     how = "finished" if view.stage is None else "growing" if alive else "stopped unexpectedly"
     samples = view.n_samples if view.first is None else view.first.n_samples
-    of = "" if samples is None else f", {samples} test sample{'s' if samples > 1 else ''}"
+    of = "" if samples is None else f" of {samples} test sample{'s' if samples > 1 else ''}"
     return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
 
 
@@ -117,9 +117,9 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
     share = band.value[-1]
     first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
     value = f"Mostly order {first + 1}" if share[first] > 0.5 else f"Orders {first + 1} and {second + 1}"
-    remark = f"{_percent(share[first])} of the strength joins {_parts(first)}"
+    remark = f"{_percent(share[first])} of the strength is of order {first + 1}"
     if len(share) > 1 and share[second] >= 0.01:
-        remark += f", {_percent(share[second])} {_parts(second)}"
+        remark += f", {_percent(share[second])} of order {second + 1}"
     began = phase_2_begins(view)
     if began is not None:
         at = int(np.abs(view.steps - began[0]).argmin())
@@ -127,7 +127,7 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
         most = int(np.nan_to_num(gain).argmax())
         if gain[most] > 0:
             both = f"{_percent(band.value[at][most])} to {_percent(share[most])}"
-            remark += f"; since phase 2 began, order {most + 1} gained most, from {both}"
+            remark += f"; since phase 2 began, order {most + 1} gained most ({both})"
     return Card(name, value, f"{remark}.", anchor)
 
 
@@ -139,8 +139,8 @@ def _checkpoint(view: RunResult) -> Card:
         return Card("Best checkpoint", "Cannot be said", "record a held-out loss to compare by", "sure")
     at = int(np.abs(view.steps - step).argmin())
     known = [
-        f"{name} {values[at]:.3g}"
-        for name, values in (("held-out loss", view.test_loss), ("accuracy", view.test_accuracy))
+        f"{name} {values[at]:{digits}}"
+        for name, values, digits in (("held-out loss", view.test_loss, ".3g"), ("accuracy", view.test_accuracy, ".3f"))
         if values is not None and np.isfinite(values[at])
     ]
     value = f"Step {step_label(step)}"
@@ -187,7 +187,7 @@ def _samples(view: RunResult) -> Card:
         noun = "sample looks" if len(flagged) == 1 else "samples look"
         return Card(name, value, f"{len(flagged)} training {noun} memorised or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(name, value, f"hardest while it learned. {why}", "samples")
+    return Card(name, value, f"they fitted worst while the network learned. {why}", "samples")
 
 
 def _between(interval: tuple[float, float]) -> str:
@@ -199,8 +199,15 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _parts(place: int) -> str:
-    return "one part" if place == 0 else f"{place + 1} parts"
+def typeset(text: str) -> str:
+    r"""Return a text in which no line breaks within "held-out" or before a percent sign.
+
+    Examples
+    --------
+    >>> typeset("held-out loss up 5 %").split(" ")
+    ['held‑out', 'loss', 'up', '5\xa0%']
+    """
+    return text.replace("held-out", "held\u2011out").replace(" %", "\u00a0%")
 
 
 def _sentence(text: str) -> str:
