@@ -103,7 +103,7 @@ def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: 
     """Return the seconds from the end of writing a checkpoint until the live page shows it."""
     with served(folder) as address:
         page = browser.new_page()
-        page.goto(f"{address}/runs/planted/")
+        page.goto(f"{address}/runs/planted/", timeout=300_000)  # all is read once
         wait_until(page)
         planted.grow(index)
         begun = time.perf_counter()

@@ -417,7 +417,7 @@ def test_why_no_gap_is_dated_is_told(data):
 def test_no_boundary_is_said_and_not_drawn(data):
     data["summary"]["phases"] = {"found": False, "boundary_step": None, "interval": None, "status": "no verdict"}
     found = page(data)
-    assert "A turn to more complex interactions (phase 2) is not established." in found.text
+    assert "A lasting turn to more complex interactions (phase 2) is not established." in found.text
     assert "no verdict" in found.text
     assert [s.get("name") for s in found.charts["mean-order"]["layout"]["shapes"]] == ["cursor"]
 

@@ -83,7 +83,7 @@ def recommend(result: RunResult) -> Recommendation:
     >>> recommend(RunResult.from_json({"steps": [0, 5], "harm": {"sentence": "No loss."}})).sentence
     'Cannot be said: no held-out loss was recorded.'
     """
-    instance(result, "result", RunResult, do="Pass what `interdyn.load_run` returns.")
+    instance(result, "result", RunResult, do="Pass what `interdyn.plot.load_run` returns.")
     harm, held = result.harm, _HeldOut.of(result)
     if len(result.steps) == 1:
         return Recommendation("Cannot be said from one checkpoint.", "There is no other to compare it with.")

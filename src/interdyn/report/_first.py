@@ -57,7 +57,7 @@ def headline(view: RunResult, *, alive: bool = True) -> str:
     began = phase_2_begins(view)
     if began is not None:
         return f"The network got simpler, then more complex (turn {when(began[1])}){rest}."
-    turn = "a turn to more complex interactions (phase 2) is not established"
+    turn = "a lasting turn to more complex interactions (phase 2) is not established"
     if view.phases.kind in _ABSENT:
         turn = _ABSENT[PhaseStatus(view.phases.kind)][1]
     return _sentence(f"{course}; {turn}" if course else f"{turn}{rest}")
@@ -68,7 +68,7 @@ def state(view: RunResult, *, alive: bool = True) -> str:
     count, last = len(view.steps), step_label(float(view.steps[-1]))
     how = "finished" if view.stage is None else "growing" if alive else "stopped unexpectedly"
     samples = view.n_samples if view.first is None else view.first.n_samples
-    of = "" if samples is None else f" of {samples} test sample{'s' if samples > 1 else ''}"
+    of = "" if samples is None else f", measured on {samples} test sample{'s' if samples > 1 else ''}"
     return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
 
 
