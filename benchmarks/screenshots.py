@@ -38,21 +38,22 @@ def main() -> None:
         print("No browser is installed, so the pages are not pictured. On Debian: apt-get install chromium")
         return
     report = write_report(options.run).resolve()
-    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "runs"
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         light = browser.new_page(viewport={"width": 1240, "height": 900})
         take(light, report.as_uri(), "report")
         take(light, report.as_uri(), "report_uses", top="#uses")
-        growing, stopped = (Path(folder) / name for name in ("digits-cnn", "digits-cnn-yesterday"))
+        growing, stopped = (folder / name for name in ("digits-cnn", "digits-cnn-yesterday"))
         for copy in (growing, stopped):
             shutil.copytree(options.run, copy)
             for name in ("summary.json", "analysis.json"):
                 (copy / name).unlink()
-        shutil.copytree(options.run, Path(folder) / "demo")
+        shutil.copytree(options.run, folder / "demo")
         dark = browser.new_page(viewport={"width": 1240, "height": 900}, color_scheme="dark")
-        with store.writing(growing), served(Path(folder)) as address:
+        with store.writing(growing), served(folder) as address:
             take(dark, f"{address}/runs/digits-cnn/", "live")
-            light.set_viewport_size({"width": 1240, "height": 460})
+            light.set_viewport_size({"width": 1240, "height": 520})
             light.goto(address)
             wait_until(light, "document.querySelectorAll('.spark').length === 6")
             light.screenshot(path=PICTURES / "dashboard.png")

@@ -144,6 +144,10 @@ def test_odd_runs_have_a_first_screen_that_is_whole(chromium, tmp_path, monkeypa
     assert page.locator("#chart-overview").get_attribute("aria-label").startswith("Mean order from")
     for link in page.locator("#bar a").all():
         assert page.locator(f'[id="{link.get_attribute("href")[1:]}"]').count() == 1
+    page.emulate_media(media="print")
+    assert page.locator("#top .uncertain").is_visible()
+    assert not page.locator("#bar").is_visible()
+    page.emulate_media(media="screen")
     if odd == "no losses":
         assert page.locator("#top .advice strong").inner_text() == "Cannot be said: no held-out loss was recorded."
         assert page.locator("#chart-loss-gap").count() == 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
+from interdyn.plot.panels import group_name
 from interdyn.values import RunResult
 
 _GROWING = {
@@ -182,12 +183,14 @@ def _samples(view: RunResult) -> Card:
     first = (flagged or ranked)[:_NAMED]
     if not first:
         return Card(name, "Not recorded", "record a group of training samples", "shown")
-    value = ", ".join(f"{row.group} {row.sample_id}" if row is first[0] else str(row.sample_id) for row in first)
+    value = ", ".join(str(row.sample_id) for row in first)
     if flagged:
-        noun = "sample looks" if len(flagged) == 1 else "samples look"
-        return Card(name, value, f"{len(flagged)} training {noun} memorised or mislabelled", "samples")
+        look = "sample looks" if len(flagged) == 1 else "samples look"
+        return Card(name, value, f"{len(flagged)} training {look} memorised or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(name, value, f"they fitted worst while the network learned. {why}", "samples")
+    return Card(
+        name, value, f"{group_name(first[0].group)} that fitted worst while the network learned. {why}", "samples"
+    )
 
 
 def _between(interval: tuple[float, float]) -> str:
