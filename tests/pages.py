@@ -27,7 +27,7 @@ addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e
 
 def browser(chromium, page, width):
     """Open a page in a window as high as the page and return what its script left in ``<pre id="seen">``."""
-    opened = chromium.new_page(viewport={"width": width, "height": 8000})
+    opened = chromium.new_page(viewport={"width": width, "height": 12_000})
     opened.goto(page.as_uri())
     opened.wait_for_selector("#seen", state="attached", timeout=60_000)
     seen = json.loads(opened.locator("#seen").text_content())
