@@ -89,12 +89,10 @@ def uncertain(view: RunResult) -> str:
         out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
     elif view.stage is not None:
         out.append("Whether phase 2 has begun is not established.")
-    elif (
-        phases is not None
-        and phases.kind not in _ABSENT
-        and (possible := (phases.evidence or {}).get("possible_rise")) is not None
-    ):
-        out.append(f"No second phase is established; a rise of the mean order by up to {possible:.2g} is possible.")
+    elif phases is not None and phases.kind not in _ABSENT:
+        possible = (phases.evidence or {}).get("possible_rise")
+        rise = "" if possible is None else f"; by the end, a rise of the mean order by up to {possible:.2g} is possible"
+        out.append(f"No second phase that lasts is established{rise}.")
     if harm is not None and harm.interval is not None:
         out.append(f"Harm may have begun anywhere {_between(harm.interval)}.")
     if open_ := recommend(view).open:
