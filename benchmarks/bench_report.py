@@ -1,11 +1,14 @@
 """How large the page of a long run is, how soon it is written, opened and renewed.
 
 A planted run of 200 checkpoints of 100 test and 100 training samples of 8 players, with coloured pictures; opening is
-measured in Chromium, from the request until the charts in the window and a sample are drawn.
+measured in Chromium, from the request until the charts in the window and a sample are drawn. Then the dashboard's list
+of 200 runs: half finished, with 200 checkpoints; half stopped, with 21, which must be read as a whole once.
 
 Run: ./run bench report
 """
 
+import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -20,12 +23,14 @@ from _record import Record
 from interdyn import store
 from interdyn.measurement import History
 from interdyn.report import write_report
+from interdyn.report._list import Listing
 from interdyn.report._plotly import plotly_script
+from interdyn.report._runs import Followed
 from interdyn.store import Checkpoint, Exhibit, Measurement, Run
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import orders
 
-CHECKPOINTS, SAMPLES, PLAYERS = 200, 100, 8
+CHECKPOINTS, SAMPLES, PLAYERS, RUNS = 200, 100, 8, 200
 GROUPS = ("test", "train")
 
 
@@ -98,7 +103,7 @@ def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: 
     """Return the seconds from the end of writing a checkpoint until the live page shows it."""
     with served(folder) as address:
         page = browser.new_page()
-        page.goto(f"{address}/runs/planted/")
+        page.goto(f"{address}/runs/planted/", timeout=300_000)  # all is read once
         wait_until(page)
         planted.grow(index)
         begun = time.perf_counter()
@@ -106,6 +111,28 @@ def seconds_to_show(browser: Browser, folder: Path, planted: PlantedRun, index: 
         taken = time.perf_counter() - begun
         page.close()
     return taken
+
+
+def many_runs(folder: Path, *, finished: Path, unfinished: Path) -> Path:
+    """Make a folder of 200 runs out of two: half of them finished, half that stopped before their end."""
+    many = folder / "many"
+    for index in range(RUNS // 2):
+        done = many / f"finished-{index}"
+        done.mkdir(parents=True)
+        for name in ("run.json", "summary.json", "analysis.json"):
+            os.link(finished / name, done / name)
+        shutil.copytree(unfinished, many / f"stopped-{index}", copy_function=os.link)
+    return many
+
+
+def list_runs(record: Record, folder: Path) -> None:
+    """Measure how soon the dashboard lists 200 runs, at first and again."""
+    listing = Listing(folder, lambda _, path: Followed(path))
+    for what, patience in (("at first", 1.0), ("until all are read", 600.0), ("again", 1.0)):
+        begun = time.perf_counter()
+        lines = listing.lines(patience=patience)
+        taken, read = time.perf_counter() - begun, sum(bool(line.done) for line in lines)
+        record.add(f"dashboard, 200 runs: {what} ({read} are read)", taken, "s", n=PLAYERS, batch=SAMPLES)
 
 
 def main() -> None:
@@ -122,6 +149,7 @@ def main() -> None:
                 planted.grow(index)
             shown = seconds_to_show(browser, folder, planted, 20)
             record.add("live page, 20 checkpoints: until a new one is shown", shown, "s", n=PLAYERS, batch=SAMPLES)
+            shutil.copytree(folder / "planted", folder / "young")
             for index in range(21, CHECKPOINTS - 1):
                 planted.grow(index)
             shown = seconds_to_show(browser, folder, planted, CHECKPOINTS - 1)
@@ -139,6 +167,7 @@ def main() -> None:
             "report, 200 checkpoints: to open with plotly's script as shipped", opened, "s", n=PLAYERS, batch=SAMPLES
         )
         browser.close()
+        list_runs(record, many_runs(folder, finished=folder / "planted", unfinished=folder / "young"))
     record.write()
 
 

@@ -34,6 +34,7 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
     i = int(found.objective.argmax())
     wide, plain = (9.0, 3.4), (7.0, 3.6)
     return {
+        "overview": ((8.0, 5.6), lambda ax: plot.plot_overview(folder, ax=ax)),
         "order_distribution": (wide, lambda ax: plot.plot_order_distribution(folder, ax=ax)),
         "strengths": (wide, lambda ax: plot.plot_strengths(folder, ax=ax)),
         "dynamics": (plain, lambda ax: plot.plot_dynamics(folder, ax=ax)),

@@ -1,4 +1,4 @@
-"""Take pictures of the report and of the live page of a finished run of the demo, for the documentation.
+"""Take pictures of the report, of the live page and of the dashboard, of a run of the demo, for the documentation.
 
 Run: ./run pictures
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from _pages import CHROMIUM, served, wait_until
+from interdyn import store
 from interdyn.report import write_report
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
@@ -37,18 +38,26 @@ def main() -> None:
         print("No browser is installed, so the pages are not pictured. On Debian: apt-get install chromium")
         return
     report = write_report(options.run).resolve()
-    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "runs"
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        light = browser.new_page(viewport={"width": 1040, "height": 1120})
+        light = browser.new_page(viewport={"width": 1240, "height": 900})
         take(light, report.as_uri(), "report")
         take(light, report.as_uri(), "report_uses", top="#uses")
-        growing = Path(folder) / "digits-cnn"
-        shutil.copytree(options.run, growing)
-        (growing / "summary.json").unlink()
-        (growing / "analysis.json").unlink()
-        dark = browser.new_page(viewport={"width": 1040, "height": 1120}, color_scheme="dark")
-        with served(Path(folder)) as address:
+        growing, stopped = (folder / name for name in ("digits-cnn", "digits-cnn-yesterday"))
+        for copy in (growing, stopped):
+            shutil.copytree(options.run, copy)
+            for name in ("summary.json", "analysis.json"):
+                (copy / name).unlink()
+        shutil.copytree(options.run, folder / "demo")
+        dark = browser.new_page(viewport={"width": 1240, "height": 900}, color_scheme="dark")
+        with store.writing(growing), served(folder) as address:
             take(dark, f"{address}/runs/digits-cnn/", "live")
+            light.set_viewport_size({"width": 1240, "height": 520})
+            light.goto(address)
+            wait_until(light, "document.querySelectorAll('.spark').length === 6")
+            light.screenshot(path=PICTURES / "dashboard.png")
+            print(PICTURES / "dashboard.png")
         browser.close()
 
 

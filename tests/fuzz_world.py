@@ -404,6 +404,9 @@ def calls() -> dict[str, Call]:
             {"steps": w["steps"], "high_orders": w["steps"], "effect": w["steps"]},
             {"steps": "array", "high_orders": "array", "effect": "array"},
         ),
+        "dynamics.recommend": Call(
+            dynamics.recommend, {"result": values.RunResult.from_json({"steps": [0, 1]})}, {"result": "result"}
+        ),
         "dynamics.pattern_signal": Call(
             dynamics.pattern_signal,
             {"high_orders": w["steps"], "effect": w["steps"]},

@@ -15,6 +15,7 @@ from typer.main import get_command
 from interdyn import store
 from interdyn.cli import app, main
 from interdyn.cli._execute import Lines
+from interdyn.dynamics import recommend
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.report import write_report
 from interdyn.values import SplitQuality
@@ -167,6 +168,7 @@ def test_summary_for_people_and_for_programs(capsys, finished, monkeypatch):
     assert code == 0
     assert "mean order" in out
     assert "forward passes" in out
+    assert recommend(store.read_result(finished)).sentence in out
     code, out, _ = call(capsys, "summary", str(finished), "--json")
     assert code == 0
     assert json.loads(out) == summary_of(finished)

@@ -16,12 +16,14 @@ from torch import nn
 
 from interdyn import store
 from interdyn.cli import main
-from interdyn.errors import InputError
+from interdyn.errors import InputError, StorageError
 from interdyn.measurement import History
 from interdyn.players import columns
-from interdyn.report import _words, application, render
+from interdyn.report import _first, _words, application, render
+from interdyn.report import _list as lists
+from interdyn.report._list import Listing, listed
 from interdyn.report._live import is_loopback
-from interdyn.report._runs import Followed, find_runs, listed
+from interdyn.report._runs import Followed, find_runs
 from interdyn.tracking import Tracker, every
 from interdyn.values import RunResult
 from pages import needs_browser, pictured, until, watched
@@ -126,7 +128,7 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     ("stage", "since", "headline", "fact"),
     [
         ("no verdict", None, "too early for a verdict", "no verdict"),
-        ("phase 1", None, "a turn is not established", "no verdict"),
+        ("phase 1", None, "a turn to more complex interactions is not established", "no verdict"),
         ("phase 2", 12.0, "between steps 8 and 20 it began to learn", "began between steps 8 and 20"),
         ("over-fitting has begun", 12.0, "over-fitting has begun", "began between steps 8 and 20"),  # of version 0.1
     ],
@@ -138,13 +140,15 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     now["summary"] |= {"stage": stage}
     now["summary"]["phases"] |= {"found": since is not None, "boundary_step": since, "interval": interval}
     view = RunResult.from_json(now["summary"], now["analysis"])
-    assert headline in _words.headline(view)
+    assert headline in _first.headline(view)
+    assert _first.headline(view).startswith("Still in training")
+    assert _first.headline(view, alive=False).startswith("Stopped before its end")
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
     assert facts["Now"] == (stage, "at step 10; the run goes on")
     assert facts["Second phase"][0] == fact
     assert facts["Harm"] == ("none established", view.harm.sentence)
     html = render(view)
-    assert html.count("comes when the run has ended") == 4  # two of the theory, two of predictions
+    assert html.count("comes when the run has ended") == 2  # of the theory, and of predictions
     assert "Fit the theory" not in html
 
 
@@ -189,13 +193,96 @@ def test_what_is_wrong_with_a_run_stands_in_its_line(runs):
     for name, text in (("half", "{"), ("future", '{"kind": "interdyn-run", "schema": 99}'), ("empty", "")):
         (runs / name).mkdir()
         (runs / name / "run.json").write_text(text)
-    lines = {name: listed(name, path) for name, path in find_runs(runs).items()}
-    assert lines["good"].finished
+    lines = {name: listed(name, Followed(path)) for name, path in find_runs(runs).items()}
+    assert lines["good"].state == "finished"
     assert (lines["good"].done, lines["good"].last, lines["good"].planned) == (1, 0, None)
     assert not lines["good"].trouble
     for name in ("half", "future", "empty"):
+        assert lines[name].state == "damaged"
         assert lines[name].trouble
     assert "pip install --upgrade" in lines["future"].trouble or "newer" in lines["future"].trouble
+
+
+def test_a_run_that_grows_is_told_from_one_that_lost_its_process_and_from_one_that_ended(runs):
+    growing, ended = Training(runs / "growing").look(12), Training(runs / "ended").look(12)
+    ended.tracker.close()
+    shutil.copytree(runs / "growing", runs / "dead")
+    lines = {line.name: line for line in Listing(runs, lambda _, path: Followed(path)).lines(patience=60)}
+    assert list(lines) == ["growing", "dead", "ended"]
+    assert [line.state for line in lines.values()] == ["growing", "stopped", "finished"]
+    assert lines["growing"].headline.startswith("Still in training")
+    assert lines["growing"].advice.startswith("Keep training")
+    assert lines["dead"].headline.startswith("Stopped before its end")
+    assert lines["dead"].advice.startswith("Start it again")
+    assert store.is_written(runs / "growing")
+    growing.tracker.close()
+    assert not store.is_written(runs / "growing")
+
+
+def test_asking_who_writes_keeps_no_writer_out(runs):
+    Training(runs / "a").look().tracker.close()
+    asking, refused = threading.Event(), []
+
+    def ask():
+        while not asking.is_set():
+            store.is_written(runs / "a")
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        try:
+            with store.writing(runs / "a"):
+                assert store.is_written(runs / "a")
+        except StorageError as error:
+            refused.append(error)
+    asking.set()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+
+
+def test_the_lines_of_a_run_are_its_courses_and_have_a_sentence(runs):
+    training = Training(runs / "a").look(4)
+    line = listed("a", Followed(runs / "a"))
+    assert line.done == 4
+    assert time.time() - 600 < line.at <= time.time()
+    assert [role for role, _ in line.loss.lines] == ["train", "test"]
+    x = [float(point.split(",")[0]) for point in line.loss.lines[0][1].split()]
+    y = [float(point.split(",")[1]) for point in line.loss.lines[0][1].split()]
+    assert (len(x), x[0], x[-1]) == (4, 2.0, 118.0)
+    assert x == sorted(x)
+    assert y == sorted(y)  # a falling loss: down is larger
+    assert line.loss.alt == "loss: 0.9 at the start, lowest 0.9, 0.9 now"
+    order = training.tracker.trajectory.mean_order
+    assert line.order.alt == f"mean order: {order[0]:.3g} at the start, lowest {order.min():.3g}, {order[-1]:.3g} now"
+
+
+def test_a_run_is_read_for_the_list_again_only_when_its_files_change(runs, monkeypatch):
+    training = Training(runs / "a").look(2)
+    Training(runs / "b").look(2).tracker.close()
+    read, whole = [], lists.listed
+    monkeypatch.setattr(lists, "listed", lambda name, run: read.append(name) or whole(name, run))
+    listing = Listing(runs, lambda _, path: Followed(path))
+    assert {line.name for line in listing.lines(patience=60)} == {"a", "b"}
+    listing.lines(patience=60)
+    assert sorted(read) == ["a", "b"]
+    training.look()
+    assert next(line.done for line in listing.lines(patience=60) if line.name == "a") == 3
+    assert sorted(read) == ["a", "a", "b"]
+    shutil.rmtree(runs / "b")
+    assert [line.name for line in listing.lines(patience=60)] == ["a"]
+
+
+def test_the_list_does_not_wait_for_what_is_slow_to_read(runs, monkeypatch):
+    Training(runs / "a").look()
+    go_on, whole = threading.Event(), lists.listed
+    monkeypatch.setattr(lists, "listed", lambda name, run: go_on.wait(60) and whole(name, run))
+    listing = Listing(runs, lambda _, path: Followed(path))
+    (bare,) = listing.lines(patience=0.01)
+    assert (bare.name, bare.done, bare.headline) == ("a", 0, "")
+    go_on.set()
+    assert listing.lines(patience=60)[0].done == 1
 
 
 # -- the door ----------------------------------------------------------------------------------------
@@ -218,6 +305,23 @@ def test_pages_are_served_and_paths_that_lead_out_are_not(served, runs, tmp_path
         assert get(f"{address}/runs/{name}/")[0] == 404, name
     assert get(f"{address}/runs/a/", method="POST")[0] == 405
     assert get(f"{address}/runs/a/", method="DELETE")[0] == 405
+
+
+def test_ticked_runs_are_compared_on_a_page(served, runs):
+    Training(runs / "a").look(3)
+    Training(runs / "deep" / "b", seed=1).look(3).tracker.close()
+    address = served()
+    status, text = get(f"{address}/compare?run=a&run=deep/b&run=a")
+    assert status == 200
+    assert "2 runs beside each other" in text
+    assert '<a class="home" href=".">' in text
+    for name in ("a", "deep/b"):
+        assert f'<th scope="row">{name}</th>' in text
+    for asked in ("compare", "compare?run=a", "compare?run=a&run=nobody", "compare?run=a&run=../secret"):
+        status, text = get(f"{address}/{asked}")
+        assert (status, "Tick two or more" in text) == (400, True), asked
+    Training(runs / "none")
+    assert "cannot be compared now" in get(f"{address}/compare?run=a&run=none")[1]
 
 
 def test_others_need_a_token_and_the_right_name(served, runs):
@@ -391,13 +495,34 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
 
 
 @needs_browser
-def test_the_list_follows_runs_that_begin(chromium, served, runs):
-    page, trouble = watched(chromium)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_the_list_follows_runs_that_begin_and_keeps_ticks(chromium, served, runs, tmp_path, width, scheme):
+    page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(served())
     assert "no run in this folder" in page.locator("main").inner_text()
     Training(runs / "<script>alert(1)").look(2)
-    page.wait_for_selector("tbody tr", timeout=30000)
-    assert "<script>alert(1)" in page.locator("tbody").inner_text()
-    page.locator("tbody a").click()
+    page.wait_for_selector(".runs li", timeout=30000)
+    assert "<script>alert(1)" in page.locator(".runs").inner_text()
+    until(page, "document.querySelectorAll('.spark svg[role=img]').length === 2")
+    page.locator(".runs input").first.press("Space")
+    assert page.locator("#compare").is_disabled()
+    Training(runs / ("b" * 200)).look(2)
+    until(page, "document.querySelectorAll('.spark svg[role=img]').length === 4")
+    assert page.locator(".runs input:checked").get_attribute("value") == "<script>alert(1)"
+    assert "ago" in page.locator("time").first.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.locator("#filter").fill("bbb")
+    until(page, "document.querySelectorAll('.runs li:not([hidden])').length === 1")
+    page.locator("#filter").fill("")
+    page.screenshot(path=tmp_path / f"list-{width}-{scheme}.png", full_page=True)
+    page.locator(".runs input:not(:checked)").press("Space")
+    page.locator("#compare").press("Enter")
+    page.wait_for_selector("h1:has-text('2 runs beside each other')", timeout=30000)
+    until(page, "document.querySelectorAll('.chart svg.main-svg').length > 0")
+    page.locator("#bar .home").press("Enter")
+    page.wait_for_selector(".runs a", timeout=30000)
+    page.locator(".runs a", has_text="script").click()
     until(page, "document.querySelectorAll('#tiles p').length > 0")
+    page.locator("#bar .home").click()
+    page.wait_for_selector(".runs a", timeout=30000)
     assert trouble == []

@@ -178,6 +178,45 @@ def test_legends_stay_within_their_axes(draw, width, data):
             assert box.y1 <= inside.y1 + 1
 
 
+def test_the_overview_holds_order_losses_and_a_row_for_each_statement(data):
+    figure = Figure(figsize=(8, 5.6), layout="constrained")
+    upper = plot.plot_overview(data, ax=figure.subplots())
+    order, losses, strip = figure.axes
+    assert order is upper
+    assert [ax.get_ylabel() for ax in figure.axes] == ["mean order", "loss", ""]
+    test = data["analysis"]["groups"]["test"]
+    np.testing.assert_allclose(order.lines[0].get_ydata(), test["mean_order"])
+    np.testing.assert_allclose(losses.lines[1].get_ydata(), data["summary"]["test_loss"])
+    assert [text.get_text() for text in strip.texts if "synthetic" not in text.get_text()] == [
+        "phase 2 begins between steps 150 and 450",
+        "loss gap widens between steps 170 and 520",
+        "harm: not judged",
+        "checkpoint to use: cannot be said",
+    ]
+    assert [float(line.get_xdata()[0]) for line in strip.lines] == [260.0, 300.0]
+    for ax in (order, losses):
+        assert {260.0, 300.0} <= {float(line.get_xdata()[0]) for line in ax.lines[-2:]}
+    assert len(strip.collections) == 2  # a bar for each interval
+    assert strip.get_xlabel() == "optimiser step"
+    assert words(strip).count("synthetic-example · interdyn 0.1.0") == 1
+    with pytest.raises(InputError, match="subplots"):
+        plot.plot_overview(data, ax=Figure().add_axes((0, 0, 1, 1)))
+
+
+def test_the_overview_shows_what_there_is(data):
+    del data["summary"]["train_loss"], data["summary"]["test_loss"]
+    data["summary"] |= {"test_accuracy": [None, *[0.5] * 15], "train_accuracy": None}
+    figure = Figure()
+    plot.plot_overview(data, ax=figure.subplots())
+    assert [ax.get_ylabel() for ax in figure.axes] == ["mean order", "accuracy", ""]
+    only_losses = Figure()
+    plot.plot_overview({"summary": {"steps": [0, 5], "test_loss": [2, 1]}}, ax=only_losses.subplots())
+    assert [ax.get_ylabel() for ax in only_losses.axes] == ["loss", ""]
+    one = plot.plot_overview({"summary": {"steps": [5], "mean_order": [2]}}, ax=axes())
+    assert "One checkpoint" in words(one)
+    assert "Record" in words(plot.plot_overview({"summary": {"steps": [0, 5]}}, ax=axes()))
+
+
 @pytest.mark.parametrize("draw", FUNCTIONS)
 def test_missing_data_gives_a_panel_that_says_what_to_record(draw):
     ax = draw({"summary": {"steps": [0, 10], "recipe": "bare"}}, ax=axes())
@@ -250,7 +289,7 @@ def test_figures_of_a_run_are_written_with_something_on_them(run_dir):
     paths = plot.save_figures(run_dir)
     assert dict(mpl.rcParams) == before
     assert {path.parent for path in paths} == {run_dir / "figures"}
-    assert len(paths) == 7
+    assert len(paths) == 8
     for path in paths:
         content = path.read_bytes()
         width, height = struct.unpack(">II", content[16:24])

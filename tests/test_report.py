@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from interdyn import plot, report
+from interdyn.dynamics import recommend
 from interdyn.errors import NotARunError
+from interdyn.report import _first
 from interdyn.report._chart import chart
 from interdyn.report._plotly import TRACES, lean
 from interdyn.values import RunResult
@@ -24,7 +26,7 @@ HARM = {
     "step": 1400,
     "interval": [900, 2000],
     "growth": 0.2,
-    "best_step": 840,
+    "best_step": 780,
     "sentence": "Training began to harm.",
 }
 SIDES = {"training": "train", "test": "test"}
@@ -71,6 +73,11 @@ def page(data, **texts):
     return Page(report.render(RunResult.from_json(data["summary"], data["analysis"]), texts=texts))
 
 
+def plain(found):
+    """Return the text of a page with ordinary hyphens and spaces."""
+    return found.text.replace("\u2011", "-").replace("\u00a0", " ")
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     run = Path(shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("report") / "run"))
@@ -80,7 +87,7 @@ def written(tmp_path_factory):
 def test_one_file_under_8_mb_with_the_figures_beside_it(written):
     assert written.name == "report.html"
     assert written.stat().st_size < 8_000_000
-    assert len(list((written.parent / "figures").glob("*.png"))) == 7
+    assert len(list((written.parent / "figures").glob("*.png"))) == 8
 
 
 def test_the_page_asks_no_host_for_anything(written):
@@ -99,26 +106,32 @@ def test_the_page_asks_no_host_for_anything(written):
 
 def test_sections_come_in_the_order_of_a_newcomers_questions(written):
     html = written.read_text()
-    places = [
-        html.index(f'<h2 id="{name}"')
-        for name in ("happened", "dynamics", "theory", "uses", "samples", "trust", "words")
-    ]
+    names = ("sure", "dynamics", "uses", "samples", "theory", "trust", "words")
+    there = [name for name in names if f'<h2 id="{name}"' in html]
+    assert there == ["sure", "dynamics", "theory", "trust", "words"]  # nothing of samples was recorded
+    places = [html.index(f'<h2 id="{name}"') for name in there]
     assert places == sorted(places)
+    bar = html[html.index('<nav id="bar"') : html.index("</nav>")]
+    assert re.findall(r'href="#(\w+)"', bar) == ["top", *there]
+    assert html.index('class="advice"') < html.index('id="figure-overview"') < html.index('class="cards"') < places[0]
 
 
-def test_the_page_begins_with_the_verdict_and_says_the_rest_below(data):
+def test_the_verdict_and_what_else_is_to_say_stand_below_the_first_screen(data):
     prediction = RunResult.from_json(data["summary"], data["analysis"]).prediction.sentence
     verdict = "At step 512: phase 2 began. No harm."
     data["summary"]["verdict"] = [verdict, prediction, "A file is damaged."]
     text = page(data).text
-    assert text.index(verdict) < text.index("What happened") < text.index("A file is damaged.") < text.index("How sure")
+    places = [
+        text.index(part) for part in ("How sure is this", verdict, "A file is damaged.", "How the network changed")
+    ]
+    assert places == sorted(places)
     assert text.count(prediction) == 1
     assert text.index("Theory against reality") < text.index(prediction)
 
 
 def test_the_verdict_is_in_words_with_its_interval(data):
     text = page(data).text
-    assert "and between steps 150 and 450 it began to learn more and more complex interactions." in text
+    assert "The network got simpler, then more complex (turn between steps 150 and 450)." in text
     assert "began to widen between steps 170 and 520" in text
     assert "Harmnot judgedby the version that made this run" in text
     data["summary"]["phases"]["agreement"] = "They agree, they do."
@@ -128,9 +141,10 @@ def test_the_verdict_is_in_words_with_its_interval(data):
 def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_gap(data):
     data["summary"]["harm"] = HARM
     found = page(data)
-    assert "; it began to harm between steps 900 and 2,000." in found.text
+    heading = plain(found)
+    assert "Training began to harm between steps 900 and 2,000: held-out loss is 20 % above its lowest." in heading
     assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
-    assert "Best checkpointstep 840" in found.text
+    assert "Best checkpointstep 780" in found.text
     marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
     assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
         "phase boundary",
@@ -164,7 +178,7 @@ def test_every_chart_holds_the_recorded_numbers(data):
     heat = charts["heat-0"]["data"][0]
     assert [row[5] for row in heat["z"]] == test["order_distribution"][5]
     assert heat["customdata"][2][5] == [48, 3]
-    over_training = {"mean-order", "losses", "accuracies", "loss-gap", "distance", "noise"}
+    over_training = {"overview", "mean-order", "losses", "accuracies", "loss-gap", "distance", "noise"}
     over_training |= {"prediction", "prediction-distance"}
     assert set(charts) == {"orders", "heat-0", "heat-1", *over_training}
     mechanisms = data["summary"]["prediction"]["mechanisms"]
@@ -220,6 +234,76 @@ def test_pictures_and_pages_show_the_same_curves_and_marks(question, data):
     assert "phase boundary 260" in [note["text"] for note in shown["layout"]["annotations"]]
 
 
+def test_the_picture_of_the_page_is_that_of_the_figure(data):
+    data["summary"]["harm"] = HARM
+    panel = plot.panels.overview(RunResult.from_json(data["summary"], data["analysis"]))
+    shown = page(data).charts["overview"]
+    named = {trace["name"]: trace for trace in shown["data"] if "name" in trace}
+    assert list(named) == ["mean order", "training loss", "held-out loss"]
+    assert named["mean order"]["y"] == data["analysis"]["groups"]["test"]["mean_order"]
+    assert named["held-out loss"]["y"] == data["summary"]["test_loss"]
+    assert [trace["yaxis"] for trace in named.values()] == ["y", "y2", "y2"]
+    low, high = shown["layout"]["yaxis2"]["domain"]
+    assert 0 < low < high <= shown["layout"]["yaxis"]["domain"][0] + 0.05
+    words = [note["text"] for note in shown["layout"]["annotations"]]
+    assert words == [mark.name for mark in panel.strip]
+    assert words[2:] == ["harm begins between steps 900 and 2,000", "checkpoint to use: step 780"]
+    bars = [shape for shape in shown["layout"]["shapes"] if shape["type"] == "rect"]
+    at = plot.StepAxis.of(panel.steps).position
+    intervals = [mark.interval for mark in panel.strip if mark.interval]
+    assert [(bar["x0"], bar["x1"]) for bar in bars] == [pytest.approx(tuple(at(np.array(one)))) for one in intervals]
+    assert all(bar["y1"] < low for bar in bars)  # below the curves
+    for mark in panel.strip:
+        assert f"{mark.name[0].upper()}{mark.name[1:]}." in shown["alt"]
+    assert "cursor" not in [shape.get("name") for shape in shown["layout"]["shapes"]]
+
+
+def test_the_slider_opens_where_harm_began_else_phase_2_and_at_the_last_while_it_grows(data):
+    def start():
+        return data["summary"]["steps"][json.loads(page(data).payload)["start"]]
+
+    assert start() == 260
+    data["summary"]["harm"] = HARM
+    assert start() == 1300
+    data["summary"]["stage"] = "phase 2"
+    assert start() == data["summary"]["steps"][-1]
+    data["summary"] |= {"stage": None, "harm": None, "phases": {"found": False}}
+    assert start() == data["summary"]["steps"][-1]
+
+
+def test_the_first_screen_says_what_to_do_why_and_what_is_not_certain(data):
+    data["summary"]["harm"] = HARM
+    html = report.render(RunResult.from_json(data["summary"], data["analysis"]))
+    top = Page(html[html.index('<header id="top"') : html.index("</header>")])
+    advice = recommend(RunResult.from_json(data["summary"]))
+    assert f"{advice.sentence} {advice.reason}" in plain(top)
+    assert "Not certain: Phase 2 may have begun anywhere between steps 150 and 450. Harm may have begun" in top.text
+    for card in ("Best checkpoint", "Phase", "What was learned", "Samples to look at"):
+        assert top.text.count(card) >= 1
+    assert "Step 780" in top.text
+    assert "probability" not in top.text.lower()
+    assert "theory" not in top.text.lower()
+    share = data["analysis"]["groups"]["test"]["order_distribution"][-1]
+    assert f"{100 * max(share):.0f} % of the strength is of order {1 + share.index(max(share))}" in plain(top)
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline", "card"),
+    [
+        ("one phase, no second phase", "there is no second phase", "One phase"),
+        ("no phases", "neither simpler nor more complex", "No phases"),
+        ("no first phase", "more complex from the start", "No first phase"),
+        ("no verdict", "(phase 2) is not established", "Not established"),
+    ],
+)
+def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headline, card):
+    data["summary"]["phases"] = {"found": False, "kind": kind, "evidence": {"possible_rise": 0.31}}
+    view = RunResult.from_json(data["summary"], data["analysis"])
+    assert headline in _first.headline(view)
+    assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == card
+    assert ("up to 0.31 is possible" in _first.uncertain(view)) is (kind == "no verdict")
+
+
 def test_charts_are_valid_plotly_figures(data):
     import plotly.graph_objects as go
 
@@ -254,7 +338,7 @@ def test_every_colour_of_the_charts_is_defined_for_light_and_dark(written):
 
 def test_every_chart_has_a_text_for_those_who_do_not_see_it(data):
     charts = [a for tag, a in page(data).tags if a.get("class") == "chart"]
-    assert len(charts) == 11
+    assert len(charts) == 12
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in charts)
 
 
@@ -303,9 +387,14 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
     assert list(found.charts["orders"]["frames"][0][0]) == ["y"]  # no interval
     bare = page({"summary": {"steps": [0, 5]}, "analysis": None})
     assert bare.charts == {}
-    assert bare.count("figure") == 8
-    for needs, times in (("`order_distribution`", 2), ("`mean_order`", 1), ("`train_loss`", 1), ("Fit the theory", 2)):
-        assert bare.text.count(needs) == times
+    assert bare.count("figure") == 0
+    assert set(re.findall(r"aria-labelledby=.(\w+)", report.render(RunResult.from_json({"steps": [0, 5]})))) == {
+        "sure",
+        "trust",
+        "words",
+    }
+    for needs in ("`order_distribution`", "`mean_order` of at least", "`train_loss`", "Fit the theory"):
+        assert bare.text.count(needs) == 1, needs
 
 
 def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends(data):
@@ -328,7 +417,7 @@ def test_why_no_gap_is_dated_is_told(data):
 def test_no_boundary_is_said_and_not_drawn(data):
     data["summary"]["phases"] = {"found": False, "boundary_step": None, "interval": None, "status": "no verdict"}
     found = page(data)
-    assert "do not support a claim of two phases" in found.text
+    assert "A lasting turn to more complex interactions (phase 2) is not established." in found.text
     assert "no verdict" in found.text
     assert [s.get("name") for s in found.charts["mean-order"]["layout"]["shapes"]] == ["cursor"]
 

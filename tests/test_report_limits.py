@@ -16,6 +16,7 @@ from stored import write_results
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 
+SIDES = ("train", "test")
 EXAMPLE = Path(__file__).parent / "data" / "example_analysis"
 
 END = """<script>
@@ -45,14 +46,13 @@ def browse(chromium, path, tmp_path):
 class Planted:
     """A run of any length and size, whose measurements are made up when they are read."""
 
-    def __init__(self, folder, monkeypatch, *, steps, samples, players=6, losses=None):
+    def __init__(self, folder, monkeypatch, *, steps, samples, players=6, losses=None, name="planted", classes=10):
         self.steps, self.samples, self.players = list(range(steps)), samples, players
+        self.name, self.classes = name, classes
         with store.writing(folder):
             groups = ("test", "train")
             environment = {"schema": store.SCHEMA, "packages": {}}
-            self.run = store.begin_run(
-                folder, {"name": "planted"}, steps=self.steps, groups=groups, environment=environment
-            )
+            self.run = store.begin_run(folder, {"name": name}, steps=self.steps, groups=groups, environment=environment)
             self.results(losses)
         monkeypatch.setattr(store.Reader, "measurement", lambda *a, **k: self.measurement(*a, **k))
         monkeypatch.setattr(_uses, "map_interactions", self.interactions)
@@ -61,7 +61,7 @@ class Planted:
         rng = np.random.default_rng(step)
         i_and, i_or, v = rng.standard_normal((3, self.samples, 2**self.players))
         one, ids = np.ones(self.samples), np.arange(self.samples)
-        return Measurement(step, group, v, i_and, i_or, one, one, one, ids, unit="log-odds", targets=ids % 10)
+        return Measurement(step, group, v, i_and, i_or, one, one, one, ids, unit="log-odds", targets=ids % self.classes)
 
     def interactions(self, run, step, *, group):
         found = self.measurement(run, step, group=group)
@@ -78,12 +78,13 @@ class Planted:
         plain = {name: value.tolist() for name, value in band.items()}
         summary = {
             "schema": store.SCHEMA,
-            "recipe": "planted",
+            "recipe": self.name,
             "steps": self.steps,
             "orders": list(range(1, n + 1)),
             "n_samples": self.samples,
-            "train_loss": losses or rng.random(t).tolist(),
-            "test_loss": losses or rng.random(t).tolist(),
+            **({} if losses == "none" else {f"{side}_loss": losses or rng.random(t).tolist() for side in SIDES}),
+            "harm": {"best_step": None if losses == "none" else self.steps[-1], "sentence": "No harm is established."},
+            "phases": {"found": True, "boundary_step": 1, "interval": [0, self.steps[-1]]},
             "theory": [{"step": s, "sentence": "Nearest noise variance 0.1.", **theory} for s in self.steps],
             "verdict": ["A sentence."],
         }
@@ -108,6 +109,76 @@ class Planted:
             with store.writing(self.run.path):
                 store.write_exhibit(self.run, found)
         return self
+
+
+ODD = {
+    "one sample": {"samples": 1},
+    "300 classes": {"samples": 300, "classes": 300, "named": tuple(f"class number {i}" for i in range(300))},
+    "a name of 300 characters": {"name": "n" * 300},
+    "right to left": {"name": "שלום עולם", "named": ("مرحبا بالعالم", "\u202eevil", "עברית", *"abcdefg")},
+    "CJK": {"name": "手写数字の学習" * 9, "named": ("犬", "猫" * 40, "鳥", *"abcdefg")},
+    "no losses": {"losses": "none"},
+    "no pictures of samples": {"pictures": False},
+    "many checkpoints, one player": {"steps": 60, "players": 1},
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_odd_runs_have_a_first_screen_that_is_whole(chromium, tmp_path, monkeypatch, odd, width, scheme):
+    given = {"samples": 5, "steps": 5, "named": (), "pictures": True} | ODD[odd]
+    named, pictures = given.pop("named"), given.pop("pictures")
+    planted = Planted(tmp_path / "run", monkeypatch, **given)
+    path = report.write_report((planted.exhibit(classes=named) if pictures else planted).run.path)
+    assert path.stat().st_size < 8_000_000
+    page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(path.as_uri())
+    until(page, "document.querySelector('#chart-overview svg.main-svg') !== null")
+    until(page, "document.querySelectorAll('#tiles > *').length > 0")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.locator("#top .cards > div").count() == 4
+    assert page.locator("#top .advice strong").inner_text().endswith(".")
+    if width == 1440:  # all of it without scrolling
+        assert page.locator("#top").evaluate("e => e.getBoundingClientRect().bottom") <= 900
+    assert page.locator("#chart-overview").get_attribute("aria-label").startswith("Mean order from")
+    for link in page.locator("#bar a").all():
+        assert page.locator(f'[id="{link.get_attribute("href")[1:]}"]').count() == 1
+    page.emulate_media(media="print")
+    assert page.locator("#top .uncertain").is_visible()
+    assert not page.locator("#bar").is_visible()
+    page.emulate_media(media="screen")
+    if odd == "no losses":
+        advice = page.locator("#top .advice strong").inner_text().replace("\u2011", "-")
+        assert advice == "Cannot be said: no held-out loss was recorded."
+        assert page.locator("#chart-loss-gap").count() == 0
+        assert "Loss gap" in page.locator("section:has(#trust) ul").inner_text()
+    pictured(page, tmp_path / f"{odd}-{width}.png")
+    assert trouble == []
+
+
+@needs_browser
+def test_the_bar_leads_to_each_section_and_marks_the_one_that_is_read(chromium, tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=6, samples=4).exhibit()
+    path = report.write_report(planted.run.path)
+    page, trouble = watched(chromium, viewport={"width": 390, "height": 800})
+    page.goto(path.as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#top"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#sure"
+    top = "document.getElementById('{}').getBoundingClientRect().top"
+    for name in ("dynamics", "uses", "samples", "theory", "words"):
+        link = page.locator(f'#bar [href="#{name}"]')
+        link.press("Enter")
+        until(page, f"document.querySelector('#bar [aria-current]').getAttribute('href') === '#{name}'")
+        assert page.evaluate(f"{top.format(name)} >= document.getElementById('bar').offsetHeight")  # not under the bar
+        until(
+            page,
+            f"""(({{ left, right }}) => left >= 0 && right <= innerWidth)(
+            document.querySelector('#bar [href="#{name}"]').getBoundingClientRect())""",
+        )
+    assert trouble == []
 
 
 def test_200_checkpoints_of_100_samples_stay_below_8_mb(tmp_path, monkeypatch):

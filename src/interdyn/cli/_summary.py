@@ -71,10 +71,13 @@ def _cell(value: float | None, style: str) -> str:
 
 
 def _sentences(result: "RunResult") -> list[str]:
-    """Return the verdict and the cost in words."""
+    """Return what to do, the verdict, and the cost in words."""
+    from interdyn.dynamics import recommend
+
     cost = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in result.seconds.items())
     solver = result.solver
     return [
+        str(recommend(result)),
         *result.verdict,
         *(() if result.windows is None else result.windows.sentences),
         f"Cost: {result.forward_passes or 0:,} forward passes; {cost}.",

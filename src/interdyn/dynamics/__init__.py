@@ -8,6 +8,7 @@ from interdyn.dynamics._online import Stage, Verdict, online_verdict, online_ver
 from interdyn.dynamics._onset import Onset, when
 from interdyn.dynamics._pattern import HIGH_ORDER, find_pattern, pattern_signal
 from interdyn.dynamics._phases import Phases, PhaseStatus, find_phases
+from interdyn.dynamics._recommendation import Recommendation, recommend
 from interdyn.dynamics._spindle import InitialOrders, initial_orders, spindle_law
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PhaseStatus",
     "Phases",
     "Place",
+    "Recommendation",
     "Stage",
     "Verdict",
     "find_gap_onset",
@@ -30,6 +32,7 @@ __all__ = [
     "online_verdict",
     "online_verdicts",
     "pattern_signal",
+    "recommend",
     "spindle_law",
     "when",
     "whole_verdict",

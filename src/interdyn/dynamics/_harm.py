@@ -16,6 +16,7 @@ FEWEST = 10  # values of the loss
 ODDS, LOOKS = 10.0, 5  # odds of a rise at two measurements in a row; or one for so many measurements, if that is more
 NEAR, NEAR_SPAN = 0.7, 0.2  # distance from the least loss where the fall begins to count: in y, or in spans
 _ANY = 10.0  # a possible rise that is larger says nothing
+BOUNDED = "No harm:"  # how the sentence begins where a rise of 5 % or more is not possible
 UNSEEN = "Harm cannot be seen without held-out losses: pass `losses=` or `test_loss=`."
 
 
@@ -89,7 +90,7 @@ def find_harm(
         most = course.share(judged.evidence.possible_rise)
         why = f"No harm is established; a held-out {what} up to {percent(most)} {end} is possible."
         if most < SMALLEST_RISE:
-            why = f"No harm: the held-out {what} is at most {percent(max(most, 0.01))} {end}."
+            why = f"{BOUNDED} the held-out {what} is at most {percent(max(most, 0.01))} {end}."
         elif most > _ANY:
             why = f"No harm is established; how far the held-out {what} is {end} is not known yet."
         return Onset.unknown(level, why, p)

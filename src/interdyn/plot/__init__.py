@@ -21,6 +21,8 @@ from interdyn.plot._figures import (
     plot_theory,
     plot_theory_distance,
 )
+from interdyn.plot._marks import phase_2_begins as phase_2_begins
+from interdyn.plot._overview import plot_overview
 from interdyn.plot._panel import Panel, Rule, Series
 from interdyn.plot._prediction import plot_prediction, plot_prediction_distance
 from interdyn.plot._quality import plot_row_norms, plot_solver
@@ -50,6 +52,7 @@ __all__ = [
     "plot_mean_order",
     "plot_noise",
     "plot_order_distribution",
+    "plot_overview",
     "plot_prediction",
     "plot_prediction_distance",
     "plot_repeatability",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from interdyn.errors import InputError
 from interdyn.plot._panel import Panel, Rule, Series
 from interdyn.plot._steps import step_label
 from interdyn.plot._style import (
@@ -37,6 +38,8 @@ def draw(panel: Panel, ax: Axes | None = None, *, blocks: Sequence[int] = ()) ->
     >>> draw(Panel("id", "A title", missing="Record something."), Figure().subplots()).texts[0].get_text()
     'Record something.'
     """
+    if panel.strip and not panel.missing:
+        return _stack(axes_for(ax, height=5.0), panel)
     ax = axes_for(ax, width=9.0, height=3.3) if panel.over_orders else axes_for(ax)
     if panel.missing:
         return empty_panel(ax, title=panel.title, needs=panel.missing, stamp=panel.stamp)
@@ -51,6 +54,47 @@ def draw(panel: Panel, ax: Axes | None = None, *, blocks: Sequence[int] = ()) ->
     else:
         _curves(ax, panel)
     return frame(ax, title=title, x=panel.x, y=panel.y, stamp=panel.stamp, grid=panel.cells is None, pad=pad)
+
+
+def _stack(ax: Axes, panel: Panel) -> Axes:
+    """Draw a panel, those below it, and its strip under each other in the place of the axes; the first is returned."""
+    heights = [3.0] * (1 + len(panel.below)) + [0.42 * len(panel.strip)]
+    place = ax.get_subplotspec()
+    if place is None:
+        raise InputError(
+            "a figure of several axes needs `ax` from `subplots`; got axes placed by hand. Leave `ax` out."
+        )
+    grid = place.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.06)
+    ax.set_subplotspec(grid[0])
+    all_axes = [ax, *(ax.figure.add_subplot(grid[i], sharex=ax) for i in range(1, len(heights)))]
+    for one, part in zip(all_axes, (panel, *panel.below), strict=False):
+        _curves(one, part)
+        for moment in panel.strip:
+            if np.isfinite(moment.at):
+                one.axvline(moment.at, color=COLOURS[moment.colour], linestyle=moment.dash, linewidth=1.1)
+        frame(one, title=panel.title if one is ax else "", x="", y=part.y, stamp=panel.stamp)
+        one.tick_params(labelbottom=False)
+    strip = all_axes[-1]
+    _strip(strip, panel)
+    frame(strip, title="", x=panel.x, y="", stamp=panel.stamp, grid=False)
+    strip.spines["left"].set_visible(False)
+    return ax
+
+
+def _strip(ax: Axes, panel: Panel) -> None:
+    """Draw a row for each moment: its interval as a bar, its step, its words at the left."""
+    step_axis(ax, panel.steps)
+    ax.set_ylim(len(panel.strip), 0)
+    ax.set_yticks([])
+    for row, moment in enumerate(panel.strip):
+        colour = COLOURS[moment.colour]
+        if moment.interval is not None:
+            ax.fill_between(moment.interval, row + 0.08, row + 0.92, color=colour, alpha=0.18, linewidth=0)
+        if np.isfinite(moment.at):
+            ax.plot([moment.at, moment.at], [row, row + 1], color=colour, linewidth=2.2)
+        place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+        outline = [withStroke(linewidth=2.5, foreground="white", alpha=0.85)]
+        ax.text(0.005, row + 0.5, moment.name, color=colour, path_effects=outline, parse_math=False, **place)
 
 
 def _curves(ax: Axes, panel: Panel) -> None:

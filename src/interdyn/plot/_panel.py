@@ -67,7 +67,8 @@ class Series:
 class Rule:
     """A line across a panel: a moment of training with its interval, or a level of the quantity.
 
-    ``name`` is what it marks, without the step of a moment; a level without a name has no legend.
+    ``name`` is what it marks, without the step of a moment; a level without a name has no legend. In the strip of a
+    panel the name says all there is to say, and a moment that is not established has NaN for its step.
     """
 
     at: float
@@ -101,6 +102,10 @@ class Panel:
         A warning that belongs to the figure.
     stamp
         Recipe and version, for the corner of a picture.
+    below
+        Panels over the same steps that are drawn under this one, on axes of their own.
+    strip
+        Moments that are drawn as one row each, under all curves: a bar for the interval, and a line up through them.
     """
 
     id: str
@@ -118,6 +123,8 @@ class Panel:
     alt: str = ""
     remark: str = ""
     stamp: str = ""
+    below: tuple["Panel", ...] = ()
+    strip: tuple[Rule, ...] = ()
 
     @property
     def cells(self) -> Series | None:

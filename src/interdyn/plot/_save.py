@@ -21,12 +21,14 @@ from interdyn.plot._figures import (
     plot_theory,
     plot_theory_distance,
 )
+from interdyn.plot._overview import plot_overview
 from interdyn.plot._prediction import plot_prediction, plot_prediction_distance
 from interdyn.plot._view import load_run
 from interdyn.store import write_atomic
 from interdyn.values import RunResult
 
 _FIGURES: dict[str, tuple[tuple[float, float], tuple[Callable[..., object], ...]]] = {  # size, from top to bottom
+    "overview": ((8.0, 5.6), (plot_overview,)),
     "order_distribution": ((9.0, 3.2), (plot_order_distribution,)),
     "dynamics": ((7.0, 3.6), (plot_dynamics,)),
     "phases": ((7.0, 9.0), (plot_mean_order, plot_losses, plot_loss_gap)),
@@ -47,8 +49,8 @@ def save_figures(run_dir: Path | str) -> list[Path]:
 
     Returns
     -------
-    Paths of the files written: ``order_distribution``, ``dynamics``, ``phases``, ``prediction``, ``theory``, ``noise``
-    and ``strengths``, 150 dots per inch. Figures without data say what to record.
+    Paths of the files written: ``overview``, ``order_distribution``, ``dynamics``, ``phases``, ``prediction``,
+    ``theory``, ``noise`` and ``strengths``, 150 dots per inch. Figures without data say what to record.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from interdyn.errors import InputError
 from interdyn.plot._marks import all_moments as _moments
 from interdyn.plot._marks import boundary as _boundary
 from interdyn.plot._marks import head as _head
+from interdyn.plot._overview import overview as overview
 from interdyn.plot._panel import Panel, Rule, Series, credit
 from interdyn.plot._prediction import prediction, prediction_distance, theory_gain
 from interdyn.plot._steps import StepAxis
@@ -42,6 +43,7 @@ __all__ = [
     "mean_order",
     "noise",
     "orders",
+    "overview",
     "phase_2",
     "prediction",
     "prediction_distance",

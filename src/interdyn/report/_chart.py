@@ -33,9 +33,59 @@ def chart(panel: Panel, *, slider: bool = True) -> dict[str, Any]:
         return {**out, "data": [], "layout": {}, "frames": []}
     if panel.over_orders:
         return {**out, **_over_orders(panel)}
+    if panel.strip:
+        return {**out, **_stack(panel)}
     cells = panel.cells
     data = [_heat(panel, cells)] if cells is not None else [t for s in panel.series for t in _line(panel, s)]
     return {**out, "data": data, "layout": _layout(panel, slider), "frames": []}
+
+
+_PLOT, _ROW, _AROUND = 156, 26, 80  # height of a plot, of a row of the strip, and of legend and axis, in pixels
+_WORDS, _BAR = 0.64, 0.24  # of a row: where its bar begins, and how high it is
+
+
+def _stack(panel: Panel) -> dict[str, Any]:
+    """Return a panel over those below it, on one axis of steps, and the strip under them."""
+    panels, rows = (panel, *panel.below), len(panel.strip)
+    inside = _PLOT * len(panels) + _ROW * rows
+    foot = _ROW * rows / inside
+    layout, data = _layout(panel, slider=False), []
+    for place, one in enumerate(panels):
+        number = "" if place == 0 else str(place + 1)
+        data += [{**trace, "yaxis": f"y{number}"} for series in one.series for trace in _line(panel, series)]
+        share = _PLOT / inside
+        top = 1 - place * share
+        y = {"title": _title(one.y), "fixedrange": True, "zeroline": False, "nticks": 5}
+        layout[f"yaxis{number}"] = {**y, "domain": [top - share + 0.03, top]}
+    layout["xaxis"] |= {"anchor": "free", "position": 0}
+    more = [_in_strip(panel, moment, foot * (1 - row / rows), foot / rows) for row, moment in enumerate(panel.strip)]
+    layout["shapes"] += [shape for shapes, _ in more for shape in shapes]
+    layout["annotations"] += [note for _, note in more]
+    return {"data": data, "layout": layout, "frames": [], "height": inside + _AROUND}
+
+
+def _in_strip(panel: Panel, moment: Rule, top: float, high: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the bar of a moment, its line up through all curves, and its words; heights are shares of the chart."""
+    shapes, colour = list[dict[str, Any]](), f"var:{moment.colour}"
+    inside = {"y0": top - (_WORDS + _BAR) * high, "y1": top - _WORDS * high}
+    if moment.interval is not None:
+        low, far = numbers(StepAxis.of(panel.steps).position(np.array(moment.interval)))
+        bar = {"type": "rect", "fillcolor": colour, "opacity": 0.4, "line": {"width": 0}}
+        shapes.append({**_across(low, far), **inside, **bar})
+    if np.isfinite(moment.at):
+        at = float(StepAxis.of(panel.steps).position(np.array(moment.at)))
+        shapes.append({**_across(at, at), "y0": inside["y1"], "line": _stroke(moment, 1.2)})
+        shapes.append({**_across(at, at), **inside, "line": {"color": colour, "width": 4}})
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top - _WORDS * high / 2}
+    place["yanchor"] = "middle"
+    look = {
+        "showarrow": False,
+        "xshift": 2,
+        "borderpad": 0,
+        "bgcolor": "var:veil",
+        "font": {"size": 12, "color": colour},
+    }
+    return shapes, {**place, **look, "text": _text(moment.name)}
 
 
 def numbers(array: np.ndarray) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interdyn.dynamics import recommend
 from interdyn.errors import InputError, InputWarning
 from interdyn.plot import load_run, panels
 from interdyn.report import _words
@@ -43,7 +44,8 @@ def write_study(
         raise InputError("the page of a study needs a finished run; got none. Run it first.")
     charts = [chart(panels.comparison(named, quantity), slider=False) for quantity in panels.QUANTITIES]
     views = [view for members in named.values() for view in members]
-    return _write(out, charts, views, names=list(named), title=title, tables=tables, rules=(), games={}, over_seeds=())
+    content = {"names": list(named), "title": title, "tables": tables, "rules": (), "games": {}, "over_seeds": ()}
+    return _written(out, _page(charts, views, **content, home=""))
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
@@ -84,44 +86,53 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     if len(folders) < 2:
         raise InputError(f"a comparison needs two or more runs; got {len(folders)}. Pass their folders.")
     views = [load_run(folder) for folder in folders]
-    names = _names(folders, views)
-    grouped: dict[str, list[RunResult]] = {}
-    for name, view in zip(names, views, strict=True):
-        grouped.setdefault(view.recipe if seeds else name, []).append(view)
-    figures = [panels.comparison(grouped, quantity) for quantity in panels.QUANTITIES]
-    charts = [chart(figure, slider=False) for figure in figures]
-    games = different_games([view.game for view in views])
-    if games:
+    if games := different_games([view.game for view in views]):
         warnings.warn(
             f"these runs are of different games, and their orders cannot be compared: they differ in "
             f"{', '.join(games)}. Measure them in one way.",
             InputWarning,
             stacklevel=2,
         )
-    return _write(
-        out,
-        charts,
+    return _written(out, comparison(folders, views, _names(folders, views), seeds=seeds))
+
+
+def comparison(
+    folders: Sequence[Path], views: Sequence[RunResult], names: Sequence[str], *, seeds: bool = False, home: str = ""
+) -> str:
+    """Return the page that sets runs beside each other; ``home`` is where the list of all runs is, if there is one.
+
+    Raises
+    ------
+    InputError
+        If seeds are of different games.
+    """
+    grouped: dict[str, list[RunResult]] = {}
+    for name, view in zip(names, views, strict=True):
+        grouped.setdefault(view.recipe if seeds else name, []).append(view)
+    figures = [panels.comparison(grouped, quantity) for quantity in panels.QUANTITIES]
+    return _page(
+        [chart(figure, slider=False) for figure in figures],
         views,
         names=names,
         title=f"{len(names)} runs beside each other",
         tables=[_verdicts(names, views), _settings(names, folders)],
         rules=_rules(names, views),
         over_seeds=[told for name, members in grouped.items() if (told := _words.over_seeds(name, members))],
-        games=games,
+        games=different_games([view.game for view in views]),
+        home=home,
     )
 
 
-def _write(out: Path | str, charts: Sequence[Mapping[str, Any]], views: Sequence[RunResult], **content: Any) -> Path:
-    """Write a page of charts and tables that has no slider."""
+def _page(charts: Sequence[Mapping[str, Any]], views: Sequence[RunResult], **content: Any) -> str:
+    """Return a page of charts and tables that has no slider."""
     payload = {"steps": [0], "positions": [0], "notes": [""], "start": 0, "uses": None}
-    html = filled(
-        "compare.html.j2",
-        charts=charts,
-        payload={**payload, "charts": [one for one in charts if not one["missing"]]},
-        versions=sorted({view.version for view in views if view.version}),
-        live=False,
-        **content,
-    )
+    drawn = [one for one in charts if not one["missing"]]
+    versions = sorted({view.version for view in views if view.version})
+    payload["charts"] = drawn
+    return filled("compare.html.j2", charts=drawn, payload=payload, versions=versions, live=False, **content)
+
+
+def _written(out: Path | str, html: str) -> Path:
     path = Path(out)
     write_atomic(path, html.encode())
     return path
@@ -142,12 +153,21 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 
 
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
-    columns = ("run", "second phase", "loss gap", "harm", "mean order", "of parts", "prediction by the theory")
+    columns = (
+        "run",
+        "recommendation",
+        "second phase",
+        "loss gap",
+        "harm",
+        "mean order",
+        "of parts",
+        "prediction by the theory",
+    )
     return Table(
         "verdicts",
         "What happened in each",
         "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
-        (*columns, "samples", "test accuracy"),
+        (*columns, "prediction by the theory", "samples", "test accuracy"),
         tuple((name, *_row(view)) for name, view in zip(names, views, strict=True)),
     )
 
@@ -162,6 +182,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
     facts = {name: f"{value} ({remark})" if remark else value for name, value, remark in _words.facts(view)}
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
     return (
+        recommend(view).sentence,
         facts.get("Second phase", "not searched"),
         facts.get("Loss gap", "no losses").split(" (")[0],
         facts.get("Harm", "no losses").split(" (")[0],

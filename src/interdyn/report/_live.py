@@ -8,8 +8,10 @@ from pathlib import Path
 from threading import Lock
 
 from interdyn.errors import InputError, InterdynError, missing_extra
+from interdyn.report._compare import comparison
+from interdyn.report._list import Listing
 from interdyn.report._page import filled
-from interdyn.report._runs import Followed, Listed, find_runs, listed
+from interdyn.report._runs import Followed, find_runs
 
 try:
     import anyio
@@ -25,6 +27,7 @@ except ImportError as error:
 
 _EVERY = 0.5  # seconds after which the folder is read again
 _QUIET = 15.0  # seconds after which an idle connection is kept alive by a comment
+_PATIENCE = 1.0  # seconds that the list waits for runs that are being read
 _COOKIE = "interdyn-token"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?")
 
@@ -51,6 +54,7 @@ def application(root: Path | str, *, token: str | None = None, hosts: tuple[str,
     routes = [
         Route("/", pages.index),
         Route("/events", pages.list_events),
+        Route("/compare", pages.compare),
         Route("/runs/{name:path}/events", pages.run_events),
         Route("/runs/{name:path}/", pages.page),
     ]
@@ -68,23 +72,22 @@ class _Pages:
         self._folder = folder
         self._followed: dict[str, Followed] = {}
         self._lock = Lock()
+        self._listing = Listing(folder, self._follow)
 
-    def _run(self, name: str) -> Followed | None:
-        path = find_runs(self._folder).get(name)
-        if path is None:
-            return None
+    def _follow(self, name: str, path: Path) -> Followed:
         with self._lock:
             known = self._followed.get(name)
             if known is None or known.path != path:
                 known = self._followed[name] = Followed(path)
             return known
 
-    def _listed(self) -> list[Listed]:
-        return [listed(name, path) for name, path in find_runs(self._folder).items()]
+    def _run(self, name: str) -> Followed | None:
+        path = find_runs(self._folder).get(name)
+        return None if path is None else self._follow(name, path)
 
     def index(self, _: Request) -> Response:
         root = self._folder.name or str(self._folder)
-        return HTMLResponse(filled("list.html.j2", bare=True, root=root, runs=self._listed()))
+        return HTMLResponse(filled("list.html.j2", bare=True, root=root, runs=self._listing.lines(patience=_PATIENCE)))
 
     def page(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -92,23 +95,36 @@ class _Pages:
         if run is None:
             return PlainTextResponse("There is no such run (any more).", status_code=404)
         try:
-            with self._lock:
-                return HTMLResponse(run.page(bare="bare" in request.query_params))
+            home = "../" * (name.count("/") + 2)
+            return HTMLResponse(run.page(bare="bare" in request.query_params, home=home))
         except InterdynError as error:
             return HTMLResponse(filled("wait.html.j2", bare=True, name=name, why=str(error)))
+
+    def compare(self, request: Request) -> Response:
+        """Return the page of the runs that were ticked in the list."""
+        names = list(dict.fromkeys(request.query_params.getlist("run")))
+        runs = {name: run for name in names if (run := self._run(name)) is not None}
+        if len(runs) < 2:
+            return PlainTextResponse("Tick two or more runs in the list, then compare them.", status_code=400)
+        try:
+            views = {name: run.result() for name, run in runs.items()}
+        except InterdynError as error:
+            return PlainTextResponse(f"These runs cannot be compared now: {error}", status_code=400)
+        return HTMLResponse(
+            comparison([run.path for run in runs.values()], list(views.values()), list(views), home=".")
+        )
 
     def _version(self, name: str) -> str | None:
         run = self._run(name)
         if run is None:
             return None
         try:
-            with self._lock:
-                return str(run.refresh())
+            return f"{run.refresh()} {run.alive}"
         except (InterdynError, OSError):
             return "trouble"
 
     async def list_events(self, request: Request) -> Response:
-        return _stream(request, lambda: repr(self._listed()))
+        return _stream(request, lambda: repr(self._listing.lines()))
 
     async def run_events(self, request: Request) -> Response:
         return _stream(request, lambda: self._version(request.path_params["name"]))

@@ -1,6 +1,7 @@
 """One HTML file from a run: charts, words, and everything needed to show them, inside it."""
 
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import InterdynWarning, missing_extra
-from interdyn.plot import StepAxis, has_numbers, panels, save_figures
-from interdyn.report import _words
+from interdyn.plot import Panel, StepAxis, has_numbers, panels, phase_2_begins, save_figures
+from interdyn.report import _first, _words
 from interdyn.report._chart import chart, numbers
 from interdyn.report._plotly import plotly_script
 from interdyn.report._uses import Uses
@@ -22,6 +23,21 @@ try:
 except ImportError as error:
     raise missing_extra("jinja2", "report", "writing the report") from error
 
+_SECTIONS = {  # anchor to name, in the order of the page
+    "top": "Summary",
+    "sure": "How sure",
+    "dynamics": "Dynamics",
+    "uses": "What it uses",
+    "samples": "Samples",
+    "theory": "Theory",
+    "trust": "Numbers",
+    "words": "Words",
+}
+_NO_LOOK = "Run the recipe again with this version: it keeps what the samples look like."
+_NO_SAMPLES = (
+    "Record a group of training samples: `measure.train_samples` or `measure.mislabelled_samples` in the recipe, or a "
+    "group `train` in the tracker's probe."
+)
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
@@ -76,6 +92,8 @@ def render(
     used: dict[str, Any] | None = None,
     live: bool = False,
     bare: bool = False,
+    alive: bool = True,
+    home: str = "",
 ) -> str:
     """Return the page of a run as text.
 
@@ -91,29 +109,60 @@ def render(
         Whether the page asks its own host for what is new, as the live page does.
     bare
         Whether plotly's JavaScript is left out, for a page that has it.
+    alive
+        Whether a run that has not ended is still written.
+    home
+        Where the list of all runs is; empty where there is none.
     """
     share = _largest_share(view)
     heat_maps = [panels.heat_map(view, name, top=share) for name in list(view.groups) or ["test"]]
     evaluated = [panel for panel in (panels.losses(view), panels.accuracies(view)) if not panel.missing]
     orders = panels.orders(view, theory=True, others=("mislabelled",))
     sections = {
-        "orders": [chart(replace(orders, title="Orders at the chosen checkpoint"))],
-        "dynamics": [chart(p) for p in (*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view))],
-        "prediction": [chart(panels.prediction(view)), chart(panels.prediction_distance(view))],
-        "theory": [chart(p) for p in (panels.distance(view), panels.noise(view))],
-        "uses": [chart(panels.courses(view))] if used else [],
-        "repeatability": [chart(panels.repeatability(view))] if view.windows is not None else [],
+        "overview": [panels.overview(view)],
+        "orders": [replace(orders, title="Orders at the chosen checkpoint")],
+        "dynamics": [*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view)],
+        "prediction": [panels.prediction(view), panels.prediction_distance(view)],
+        "theory": [panels.distance(view), panels.noise(view)],
+        "uses": [panels.courses(view)] if used else [],
+        "repeatability": [panels.repeatability(view)] if view.windows is not None else [],
     }
+    charts = {name: [chart(p) for p in group if not p.missing] for name, group in sections.items()}
     payload = {
-        "charts": [one for section in sections.values() for one in section if not one["missing"]],
+        "charts": [one for group in charts.values() for one in group],
         "steps": numbers(view.steps),
         "positions": numbers(StepAxis.of(view.steps).position(view.steps)),
         "notes": _words.notes(view),
         "start": _start(view),
         "uses": used,
     }
-    content: dict[str, Any] = {"view": view, "words": _words, "charts": sections, "payload": payload}
+    content: dict[str, Any] = {"view": view, "words": _words, "first": _first, "charts": charts, "payload": payload}
+    content |= {"shown": _shown(view, charts), "absent": _absent(view, sections.values(), used)}
+    content |= {"alive": alive, "home": home, "used": used, "advice": _first.advice(view, alive=alive)}
     return filled("page.html.j2", texts=texts or {}, live=live, bare=bare, **content)
+
+
+def _shown(view: RunResult, charts: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return the sections that have content, anchor to name, as they stand in the bar."""
+    has = {
+        "dynamics": charts["orders"] or charts["dynamics"],
+        "uses": charts["uses"] or charts["repeatability"],
+        "samples": view.samples,
+        "theory": charts["prediction"] or charts["theory"],
+    }
+    return {anchor: name for anchor, name in _SECTIONS.items() if has.get(anchor, True)}
+
+
+def _absent(view: RunResult, sections: Iterable[Sequence[Panel]], used: Any) -> dict[str, list[str]]:
+    """Return what is not shown: what to record, and the titles of the figures that need it."""
+    found: dict[str, list[str]] = {}
+    for panel in (one for group in sections for one in group if one.missing):
+        found.setdefault(panel.missing, []).append(panel.title)
+    if not used:
+        found[_NO_LOOK] = ["What the network uses"]
+    if not view.samples:
+        found[_NO_SAMPLES] = ["Samples to look at"]
+    return found
 
 
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:
@@ -129,9 +178,13 @@ def _largest_share(view: RunResult) -> float:
 
 
 def _start(view: RunResult) -> int:
-    """Return the checkpoint shown first: the middle of phase 2, where theory and network can be compared."""
-    inside = np.flatnonzero(view.theory.in_phase_2) if view.theory is not None else np.empty(0, dtype=np.intp)
-    return int(inside[len(inside) // 2]) if inside.size else len(view.steps) - 1
+    """Return the checkpoint shown first: where harm began, else phase 2; of a run that goes on, the last."""
+    began, harm = phase_2_begins(view), view.harm
+    at = harm.step if harm is not None and harm.step is not None else None if began is None else began[0]
+    if at is None or view.stage is not None:
+        return len(view.steps) - 1
+    axis = StepAxis.of(view.steps)
+    return int(np.abs(axis.position(view.steps) - axis.position(np.array(at))).argmin())
 
 
 def _texts(folder: Path) -> dict[str, Any]:

@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 
 from interdyn.dynamics import when
-from interdyn.plot import step_label
+from interdyn.plot import phase_2_begins, step_label
 from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 
 _MOST_ROWS = 200  # of the table of samples
-_GROWING = {
-    "phase 1": "in phase 1, it has got simpler, and a turn is not established",
-    "phase 2": "it began to learn ever more complex interactions (phase 2)",
-    "no verdict": "too early for a verdict on its phase",
-}
-
-
 _LEVEL = "90 % interval"
 _PATTERN = (
     "The pattern on training samples is blind to shortcuts and to a shift of the data. In this project's runs it rang "
@@ -80,32 +73,6 @@ def left_open(identified: LeftOpen) -> str:
     return f"mean order {identified.reported_mean_order:.2f}, could be {low:.2f} to {high:.2f}"
 
 
-def headline(view: RunResult) -> str:
-    """Return the verdict in one sentence for someone new to all this."""
-    phases, harm = view.phases, view.harm
-    harms = f"; it began to harm {when(harm.interval)}" if harm is not None and harm.interval is not None else ""
-    if view.stage is not None:
-        since = _phase_2(view)
-        began = f"{when(since)} " if since else ""
-        return f"Still in training: {began}{_GROWING.get(view.stage, view.stage)}{harms}."
-    if len(view.steps) == 1:
-        return "One checkpoint was measured: it shows what the network uses, but not how that changes."
-    if phases is None:
-        return f"The interactions were measured over training, but the search for phases was not run{harms}."
-    if (since := _phase_2(view)) is None:
-        return f"These measurements do not support a claim of two phases{harms}."
-    return (
-        f"Training had two phases: the network got simpler, and {when(since)} it began to learn more and more complex "
-        f"interactions{harms}."
-    )
-
-
-def _phase_2(view: RunResult) -> tuple[float, float] | None:
-    """Return the interval in which phase 2 began, of runs of before that of the boundary; None where not found."""
-    phases = view.phases
-    return None if phases is None or not phases.found else phases.rise_starts_interval or phases.interval
-
-
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
     """Return the three statements, and the few numbers that matter, as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
@@ -113,9 +80,11 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     if view.stage is not None:
         rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
     if phases is not None:
-        began, gap = _phase_2(view), phases.gap_interval
+        began, gap = phase_2_begins(view), phases.gap_interval
         why = "a rise after a fall is not established"
-        rows.append(("Second phase", f"began {when(began)}", _LEVEL) if began else ("Second phase", "no verdict", why))
+        rows.append(
+            ("Second phase", f"began {when(began[1])}", _LEVEL) if began else ("Second phase", "no verdict", why)
+        )
         why = phases.gap_status or _why_no_gap(view)
         rows.append(
             ("Loss gap", f"began to widen {when(gap)}", _LEVEL) if gap else ("Loss gap", "growth not established", why)

@@ -25,10 +25,10 @@ const page = (() => {
   const layout = (chart) => {
     const axis = { gridcolor: "var:line", linecolor: "var:muted", automargin: true, tickfont: { size: 12 } };
     const now = payload.positions[current];
+    const axes = Object.keys(chart.layout).filter((name) => /^[xy]axis/.test(name));
     return {
       ...chart.layout,
-      xaxis: { ...axis, ...chart.layout.xaxis },
-      yaxis: { ...axis, ...chart.layout.yaxis },
+      ...Object.fromEntries(axes.map((name) => [name, { ...axis, ...chart.layout[name] }])),
       shapes: (chart.layout.shapes || []).map((s) => (s.name === "cursor" ? { ...s, x0: now, x1: now } : s)),
       font: { color: "var:ink", size: 13, family: getComputedStyle(document.body).fontFamily },
       paper_bgcolor: "rgba(0,0,0,0)",

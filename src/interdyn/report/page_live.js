@@ -12,13 +12,15 @@
     if (!main || !payload) return;
     const chosen = document.getElementById("sample")?.selectedOptions[0];
     const keep = { ...page.state(), group: chosen?.dataset.group, sample: chosen?.textContent };
-    const focus = document.activeElement?.id;
+    const focus = document.activeElement?.id || document.activeElement?.hash;
     page.stop();
+    document.getElementById("bar").replaceWith(fresh.getElementById("bar"));
     document.querySelector("main").replaceWith(main);
     document.getElementById("payload").textContent = payload.textContent;
     document.title = fresh.title;
     page.start(keep);
-    if (focus) document.getElementById(focus)?.focus();
+    if (focus?.startsWith("#")) document.querySelector(`#bar [href="${focus}"]`)?.focus({ preventScroll: true });
+    else if (focus) document.getElementById(focus)?.focus();
   };
   const events = new EventSource("events");
   events.addEventListener("message", renew);

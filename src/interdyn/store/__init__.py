@@ -4,7 +4,7 @@ from interdyn._version import VERSION
 from interdyn.store._atomic import json_bytes, write_atomic
 from interdyn.store._check import Finding, check_run, drop_damaged_checkpoints
 from interdyn.store._files import SCHEMA, content_hash, read_arrays, read_header, write_arrays, write_json
-from interdyn.store._lock import Hold, writing
+from interdyn.store._lock import Hold, is_written, writing
 from interdyn.store._reader import (
     Reader,
     read_checkpoint,
@@ -62,6 +62,7 @@ __all__ = [
     "has_unit",
     "holds_a_run",
     "identity",
+    "is_written",
     "joined",
     "json_bytes",
     "map_interactions",

@@ -1,0 +1,223 @@
+"""What to do: which checkpoint to use, or whether to go on, with its reason; or that it cannot be said."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from interdyn._arguments import instance
+from interdyn.dynamics._harm import BOUNDED, SMALLEST_RISE, percent
+from interdyn.values import HarmResult, RunResult
+
+_TO_RECORD = (
+    "Which checkpoint is best shows only on data that is not trained on. Record a held-out loss: pass `losses=` to the "
+    "tracker, or `test_loss=` to `observe`."
+)
+_OF_BEFORE = (
+    "This run was analysed by a version that did not judge harm. Analyse it again: remove summary.json and give the "
+    "run's command."
+)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do with a run.
+
+    ``str`` of it is all there is to say: sentence, reason and what is open.
+
+    Attributes
+    ----------
+    sentence, reason
+        The advice, and what it rests on; where it cannot be given, why, and what to record.
+    step
+        The checkpoint to use; None where training should go on, or nothing can be said.
+    stop
+        Whether a training that goes on should stop: only harm is a reason. None where that cannot be said.
+    course
+        What became of the held-out loss, in a clause; empty where it is not known.
+    open
+        What is not certain about it, in a sentence; empty where the reason says all.
+    """
+
+    sentence: str
+    reason: str
+    step: float | None = None
+    stop: bool | None = None
+    course: str = ""
+    open: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.sentence, self.reason, self.open) if part)
+
+
+def recommend(result: RunResult) -> Recommendation:
+    """Return which checkpoint of a run to use, or whether a training that goes on should.
+
+    Parameters
+    ----------
+    result
+        A run that has ended, or one that goes on (its ``stage`` is not None).
+
+    Returns
+    -------
+    Recommendation
+
+    Raises
+    ------
+    InputError
+        If it is no result of a run.
+
+    Notes
+    -----
+    Only held-out losses, or an accuracy where they are not known, count. A training that goes on should stop where harm
+    is established (`find_harm`). Of one that has ended the last checkpoint is recommended, unless its held-out loss is
+    more than 5 % above that of the checkpoint where it is least (`least_loss`); whether the rise is more than noise is
+    then part of the reason, and where the accuracy is better at the end, both checkpoints are named. Without anything
+    held out no checkpoint is recommended.
+
+    Examples
+    --------
+    >>> harm = {"best_step": 10, "sentence": "No harm: the held-out loss is at most 1 % above its least."}
+    >>> run = {"steps": [0, 5, 10], "test_loss": [2.0, 1.2, 0.8], "harm": harm}
+    >>> recommend(RunResult.from_json(run)).sentence
+    'Use the last checkpoint, step 10.'
+    >>> recommend(RunResult.from_json({"steps": [0, 5], "harm": {"sentence": "No loss."}})).sentence
+    'Cannot be said: no held-out loss was recorded.'
+    """
+    instance(result, "result", RunResult, do="Pass what `interdyn.plot.load_run` returns.")
+    harm, held = result.harm, _HeldOut.of(result)
+    if len(result.steps) == 1:
+        return Recommendation("Cannot be said from one checkpoint.", "There is no other to compare it with.")
+    if harm is None:
+        return Recommendation("Cannot be said: whether training harmed was not judged.", _OF_BEFORE)
+    if held is None:
+        verb = "was" if result.stage is None else "is"
+        return Recommendation(f"Cannot be said: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
+    find = _of_the_whole if result.stage is None else _of_now
+    course = held.in_short("at the end" if result.stage is None else "now")
+    if harm.found and harm.growth is not None:
+        course = f"held-out {held.name} is {percent(harm.growth)} {held.worse_word} its {held.best_word}"
+    return replace(find(held, harm), course=course)
+
+
+_SMOOTHED = "Smoothed over three measurements,"
+_BEYOND = "That is more than its noise."
+
+
+def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
+    """Return which checkpoint to use of a training that has ended."""
+    if harm.found or held.rise > SMALLEST_RISE:
+        reason = f"{held.course()} {_BEYOND}" if harm.found else held.course()
+        if held.accuracy_disagrees:
+            text = f"Choose: step {held.at} by held-out loss, or the last checkpoint by held-out accuracy."
+            return Recommendation(text, f"{reason} {held.of_accuracy()}", open=held.open(harm))
+        text = f"Use the checkpoint of step {held.at}, not the last."
+        return Recommendation(text, reason, held.step, open=held.open(harm))
+    if held.step == held.last_step:
+        best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
+        reason = f"{best}. Whether longer training would help was not tried."
+    else:
+        worst = f"no more than {percent(SMALLEST_RISE)} {held.worse_word} that of step {held.at}, {held.best:.3g}"
+        stretch = f"where its course, smoothed over three measurements, is {held.best_word}"
+        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {worst}, {stretch}."
+    why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
+    return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
+
+
+def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
+    """Return whether a training should go on."""
+    if harm.found:
+        reason = f"{held.course()} {_BEYOND}"
+        if held.accuracy_disagrees:
+            text = "Choose: stop here by held-out loss, or go on by held-out accuracy."
+            return Recommendation(text, f"{reason} {held.of_accuracy()}")
+        return Recommendation(f"Stop here, and use the checkpoint of step {held.at}.", reason, held.step, True)
+    if harm.probability is None:
+        return Recommendation("Keep training: it is too early to judge.", harm.sentence, stop=False)
+    if held.rise > SMALLEST_RISE:
+        text = f"Keep training for now, and keep the checkpoint of step {held.at}."
+        return Recommendation(text, held.course(), stop=False, open=held.open(harm))
+    return Recommendation("Keep training: nothing speaks against it yet.", harm.sentence, stop=False)
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """The held-out measure of a run where it is best, and at its end."""
+
+    name: str
+    step: float
+    best: float
+    last_step: float
+    end: float
+    accuracy: tuple[float, float] | None  # at the same two steps, beside the loss
+
+    @classmethod
+    def of(cls, result: RunResult) -> "_HeldOut | None":
+        """Return the loss, or the accuracy where that alone is known; None without a best step."""
+        best_step = None if result.harm is None else result.harm.best_step
+        if best_step is None:
+            return None
+        steps, accuracy = result.steps, result.test_accuracy
+        for name, values in (("loss", result.test_loss), ("accuracy", accuracy)):
+            if values is None or not np.isfinite(values).any():
+                continue
+            known = np.flatnonzero(np.isfinite(values))
+            at, last = int(known[np.abs(steps[known] - best_step).argmin()]), int(known[-1])
+            both = None if name == "accuracy" or accuracy is None else (float(accuracy[at]), float(accuracy[last]))
+            return cls(name, float(steps[at]), float(values[at]), float(steps[last]), float(values[last]), both)
+        return None
+
+    @property
+    def best_word(self) -> str:
+        return "highest" if self.name == "accuracy" else "lowest"
+
+    @property
+    def worse_word(self) -> str:
+        return "below" if self.name == "accuracy" else "above"
+
+    @property
+    def at(self) -> str:
+        return f"{self.step:,.10g}"
+
+    @property
+    def last_at(self) -> str:
+        return f"{self.last_step:,.10g}"
+
+    @property
+    def rise(self) -> float:
+        """By which share of the best value the end is worse."""
+        worse = (self.end - self.best) * (-1 if self.name == "accuracy" else 1)
+        return worse / abs(self.best) if self.best else float(np.sign(worse)) * np.inf
+
+    @property
+    def accuracy_disagrees(self) -> bool:
+        """Whether the share that is wrong is smaller at the end, by more than the smallest rise that counts."""
+        if self.accuracy is None:
+            return False
+        best, end = self.accuracy
+        return 1 - end < (1 - best) * (1 - SMALLEST_RISE)
+
+    def course(self) -> str:
+        best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}: {self.best:.3g}"
+        return f"{best}, against {self.end:.3g} at step {self.last_at}."
+
+    def open(self, harm: HarmResult) -> str:
+        """Return whether a rise is more than noise, as far as that is not certain."""
+        if harm.found:
+            return ""
+        if harm.probability is None:
+            return f"There are too few values of the held-out {self.name} to judge its noise."
+        verb = "falls" if self.name == "accuracy" else "rises"
+        return f"Whether the held-out {self.name} {verb} by more than its noise is not established."
+
+    def in_short(self, now: str) -> str:
+        """Return the course in a clause; ``now`` is what the last measurement is called."""
+        if self.step == self.last_step:
+            return f"held-out {self.name} is {self.best_word} around {now.removeprefix('at ')}"
+        if self.rise <= SMALLEST_RISE:
+            return f"held-out {self.name} is within {percent(SMALLEST_RISE)} of its best {now}"
+        verb = "lower" if self.name == "accuracy" else "higher"
+        return f"held-out {self.name} is {percent(self.rise)} {verb} {now} than at step {self.at}"
+
+    def of_accuracy(self) -> str:
+        assert self.accuracy is not None
+        return "Held-out accuracy: {:.3f} there, {:.3f} at the end.".format(*self.accuracy)

@@ -1,0 +1,215 @@
+"""The words of the first screen: what happened, what to do, what is not certain, and four cards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
+from interdyn.plot import phase_2_begins, step_label
+from interdyn.plot.panels import group_name
+from interdyn.values import RunResult
+
+_GROWING = {
+    "phase 1": "it has got simpler, and a turn to more complex interactions is not established",
+    "phase 2": "it began to learn more complex interactions (phase 2)",
+    "no verdict": "too early for a verdict on its phase",
+}
+_ABSENT = {  # `interdyn.dynamics.PhaseStatus` to the answer on a card, and a clause
+    PhaseStatus.ONLY_FALLS: ("One phase", "the network got simpler, and there is no second phase"),
+    PhaseStatus.ONLY_RISES: ("No first phase", "the network got more complex from the start"),
+    PhaseStatus.RISES_THEN_FALLS: ("Rises, then falls", "the network got more complex, then simpler"),
+    PhaseStatus.FLAT: ("No phases", "the network got neither simpler nor more complex"),
+}
+_UNSEEN = "without held-out losses harm cannot be seen"
+_NAMED = 3  # samples named on a card
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the four answers beside the picture: its name, the answer, a remark, and the section that says more."""
+
+    name: str
+    value: str
+    remark: str
+    anchor: str
+
+
+def headline(view: RunResult, *, alive: bool = True) -> str:
+    """Return what happened, in one sentence; ``alive`` says whether a run that has not ended is still written."""
+    harm, course = view.harm, recommend(view).course
+    if view.stage is not None:
+        began = phase_2_begins(view)
+        stage = _GROWING.get(view.stage, view.stage)
+        parts = [f"{when(began[1])} {stage}" if began else stage]
+        if harm is not None and harm.interval is not None:
+            parts = [f"it began to harm {when(harm.interval)}"]
+        state = "Still in training" if alive else "Stopped before its end"
+        return f"{state}: {'; '.join([*parts, *([course] if course else [])])}."
+    if len(view.steps) == 1:
+        return "One checkpoint was measured: it shows what the network uses, but not how that changes."
+    if harm is not None and harm.interval is not None:
+        return f"Training began to harm {when(harm.interval)}{f': {course}' if course else ''}."
+    unseen = harm is not None and harm.best_step is None
+    rest = f"; {course or _UNSEEN}" if course or unseen else ""
+    if view.phases is None:
+        return f"The interactions were measured over training, but the search for phases was not run{rest}."
+    began = phase_2_begins(view)
+    if began is not None:
+        return f"The network got simpler, then more complex (turn {when(began[1])}){rest}."
+    turn = "a lasting turn to more complex interactions (phase 2) is not established"
+    if view.phases.kind in _ABSENT:
+        turn = _ABSENT[PhaseStatus(view.phases.kind)][1]
+    return _sentence(f"{course}; {turn}" if course else f"{turn}{rest}")
+
+
+def state(view: RunResult, *, alive: bool = True) -> str:
+    """Return how far a run has come, and on how many samples it was measured."""
+    count, last = len(view.steps), step_label(float(view.steps[-1]))
+    how = "finished" if view.stage is None else "growing" if alive else "stopped unexpectedly"
+    samples = view.n_samples if view.first is None else view.first.n_samples
+    of = "" if samples is None else f", measured on {samples} test sample{'s' if samples > 1 else ''}"
+    return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
+
+
+def advice(view: RunResult, *, alive: bool = True) -> Recommendation:
+    """Return what to do; a training that has lost its process and should go on must be started again."""
+    found = recommend(view)
+    if view.stage is None or alive or found.stop is not False:
+        return found
+    return replace(found, sentence="Start it again: no process writes to this run, and no harm is established.")
+
+
+def uncertain(view: RunResult) -> str:
+    """Return what is not certain of the verdict, in a few short sentences; empty where there is nothing to say."""
+    out, phases, harm = list[str](), view.phases, view.harm
+    began = phase_2_begins(view)
+    if began is not None:
+        out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
+    elif view.stage is not None:
+        out.append("Whether phase 2 has begun is not established.")
+    elif phases is not None and phases.kind not in _ABSENT:
+        possible = (phases.evidence or {}).get("possible_rise")
+        rise = "" if possible is None else f"; by the end, a rise of the mean order by up to {possible:.2g} is possible"
+        out.append(f"No second phase that lasts is established{rise}.")
+    if harm is not None and harm.interval is not None:
+        out.append(f"Harm may have begun anywhere {_between(harm.interval)}.")
+    if open_ := recommend(view).open:
+        out.append(open_)
+    return " ".join(out)
+
+
+def cards(view: RunResult, used: Mapping[str, Any] | None) -> list[Card]:
+    """Return the four answers; ``used`` is what `Uses.record` returns."""
+    return [_checkpoint(view), _phase(view), learned(view, used), _samples(view)]
+
+
+def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
+    """Return what is being learned: the orders that hold most of the strength now, and the one that has gained most."""
+    anchor = "uses" if used else "dynamics"
+    group = view.first
+    band = None if group is None else group.order_distribution
+    name = "What is being learned" if view.stage is not None else "What was learned"
+    if band is None or not np.isfinite(band.value[-1]).all():
+        return Card(name, "Not measured", "no interactions at the last checkpoint", anchor)
+    share = band.value[-1]
+    first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
+    value = f"Mostly order {first + 1}" if share[first] > 0.5 else f"Orders {first + 1} and {second + 1}"
+    remark = f"{_percent(share[first])} of the strength is of order {first + 1}"
+    if len(share) > 1 and share[second] >= 0.01:
+        remark += f", {_percent(share[second])} of order {second + 1}"
+    began = phase_2_begins(view)
+    if began is not None:
+        at = int(np.abs(view.steps - began[0]).argmin())
+        gain = share - band.value[at]
+        most = int(np.nan_to_num(gain).argmax())
+        if gain[most] > 0:
+            both = f"{_percent(band.value[at][most])} to {_percent(share[most])}"
+            remark += f"; since phase 2 began, order {most + 1} gained most ({both})"
+    return Card(name, value, f"{remark}.", anchor)
+
+
+def _checkpoint(view: RunResult) -> Card:
+    """Return the card on the best checkpoint."""
+    use, best = recommend(view).step, None if view.harm is None else view.harm.best_step
+    step = use if use is not None else best
+    if step is None or len(view.steps) == 1:
+        return Card("Best checkpoint", "Cannot be said", "record a held-out loss to compare by", "sure")
+    at = int(np.abs(view.steps - step).argmin())
+    known = [
+        f"{name} {values[at]:{digits}}"
+        for name, values, digits in (("held-out loss", view.test_loss, ".3g"), ("accuracy", view.test_accuracy, ".3f"))
+        if values is not None and np.isfinite(values[at])
+    ]
+    value = f"Step {step_label(step)}"
+    if use is None:
+        value += " so far" if view.stage is not None else " or the last"
+    elif step == view.steps[-1] and view.stage is None:
+        value += ", the last"
+    return Card("Best checkpoint", value, ", ".join(known), "dynamics")
+
+
+def _phase(view: RunResult) -> Card:
+    """Return the card on the phase, with the course of the mean order."""
+    began = phase_2_begins(view)
+    value = "Phase 2" if began is not None else "Not established"
+    if view.stage is not None:
+        value = view.stage[0].upper() + view.stage[1:]
+    elif view.phases is None:
+        value = "Not searched for"
+    elif view.phases.kind in _ABSENT:
+        value = _ABSENT[PhaseStatus(view.phases.kind)][0]
+    band = None if view.first is None else view.first.mean_order
+    values = np.empty(0) if band is None else band.value[np.isfinite(band.value)]
+    remark = f"began {when(began[1])}; " if began is not None else ""
+    if values.size > 1:
+        end = "end" if view.stage is None else "now"
+        course = " → ".join(f"{x:.1f}" for x in (values[0], values.min(), values[-1]))
+        remark += f"parts an interaction joins: {course} (start, lowest, {end})"
+    return Card("Phase", value, remark.removesuffix("; "), "dynamics")
+
+
+def _samples(view: RunResult) -> Card:
+    """Return the card on the samples to look at."""
+    name = "Samples to look at"
+    if not view.samples:
+        return Card(name, "Not recorded", "record a group of training samples", "shown")
+    training = [row for row in view.samples if row.group != "test"]
+    flagged = [row for row in training if row.flagged]
+    ranked = sorted((row for row in training if row.rank is not None), key=lambda row: row.rank or 0)
+    first = (flagged or ranked)[:_NAMED]
+    if not first:
+        return Card(name, "Not recorded", "record a group of training samples", "shown")
+    value = ", ".join(str(row.sample_id) for row in first)
+    if flagged:
+        look = "sample looks" if len(flagged) == 1 else "samples look"
+        return Card(name, value, f"{len(flagged)} training {look} memorised or mislabelled", "samples")
+    why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
+    return Card(
+        name, value, f"{group_name(first[0].group)} that fitted worst while the network learned. {why}", "samples"
+    )
+
+
+def _between(interval: tuple[float, float]) -> str:
+    words = when(interval)
+    return words if words.startswith("between") else f"near {words.removeprefix('about ')}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def typeset(text: str) -> str:
+    r"""Return a text in which no line breaks within "held-out" or before a percent sign.
+
+    Examples
+    --------
+    >>> typeset("held-out loss up 5 %").split(" ")
+    ['held‑out', 'loss', 'up', '5\xa0%']
+    """
+    return text.replace("held-out", "held\u2011out").replace(" %", "\u00a0%")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
