@@ -72,6 +72,15 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     assert "Their recipes are the same." in text
 
 
+def test_every_row_has_a_cell_for_each_column_and_no_column_comes_twice(tmp_path):
+    html = write_comparison([copy(tmp_path / "a"), copy(tmp_path / "b")], tmp_path / "page.html").read_text()
+    table = html[html.index('id="verdicts"') :].split("</table>")[0]
+    heads = re.findall(r"<th scope=\"col\">(.*?)</th>", table)
+    rows = [len(re.findall(r"<t[hd]", row)) for row in table.split("<tbody>")[1].split("</tr>")[:-1]]
+    assert len(set(heads)) == len(heads)
+    assert rows == [len(heads)] * 2
+
+
 def test_seeds_of_a_recipe_are_one_line_with_their_range(tmp_path):
     folders = [copy(tmp_path / name, scale=scale) for name, scale in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
     folders.append(copy(tmp_path / "d", recipe="other"))

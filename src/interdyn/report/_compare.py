@@ -153,16 +153,7 @@ def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
 
 
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
-    columns = (
-        "run",
-        "recommendation",
-        "second phase",
-        "loss gap",
-        "harm",
-        "mean order",
-        "of parts",
-        "prediction by the theory",
-    )
+    columns = ("run", "recommendation", "second phase", "loss gap", "harm", "mean order", "of parts")
     return Table(
         "verdicts",
         "What happened in each",
