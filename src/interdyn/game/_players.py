@@ -253,7 +253,7 @@ def place_name(kind: str, cell: int, cols: int) -> str:
     """Return what a cell of a grid of patches, a column, a piece of a sequence or a segment is called."""
     if kind == "patches":
         return f"row {cell // cols + 1} column {cell % cols + 1}"
-    return f"{ {'columns': 'column', 'steps': 'piece'}.get(kind, 'segment')} {cell + 1}"
+    return f"{ {'columns': 'column', 'steps': 'piece'}.get(kind, 'segment') } {cell + 1}"
 
 
 def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:

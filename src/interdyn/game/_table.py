@@ -24,7 +24,7 @@ from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
 from interdyn.game._samples import Inputs
 from interdyn.game._tryout import try_out
-from interdyn.values import MAX_PLAYERS, ValueTable, members
+from interdyn.values import MAX_PLAYERS, Names, ValueTable, members
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(rows_done, rows_in_all)``."""
@@ -210,7 +210,7 @@ def value_table(
         forward, batches = trial.forward, Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
-        named = () if players is None else players.names(masking.inputs[0].shape[1:], sample_ids)
+        named: Names = () if players is None else players.names(masking.inputs[0].shape[1:], sample_ids)
         named = named if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
         if not allow_large:
             _refuse_large(masking.n, forward, tensors, min(64, batches.rows), further)

@@ -15,6 +15,8 @@ COLOURS: Mapping[str, str] = {  # Okabe and Ito's palette: told apart with any c
     "theory": "#D55E00",
     "mislabelled": "#CC79A7",
     "green": "#009E73",
+    "up": "#D55E00",
+    "down": "#0072B2",
     "and": "#0072B2",
     "or": "#E69F00",
     "null-a": "#6E6E6E",

@@ -62,7 +62,7 @@ class Usage:
     @property
     def mean(self) -> Float[np.ndarray, " used"]:
         """Mean of ``|I|`` over those samples; 0 where there are none."""
-        return self.positive - self.negative
+        return np.asarray(self.positive - self.negative)
 
     @property
     def positive(self) -> Float[np.ndarray, " used"]:
@@ -93,8 +93,8 @@ class Usage:
     def by_share(self) -> "Usage":
         """Return the same by falling share of samples, then by strength."""
         order = np.lexsort((-self.mean, -self.share))
-        kinds, players = ([each[i] for i in order] for each in (self.kinds, self.players))
-        return Usage(tuple(kinds), tuple(players), self.value[:, order], self.unit)
+        kinds, players = tuple(self.kinds[i] for i in order), tuple(self.players[i] for i in order)
+        return Usage(kinds, players, self.value[:, order], self.unit)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each interaction, for ``pandas.DataFrame``."""
@@ -156,7 +156,9 @@ class Matched:
         if len({len(row) for row in rows}) != 1:
             raise ShapeError(f"`names` must have as many names for each of one or more samples; got {names!r:.80}.")
         self.names: list[tuple[str, ...]] = rows
-        parts = None if others is None else [frozenset(row) | frozenset(own) for row, own in zip(others, rows)]
+        parts = (
+            None if others is None else [frozenset(row) | frozenset(own) for row, own in zip(others, rows, strict=True)]
+        )
         # where all samples are made of the same parts, none lacks one
         self._parts = None if parts is None or len(set(parts)) == 1 else parts
         random = np.random.default_rng(_SEED)
@@ -188,7 +190,7 @@ class Matched:
         least: int = 3,
         rows: Bool[np.ndarray, " samples"] | None = None,
     ) -> UInt64[np.ndarray, " used"]:
-        """Return the codes of at most ``k`` interactions, by falling mean; see `usage`. ``rows``: samples that count."""
+        """Return codes of at most ``k`` interactions by falling mean; of ``rows`` alone; see `usage`."""
         both = np.concatenate([i_and, i_or], axis=1)
         codes = np.concatenate([self._codes, ~self._codes], axis=1)
         size = self._codes.shape[1]

@@ -1,10 +1,11 @@
 """What a network uses over the samples of a result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from interdyn._arguments import instance, whole
+from interdyn._arguments import instance, told, whole
 from interdyn.errors import InputError
 from interdyn.spectra._matched import Matched, Usage
 from interdyn.spectra._salience import SalienceRule, salience_threshold
@@ -68,6 +69,8 @@ def usage(
             f"what is used over samples needs a batch of them; got a batch of shape {found.batch_shape}. Measure "
             "several samples, or list one by `found.top()`."
         )
+    if names is not None and not isinstance(names, Iterable):
+        raise InputError(f"`names` must be texts, or rows of texts; got {told(names)}. Pass a list.")
     given = found.names if names is None else checked_names(names, found.n_players, found.batch_shape)
     matched = Matched(names_of_players(found, given))
     threshold = salience_threshold(found, salience=salience, rule=salience_rule)
@@ -84,7 +87,8 @@ def names_of_players(found: Interactions, names: Names) -> list[tuple[str, ...]]
         If they are drawn for each sample and have no names.
     """
     if names:
-        return list(names) if not isinstance(names[0], str) else [names] * len(found)  # type: ignore[list-item, arg-type]
+        rows: Any = [names] * len(found) if isinstance(names[0], str) else names
+        return list(rows)
     if drawn_by_sample(str(found.settings.get("players", ""))) and len(found) > 1:
         raise InputError(
             f"players that are drawn for each sample need names to be matched; got {found.settings['players']} without "
