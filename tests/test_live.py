@@ -352,7 +352,7 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
     training = Training(runs / "a").look(3)
     page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(f"{served()}/runs/a/")
-    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    until(page, "document.querySelectorAll('#falls tr').length > 0")
     page.evaluate("window.mine = 'kept'")
     assert page.locator("#checkpoint").get_attribute("max") == "2"
     page.locator("#sample").select_option(index=3)
@@ -399,5 +399,5 @@ def test_the_list_follows_runs_that_begin(chromium, served, runs):
     page.wait_for_selector("tbody tr", timeout=30000)
     assert "<script>alert(1)" in page.locator("tbody").inner_text()
     page.locator("tbody a").click()
-    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    until(page, "document.querySelectorAll('#falls tr').length > 0")
     assert trouble == []

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -27,6 +27,8 @@ class Naming:
         The same by names that mean the same in every sample, such as ``"age"``; None where there are none.
     sentence
         What names stand for, or why there are none.
+    kind
+        ``"columns"``, ``"words"``, ``"places"``, ``"names"`` or ``"numbers"``.
     others
         Parts of each sample that are no players; None where every sample is made of the same parts.
     grid
@@ -36,6 +38,7 @@ class Naming:
     rows: tuple[tuple[str, ...], ...]
     keys: tuple[tuple[str, ...], ...] | None
     sentence: str
+    kind: Literal["columns", "words", "places", "names", "numbers"]
     others: tuple[frozenset[str], ...] | None = None
     grid: tuple[int, int] | None = None
 
@@ -59,14 +62,14 @@ def naming_of(exhibit: Exhibit | None, settings: Mapping[str, Any], *, n: int, s
         if exhibit.pictures is None and exhibit.points is None:
             return _of_pieces(exhibit.pieces[:samples], n)
         rows = tuple(_names(row, n) for row in exhibit.pieces[:samples])
-        return Naming(rows, rows, "Parts have names, which mean the same in every sample.")
+        return Naming(rows, rows, "Parts have names, which mean the same in every sample.", "names")
     if exhibit is not None and exhibit.pictures is not None and exhibit.players is not None:
         return _of_pictures(exhibit.players[:samples], players, n)
     clusters = exhibit is not None and exhibit.points is not None
     if clusters or ".choose(" in players:
         why = "Parts have numbers, which stand for other things in other samples: nothing can be matched over samples."
-        return Naming(numbers, None, f"{why} Name them: `names` of the measurement.")
-    return Naming(numbers, numbers, "Parts have numbers, taken to mean the same in every sample.")
+        return Naming(numbers, None, f"{why} Name them: `names` of the measurement.", "numbers")
+    return Naming(numbers, numbers, "Parts have numbers, taken to mean the same in every sample.", "numbers")
 
 
 def named(names: Sequence[Any], *, n: int, samples: int, players: str) -> Naming:
@@ -76,8 +79,8 @@ def named(names: Sequence[Any], *, n: int, samples: int, players: str) -> Naming
         grid = _GRID.search(players)
         placed = grid is not None and all(re.fullmatch(r"row \d+ column \d+", name) for row in rows for name in row)
         if placed and grid is not None:
-            return Naming(rows, rows, _places(grid), grid=(int(grid[1]), int(grid[2])))
-        return Naming(rows, rows, "Parts are matched by their names.")
+            return Naming(rows, rows, _places(grid), "places", grid=(int(grid[1]), int(grid[2])))
+        return Naming(rows, rows, "Parts are matched by their names.", "names")
     return naming_of(None, {"players": players}, n=n, samples=samples)
 
 
@@ -92,11 +95,11 @@ def _of_pieces(pieces: Sequence[Pieces], n: int) -> Naming:
     texts = {tuple(text for text, _ in row) for row in bare}
     if len(texts) == 1 and len(set(next(iter(texts)))) == len(next(iter(texts))):
         keys = tuple(_names(row, n) for row in bare)
-        return Naming(rows, keys, "Parts are columns, which mean the same in every sample.")
+        return Naming(rows, keys, "Parts are columns, which mean the same in every sample.", "columns")
     words = tuple(tuple(name.casefold() for name in row) for row in rows)
     others = tuple(frozenset(text.casefold() for text, player in row if player < 0) for row in pieces)
     sentence = "Parts are words; in a sample that lacks one of its words an interaction counts 0."
-    return Naming(rows, words, sentence, others)
+    return Naming(rows, words, sentence, "words", others)
 
 
 def _names(row: Pieces, n: int) -> tuple[str, ...]:
@@ -121,12 +124,12 @@ def _of_pictures(players: Int[np.ndarray, "samples height width"], told: str, n:
     if grid is not None:
         rows, cols = int(grid[1]), int(grid[2])
         keys = tuple(_cells(one, rows, cols, n) for one in players)
-        return Naming(keys, keys, _places(grid), grid=(rows, cols))
+        return Naming(keys, keys, _places(grid), "places", grid=(rows, cols))
     numbers = tuple(tuple(f"area {i + 1}" for i in range(n)) for _ in players)
     if (players == players[:1]).all():
-        return Naming(numbers, numbers, "Parts are areas of the picture, the same in every sample.")
+        return Naming(numbers, numbers, "Parts are areas of the picture, the same in every sample.", "numbers")
     why = "Pictures are cut into other areas each: nothing can be matched over samples."
-    return Naming(numbers, None, why)
+    return Naming(numbers, None, why, "numbers")
 
 
 def _places(grid: re.Match[str]) -> str:

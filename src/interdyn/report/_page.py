@@ -11,6 +11,7 @@ from interdyn.errors import InterdynWarning, missing_extra
 from interdyn.plot import StepAxis, has_numbers, panels, save_figures
 from interdyn.report import _words
 from interdyn.report._chart import chart, numbers
+from interdyn.report._looked import looked
 from interdyn.report._plotly import plotly_script
 from interdyn.report._uses import Uses
 from interdyn.store import read_result, write_atomic
@@ -111,6 +112,7 @@ def render(
         "notes": _words.notes(view),
         "start": _start(view),
         "uses": used,
+        "looked": looked(view.samples, used),
     }
     content: dict[str, Any] = {"view": view, "words": _words, "charts": sections, "payload": payload}
     return filled("page.html.j2", texts=texts or {}, live=live, bare=bare, **content)
