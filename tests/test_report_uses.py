@@ -260,9 +260,9 @@ END = """<script>
   chooser.selectedIndex = chooser.options.length - 1;
   chooser.dispatchEvent(new Event("change"));
   const slider = document.getElementById("checkpoint");
-  slider.value = "1";
+  slider.value = "0";
   slider.dispatchEvent(new Event("input"));
-  await until(() => document.getElementById("said").textContent !== first.said);
+  await until(() => document.getElementById("said").textContent.includes("At step 0 "));
   const last = read();
   const bars = [...document.querySelectorAll("#over .bar")].map((b) => b.getAttribute("aria-label"));
   document.querySelector("#over .bar")?.click();
@@ -304,8 +304,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert seen["trouble"] == []
     assert seen["wide"] is False
     group = payload(path)["uses"]["groups"][1]
-    values, courses = unpacked(group["values"])[1, 2], unpacked(group["courses"])[:, 2]
-    assert f"At step {run.steps[1]} " in seen["last"]["said"]
+    values, courses = unpacked(group["values"])[0, 2], unpacked(group["courses"])[:, 2]
     early, late = seen["last"]["falls"]
     assert early[1:-2] == pytest.approx(values[values != 0], abs=0.005)
     for fall in (early, late):
@@ -314,7 +313,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert late[1:-1] == pytest.approx([bar.value for bar in panel.bars[1:-1]], abs=0.006)
     assert seen["last"]["names"][-1] == "output (log-odds)"
     assert not re.search(r"[-\u2212]0\.0+\b", json.dumps(seen))
-    assert len(seen["bars"]) > 3
+    assert len(seen["bars"]) >= 2
     assert re.match(r"(AND|OR) row \d column \d", seen["bars"][0])
     assert seen["having"]
     assert seen["opened"] != seen["last"]["said"] or len(seen["having"]) == 1

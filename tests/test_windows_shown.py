@@ -226,7 +226,7 @@ def test_a_sample_is_drawn_with_its_standard_errors(run):
     both[:, 0] = 0
     place = np.unravel_index(np.abs(both).argmax(), both.shape)
     error = np.stack([found.standard_error.i_and, found.standard_error.i_or])[place]
-    assert f"{both[place]:+.2f} ± {error:.2f}" in ax.texts[0].get_text()
+    assert f"{both[place]:+.3f} ± {error:.3f}" in ax.texts[0].get_text()
     single = window_mean([interactions(m)[0] for m in tables(run, steps[:1])])
     assert "±" not in plot_sample(single, names=list("abcde"), k=1).texts[0].get_text()
 

@@ -8,17 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from interdyn.plot._panel import Step, Used, Waterfall, shortened
-from interdyn.plot._style import COLOURS, GRID, INK, MUTED, SMALL, axes_for, frame, legend, stamped, without_frame
+from interdyn.plot._style import (
+    COLOURS,
+    GRID,
+    INK,
+    MUTED,
+    SMALL,
+    axes_for,
+    frame,
+    legend,
+    sign_colour,
+    stamped,
+    without_frame,
+)
 from interdyn.spectra import Usage
 from interdyn.values import decimals_of, signed
 
 _MARKS = {"and": "o", "or": "D"}
 _MOST = 20  # players that the matrix shows
-
-
-def sign_colour(value: float) -> str:
-    """Return the colour of what raises the output, or lowers it."""
-    return COLOURS["up" if value >= 0 else "down"]
 
 
 def draw_waterfall(panel: Waterfall, ax: Axes | None) -> Axes:

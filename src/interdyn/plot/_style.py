@@ -30,6 +30,11 @@ SMALL = 8.0
 _STAMP = "interdyn-stamp"
 
 
+def sign_colour(value: float) -> str:
+    """Return the colour of what raises the output, or lowers it."""
+    return COLOURS["up" if value >= 0 else "down"]
+
+
 def axes_for(ax: Axes | None, *, width: float = 7.0, height: float = 3.6) -> Axes:
     """Return the caller's axes, or axes of a new figure of that size in inches."""
     if ax is not None:
