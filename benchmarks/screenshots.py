@@ -42,6 +42,8 @@ def main() -> None:
         light = browser.new_page(viewport={"width": 1040, "height": 1120})
         take(light, report.as_uri(), "report")
         take(light, report.as_uri(), "report_uses", top="#uses")
+        take(light, report.as_uri(), "report_adds_up", top="#adds-up")
+        take(light, report.as_uri(), "report_samples", top="#samples")
         growing = Path(folder) / "digits-cnn"
         shutil.copytree(options.run, growing)
         (growing / "summary.json").unlink()
