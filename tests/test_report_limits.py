@@ -28,7 +28,10 @@ END = """<script>
   const [slider, options] = [document.getElementById("checkpoint"), document.getElementById("sample").options];
   const rows = document.querySelectorAll("#falls tr").length;
   out.textContent = JSON.stringify({
-    trouble, wide, charts, rows, last: slider && slider.max, options: options.length, first: options[0].textContent,
+    trouble, wide, charts, rows, classes: document.getElementById("over-class").options.length,
+    bars: document.querySelectorAll("#over .bar").length,
+    others: document.querySelector(".fall tr:nth-last-child(2) th").textContent,
+    last: slider && slider.max, options: options.length, first: options[0].textContent,
   });
   document.body.append(out);
 })();
@@ -128,6 +131,24 @@ def test_ten_thousand_samples_are_shown_in_part(chromium, tmp_path, monkeypatch)
     assert "9800 more: <code>interdyn samples RUN</code>" in html
     seen = browse(chromium, path, tmp_path)
     assert (seen["trouble"], seen["wide"], seen["options"]) == ([], False, 200)
+
+
+@needs_browser
+def test_300_classes_without_pictures(chromium, tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=3, samples=300, players=4, classes=300)
+    seen = browse(chromium, report.write_report(planted.run.path), tmp_path)
+    assert (seen["trouble"], seen["wide"], seen["options"]) == ([], False, 200)
+    assert seen["classes"] == 1 + 100
+
+
+@needs_browser
+def test_one_sample_with_thousands_of_salient_interactions(chromium, tmp_path, monkeypatch):
+    planted = Planted(tmp_path / "run", monkeypatch, steps=2, samples=1, players=12).exhibit()
+    path = report.write_report(planted.run.path)
+    seen = browse(chromium, path, tmp_path)
+    assert (seen["trouble"], seen["wide"]) == ([], False)
+    assert int(seen["others"].split(", ")[1].split()[0]) > 5000
+    assert seen["bars"] == 12
 
 
 @needs_browser
