@@ -356,11 +356,13 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
     page.evaluate("window.mine = 'kept'")
     assert page.locator("#checkpoint").get_attribute("max") == "2"
     page.locator("#sample").select_option(index=3)
+    page.locator("#over-by").select_option("share")
     chosen = page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent")
     training.look()
     until(page, "document.getElementById('checkpoint').max === '3'")  # how soon: benchmarks/bench_report.py
     assert page.evaluate("window.mine") == "kept"  # no reload
     assert page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent") == chosen
+    assert page.locator("#over-by").input_value() == "share"
     assert page.locator("#note").inner_text().startswith("Step 15, ")
     page.locator("#checkpoint").focus()
     page.keyboard.press("ArrowLeft")

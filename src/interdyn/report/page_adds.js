@@ -8,6 +8,7 @@ page.part(async (payload, keep) => {
   const chooser = document.getElementById("sample");
   const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
   if (option) option.selected = true;
+  if (document.getElementById("beside")) look.remember(document.getElementById("beside"));
   const groups = await look.groups(uses);
   const [said, drawn, falls, beside] = ["said", "drawn", "falls", "beside"].map((id) => document.getElementById(id));
   const chosen = () => {
@@ -30,8 +31,9 @@ page.part(async (payload, keep) => {
     rows.push({ kind: "rest", members: [], value: output - now, start: now, end: output, left });
     return { base, output, rows };
   };
+  // of all shown, from their base values on: these stand below each other, and the unit is the same for all
   const range = (found) => {
-    const edges = found.flatMap((one) => [one.base, one.output, ...one.rows.map((row) => row.end)]);
+    const edges = found.flatMap((one) => [0, one.output - one.base, ...one.rows.map((row) => row.end - one.base)]);
     const [low, high] = [Math.min(...edges), Math.max(...edges)];
     const room = 0.04 * (high - low || 1);
     return [low - room, high + room];
@@ -57,8 +59,9 @@ page.part(async (payload, keep) => {
     inner.style.left = `${100 * (value - low) / (high - low)}%`;
     return el("span", { class: "track", "aria-hidden": "true" }, inner);
   };
-  const table = (group, at, sample, found, [low, high], show) => {
-    const places = decimals(Math.max(Math.abs(low), Math.abs(high)));
+  const table = (group, at, sample, found, [from, to], show) => {
+    const [low, high] = [found.base + from, found.base + to];
+    const places = decimals(Math.max(Math.abs(found.base), Math.abs(found.output), to - from));
     const line = (name, value, track, picture = "", kind = "") => el("tr", { class: kind },
       el("td", { class: "mini" }, picture), el("th", { scope: "row" }, ...name), el("td", { class: "number" }, value), el("td", { class: "tracks" }, track));
     const rows = found.rows.map((row) => {
@@ -99,7 +102,7 @@ page.part(async (payload, keep) => {
     const [group, sample] = chosen();
     const [steps, samples, top] = group.courses.shape;
     const inks = ["reality", "theory", "green", "mislabelled", "or", "muted", "null-b", "ink"];
-    const last = terms(group, steps - 1, sample);
+    const last = terms(group, steps - 1, sample).slice(0, 5);
     chart.data = last.map((one, k) => {
       const y = [];
       const error = [];

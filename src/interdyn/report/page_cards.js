@@ -6,6 +6,7 @@ page.part(async (payload) => {
   const { el, decimals, signed, short, side, mark } = look;
   const by = document.getElementById("cards-by");
   const MOST = 12;
+  look.remember(by);
   const groups = await look.groups(payload.uses);
 
   const outputs = (group, sample) => group.steps.map((_, at) => group.output.data[at * group.output.shape[1] + sample]);
@@ -45,7 +46,7 @@ page.part(async (payload) => {
     if (one.score !== undefined) body.push(el("p", { class: one.flagged ? "flag" : "quiet" }, one.flagged ? `Flagged, score ${signed(one.score)}. ${one.why}` : `Score ${signed(one.score)}, not flagged.`));
     if (group.unit === "log-odds") body.push(curve(group, "loss", margins.map(loss)), curve(group, "margin", margins));
     else body.push(curve(group, "output", margins));
-    body.push(el("p", { class: "carried" }, carried.length ? "Carried by" : "No interaction is salient."), el("ul", {}, ...lines));
+    body.push(el("p", { class: "carried" }, carried.length ? "Carried at the last checkpoint by" : "No interaction is salient."), el("ul", {}, ...lines));
     body.push(el("button", { type: "button", class: "open", on: { click: () => look.viewer.open(g, sample) } }, "See what adds up"));
     return el("li", { class: "card" }, look.drawn(group, sample, null, 96, `${look.titled(group, sample)}, as the data hold it`), el("div", {}, ...body));
   };

@@ -7,9 +7,11 @@ page.part(async (payload) => {
   const [chooser, classes, by, as, at, step, naming, having] = ["over-group", "over-class", "over-by", "over-as", "over-at", "over-step", "over-naming", "having"]
     .map((id) => document.getElementById(id));
   const SHOWN = { bars: 12, network: 40 };
+  for (const select of [chooser, by, as]) look.remember(select);
   const groups = await look.groups(payload.uses);
   let picked = null; // the interaction whose samples are listed: its number in the group
   const group = () => groups[Number(chooser.value)];
+  const named = (k) => `${group().used.kinds[k]} ${group().used.players[k].map((i) => group().used.names[i]).sort().join(", ")}`;
 
   const fill = () => {
     const labels = group().labels;
@@ -166,9 +168,16 @@ page.part(async (payload) => {
   };
   const pick = (k) => {
     picked = picked === k ? null : k;
+    look.kept.set("picked", picked === null ? "" : named(picked));
     show(page.now());
   };
-  const again = () => { picked = null; fill(); show(page.now()); };
+  const again = () => {
+    const same = group().used.kinds.findIndex((_, k) => named(k) === look.kept.get("picked"));
+    picked = same < 0 ? null : same;
+    fill();
+    look.remember(classes);
+    show(page.now());
+  };
   chooser.addEventListener("change", again);
   for (const one of [classes, by, as]) one.addEventListener("change", () => show(page.now()));
   if (at) {

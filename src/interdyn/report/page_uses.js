@@ -199,9 +199,17 @@ const look = (() => {
     return out;
   };
 
+  // what was chosen stays so where a live page is renewed; asked for before anything is awaited
+  const kept = new Map();
+  const remember = (select) => {
+    const wanted = kept.get(select.id);
+    if ([...select.options].some((option) => option.value === wanted)) select.value = wanted;
+    select.addEventListener("change", () => kept.set(select.id, select.value));
+  };
+
   // the viewer of one sample is opened by other parts of the page
   const viewer = { open: () => {} };
-  return { groups, el, svgel, colour, side, decimals, signed, short, bdi, label, titled, mark, called, measured, terms, drawn, spark, viewer };
+  return { groups, el, svgel, colour, side, decimals, signed, short, bdi, label, titled, mark, called, measured, terms, drawn, spark, kept, remember, viewer };
 })();
 
 {% include "page_adds.js" %}
