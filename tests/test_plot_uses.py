@@ -14,7 +14,7 @@ from interdyn import measure, plot, store
 from interdyn.errors import InputError
 from interdyn.plot._naming import naming_of
 from interdyn.plot._tables import SALIENCE, tables_of, thresholds, without_constant
-from interdyn.plot._uses import over_training, top, waterfall
+from interdyn.plot.panels import top, waterfall
 from interdyn.spectra import salience_threshold, usage
 from interdyn.store import Exhibit
 from test_plot_samples import planted, words
@@ -32,10 +32,9 @@ def axes():
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.sampled_from([1e-9, 1.0, 1e12]), st.integers(0, 12))
 def test_a_waterfall_adds_up_to_the_output(n, seed, scale, k):
     found = random_interactions(n, 3, seed, scale)
-    tables = tables_of(found)
     v = found.i_and.sum(-1) + found.i_or[:, 1:].sum(-1) + found.residual[:, -1]
     for sample in range(3):
-        bars = waterfall(tables, sample, k=k).bars
+        bars = waterfall(found, sample, k=k).bars
         base, *between, output = bars
         assert base.end == pytest.approx(float(found.i_and[sample, 0] + found.residual[sample, 0]), rel=1e-12)
         assert output.end == pytest.approx(float(v[sample]), rel=1e-12, abs=1e-12 * scale)
@@ -53,7 +52,7 @@ def test_a_waterfall_lists_the_strongest_and_nothing_below_the_salience(n, seed)
     tau = float(salience_threshold(found)[1])
     strengths = torch.cat([found.i_and[1, 1:], found.i_or[1, 1:]]).abs()
     expected = sorted((float(x) for x in strengths if x >= tau), reverse=True)
-    panel = waterfall(tables_of(found), 1, k=5)
+    panel = waterfall(found, 1, k=5)
     listed = [abs(bar.value) for bar in panel.bars if bar.kind in ("and", "or")]
     assert listed == pytest.approx(expected[:5], rel=1e-9)
     assert f"({max(len(expected) - 5, 0)} salient)" in panel.bars[-2].name
@@ -89,7 +88,7 @@ def test_the_bars_are_those_of_usage():
     ax, expected = plot.plot_top(found, k=6, ax=axes()), usage(found, k=6)
     assert [bar.get_height() for bar in ax.patches[:6]] == pytest.approx(expected.positive.tolist())
     assert [bar.get_height() for bar in ax.patches[6:12]] == pytest.approx(expected.negative.tolist())
-    shares = top(tables_of(found), k=4, by="share").usage.share
+    shares = top(found, k=4, by="share").usage.share
     assert (np.diff(shares) <= 0).all()
     assert shares[0] == usage(found, k=500).share.max()
     players = {line.get_text() for line in ax.figure.axes[1].get_yticklabels()}
@@ -127,14 +126,12 @@ def run(tmp_path_factory):
 def test_of_a_run_the_course_of_what_is_used_most(run):
     ax = plot.plot_top_over_training(run, k=3, ax=axes())
     opened = store.open_run(run)
-    last = top(tables_of(run), k=3).usage
+    last = top(run, k=3).usage
     assert [line.get_ydata()[-1] for line in ax.lines[:3]] == pytest.approx(last.mean.tolist())
-    first = tables_of(run, step=opened.steps[0])
-    assert len(over_training([first, tables_of(run)], [opened.steps[0], opened.steps[-1]]).steps) == 2
     m = store.read_measurement(opened, opened.steps[-1], group="test")
     assert m.targets is not None
     label = int(m.targets[0])
-    one = top(tables_of(run), k=3, label=label).usage
+    one = top(run, k=3, label=label).usage
     assert len(one.value) == int((m.targets == label).sum())
     with pytest.raises(InputError, match="`label` must be a class"):
         plot.plot_top(run, label=99)
@@ -193,7 +190,7 @@ def test_one_sample_and_thousands_of_salient_interactions():
     residual = np.zeros((1, 2**12))
     residual[0, -1] = 1.0 - i_and[0, 1:].sum() - i_or[0, 1:].sum()  # so that the effect is 1
     found = interactions(i_and, i_or, residual)
-    assert int(re.search(r"(\d+) salient", waterfall(tables_of(found)).bars[-2].name)[1]) > 5000
+    assert int(re.search(r"(\d+) salient", waterfall(found).bars[-2].name)[1]) > 5000
     assert len(plot.plot_waterfall(found, k=12, ax=axes()).get_yticklabels()) == 15
     assert len(plot.plot_top(found, k=20, ax=axes()).patches) == 40
 

@@ -14,7 +14,8 @@ import pytest
 from interdyn import report, store
 from interdyn.measurement import History
 from interdyn.plot._tables import tables_of
-from interdyn.plot._uses import matched, waterfall
+from interdyn.plot._uses import matched
+from interdyn.plot.panels import waterfall
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import _uses
 from interdyn.report._looked import known, looked
@@ -309,7 +310,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert early[1:-2] == pytest.approx(values[values != 0], abs=0.005)
     for fall in (early, late):
         assert sum(fall[:-1]) == pytest.approx(fall[-1], abs=0.006 * len(fall))
-    panel = waterfall(tables_of(run, group="mislabelled"), 2, k=TOP)
+    panel = waterfall(run, 2, k=TOP, group="mislabelled")
     assert late[1:-1] == pytest.approx([bar.value for bar in panel.bars[1:-1]], abs=0.006)
     assert seen["last"]["names"][-1] == "output (log-odds)"
     assert not re.search(r"[-\u2212]0\.0+\b", json.dumps(seen))

@@ -68,7 +68,7 @@ def naming_of(exhibit: Exhibit | None, settings: Mapping[str, Any], *, n: int, s
     clusters = exhibit is not None and exhibit.points is not None
     if clusters or ".choose(" in players:
         why = "Parts have numbers, which stand for other things in other samples: nothing can be matched over samples."
-        return Naming(numbers, None, f"{why} Name them: `names` of the measurement.", "numbers")
+        return Naming(numbers, None, f"{why} Name them: names=... of the tracker or of measure.", "numbers")
     return Naming(numbers, numbers, "Parts have numbers, taken to mean the same in every sample.", "numbers")
 
 

@@ -1,7 +1,6 @@
 """What a network uses: over all samples, over training, and how it adds up in one sample."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -65,7 +64,7 @@ def plot_waterfall(
     Traceback (most recent call last):
     interdyn.errors.InputError: `data` must be a result of `interdyn.measure` or a run directory; got dict. Pass ...
     """
-    return draw(waterfall(tables_of(data, step=step, group=group), sample, k=k), ax)
+    return draw(waterfall(data, sample, k=k, step=step, group=group), ax)
 
 
 def plot_top(
@@ -111,7 +110,7 @@ def plot_top(
     Traceback (most recent call last):
     interdyn.errors.InputError: `data` must be a result of `interdyn.measure` or a run directory; got dict. Pass ...
     """
-    return draw(top(tables_of(data, step=step, group=group), k=k, by=by, label=label), ax)
+    return draw(top(data, k=k, by=by, label=label, step=step, group=group), ax)
 
 
 def plot_network(
@@ -141,7 +140,7 @@ def plot_network(
     Traceback (most recent call last):
     interdyn.errors.InputError: `data` must be a result of `interdyn.measure` or a run directory; got dict. Pass ...
     """
-    return draw(top(tables_of(data, step=step, group=group), k=k, as_network=True), ax)
+    return draw(top(data, k=k, as_network=True, step=step, group=group), ax)
 
 
 def plot_top_over_training(run: Any, *, k: int = 6, group: str = "test", ax: Axes | None = None) -> Axes:
@@ -171,12 +170,12 @@ def plot_top_over_training(run: Any, *, k: int = 6, group: str = "test", ax: Axe
     Traceback (most recent call last):
     interdyn.errors.NotARunError: a run directory was needed; got nowhere: ...
     """
-    opened = as_run(run)
-    return draw(over_training([tables_of(opened, step=s, group=group) for s in opened.steps], opened.steps, k=k), ax)
+    return draw(top_over_training(run, k=k, group=group), ax)
 
 
-def waterfall(tables: Tables, sample: int = 0, *, k: int = 10) -> Waterfall:
+def waterfall(data: Any, sample: int = 0, *, k: int = 10, **of_a_run: Any) -> Waterfall:
     """Return how the interactions of one sample add up; see `plot_waterfall`."""
+    tables = tables_of(data, **of_a_run)
     sample, k = whole(sample, "sample"), whole(k, "k")
     if sample >= len(tables.base):
         raise InputError(f"`sample` must be below {len(tables.base)}, the number of samples; got {sample}. Choose one.")
@@ -214,9 +213,16 @@ def _class(tables: Tables, label: int) -> str:
 
 
 def top(
-    tables: Tables, *, k: int = 12, by: str = "strength", label: int | None = None, as_network: bool = False
+    data: Any,
+    *,
+    k: int = 12,
+    by: str = "strength",
+    label: int | None = None,
+    as_network: bool = False,
+    **of_a_run: Any,
 ) -> Used:
     """Return what a network uses over all samples; see `plot_top` and `plot_network`."""
+    tables = tables_of(data, **of_a_run)
     if by not in ("strength", "share"):
         raise InputError(f"`by` must be 'strength' or 'share'; got {by!r}. Choose one.")
     k, tables = whole(k, "k", least=1), tables if label is None else _of_class(tables, label)
@@ -274,8 +280,10 @@ def _usage(tables: Tables, k: int) -> Usage:
     return matched(tables).usage(tables.i_and, tables.i_or, threshold=tables.threshold, k=k, unit=tables.unit)
 
 
-def over_training(tables: Sequence[Tables], steps: Sequence[int], *, k: int = 6) -> Panel:
+def top_over_training(run: Any, *, k: int = 6, group: str = "test") -> Panel:
     """Return the mean strength over training of what is used most at the end; see `plot_top_over_training`."""
+    steps = as_run(run).steps
+    tables = [tables_of(run, step=step, group=group) for step in steps]
     last = tables[-1]
     alike = [i for i, one in enumerate(tables) if one.i_and.shape == last.i_and.shape]
     used = matched(last)
