@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from interdyn.plot._samples import trained
 from interdyn.plot.panels import group_name
 from interdyn.values import SampleTable
 
@@ -36,11 +37,13 @@ def looked(samples: SampleTable | None, used: Mapping[str, Any] | None) -> dict[
         for i, group in enumerate(used["groups"])
         for j, number in enumerate(group["ids"])
     }
-    trained = [row for row in samples if row.group.startswith("train") or row.group == _MISLABELLED]
     ranked = [
         [*place, row.score, row.flagged, row.sentence]
-        for row in trained
-        if row.rank is not None and row.score == row.score and (place := at.get((group_name(row.group), row.sample_id)))
+        for row in samples
+        if trained(row.group)
+        and row.rank is not None
+        and row.score == row.score
+        and (place := at.get((group_name(row.group), row.sample_id)))
     ]
     return {"ranked": ranked, "known": known(samples)}
 
@@ -53,7 +56,7 @@ def known(samples: SampleTable) -> str:
     """
     scored = [row for row in samples if row.rank is not None and row.score == row.score]
     wrong = {row.sample_id for row in scored if row.group == _MISLABELLED}
-    others = {row.sample_id for row in scored if row.group.startswith("train")} - wrong
+    others = {row.sample_id for row in scored if trained(row.group)} - wrong
     if not wrong or not others:
         return ""
     every = {row.sample_id: row for row in scored if row.sample_id in wrong | others}

@@ -19,7 +19,7 @@ from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, 
 
 TOP = 8  # interactions shown of each sample
 _MOST, _LEAST = 100, 16  # samples shown of each group
-_SHOWN = 40_000  # samples of all groups and steps: of long runs fewer are shown
+_SHOWN = 36_000  # samples of all groups and steps: of long runs fewer are shown
 _BYTES = 1_000_000  # of pictures: larger ones are shown coarser
 
 
@@ -130,12 +130,6 @@ class Uses:
         kept = [measured[group] for group in courses]
         naming = self._named[name].naming
         exhibit = self._exhibit(name, last.ids)
-        used = None
-        if chosen is not None:
-            entries = zip(courses.values(), kept, strict=True)
-            used = record_of(
-                chosen, naming, np.stack([chosen.values(row[2], one.threshold[:count]) for row, one in entries])
-            )
         return {
             "name": group_name(name),
             "steps": [group[0] for group in courses],
@@ -147,7 +141,11 @@ class Uses:
             "names": [list(row) for row in naming.rows[:count]],
             "naming": naming.sentence,
             "kind": naming.kind,
-            "used": used,
+            "used": _used(
+                chosen,
+                naming,
+                [(row[2], one.threshold[:count]) for row, one in zip(courses.values(), kept, strict=True)],
+            ),
             "base": packed(np.stack([one.base[:count] for one in kept])),
             "output": packed(np.stack([one.output[:count] for one in kept])),
             "salient": packed(np.stack([one.salient[:count] for one in kept])),
@@ -209,6 +207,15 @@ class Uses:
             error, common = (np.take_along_axis(one, parts["place"], axis=1) for one in (error, common))
             self._windows[name, steps] = replace(single[-1], **parts, error=error, common=common)
         return self._windows[name, steps]
+
+
+def _used(
+    chosen: Chosen | None, naming: Naming, rows: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, Any] | None:
+    """Return what is used over all samples, from entries and thresholds of each step; None where nothing matches."""
+    if chosen is None:
+        return None
+    return record_of(chosen, naming, np.stack([chosen.values(*row) for row in rows]))
 
 
 def _rule(run: Run) -> dict[str, Any]:
