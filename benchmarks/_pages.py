@@ -19,7 +19,7 @@ SHOWN = """(() => {
   const seen = ({ top, bottom }) => top < innerHeight && bottom > 0;
   const due = charts.filter((chart) => seen(chart.getBoundingClientRect()));
   const drawn = due.every((chart) => chart.querySelector(".main-svg"));
-  return drawn && document.querySelectorAll("#tiles > *").length > 0;
+  return drawn && document.querySelectorAll("#falls tr").length > 0;
 })()"""
 
 

@@ -17,6 +17,7 @@ from interdyn import measure, plot, store
 from interdyn.measurement import History, interactions
 from interdyn.recipes import load_recipe, load_samples
 from interdyn.recipes._measuring import choose_groups
+from interdyn.values import Interactions
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 
@@ -47,6 +48,11 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
         "theory_distance": (plain, lambda ax: plot.plot_theory_distance(folder, ax=ax)),
         "noise": (plain, lambda ax: plot.plot_noise(folder, ax=ax)),
         "row_norms": (plain, lambda ax: plot.plot_row_norms(folder, ax=ax)),
+        "waterfall": ((8.0, 4.2), lambda ax: plot.plot_waterfall(folder, i, ax=ax)),
+        "waterfall_words": ((8.0, 2.6), lambda ax: sentence().plot.waterfall(ax=ax)),
+        "top": ((8.0, 5.4), lambda ax: plot.plot_top(folder, ax=ax)),
+        "network": ((5.4, 5.0), lambda ax: plot.plot_network(folder, ax=ax)),
+        "top_over_training": (plain, lambda ax: plot.plot_top_over_training(folder, ax=ax)),
         "sparsity": (plain, lambda ax: plot.plot_sparsity(folder, ax=ax)),
         "solver": (plain, lambda ax: plot.plot_solver(folder, ax=ax)),
         "samples": (wide, lambda ax: plot.plot_samples(History.read(folder).samples(), ax=ax)),
@@ -55,7 +61,7 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
             (9.0, 2.2),
             lambda ax: plot.plot_sample(found[i], group.inputs[0][i, 0], players=cells[i, 0], ax=ax),
         ),
-        "sample_words": ((9.0, 2.4), lambda ax: plot.plot_sample(sentence(), names=WORDS, ax=ax)),
+        "sample_words": ((9.0, 2.4), lambda ax: plot.plot_sample(sentence(), ax=ax)),
         "sample_cloud": ((9.0, 2.2), cloud),
     }
 
@@ -63,13 +69,23 @@ def drawings(folder: Path) -> dict[str, tuple[tuple[float, float], Callable[[Axe
 WORDS = ("not", "a", "single", "dull", "moment", "in", "it")
 
 
-def sentence() -> object:
+def sentence() -> Interactions:
     """Return the interactions of a rule on words: "not" and "dull" together say yes, "dull" alone says no."""
 
     def says(x: torch.Tensor) -> torch.Tensor:
         return 4 * x[:, 0] * x[:, 3] - 2 * x[:, 3] + 1.5 * torch.maximum(x[:, 2], x[:, 4])
 
-    return measure(says, torch.ones(1, 7), output="regression", feature_mask=torch.arange(7)[None])[0]
+    one = {"output": "regression", "feature_mask": torch.arange(7)[None], "names": WORDS}
+    return measure(says, torch.ones(1, 7), **one)[0]
+
+
+def of_shapiq() -> dict[str, Figure]:
+    """Return shapiq's own figures of the sentence, each with the name of its picture; shapiq must be installed."""
+    found = sentence().to_shapiq()
+    drawn = found.plot_waterfall(feature_names=np.array(WORDS), show=False)
+    drawn.figure.set_size_inches(9.0, 4.0)
+    network = found.plot_network(feature_names=list(WORDS), show=False)
+    return {"shapiq_waterfall": drawn.figure, "shapiq_network": network[0]}
 
 
 def cloud(ax: Axes) -> Axes:
@@ -99,6 +115,11 @@ def main() -> None:
         FigureCanvasAgg(figure)
         draw(figure.subplots())
         figure.savefig(PICTURES / f"{name}.png", dpi=100, facecolor="white", metadata={"Software": None})
+        print(PICTURES / f"{name}.png")
+    for name, theirs in of_shapiq().items():
+        theirs.savefig(
+            PICTURES / f"{name}.png", dpi=60, facecolor="white", bbox_inches="tight", metadata={"Software": None}
+        )
         print(PICTURES / f"{name}.png")
 
 

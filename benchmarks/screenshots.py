@@ -44,6 +44,8 @@ def main() -> None:
         light = browser.new_page(viewport={"width": 1240, "height": 900})
         take(light, report.as_uri(), "report")
         take(light, report.as_uri(), "report_uses", top="#uses")
+        take(light, report.as_uri(), "report_adds_up", top="#adds-up")
+        take(light, report.as_uri(), "report_samples", top="#samples")
         growing, stopped = (folder / name for name in ("digits-cnn", "digits-cnn-yesterday"))
         for copy in (growing, stopped):
             shutil.copytree(options.run, copy)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from interdyn import (
     dynamics,
@@ -44,6 +45,11 @@ class Call:
     function: Callable[..., Any]
     arguments: dict[str, Any]
     kinds: dict[str, str]
+
+
+def on_axes(figure: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a figure that is drawn on axes of its own, which no list of open figures keeps."""
+    return lambda **given: figure(**given, ax=Figure().subplots())
 
 
 # what may stand in the place of an argument: (value, whether it is nonsense for sure); a function of the right value
@@ -298,6 +304,18 @@ def calls() -> dict[str, Call]:
             spectra.jaccard_by_order,
             {**two, "a_classes": np.array([0, 1, 1]), "b_classes": np.array([0, 1, 1])},
             {"a_classes": "free", "b_classes": "free"},
+        ),
+        "spectra.usage": Call(
+            spectra.usage,
+            {"found": found, "names": list("abc"), "k": 5, "least": 2, "salience": 0.03, "salience_rule": "max"},
+            {
+                "found": "result",
+                "names": "free",
+                "k": "count",
+                "least": "count",
+                "salience": "amount",
+                "salience_rule": "word",
+            },
         ),
         "spectra.costliest": Call(spectra.costliest, {"loss": v[0], "count": 2}, {"loss": "array", "count": "count"}),
         "spectra.window_mean": Call(
@@ -617,6 +635,19 @@ def calls() -> dict[str, Call]:
         ),
         "plot.load_run": Call(plot.load_run, {"path": "no/such"}, {"path": "path"}),
         "plot.as_view": Call(plot.as_view, {"data": "no/such"}, {"data": "path"}),
+        "plot.plot_waterfall": Call(
+            plot.plot_waterfall,
+            {"data": found, "sample": 1, "k": 3},
+            {"data": "result", "sample": "count", "k": "count"},
+        ),
+        "plot.plot_top": Call(
+            on_axes(plot.plot_top),
+            {"data": found, "k": 5, "by": "share"},
+            {"data": "result", "k": "count", "by": "word"},
+        ),
+        "plot.plot_network": Call(
+            on_axes(plot.plot_network), {"data": found, "k": 5}, {"data": "result", "k": "count"}
+        ),
         "measurement.History": Call(
             measurement.History, {"groups": ["test"], "salience": 0.03}, {"groups": "free", "salience": "amount"}
         ),

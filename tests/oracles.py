@@ -99,3 +99,31 @@ def jaccard_by_definition(a: list[dict], b: list[dict], n: int) -> list[float]:
                 whole += max(max(x, 0), max(y, 0)) + max(max(-x, 0), max(-y, 0))
         out.append(shared / whole if whole else float("nan"))
     return out
+
+
+def usage_by_definition(i_and, i_or, names, tau, others=None):
+    """Mean and counts of each interaction by the names of its players, sample by sample; see `spectra.Usage`.
+
+    Returns kind and names of each interaction that is salient anywhere, to the values of the samples (None: not told).
+    """
+    samples, size = i_and.shape
+    tables, found = [], set()
+    for x in range(samples):
+        table = {}
+        for kind, values in (("and", i_and[x]), ("or", i_or[x])):
+            for s in range(1, size):
+                who = [names[x][i] for i in range(len(names[x])) if s >> i & 1]
+                if all(who):
+                    key = (kind, frozenset(who))
+                    table[key] = values[s] if abs(values[s]) >= tau[x] else 0.0
+                    if table[key] != 0:
+                        found.add(key)
+        tables.append(table)
+    out = {}
+    for key in found:
+        row = []
+        for x in range(samples):
+            has_all = others is None or key[1] <= set(others[x]) | set(names[x])
+            row.append(tables[x].get(key, None if has_all else 0.0))
+        out[key] = row
+    return out

@@ -27,7 +27,7 @@ addEventListener("securitypolicyviolation", (e) => trouble.push("asked for " + e
 
 def browser(chromium, page, width):
     """Open a page in a window as high as the page and return what its script left in ``<pre id="seen">``."""
-    opened = chromium.new_page(viewport={"width": width, "height": 12_000})
+    opened = chromium.new_page(viewport={"width": width, "height": 16_000})
     opened.goto(page.as_uri())
     opened.wait_for_selector("#seen", state="attached", timeout=60_000)
     seen = json.loads(opened.locator("#seen").text_content())
@@ -57,7 +57,7 @@ def until(page, expression, *, seconds=30.0):
 def pictured(page, path):
     """Keep a picture of a page from its top to its end, with every chart drawn, as none is until it is in view."""
     size = page.viewport_size
-    page.set_viewport_size({**size, "height": 12_000})
+    page.set_viewport_size({**size, "height": 16_000})
     until(page, "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.main-svg'))")
     page.screenshot(path=path, full_page=True)
     page.set_viewport_size(size)

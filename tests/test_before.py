@@ -2,9 +2,12 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+
+from interdyn import report
 
 BEFORE = Path(__file__).parent / "data" / "before"
 WORDS = {  # of sentences, then and now
@@ -62,3 +65,13 @@ def test_what_is_read_from_runs_of_before_stays():
     found = json.loads(json.dumps(made().everything()))
     assert list(found) == list(kept)
     assert list(differences(found, kept)) == []
+
+
+@pytest.mark.filterwarnings("ignore::interdyn.errors.InterdynWarning")
+def test_runs_of_before_have_their_pages(tmp_path):
+    copies = [Path(shutil.copytree(BEFORE / name, tmp_path / name)) for name in made().RUNS]
+    for copy in copies:
+        page = report.write_report(copy).read_text(encoding="utf-8")
+        assert all(f'id="{chart}"' in page for chart in ("figure-overview", "figure-mean-order"))
+    page = report.write_comparison(copies, tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert "3 runs beside each other" in page

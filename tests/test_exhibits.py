@@ -9,7 +9,7 @@ from torch import nn
 
 from interdyn import store
 from interdyn.errors import InputError
-from interdyn.measurement import MeasurementConfig, checked_groups, recorded
+from interdyn.measurement import MeasurementConfig, checked_groups, exhibit_of, recorded
 from interdyn.players import clusters, columns, patches, steps
 from interdyn.recipes import Dataset, load_recipe, load_samples, run_recipe
 from interdyn.recipes._measuring import choose_groups, exhibits_of
@@ -262,3 +262,18 @@ def test_names_that_do_not_fit_are_refused_before_anything_is_measured(tmp_path,
     with pytest.raises(InputError, match=words):
         Tracker((inputs, torch.arange(4) % 2), players=columns(), names=names, out=tmp_path / "run", budget=None)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("names", [("wing", "tail"), (("wing", "tail"), ("wing",), ("wheel", "tail"))])
+def test_parts_of_clouds_and_pictures_have_their_names(names):
+    rows = [names] * 3 if isinstance(names[0], str) else names
+    expected = tuple(tuple((name, i) for i, name in enumerate(row)) for row in rows)
+    cloud, halves = torch.rand(3, 10, 3), torch.arange(10).reshape(1, 10, 1) // 5
+    picture, cells = torch.rand(3, 1, 4, 6), (torch.arange(6) // 3).expand(1, 1, 4, 6)
+    for inputs, mask, looks in ((cloud, halves, "points"), (picture, cells, "pictures")):
+        config = MeasurementConfig(feature_mask=mask, names=names)
+        (group,) = checked_groups((inputs, torch.tensor([0, 1, 0])), config)
+        found = exhibit_of(group)
+        assert getattr(found, looks) is not None
+        assert found.pieces == expected
+        assert exhibit_of(replace(group, config=replace(config, names=None))).pieces == ()

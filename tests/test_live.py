@@ -456,15 +456,17 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
     training = Training(runs / "a").look(3)
     page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(f"{served()}/runs/a/")
-    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    until(page, "document.querySelectorAll('#falls tr').length > 0")
     page.evaluate("window.mine = 'kept'")
     assert page.locator("#checkpoint").get_attribute("max") == "2"
     page.locator("#sample").select_option(index=3)
+    page.locator("#over-by").select_option("share")
     chosen = page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent")
     training.look()
     until(page, "document.getElementById('checkpoint').max === '3'")  # how soon: benchmarks/bench_report.py
     assert page.evaluate("window.mine") == "kept"  # no reload
     assert page.locator("#sample").evaluate("s => s.selectedOptions[0].textContent") == chosen
+    assert page.locator("#over-by").input_value() == "share"
     assert page.locator("#note").inner_text().startswith("Step 15, ")
     page.locator("#checkpoint").focus()
     page.keyboard.press("ArrowLeft")
@@ -522,7 +524,7 @@ def test_the_list_follows_runs_that_begin_and_keeps_ticks(chromium, served, runs
     page.locator("#bar .home").press("Enter")
     page.wait_for_selector(".runs a", timeout=30000)
     page.locator(".runs a", has_text="script").click()
-    until(page, "document.querySelectorAll('#tiles p').length > 0")
+    until(page, "document.querySelectorAll('#falls tr').length > 0")
     page.locator("#bar .home").click()
     page.wait_for_selector(".runs a", timeout=30000)
     assert trouble == []

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from interdyn import plot
 from interdyn.errors import IncompleteRunError, InputError, ShapeError
-from interdyn.plot._style import AND, OR
+from interdyn.plot._style import COLOURS
 from interdyn.sparsify import split
 from interdyn.values import Interactions, SampleFlags, SampleRow, SampleTable
 
@@ -61,7 +61,9 @@ def test_the_players_of_an_interaction_are_outlined_on_the_picture():
         "AND +0.50 log-odds",
     ]
     first = [line for line in ax.lines if 4 * 1.12 <= line.get_xdata()[0] <= 4 * 1.12 + 4.01]
-    assert {line.get_color() for line in first} == {AND}
+    assert {line.get_color() for line in first} == {COLOURS["up"]}
+    dashed = [line for line in ax.lines if 8 * 1.12 <= line.get_xdata()[0] <= 8 * 1.12 + 4.01]
+    assert {(line.get_color(), line.get_linestyle()) for line in dashed} == {(COLOURS["down"], "--")}
     assert len(first) == 2 * 8 - 2  # two blocks of two by two, one edge of two shared
     shown = np.asarray(ax.images[1].get_array())
     full = np.asarray(ax.images[0].get_array())
@@ -80,8 +82,9 @@ def test_pictures_in_colour_come_in_either_order_of_axes():
 
 def test_words_of_an_interaction_stand_on_colour():
     ax = plot.plot_sample(planted(ONE), names=["not", "a", "$good$", "film" * 9], k=2, ax=axes())
-    boxes = [to_rgba(p.get_facecolor())[:3] for p in ax.patches]
-    assert boxes == [to_rgba(AND)[:3]] * 2 + [to_rgba(OR)[:3]] * 2
+    boxes = [to_rgba(p.get_facecolor())[:3] for p in ax.patches[:2]]
+    assert boxes == [to_rgba(COLOURS["up"])[:3]] * 2
+    assert [to_rgba(p.get_edgecolor())[:3] for p in ax.patches[2:]] == [to_rgba(COLOURS["down"])[:3]] * 2
     ax.figure.canvas.draw()
     texts = [t.get_text() for t in ax.texts]
     assert texts.count("$good$") == 2
@@ -100,7 +103,7 @@ def test_clusters_of_an_interaction_are_coloured():
 
 def test_a_sample_without_interactions_is_an_empty_panel():
     for how in ({"names": list("abcd")}, {"inputs": np.zeros((2, 2)), "players": np.arange(4).reshape(2, 2)}):
-        assert "differs from zero" in words(plot.plot_sample(planted({}), ax=axes(), **how))
+        assert "is salient" in words(plot.plot_sample(planted({}), ax=axes(), **how))
 
 
 def test_what_cannot_be_drawn_is_refused():

@@ -13,11 +13,16 @@ import pytest
 
 from interdyn import report, store
 from interdyn.measurement import History
+from interdyn.plot._tables import tables_of
+from interdyn.plot._uses import matched
+from interdyn.plot.panels import waterfall
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import _uses
-from interdyn.report._uses import TOP, Uses, packed, quantised
+from interdyn.report._looked import known, looked
+from interdyn.report._used import LEVELS, being_learned, packed, quantised
+from interdyn.report._uses import TOP, Uses
 from interdyn.report._words import samples
-from interdyn.values import SampleTable
+from interdyn.values import SampleRow, SampleTable
 from pages import HEAD, browser, needs_browser
 from stored import analysis_of
 
@@ -72,17 +77,83 @@ def test_the_strongest_interactions_are_those_of_the_measurements(run):
         m = store.read_measurement(run, step, group="test")
         both = np.concatenate([m.i_and, m.i_or], axis=1)
         both[:, [0, 32]] = 0
+        tau = 0.03 * np.abs(m.v[:, -1] - m.v[:, 0]).mean()
         expected = -np.sort(-np.abs(both), axis=1)[:, :TOP]
+        expected[expected < tau] = 0
         fine = {"rtol": 0, "atol": test["values"]["scale"]}
         np.testing.assert_allclose(np.abs(values[at]), expected, **fine)
-        np.testing.assert_allclose(np.take_along_axis(both, subsets[at], axis=1), values[at], **fine)
-        np.testing.assert_allclose(np.take_along_axis(both, subsets[-1], axis=1), courses[at], **fine)
+        there = np.take_along_axis(both, subsets[at].astype(int), axis=1)
+        np.testing.assert_allclose(np.where(np.abs(there) < tau, 0, there), values[at], **fine)
+        there, step_of = np.take_along_axis(both, subsets[-1].astype(int), axis=1), test["courses"]["scale"]
+        np.testing.assert_allclose(there, courses[at], rtol=0, atol=step_of)
+        np.testing.assert_array_equal(unpacked(test["salient"])[at], (np.abs(both) >= tau).sum(axis=1))
+        np.testing.assert_allclose(unpacked(test["base"])[at], m.v[:, 0], rtol=1e-6)
         assert test["values"]["scale"] < 1e-4 * np.abs(values).max()
         np.testing.assert_allclose(unpacked(test["output"])[at], m.v[:, -1], rtol=1e-6)
     exhibit = store.read_exhibit(run, "test")
     np.testing.assert_array_equal(unpacked(test["pictures"]), exhibit.pictures)
     np.testing.assert_array_equal(unpacked(test["of"]), exhibit.players)
     assert test["labels"] == store.read_measurement(run, 0, group="test").targets.tolist()
+
+
+def test_what_is_used_over_all_samples_is_what_the_figures_show(run):
+    for group, name in zip(Uses(run.path).record()["groups"], run.groups, strict=True):
+        used, values = group["used"], unpacked(group["used"]["values"]).astype(float)
+        values[values == -32768 * used["values"]["scale"]] = np.nan
+        assert used["naming"].startswith("Parts are places on the 4 by 4 grid")
+        for at, step in enumerate(run.steps):
+            tables = tables_of(run, step=step, group=name)
+            expected = matched(tables).usage(tables.i_and, tables.i_or, threshold=tables.threshold, k=12)
+            names = [{used["names"][i] for i in who} for who in used["players"]]
+            for k, (kind, who) in enumerate(zip(expected.kinds, expected.players, strict=True)):
+                place = next(i for i, one in enumerate(names) if one == set(who) and used["kinds"][i] == kind)
+                fine = {"rtol": 0, "atol": used["values"]["scale"], "equal_nan": True}
+                np.testing.assert_allclose(values[at, :, place], expected.value[:, k], **fine)
+        assert used["values"]["scale"] <= 1.001 / LEVELS * np.nanmax(np.abs(values))
+        before, now = (np.nanmean(np.abs(values[at]), axis=0) for at in (-2, -1))
+        seen = np.isfinite(values[-1]).sum(axis=0) >= 3
+        for kind, who, low, high in used["learned"]:
+            place = next(i for i, one in enumerate(names) if one == set(who) and used["kinds"][i] == kind)
+            assert (low, high) == pytest.approx((before[place], now[place]), abs=used["values"]["scale"])
+        assert len(used["learned"]) == min(3, int(((now - before)[seen] > 0.1 * now.max()).sum()))
+
+
+def test_what_is_being_learned_is_one_sentence(copy):
+    record = Uses(copy.path).record()
+    sentence = being_learned(record)
+    assert sentence.startswith(f"Since step {copy.steps[-2]:,} ")
+    assert sentence.endswith(".")
+    assert being_learned(None) == ""
+    assert being_learned({"groups": [{**record["groups"][0], "used": None}]}) == ""
+    quiet = {**record["groups"][0], "used": {"learned": []}}
+    assert being_learned({"groups": [quiet]}).endswith("no interaction has become much stronger.")
+
+
+def rows(wrong=4, others=6, *, flags=()):
+    """Return a table of training samples, some of whose labels are known to be wrong; scores fall with the number."""
+    ids = range(wrong + others)
+    groups = ["mislabelled" if i % 2 == 0 and i // 2 < wrong else "train" for i in ids]
+    table = [
+        SampleRow(group, i, 1, 0.0, 1.0, (1.0,), 0.0, (0.0,), 10.0 - i, i + 1, (), i in flags, "Why.")
+        for i, group in zip(ids, groups, strict=True)
+    ]
+    return SampleTable.of(table, step=0, scored_at=(0,), flags=None, sentence="A sentence.")
+
+
+def test_recall_and_precision_are_told_where_the_truth_is_known():
+    assert known(rows()).endswith("Among the 4 highest scores are 2 of them: recall and precision 50%.")
+    told = known(rows(flags=(0, 1, 2, 4)))
+    assert told.endswith("4 are flagged, 3 of them rightly: recall 75%, precision 75%.")
+    assert known(rows(wrong=0)) == ""
+
+
+def test_samples_to_look_at_are_those_of_the_page(run):
+    result, record = store.read_result(run), Uses(run.path).record()
+    found = looked(result.samples, record)
+    trained = [row for row in result.samples if row.group == "mislabelled"]
+    assert [record["groups"][g]["ids"][at] for g, at, *_ in found["ranked"]] == [row.sample_id for row in trained]
+    assert looked(result.samples, None)["ranked"] == []
+    assert looked(None, record) == {"ranked": [], "known": ""}
 
 
 def test_the_constant_is_no_interaction():
@@ -174,22 +245,37 @@ def test_a_run_without_training_samples_says_what_to_record(copy):
 
 END = """<script>
 (async () => {
-  await until(() => document.querySelector("#tiles").children.length && drawn());
+  const there = (...all) => all.every((one) => document.querySelector(one));
+  await until(() => there("#falls tr", "#over button, #over .missing", "#cards li") && drawn());
   const chooser = document.getElementById("sample");
+  const number = (cell) => Number(cell.textContent.replace("\u2212", "-"));
   const read = () => ({
     said: document.getElementById("said").textContent,
-    tiles: [...document.querySelectorAll("#tiles figure, #tiles p")].map((t) => t.textContent.trim()),
-    marked: [...document.querySelectorAll("#tiles bdi.and, #tiles bdi.or")].map((t) => t.textContent),
+    falls: [...document.querySelectorAll(".fall")].map((t) => [...t.querySelectorAll("td.number")].map(number)),
+    names: [...document.querySelector(".fall").querySelectorAll("th")].map((t) => t.textContent),
+    marked: [...document.querySelectorAll("#drawn bdi.and, #drawn bdi.or")].map((t) => t.textContent),
+    drawn: document.querySelector("#drawn figcaption").textContent,
     courses: document.getElementById("chart-courses").data.map((t) => [t.name, Array.from(t.y)]),
   });
   const first = read();
   chooser.selectedIndex = chooser.options.length - 1;
   chooser.dispatchEvent(new Event("change"));
   const slider = document.getElementById("checkpoint");
-  slider.value = "1";
+  slider.value = "0";
   slider.dispatchEvent(new Event("input"));
-  await until(() => document.getElementById("said").textContent !== first.said);
+  await until(() => document.getElementById("said").textContent.includes("At step 0 "));
   const last = read();
+  const bars = [...document.querySelectorAll("#over .bar")].map((b) => b.getAttribute("aria-label"));
+  document.querySelector("#over .bar")?.click();
+  const having = [...document.querySelectorAll("#having button")].map((b) => b.textContent);
+  document.querySelector("#having button:last-of-type")?.click();
+  const opened = document.getElementById("said").textContent;
+  document.getElementById("over-as").value = "network";
+  document.getElementById("over-as").dispatchEvent(new Event("change"));
+  const network = document.querySelectorAll("#over svg circle").length;
+  const cards = [...document.querySelectorAll("#cards li.card")].map((c) => c.textContent);
+  const spoken = (e) => e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length;
+  const unnamed = [...document.querySelectorAll("button, select, input, [role=img]")].filter((e) => !spoken(e)).length;
   let saved = null;
   URL.createObjectURL = (blob) => { saved = blob; return "blob:none"; };
   document.querySelector('button[value="mean-order"][data-form="csv"]').click();
@@ -197,7 +283,8 @@ END = """<script>
   const out = document.createElement("pre");
   out.id = "seen";
   const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
-  out.textContent = JSON.stringify({ trouble, first, last, csv, wide, alerted: window.alerted === true });
+  const seen = { trouble, first, last, csv, wide, bars, having, opened, network, cards, unnamed };
+  out.textContent = JSON.stringify({ ...seen, alerted: window.alerted === true });
   document.body.append(out);
 })();
 </script>"""
@@ -218,11 +305,23 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert seen["trouble"] == []
     assert seen["wide"] is False
     group = payload(path)["uses"]["groups"][1]
-    values, courses = unpacked(group["values"])[1, 2], unpacked(group["courses"])[:, 2]
-    assert f"At step {run.steps[1]} " in seen["last"]["said"]
-    shown = [tile.replace("\N{MINUS SIGN}", "-") for tile in seen["last"]["tiles"]]
-    assert shown[0] == "the sample"
-    assert [float(tile.split()[1].strip(",")) for tile in shown[1:]] == pytest.approx(values[values != 0], abs=0.005)
+    values, courses = unpacked(group["values"])[0, 2], unpacked(group["courses"])[:, 2]
+    early, late = seen["last"]["falls"]
+    assert early[1:-2] == pytest.approx(values[values != 0], abs=0.005)
+    for fall in (early, late):
+        assert sum(fall[:-1]) == pytest.approx(fall[-1], abs=0.006 * len(fall))
+    panel = waterfall(run, 2, k=TOP, group="mislabelled")
+    assert late[1:-1] == pytest.approx([bar.value for bar in panel.bars[1:-1]], abs=0.006)
+    assert seen["last"]["names"][-1] == "output (log-odds)"
+    assert not re.search(r"[-\u2212]0\.0+\b", json.dumps(seen))
+    assert len(seen["bars"]) >= 2
+    assert re.match(r"(AND|OR) row \d column \d", seen["bars"][0])
+    assert seen["having"]
+    assert seen["opened"] != seen["last"]["said"] or len(seen["having"]) == 1
+    assert seen["network"] > 1
+    assert len(seen["cards"]) == 3
+    assert all("See what adds up" in card for card in seen["cards"])
+    assert seen["unnamed"] == 0
     for k, (_, course) in enumerate(seen["last"]["courses"]):
         assert course == pytest.approx(courses[:, k].tolist())
     assert seen["first"]["said"] != seen["last"]["said"]
@@ -244,7 +343,7 @@ def test_in_a_browser_words_of_any_script_are_text(chromium, copy, tmp_path):
     assert seen["trouble"] == []
     assert seen["alerted"] is False
     assert seen["wide"] is False
-    assert len(seen["first"]["tiles"]) == TOP
+    assert len(seen["first"]["falls"][0]) > 3
     allowed = {ATTACK, "שלום", "日本語", "<script>alert(1)</script>", "w" * 47 + "…"}
     assert seen["first"]["marked"]
     assert set(seen["first"]["marked"]) <= {text if len(text) <= 48 else text[:47] + "…" for text in allowed}

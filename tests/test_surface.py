@@ -137,7 +137,13 @@ def test_no_import_leads_back_to_where_it_began():
 
 
 def test_the_registry_alone_opens_rooms_above():
-    lazy = {"interdyn", "interdyn.recipes", "interdyn.values", "interdyn_zoo"}  # their own names, when asked for
+    lazy = {
+        "interdyn",
+        "interdyn.recipes",
+        "interdyn.spectra",
+        "interdyn.values",
+        "interdyn_zoo",
+    }  # their own names, when asked for
     of_others = {"interdyn.exports._tables", "interdyn.recipes._registry"}  # libraries; models and data of providers
     assert graph()[1] == {"interdyn.values._registry", *lazy, *of_others}
     assert list(ACCESSORS) == sorted(ACCESSORS)

@@ -177,6 +177,29 @@ class Players:
         chosen = [drawn(available, self.n, seed=self.seed, sample=sample) for sample in sample_ids]
         return renumbered(cells, available, chosen, other)
 
+    def names(self, shape: Sequence[int], sample_ids: Sequence[int]) -> tuple[tuple[str, ...], ...]:
+        """Return what the drawn players of each sample are called: their places, counted from 1; empty for all.
+
+        Where all are players, their numbers mean the same in every sample.
+
+        Examples
+        --------
+        >>> patches(2, 2).choose(2, seed=1).names((1, 2, 2), [0, 1])
+        (('row 1 column 1', 'row 1 column 2'), ('row 1 column 1', 'row 2 column 1'))
+        """
+        if self.n is None:
+            return ()
+        if self.kind == "patches":  # wherever the channels are
+            (rows, cols), (height, width) = self.grid, self.window or self.grid
+            inside = torch.arange(rows * cols).reshape(rows, cols)
+            top, left = (rows - height) // 2, (cols - width) // 2
+            available = inside[top : top + height, left : left + width].reshape(-1).tolist()
+        else:
+            cells = self.cells(shape)
+            available = torch.unique(cells[cells >= 0]).tolist()
+        chosen = [drawn(available, self.n, seed=self.seed, sample=sample) for sample in sample_ids]
+        return tuple(tuple(place_name(self.kind, cell, self.grid[1]) for cell in row) for row in chosen)
+
     def _patch_cells(self, shape: tuple[int, ...]) -> Tensor:
         (rows, cols), whole = self.grid, shape
         if self.channels is None and seems_channels_last(shape):
@@ -224,6 +247,13 @@ class Players:
                     )
                 out[column] = player
         return out.reshape(*(1,) * (len(shape) - 1), width)
+
+
+def place_name(kind: str, cell: int, cols: int) -> str:
+    """Return what a cell of a grid of patches, a column, a piece of a sequence or a segment is called."""
+    if kind == "patches":
+        return f"row {cell // cols + 1} column {cell % cols + 1}"
+    return f"{ {'columns': 'column', 'steps': 'piece'}.get(kind, 'segment') } {cell + 1}"
 
 
 def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:

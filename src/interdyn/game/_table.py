@@ -24,7 +24,7 @@ from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
 from interdyn.game._samples import Inputs
 from interdyn.game._tryout import try_out
-from interdyn.values import MAX_PLAYERS, ValueTable, members
+from interdyn.values import MAX_PLAYERS, Names, ValueTable, members
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(rows_done, rows_in_all)``."""
@@ -128,7 +128,8 @@ def value_table(
     names
         Names that tables and figures show: one for each player, the same for all samples or a row for each. For samples
         that are rows of columns or tokens also one for each column, names with the columns that each stands for, or a
-        function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``.
+        function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``. By default
+        players that are drawn for each sample are called by their places: ``"row 2 column 3"``.
     calibrate_batch_norm
         Training inputs, in any form that ``inputs`` has, without labels (of a data set the first 512): the running
         statistics of batch norm are computed anew on them, on the private copy. Early in training those that the
@@ -209,7 +210,8 @@ def value_table(
         forward, batches = trial.forward, Batches(rows or estimated_rows(trial.row_bytes, device))
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
-        named = () if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
+        named: Names = () if players is None else players.names(masking.inputs[0].shape[1:], sample_ids)
+        named = named if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
         if not allow_large:
             _refuse_large(masking.n, forward, tensors, min(64, batches.rows), further)
         if layer is None:

@@ -24,7 +24,7 @@ def exhibit_of(
     Parameters
     ----------
     group
-        The samples; ``config.names`` names columns or tokens, or players, which are not shown here.
+        The samples; ``config.names`` names columns or tokens, or the players, as parts of clouds and pictures.
     shown
         The samples as people know them, such as before they were standardised, shape ``(samples, *shape)``; by default
         the inputs.
@@ -50,16 +50,27 @@ def exhibit_of(
     if mask is None:
         return None
     if found.ndim == 4 and mask.ndim == 4:
-        return _with_pictures(bare, found, mask)
+        return replace(_with_pictures(bare, found, mask), pieces=_of_players(group))
     if mask.shape != found.shape:
         return None
     if found.ndim == 3 and group.config.feature_mask is not None and found.shape[2] in (2, 3):
-        return _with_points(bare, found, mask)
+        return replace(_with_points(bare, found, mask), pieces=_of_players(group))
     if found.ndim == 3:
         return replace(bare, pieces=tuple(_steps(of) for of in mask))
     if found.ndim == 2:
         return replace(bare, pieces=tuple(_pieces(group, row, of) for row, of in zip(found, mask, strict=True)))
     return None
+
+
+def _of_players(group: Group) -> tuple[Pieces, ...]:
+    """Return the names of the players of each sample, where they are named one by one; else nothing."""
+    names = group.config.names
+    if not names or callable(names) or isinstance(names, Mapping):
+        return ()
+    rows = [names] * len(group) if isinstance(names[0], str) else names
+    if len(rows) != len(group) or any(len(row) > group.n_players for row in rows):
+        return ()
+    return tuple(tuple((str(name), i) for i, name in enumerate(row) if name) for row in rows)
 
 
 def check_names(group: Group) -> None:

@@ -8,6 +8,7 @@ arrays and words, made by `panels`; `draw` puts it on axes, and the pages of `in
 
 from interdyn.plot import _available as _available  # first, to name the extra
 from interdyn.plot import panels
+from interdyn.plot._accessors import ResultPlots, RunPlots
 from interdyn.plot._draw import draw
 from interdyn.plot._figures import (
     plot_comparison,
@@ -23,7 +24,7 @@ from interdyn.plot._figures import (
 )
 from interdyn.plot._marks import phase_2_begins as phase_2_begins
 from interdyn.plot._overview import plot_overview
-from interdyn.plot._panel import Panel, Rule, Series
+from interdyn.plot._panel import Panel, Rule, Series, Step, Used, Waterfall
 from interdyn.plot._prediction import plot_prediction, plot_prediction_distance
 from interdyn.plot._quality import plot_row_norms, plot_solver
 from interdyn.plot._sample import plot_sample
@@ -31,15 +32,21 @@ from interdyn.plot._samples import plot_samples
 from interdyn.plot._save import save_figures
 from interdyn.plot._sparsity import plot_sparsity
 from interdyn.plot._steps import StepAxis, step_label
+from interdyn.plot._uses import plot_network, plot_top, plot_top_over_training, plot_waterfall
 from interdyn.plot._view import Drawable, as_view, has_numbers, load_run
 from interdyn.plot._windows import plot_repeatability
 
 __all__ = [
     "Drawable",
     "Panel",
+    "ResultPlots",
     "Rule",
+    "RunPlots",
     "Series",
+    "Step",
     "StepAxis",
+    "Used",
+    "Waterfall",
     "as_view",
     "draw",
     "has_numbers",
@@ -50,6 +57,7 @@ __all__ = [
     "plot_loss_gap",
     "plot_losses",
     "plot_mean_order",
+    "plot_network",
     "plot_noise",
     "plot_order_distribution",
     "plot_overview",
@@ -64,6 +72,9 @@ __all__ = [
     "plot_strengths",
     "plot_theory",
     "plot_theory_distance",
+    "plot_top",
+    "plot_top_over_training",
+    "plot_waterfall",
     "save_figures",
     "step_label",
 ]

@@ -10,7 +10,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from interdyn.errors import InputError
-from interdyn.plot._panel import Panel, Rule, Series
+from interdyn.plot._draw_uses import draw_used, draw_waterfall
+from interdyn.plot._panel import Panel, Rule, Series, Used, Waterfall
 from interdyn.plot._steps import step_label
 from interdyn.plot._style import (
     COLOURS,
@@ -38,6 +39,8 @@ def draw(panel: Panel, ax: Axes | None = None, *, blocks: Sequence[int] = ()) ->
     >>> draw(Panel("id", "A title", missing="Record something."), Figure().subplots()).texts[0].get_text()
     'Record something.'
     """
+    if not panel.missing and isinstance(panel, Waterfall | Used):
+        return draw_waterfall(panel, ax) if isinstance(panel, Waterfall) else draw_used(panel, ax)
     if panel.strip and not panel.missing:
         return _stack(axes_for(ax, height=5.0), panel)
     ax = axes_for(ax, width=9.0, height=3.3) if panel.over_orders else axes_for(ax)

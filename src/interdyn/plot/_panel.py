@@ -1,5 +1,6 @@
 """What a figure shows, as plain arrays and words: for matplotlib (`draw`) and for the pages of `interdyn.report`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +9,7 @@ from jaxtyping import Float
 
 from interdyn.plot._steps import STEP_LABEL
 from interdyn.plot._view import has_numbers
+from interdyn.spectra import Usage
 from interdyn.values import Band
 
 
@@ -137,6 +139,68 @@ class Panel:
         return self.orders.size > 0 and self.cells is None
 
 
+@dataclass(frozen=True)
+class Step:
+    """One bar of a waterfall.
+
+    Attributes
+    ----------
+    name
+        What it is: the names of the players of an interaction, or words.
+    kind
+        ``"base"`` and ``"output"``, the two ends; ``"and"`` or ``"or"``; ``"rest"`` for all that is not listed.
+    start, end
+        Where it begins and ends, in the unit of the output; of both ends the value itself, from 0.
+    """
+
+    name: str
+    kind: Literal["base", "and", "or", "rest", "output"]
+    start: float
+    end: float
+
+    @property
+    def value(self) -> float:
+        """What it adds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Waterfall(Panel):
+    """How the strongest interactions of a sample, and all others, add up from the base value to the output."""
+
+    bars: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Used(Panel):
+    """What a network uses over many samples, as bars over a matrix of players, or as a network of players.
+
+    Attributes
+    ----------
+    usage
+        The interactions, strongest first.
+    places
+        Row and column of each player on a grid, by name, where players are places.
+    as_network
+        Whether players are drawn as a network.
+    """
+
+    usage: Usage = field(default_factory=lambda: Usage((), (), np.zeros((0, 0))))
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    as_network: bool = False
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """Return a name of at most so many characters.
+
+    Examples
+    --------
+    >>> shortened("income"), shortened("x" * 300, 5)
+    ('income', 'xxxx…')
+    """
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
 def credit(recipe: str, version: str) -> str:
     """Return recipe and version as they stand in the corner of a figure.
 
@@ -145,5 +209,4 @@ def credit(recipe: str, version: str) -> str:
     >>> credit("digits-cnn", "0.1.0"), credit("", "0.1.0")
     ('digits-cnn · interdyn 0.1.0', 'interdyn 0.1.0')
     """
-    name = recipe if len(recipe) <= 48 else recipe[:47] + "…"
-    return " · ".join(part for part in (name, f"interdyn {version}".rstrip()) if part)
+    return " · ".join(part for part in (shortened(recipe, 48), f"interdyn {version}".rstrip()) if part)

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from interdyn.errors import InputError, ShapeError
-from interdyn.plot._style import AND, GRID, INK, MUTED, OR, axes_for, empty_panel, without_frame
+from interdyn.plot._style import GRID, INK, MUTED, axes_for, empty_panel, sign_colour, without_frame
 from interdyn.plot._tables import Tables, tables_of
+from interdyn.values import decimals_of, signed
 
-_LEAST = 0.01  # of the strongest: what is weaker is not drawn
 _SPACE = 1.12  # of a picture, from one to the next
-_Term = tuple[str, list[int], str]  # kind, players, and the value with its error, in words
+_Term = tuple[str, list[int], str]  # kind, players, and the value with its sign and error, in words
 
 
 def plot_sample(
@@ -42,14 +42,15 @@ def plot_sample(
         The word or the column of each player, in order; by default the names that ``found`` has, where there are no
         ``inputs``. With it the interactions are a list of words.
     k
-        How many interactions; none that is a hundredth of the strongest or less.
+        How many interactions; none that is weaker than the salience threshold of the samples, 0.03 of their effect.
     ax
         Axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (AND blue,
-    OR orange), its value with sign and unit above; for names, one line each.
+    The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (red where
+    it raises the output, blue where it lowers it; solid for AND, dashed or hollow for OR), its value with sign and unit
+    above; for names, one line each.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def plot_sample(
     n = tables.i_and.shape[1].bit_length() - 1
     terms = _strongest(tables, k)
     if not terms:
-        needs = "No interaction of this sample differs from zero."
+        needs = "No interaction of this sample is salient."
         return empty_panel(axes_for(ax), title="Strongest interactions", needs=needs, stamp=tables.stamp)
     if names is None and inputs is None:
         names = np.ravel(getattr(found, "names", ())).tolist() or None
@@ -100,22 +101,22 @@ def _strongest(tables: Tables, k: int) -> list[_Term]:
     """Return kind, players and value of the strongest interactions, of a mean with its standard error."""
     both = np.stack([tables.i_and[0], tables.i_or[0]]).copy()
     both[:, 0] = 0.0
-    least = _LEAST * np.abs(both).max()
+    least, decimals = float(tables.threshold[0]), decimals_of(float(np.abs(both).max()))
     order = np.argsort(-np.abs(both).ravel(), kind="stable")[:k]
 
     def near(kind: int, subset: int) -> str:
-        return "" if tables.error is None else f" ± {tables.error[0, kind, subset]:.2f}"
+        return "" if tables.error is None else f" ± {tables.error[0, kind, subset]:.{decimals}f}"
 
     kinds, subsets = np.unravel_index(order, both.shape)
     return [
-        (("AND", "OR")[kind], [i for i in range(24) if s >> i & 1], f"{both[kind, s]:+.2f}{near(kind, s)}")
+        (("AND", "OR")[kind], [i for i in range(24) if s >> i & 1], f"{signed(both[kind, s], decimals)}{near(kind, s)}")
         for kind, s in zip(kinds.tolist(), subsets.tolist(), strict=True)
-        if abs(both[kind, s]) > least
+        if both[kind, s] != 0 and abs(both[kind, s]) >= least
     ]
 
 
-def _colour(kind: str) -> str:
-    return AND if kind == "AND" else OR
+def _colour(value: str) -> str:
+    return sign_colour(-1.0 if value.startswith("-") else 1.0)
 
 
 def _caption(kind: str, value: str, unit: str) -> str:
@@ -137,13 +138,15 @@ def _picture(
     shown = shown[..., None] if shown.ndim == 2 else shown
     shown = np.repeat(shown, 3, axis=-1) if shown.shape[-1] == 1 else shown[..., :3]
     everyone = list(range(int(players.max()) + 1))
-    tiles = [("", everyone, MUTED, "players"), *((k, m, _colour(k), _caption(k, v, tables.unit)) for k, m, v in terms)]
+    tiles = [("", everyone, MUTED, "players"), *((k, m, _colour(v), _caption(k, v, tables.unit)) for k, m, v in terms)]
     for place, (kind, members, colour, caption) in enumerate(tiles):
         left = place * _SPACE * width
         inside = np.isin(players, members)
         pale = np.where(inside[..., None] | (not kind), shown, 0.35 * shown + 0.65)
         ax.imshow(pale, extent=(left, left + width, height, 0), interpolation="nearest", zorder=1)
         edge: dict[str, Any] = {"color": colour, "lw": 1.8 if kind else 1.0, "solid_capstyle": "projecting"}
+        if kind == "OR":
+            edge |= {"ls": (0, (2, 1.2)), "dash_capstyle": "butt"}
         for x0, y0, x1, y1 in _edges(np.where(inside, players, -1)):
             ax.plot([left + x0, left + x1], [y0, y1], zorder=2, **edge)
         ax.text(left + width / 2, -0.04 * height, caption, ha="center", va="bottom", fontsize=8)
@@ -180,12 +183,19 @@ def _cloud(
         left = place * (width + 0.25 * max(width, height))
         inside = np.isin(players, members)
         ax.scatter(left + flat[~inside, 0], flat[~inside, 1], s=2, color=GRID, linewidth=0)
-        ax.scatter(left + flat[inside, 0], flat[inside, 1], s=4, color=_colour(kind), linewidth=0)
+        ax.scatter(left + flat[inside, 0], flat[inside, 1], **_points(kind, _colour(value)))
         caption = _caption(kind, value, tables.unit)
         ax.text(left + width / 2, 1.06 * height, caption, ha="center", va="bottom", fontsize=8)
     ax.set_ylim(-0.03 * height, 1.25 * height)
     ax.set_aspect("equal")
     return without_frame(ax, tables.stamp)
+
+
+def _points(kind: str, colour: str) -> dict[str, Any]:
+    """Return how the points of an interaction look: full for AND, hollow for OR."""
+    if kind == "AND":
+        return {"s": 4, "color": colour, "linewidth": 0}
+    return {"s": 6, "facecolor": "none", "edgecolor": colour, "linewidth": 0.7}
 
 
 def _words(tables: Tables, terms: Sequence[_Term], names: Sequence[str], ax: Axes | None) -> Axes:
@@ -201,9 +211,11 @@ def _words(tables: Tables, terms: Sequence[_Term], names: Sequence[str], ax: Axe
         ax.text(-0.02 * total, y, _caption(kind, value, tables.unit), ha="right", va="center", fontsize=8, color=INK)
         for i, name in enumerate(short):
             if i in members:
-                box = Rectangle((starts[i], y - 0.38), widths[i] - 0.4, 0.76, color=_colour(kind), alpha=0.9, lw=0)
-                ax.add_patch(box)
-            colour = ("white" if kind == "AND" else "black") if i in members else MUTED
+                look: dict[str, Any] = {"facecolor": _colour(value), "alpha": 0.9, "lw": 0}
+                if kind == "OR":
+                    look = {"facecolor": "white", "edgecolor": _colour(value), "ls": "--", "lw": 1.4}
+                ax.add_patch(Rectangle((starts[i], y - 0.38), widths[i] - 0.4, 0.76, **look))
+            colour = ("white" if kind == "AND" else INK) if i in members else MUTED
             middle = starts[i] + (widths[i] - 0.4) / 2
             size = min(8.5, 620 / total)
             ax.text(middle, y, name, ha="center", va="center", fontsize=size, color=colour, parse_math=False)

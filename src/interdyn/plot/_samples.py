@@ -49,7 +49,7 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
         )
     ax = axes_for(ax, width=9.0, height=3.4)
     stamp = credit("", VERSION)
-    rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and _trained(row.group)]
+    rows = [row for row in table if row.rank is not None and np.isfinite(row.score) and trained(row.group)]
     title = "Evidence against the labels of training samples"
     if not rows:
         needs = "No training sample has a score.\nRecord a group `train` with outputs that are log-odds."
@@ -78,5 +78,6 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     return ax
 
 
-def _trained(group: str) -> bool:
+def trained(group: str) -> bool:
+    """Return whether a group of that name holds training samples."""
     return group.startswith("train") or group == "mislabelled"

@@ -15,6 +15,8 @@ COLOURS: Mapping[str, str] = {  # Okabe and Ito's palette: told apart with any c
     "theory": "#D55E00",
     "mislabelled": "#CC79A7",
     "green": "#009E73",
+    "up": "#D55E00",
+    "down": "#0072B2",
     "and": "#0072B2",
     "or": "#E69F00",
     "null-a": "#6E6E6E",
@@ -26,6 +28,11 @@ MISLABELLED, AND, OR, INK, MUTED = (COLOURS[name] for name in ("mislabelled", "a
 GRID = "#DDDDDD"
 SMALL = 8.0
 _STAMP = "interdyn-stamp"
+
+
+def sign_colour(value: float) -> str:
+    """Return the colour of what raises the output, or lowers it."""
+    return COLOURS["up" if value >= 0 else "down"]
 
 
 def axes_for(ax: Axes | None, *, width: float = 7.0, height: float = 3.6) -> Axes:

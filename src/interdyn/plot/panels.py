@@ -1,6 +1,7 @@
 """What each figure of a run shows: one function per question, from a run to a `Panel`, without a drawing library.
 
-What a run must hold, units and intervals are those of the figure of `interdyn.plot` of that name.
+What a run must hold, units and intervals are those of the figure of `interdyn.plot` of that name. `top`, `waterfall`
+and `top_over_training` take a result of `interdyn.measure` or a run directory, since they show interactions themselves.
 
 Examples
 --------
@@ -25,6 +26,7 @@ from interdyn.plot._overview import overview as overview
 from interdyn.plot._panel import Panel, Rule, Series, credit
 from interdyn.plot._prediction import prediction, prediction_distance, theory_gain
 from interdyn.plot._steps import StepAxis
+from interdyn.plot._uses import top, top_over_training, waterfall
 from interdyn.plot._view import has_numbers
 from interdyn.plot._windows import of_windows
 from interdyn.plot._windows import repeatability as repeatability
@@ -49,6 +51,9 @@ __all__ = [
     "prediction_distance",
     "strengths",
     "theory",
+    "top",
+    "top_over_training",
+    "waterfall",
 ]
 
 GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}

@@ -9,6 +9,7 @@ import numpy as np
 from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.plot.panels import group_name
+from interdyn.report._used import being_learned
 from interdyn.values import RunResult
 
 _GROWING = {
@@ -106,7 +107,7 @@ def cards(view: RunResult, used: Mapping[str, Any] | None) -> list[Card]:
 
 
 def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
-    """Return what is being learned: the orders that hold most of the strength now, and the one that has gained most."""
+    """Return what is being learned: the orders with most of the strength, and the interaction that grew most."""
     anchor = "uses" if used else "dynamics"
     group = view.first
     band = None if group is None else group.order_distribution
@@ -119,15 +120,8 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
     remark = f"{_percent(share[first])} of the strength is of order {first + 1}"
     if len(share) > 1 and share[second] >= 0.01:
         remark += f", {_percent(share[second])} of order {second + 1}"
-    began = phase_2_begins(view)
-    if began is not None:
-        at = int(np.abs(view.steps - began[0]).argmin())
-        gain = share - band.value[at]
-        most = int(np.nan_to_num(gain).argmax())
-        if gain[most] > 0:
-            both = f"{_percent(band.value[at][most])} to {_percent(share[most])}"
-            remark += f"; since phase 2 began, order {most + 1} gained most ({both})"
-    return Card(name, value, f"{remark}.", anchor)
+    grown = being_learned(used)
+    return Card(name, value, f"{remark}. {grown}".rstrip(), anchor)
 
 
 def _checkpoint(view: RunResult) -> Card:

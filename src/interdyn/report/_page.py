@@ -12,6 +12,7 @@ from interdyn.errors import InterdynWarning, missing_extra
 from interdyn.plot import Panel, StepAxis, has_numbers, panels, phase_2_begins, save_figures
 from interdyn.report import _first, _words
 from interdyn.report._chart import chart, numbers
+from interdyn.report._looked import looked
 from interdyn.report._plotly import plotly_script
 from interdyn.report._uses import Uses
 from interdyn.store import read_result, write_atomic
@@ -135,6 +136,7 @@ def render(
         "notes": _words.notes(view),
         "start": _start(view),
         "uses": used,
+        "looked": looked(view.samples, used),
     }
     content: dict[str, Any] = {"view": view, "words": _words, "first": _first, "charts": charts, "payload": payload}
     content |= {"shown": _shown(view, charts), "absent": _absent(view, sections.values(), used)}

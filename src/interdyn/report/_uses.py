@@ -1,21 +1,25 @@
-"""What the network uses: the strongest interactions of each sample at each step, and what the samples look like."""
+"""What the network uses: of each sample at each step what adds up to its output, and what the samples look like."""
 
-import base64
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt64
 
+from interdyn.errors import IncompleteRunError
+from interdyn.plot._naming import Naming, naming_of
+from interdyn.plot._tables import thresholds, without_constant
 from interdyn.plot.panels import group_name
+from interdyn.report._used import LEVELS, Chosen, K, codes_of, codes_of_classes, packed, quantised, record_of
 from interdyn.schedules import groups_of
-from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, open_run, read_window
+from interdyn.spectra import Matched
+from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, open_run, read_salience, read_window
 
-TOP = 5  # interactions shown of each sample
-_MOST = 100  # samples shown of each group
+TOP = 8  # interactions shown of each sample
+_MOST, _LEAST = 100, 16  # samples shown of each group
+_SHOWN = 36_000  # samples of all groups and steps: of long runs fewer are shown
 _BYTES = 1_000_000  # of pictures: larger ones are shown coarser
 
 
@@ -27,11 +31,24 @@ class _Kept:
     unit: str
     ids: list[int]  # of all samples
     targets: list[int] | None
+    base: Float[np.ndarray, " samples"]
     output: Float[np.ndarray, " samples"]
+    threshold: Float[np.ndarray, " samples"]
+    salient: Int[np.ndarray, " samples"]  # how many
     place: Int[np.ndarray, "samples top"]
     value: Float[np.ndarray, "samples top"]
     error: Float[np.ndarray, "samples top"] | None = None  # of the mean over the steps of a window; None for one step
     common: Float[np.ndarray, "samples top"] | None = None  # what all of its steps have
+    codes: UInt64[np.ndarray, " used"] | None = None  # of what is used most over all samples; None: not matched
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The players of a group's samples, for as long as the samples are the same."""
+
+    key: tuple[Any, ...]
+    naming: Naming
+    matched: Matched | None
 
 
 class Uses:
@@ -53,6 +70,7 @@ class Uses:
         self._folder = folder
         self._kept: dict[tuple[str, int], _Kept] = {}
         self._windows: dict[tuple[str, tuple[int, ...]], _Kept] = {}
+        self._named: dict[str, _Named] = {}
         self._reader: Reader | None = None
 
     @property
@@ -65,10 +83,11 @@ class Uses:
 
         Returns
         -------
-        ``groups``: for each group its name in words, its samples (number, label, picture, points or words), and for
-        every step the strongest interactions and the course of those that are strongest at the end; arrays are packed
-        (`packed`). Of a run with windows, for every measurement, at its first step, and with the standard error and
-        what all steps have.
+        ``groups``: for each group its name in words, its samples (number, label, names of players, picture, points or
+        words), for every step base value, output and the strongest interactions of each sample, the course of those
+        that are strongest at the end, and what is used over all samples (``used``; None where no name means the same
+        in every sample); arrays are packed. Of a run with windows, for every measurement, at its first step, and with
+        the standard error and what all steps have.
 
         Raises
         ------
@@ -81,7 +100,7 @@ class Uses:
             last.run.config_hash,
             last.run.id,
         ):  # another in the same folder
-            self._kept, self._windows, self._reader = {}, {}, Reader(run)
+            self._kept, self._windows, self._named, self._reader = {}, {}, {}, Reader(run)
         else:
             last.run = run
         groups = [found for name in run.groups if (found := self._group(run, name)) is not None]
@@ -89,9 +108,10 @@ class Uses:
 
     def _group(self, run: Run, name: str) -> dict[str, Any] | None:
         assert self._reader is not None
+        rule = _rule(run)
         for step in run.steps:
             if (name, step) not in self._kept and (m := self._reader.measurement(step, group=name)) is not None:
-                self._kept[name, step] = _kept(m)
+                self._kept[name, step] = _kept(m, self._players(name, m), rule)
         steps = [s for s in run.steps if (name, s) in self._kept]
         while steps and map_interactions(run, steps[-1], group=name) is None:  # it is being deleted
             steps.pop()
@@ -103,12 +123,13 @@ class Uses:
         groups = [tuple(alike[i] for i in places) for places in groups_of(alike, size)]
         measured = {group: found for group in groups if (found := self._measured(run, name, group)) is not None}
         last = next(reversed(measured.values()), last)
-        courses = {g: row for g in measured if (row := _course(run, g, name, last.place)) is not None}
+        count = min(len(last.output), max(_LEAST, _SHOWN // (len(alike) * len(run.groups))))
+        chosen = self._chosen(run, name, alike, count)
+        looked = _Looked(run, name, last.place[:count], None if chosen is None else chosen.places)
+        courses = {g: row for g in measured if (row := looked.at(g)) is not None}
         kept = [measured[group] for group in courses]
-        count = len(last.output)
-        exhibit = self._reader.exhibit(name)
-        if exhibit is not None and len(exhibit.sample_ids) != len(last.ids):
-            exhibit = None  # of a tracked training that went on with other samples
+        naming = self._named[name].naming
+        exhibit = self._exhibit(name, last.ids)
         return {
             "name": group_name(name),
             "steps": [group[0] for group in courses],
@@ -117,13 +138,54 @@ class Uses:
             "ids": last.ids[:count],
             "labels": None if last.targets is None else last.targets[:count],
             "classes": [] if exhibit is None else list(exhibit.classes),
-            "output": packed(np.stack([one.output for one in kept])),
-            "subsets": packed(np.stack([one.place for one in kept])),
-            "values": quantised(np.stack([one.value for one in kept])),
-            "courses": quantised(np.stack([mean for mean, _ in courses.values()])),
-            **({} if size == 1 else _of_windows(courses, kept)),
+            "names": [list(row) for row in naming.rows[:count]],
+            "naming": naming.sentence,
+            "kind": naming.kind,
+            "used": _used(
+                chosen,
+                naming,
+                [(row[2], one.threshold[:count]) for row, one in zip(courses.values(), kept, strict=True)],
+            ),
+            "base": packed(np.stack([one.base[:count] for one in kept])),
+            "output": packed(np.stack([one.output[:count] for one in kept])),
+            "salient": packed(np.stack([one.salient[:count] for one in kept])),
+            "subsets": packed(_small(np.stack([one.place[:count] for one in kept]))),
+            "values": quantised(np.stack([one.value[:count] for one in kept])),
+            "courses": quantised(np.stack([mean for mean, *_ in courses.values()]), LEVELS),
+            **({} if size == 1 else _of_windows(courses, kept, count)),
             **_shown(exhibit, count),
         }
+
+    def _exhibit(self, name: str, ids: Sequence[int]) -> Exhibit | None:
+        """Return what the samples look like; None of a tracked training that went on with other samples."""
+        assert self._reader is not None
+        exhibit = self._reader.exhibit(name)
+        return exhibit if exhibit is not None and len(exhibit.sample_ids) == len(ids) else None
+
+    def _players(self, name: str, m: Measurement) -> Matched | None:
+        """Return the players of the first samples of a group, matched by names; None where none can be matched."""
+        count = min(len(m.v), _MOST)
+        key = (m.v.shape, m.sample_ids.tobytes(), str(m.settings.get("players")))
+        known = self._named.get(name)
+        if known is None or known.key != key:
+            n, exhibit = m.v.shape[1].bit_length() - 1, self._exhibit(name, m.sample_ids.tolist())
+            naming = naming_of(exhibit, m.settings, n=n, samples=count)
+            matched = None if naming.keys is None else Matched(naming.keys, others=naming.others)
+            known = self._named[name] = _Named(key, naming, matched)
+        return known.matched
+
+    def _chosen(self, run: Run, name: str, steps: Sequence[int], shown: int) -> Chosen | None:
+        """Return the interactions that the page has of samples of a group; None where none can be matched."""
+        matched, last = self._named[name].matched, self._kept[name, steps[-1]]
+        by_step = [codes for step in steps if (codes := self._kept[name, step].codes) is not None]
+        tables = map_interactions(run, steps[-1], group=name)
+        if matched is None or not by_step or tables is None:
+            return None
+        count = len(last.output)
+        own = (tables[0][:count], tables[1][:count])
+        labels = None if last.targets is None else last.targets[:count]
+        of_classes = codes_of_classes(matched, *own, threshold=last.threshold, labels=labels)
+        return Chosen.of(matched, codes_of(by_step, *of_classes, samples=shown)).first(shown)
 
     def _measured(self, run: Run, name: str, steps: tuple[int, ...]) -> _Kept | None:
         """Return what the page needs of one measurement, whose steps were read as a whole before."""
@@ -134,74 +196,71 @@ class Uses:
             whole = [one for one in tables if one is not None]
             if len(whole) < len(steps):
                 return None
-            last, output = self._kept[name, steps[-1]], [self._kept[name, step].output for step in steps]
-            both = np.stack([_both(*one, count=len(last.output)) for one in whole])
+            single = [self._kept[name, step] for step in steps]
+            count = len(single[-1].output)
+            both = np.stack([without_constant(*(x[:count] for x in one)) for one in whole])
             mean, error, common = means(both)
-            place, value = _strongest(mean)
-            error, common = (np.take_along_axis(one, place, axis=1) for one in (error, common))
-            parts = {"output": np.mean(output, axis=0), "place": place, "value": value}
-            self._windows[name, steps] = replace(last, **parts, error=error, common=common)
+            parts = {
+                key: np.mean([getattr(one, key) for one in single], axis=0) for key in ("base", "output", "threshold")
+            }
+            parts |= _strongest(mean, parts["threshold"])
+            error, common = (np.take_along_axis(one, parts["place"], axis=1) for one in (error, common))
+            self._windows[name, steps] = replace(single[-1], **parts, error=error, common=common)
         return self._windows[name, steps]
 
 
-def packed(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as compressed text, which the page's JavaScript turns into a typed array.
-
-    Examples
-    --------
-    >>> pack = packed(np.arange(3, dtype=np.int32))
-    >>> pack["type"], pack["shape"], list(gzip.decompress(base64.b64decode(pack["data"]))[:5])
-    ('int32', [3], [0, 0, 0, 0, 1])
-    """
-    solid = np.ascontiguousarray(array)
-    data = base64.b64encode(gzip.compress(solid.tobytes(), compresslevel=6, mtime=0)).decode()
-    return {"type": solid.dtype.name, "shape": list(solid.shape), "data": data}
+def _used(
+    chosen: Chosen | None, naming: Naming, rows: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, Any] | None:
+    """Return what is used over all samples, from entries and thresholds of each step; None where nothing matches."""
+    if chosen is None:
+        return None
+    return record_of(chosen, naming, np.stack([chosen.values(*row) for row in rows]))
 
 
-def quantised(array: np.ndarray) -> dict[str, Any]:
-    """Return an array as `packed` does, rounded to whole multiples of ``scale``, 1/32767 of the largest.
-
-    Examples
-    --------
-    >>> pack = quantised(np.array([-2.0, 0.5]))
-    >>> round(pack["scale"] * 32767, 6), pack["type"]
-    (2.0, 'int16')
-    """
-    scale = float(np.abs(array).max(initial=0.0)) / 32767 or 1.0
-    return {**packed(np.round(array / scale).astype(np.int16)), "scale": scale}
+def _rule(run: Run) -> dict[str, Any]:
+    """Return the run's rule of salience; the default where its recipe cannot be read."""
+    try:
+        return read_salience(run)
+    except IncompleteRunError:
+        return {}
 
 
-def _kept(m: Measurement) -> _Kept:
+def _kept(m: Measurement, matched: Matched | None, rule: Mapping[str, Any]) -> _Kept:
     """Return the part of a measurement that is kept; of the interactions AND first, OR after, without the constant."""
     count = min(len(m.v), _MOST)
-    place, value = _strongest(_both(m.i_and, m.i_or, count=count))
+    effect = np.abs(m.v[:, -1] - m.v[:, 0])
+    threshold = thresholds(without_constant(m.i_and, m.i_or), effect, **rule)[:count]
+    i_and, i_or = m.i_and[:count], m.i_or[:count]
     return _Kept(
         m.v.shape,
         m.unit,
         m.sample_ids.tolist(),
         None if m.targets is None else m.targets.tolist(),
+        m.v[:count, 0].astype(np.float32),
         m.v[:count, -1].astype(np.float32),
-        place,
-        value,
+        threshold,
+        **_strongest(without_constant(i_and, i_or), threshold),
+        codes=None if matched is None else matched.strongest(i_and, i_or, threshold=threshold, k=K),
     )
 
 
-def _both(i_and: np.ndarray, i_or: np.ndarray, *, count: int) -> Float[np.ndarray, "count both"]:
-    """Return AND and OR interactions of the first samples side by side, the constant as 0."""
-    both = np.concatenate([i_and[:count], i_or[:count]], axis=1)
-    both[:, [0, i_and.shape[1]]] = 0.0
-    return both
-
-
-def _strongest(
-    both: Float[np.ndarray, "samples both"],
-) -> tuple[Int[np.ndarray, "samples top"], Float[np.ndarray, "samples top"]]:
-    """Return place and value of the strongest interactions of each sample, strongest first."""
-    top = min(TOP, both.shape[1])
-    place = np.argpartition(-np.abs(both), top - 1, axis=1)[:, :top]
+def _strongest(both: Float[np.ndarray, "samples both"], threshold: Float[np.ndarray, " samples"]) -> dict[str, Any]:
+    """Return how many interactions are salient, and place and value of the strongest of them, 0 for what is not."""
+    strength, top = np.abs(both), min(TOP, both.shape[1])
+    place = np.argpartition(-strength, top - 1, axis=1)[:, :top]
     value = np.take_along_axis(both, place, axis=1)
     order = np.argsort(-np.abs(value), axis=1, kind="stable")
-    return np.take_along_axis(place, order, axis=1).astype(np.int32), np.take_along_axis(value, order, axis=1)
+    place, value = (np.take_along_axis(one, order, axis=1) for one in (place, value))
+    value = np.where(np.abs(value) >= threshold[:, None], value, 0.0)
+    salient = ((strength >= threshold[:, None]) & (both != 0)).sum(axis=1)
+    return {"place": place.astype(np.int32), "value": value, "salient": salient.astype(np.int32)}
+
+
+def _small(places: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+    """Return whole numbers in the smallest type that the page reads."""
+    most = int(places.max(initial=0))
+    return places.astype(np.uint8 if most < 2**8 else np.int16 if most < 2**15 else np.int32)
 
 
 def means(
@@ -220,24 +279,37 @@ def means(
     return mean, error, kept
 
 
-def _course(
-    run: Run, steps: Sequence[int], name: str, place: Int[np.ndarray, "first top"]
-) -> tuple[Float[np.ndarray, "first top"], Float[np.ndarray, "first top"]] | None:
-    """Return the interactions in the given places, mean and error over the steps; their files are closed again."""
-    rows = [_entries(*both, place) for s in steps if (both := map_interactions(run, s, group=name)) is not None]
-    return means(np.stack(rows))[:2] if len(rows) == len(steps) else None
+@dataclass(frozen=True)
+class _Looked:
+    """Which entries of the tables are looked at, at every step: their files are closed again."""
+
+    run: Run
+    name: str
+    place: Int[np.ndarray, "samples top"]
+    used: Int[np.ndarray, "samples used"] | None  # -1: nowhere
+
+    def at(self, steps: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return mean and error of the first, and mean of the second, over the steps of a measurement."""
+        rows, used = [], []
+        for step in steps:
+            if (both := map_interactions(self.run, step, group=self.name)) is None:
+                return None
+            rows.append(_entries(*both, self.place))
+            if self.used is not None:
+                used.append(_entries(*both, np.maximum(self.used, 0)))
+        return (*means(np.stack(rows))[:2], np.mean(used, axis=0) if used else np.zeros((len(self.place), 0)))
 
 
 def _of_windows(
-    courses: Mapping[tuple[int, ...], tuple[np.ndarray, np.ndarray]], kept: Sequence[_Kept]
+    courses: Mapping[tuple[int, ...], tuple[np.ndarray, ...]], kept: Sequence[_Kept], count: int
 ) -> dict[str, Any]:
     """Return what the page has besides of a run with windows; errors are 0 where `counts` says one step."""
     return {
         "counts": [len(steps) for steps in courses],
         "ends": [steps[-1] for steps in courses],
-        "errors": quantised(np.stack([np.zeros_like(m.value) if m.error is None else m.error for m in kept])),
-        "kept": quantised(np.stack([m.value if m.common is None else m.common for m in kept])),
-        "course_errors": quantised(np.stack([error for _, error in courses.values()])),
+        "errors": quantised(np.stack([(np.zeros_like(m.value) if m.error is None else m.error)[:count] for m in kept])),
+        "kept": quantised(np.stack([(m.value if m.common is None else m.common)[:count] for m in kept])),
+        "course_errors": quantised(np.stack([error for _, error, _ in courses.values()])),
     }
 
 

@@ -301,5 +301,4 @@ def samples(table: SampleTable | None) -> dict[str, Any] | None:
         "heads": (*table.HEADS[:-1], "looks memorised or mislabelled"),
         "rows": [row.cells() for row in table[:_MOST_ROWS]],
         "left_out": max(len(table) - _MOST_ROWS, 0),
-        "flagged": [f"{row.group} {row.sample_id}: {row.sentence}" for row in table if row.flagged],
     }

@@ -1,68 +1,88 @@
-page.part(async (payload, keep) => {
+// Samples as the page shows them: unpacked once, named, and drawn with the parts of an interaction marked.
+const look = (() => {
   "use strict";
-  const { draw, listen, now } = page;
-  const uses = payload.uses;
-  if (!uses) return;
-  // restored before anything is awaited, since a page may be renewed again at once
-  const chooser = document.getElementById("sample");
-  const option = keep && [...chooser.options].find((o) => o.dataset.group === keep.group && o.textContent === keep.sample);
-  if (option) option.selected = true;
   const kinds = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
+  const unknown = -32768; // among 16-bit numbers: it cannot be told
   const unpacked = async (pack) => {
-    const text = atob(pack.data);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    const bytes = Uint8Array.fromBase64?.(pack.data) ?? Uint8Array.from(atob(pack.data), (c) => c.charCodeAt(0));
     const stream = new Response(bytes).body.pipeThrough(new DecompressionStream("gzip"));
     const data = new kinds[pack.type](await new Response(stream).arrayBuffer());
-    return { shape: pack.shape, data: pack.scale ? Float32Array.from(data, (x) => x * pack.scale) : data };
+    const scaled = (x) => (x === unknown ? NaN : x * pack.scale);
+    return { shape: pack.shape, data: pack.scale ? Float32Array.from(data, scaled) : data };
   };
-  for (const group of uses.groups) {
-    for (const key of ["output", "subsets", "values", "courses", "errors", "kept", "course_errors", "pictures", "points", "of"]) {
-      if (group[key]) group[key] = await unpacked(group[key]);
-    }
-  }
-  const tiles = document.getElementById("tiles");
-  const said = document.getElementById("said");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-  const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const ready = new WeakMap();
+  const open = async (uses) => {
+    const keys = ["base", "output", "salient", "subsets", "values", "courses", "errors", "kept", "course_errors", "pictures", "points", "of"];
+    const put = async (place, key) => { place[key] = await unpacked(place[key]); };
+    await Promise.all(uses.groups.flatMap((group) => [
+      ...keys.filter((key) => group[key]).map((key) => put(group, key)), ...(group.used ? [put(group.used, "values")] : []),
+    ]));
+    return uses.groups;
+  };
+  // the groups of a payload, their arrays unpacked; asked for by every part of the page
+  const groups = (uses) => {
+    if (!ready.has(uses)) ready.set(uses, open(uses));
+    return ready.get(uses);
+  };
 
-  // the interaction in the place `k` of a sample at a step: AND in the first half of the places, OR in the second
-  const term = (group, place, value) => {
-    const size = 2 ** group.players;
-    const subset = place % size;
-    const members = [];
-    for (let i = 0; i < group.players; i++) if (subset >> i & 1) members.push(i);
-    return { kind: place < size ? "and" : "or", members, value };
+  const el = (tag, attributes = {}, ...children) => {
+    const out = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "class") out.className = value;
+      else if (name === "on") for (const [event, act] of Object.entries(value)) out.addEventListener(event, act);
+      else if (value !== null && value !== undefined) out.setAttribute(name, value);
+    }
+    out.append(...children);
+    return out;
   };
-  const measured = (group, index) => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const side = (value) => (value < 0 ? "down" : "up");
+  const decimals = (span) => (span > 0 && Number.isFinite(span) ? Math.min(12, Math.max(2, 2 - Math.floor(Math.log10(span)))) : 2);
+  // with its sign; what rounds to zero has none
+  const signed = (x, places = 2) => {
+    const text = Math.abs(x).toFixed(places);
+    return /[1-9]/.test(text) ? (x < 0 ? "−" : "+") + text : text;
+  };
+  const short = (text, most = 24) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
+  const bdi = (text, most = 24) => el("bdi", text.length > most ? { title: text } : {}, short(text, most));
+  const label = (group, sample) => {
+    if (!group.labels) return "";
+    const given = group.labels[sample];
+    return group.classes[given] ?? String(given);
+  };
+  const titled = (group, sample) => `Sample ${group.ids[sample]}${group.labels ? ", class " + short(label(group, sample), 40) : ""}`;
+  const mark = (kind) => (kind === "and" ? "●" : "◆");
+  const called = (group, sample, members) => members.map((i) => short(group.names[sample][i] || `player ${i}`, 32)).join(", ");
+
+  // the checkpoint of a group at, or last before, that of the page
+  const measured = (group, payload, index) => {
     const step = payload.steps[index];
     let at = 0;
     group.steps.forEach((s, i) => { if (s <= step) at = i; });
     return at;
   };
+  // an interaction by its place: AND in the first half, OR in the second
+  const term = (group, place, value) => {
+    const size = 2 ** group.players;
+    const members = [];
+    for (let i = 0; i < group.players; i++) if ((place % size) >> i & 1) members.push(i);
+    return { kind: place < size ? "and" : "or", members, value };
+  };
   const terms = (group, at, sample) => {
     const [, samples, top] = group.subsets.shape;
     const start = (at * samples + sample) * top;
     const out = [];
-    for (let k = 0; k < top; k++) {
-      const value = group.values.data[start + k];
-      if (value === 0) continue;
-      const one = term(group, group.subsets.data[start + k], value);
+    for (let k = start; k < start + top; k++) {
+      if (group.values.data[k] === 0) continue;
+      const one = term(group, group.subsets.data[k], group.values.data[k]);
       // of several near-by steps: the standard error of the mean, and what all of them have
-      if (group.counts && group.counts[at] > 1) one.near = ` ± ${group.errors.data[start + k].toFixed(2)}, kept ${signed(group.kept.data[start + k])}`;
+      if (group.counts && group.counts[at] > 1) one.near = ` ± ${group.errors.data[k].toFixed(2)}, kept ${signed(group.kept.data[k])}`;
       out.push(one);
     }
     return out;
   };
-  const named = (group, sample, members) => {
-    if (group.look === "pieces") {
-      const words = group.pieces[sample].filter(([, player]) => members.includes(player)).map(([text]) => text);
-      return words.map((text) => (text.length > 24 ? text.slice(0, 23) + "…" : text)).join(", ");
-    }
-    return (members.length === 1 ? "player " : "players ") + members.join(", ");
-  };
 
-  const paint = (group, sample, one) => {
+  const paint = (group, sample, one, size) => {
     const [, height, width, depth] = group.pictures.shape;
     const pixels = group.pictures.data.subarray(sample * height * width * depth);
     const of = group.of.data.subarray(sample * height * width, (sample + 1) * height * width);
@@ -74,22 +94,22 @@ page.part(async (payload, keep) => {
       const pale = one !== null && !one.members.includes(of[i]);
       for (let c = 0; c < 3; c++) {
         const level = pixels[i * depth + (depth === 3 ? c : 0)];
-        image.data[4 * i + c] = pale ? 0.35 * level + 0.65 * 225 : level;
+        image.data[4 * i + c] = pale ? 0.4 * level + 0.6 * 200 : level;
       }
       image.data[4 * i + 3] = 255;
     }
     small.getContext("2d").putImageData(image, 0, 0);
-    const scale = Math.max(1, Math.round(264 / width));
-    const canvas = document.createElement("canvas");
-    canvas.width = width * scale;
-    canvas.height = height * scale;
+    const scale = Math.max(1, Math.round(2 * size / Math.max(width, height)));
+    const canvas = el("canvas", { width: width * scale, height: height * scale });
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
     if (one === null) return canvas;
-    pen.strokeStyle = colour(one.kind);
-    pen.lineWidth = 6;
-    pen.lineCap = "square";
+    const thick = Math.max(4, size / 24);
+    pen.strokeStyle = colour(side(one.value));
+    pen.lineWidth = thick;
+    pen.lineCap = one.kind === "and" ? "square" : "butt";
+    if (one.kind === "or") pen.setLineDash([2 * thick, 1.2 * thick]);
     pen.beginPath();
     for (let y = 0; y <= height; y++) {
       for (let x = 0; x <= width; x++) {
@@ -101,7 +121,7 @@ page.part(async (payload, keep) => {
     return canvas;
   };
 
-  const cloud = (group, sample, one) => {
+  const cloud = (group, sample, one, size) => {
     const [, points, axes] = group.points.shape;
     const at = group.points.data.subarray(sample * points * axes, (sample + 1) * points * axes);
     const of = group.of.data.subarray(sample * points, (sample + 1) * points);
@@ -112,101 +132,86 @@ page.part(async (payload, keep) => {
     }
     const span = (k) => [Math.min(...flat.map((p) => p[k])), Math.max(...flat.map((p) => p[k]))];
     const [[x0, x1], [y0, y1]] = [span(0), span(1)];
-    const scale = 244 / Math.max(x1 - x0, y1 - y0, 1e-9);
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = 264;
+    const scale = 1.84 * size / Math.max(x1 - x0, y1 - y0, 1e-9);
+    const canvas = el("canvas", { width: 2 * size, height: 2 * size });
     const pen = canvas.getContext("2d");
+    const dot = Math.max(1.5, size / 50);
     for (const strong of [false, true]) {
       flat.forEach(([x, y], i) => {
         if ((one === null || one.members.includes(of[i])) !== strong) return;
-        pen.fillStyle = strong ? (one === null ? colour("muted") : colour(one.kind)) : colour("line");
+        const [left, top] = [size + (x - (x0 + x1) / 2) * scale, size - (y - (y0 + y1) / 2) * scale];
+        pen.fillStyle = pen.strokeStyle = strong ? colour(one === null ? "muted" : side(one.value)) : colour("line");
         pen.beginPath();
-        pen.arc(132 + (x - (x0 + x1) / 2) * scale, 132 - (y - (y0 + y1) / 2) * scale, strong ? 4 : 3, 0, 7);
-        pen.fill();
+        pen.arc(left, top, strong ? 1.3 * dot : dot, 0, 7);
+        if (strong && one !== null && one.kind === "or") pen.stroke();
+        else pen.fill();
       });
     }
     return canvas;
   };
 
-  const tile = (group, sample, one) => {
-    const words = one === null ? "the sample" : `${one.kind.toUpperCase()} ${signed(one.value)}${one.near ?? ""}`;
-    if (group.look === "pieces" || group.look === "numbers") {
-      const line = document.createElement("p");
-      line.className = "sentence";
-      const head = document.createElement("span");
-      head.textContent = words;
-      const body = document.createElement("span");
-      const pieces = group.look === "pieces" ? group.pieces[sample]
-        : Array.from({ length: group.players }, (_, i) => [`player ${i}`, i]);
-      for (const [text, player] of pieces) {
-        const piece = document.createElement("bdi");
-        piece.textContent = text.length > 48 ? text.slice(0, 47) + "…" : text;
-        if (one !== null && one.members.includes(player)) piece.className = one.kind;
-        body.append(piece, " ");
-      }
-      line.append(head, body);
-      return line;
+  // of columns those that are parts, and in a list only those of the interaction: the others are always present
+  const sentence = (group, sample, one, most = Infinity) => {
+    const few = one !== null && most < Infinity;
+    const pieces = group.kind !== "columns" ? group.pieces[sample]
+      : group.pieces[sample].filter(([, player]) => (few ? one.members.includes(player) : player >= 0));
+    const line = el("p", { class: "sentence" });
+    for (const [text, player] of pieces.slice(0, most)) {
+      const piece = bdi(text, 48);
+      if (one !== null && one.members.includes(player)) piece.className = `${one.kind} ${side(one.value)}`;
+      else if (player >= 0) piece.className = "part";
+      line.append(piece, " ");
     }
-    const figure = document.createElement("figure");
-    const canvas = group.look === "pictures" ? paint(group, sample, one) : cloud(group, sample, one);
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", one === null ? words : `${words}: ${named(group, sample, one.members)}`);
-    const caption = document.createElement("figcaption");
-    caption.textContent = one === null ? words : `${words}, ${named(group, sample, one.members)}`;
-    figure.append(canvas, caption);
-    return figure;
+    if (pieces.length > most) line.append("…");
+    return line;
   };
 
-  const chosen = () => {
-    const option = chooser.selectedOptions[0];
-    return [uses.groups[Number(option.dataset.group)], Number(option.value)];
+  // the sample at a size, in CSS pixels, with the parts of one interaction marked, or none
+  const drawn = (group, sample, one, size, words) => {
+    if (group.look === "pieces") return sentence(group, sample, one, size < 100 ? 16 : Infinity);
+    if (group.look === "numbers") return el("p", { class: "sentence" }, one === null ? "" : called(group, sample, one.members));
+    const canvas = group.look === "pictures" ? paint(group, sample, one, size) : cloud(group, sample, one, size);
+    canvas.style.width = `${size}px`;
+    if (words === "") canvas.setAttribute("aria-hidden", "true");
+    else {
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", words);
+    }
+    return canvas;
   };
 
-  const show = (index) => {
-    const [group, sample] = chosen();
-    const at = measured(group, index);
-    const found = terms(group, at, sample);
-    const output = group.output.data[at * group.output.shape[1] + sample];
-    const [from, to] = [group.steps[at], (group.ends ?? group.steps)[at]].map((step) => step.toLocaleString("en"));
-    const when = group.counts && group.counts[at] > 1
-      ? `Over ${group.counts[at]} near-by steps, ${from} to ${to}, the mean output` : `At step ${from} the output`;
-    said.textContent = `${when} for its class is ${signed(output)} `
-      + `${group.unit}. ` + (found.length ? "" : "No interaction differs from zero.");
-    const whole = group.look === "pictures" || group.look === "points" ? [null] : [];
-    tiles.replaceChildren(...[...whole, ...found].map((one) => tile(group, sample, one)));
+  // a small curve over training, from its values by checkpoint
+  const spark = (positions, values, words) => {
+    const [w, h] = [110, 30];
+    const known = values.filter(Number.isFinite);
+    const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
+    const [first, last] = [positions[0], positions[positions.length - 1]];
+    const place = (v, i) => [3 + (w - 6) * (last > first ? (positions[i] - first) / (last - first) : 0.5), h - 3 - (h - 6) * (high > low ? (v - low) / (high - low) : 0.5)];
+    const dots = values.map((v, i) => (Number.isFinite(v) ? place(v, i) : null)).filter(Boolean).map((p) => p.map((x) => x.toFixed(1)).join(","));
+    const zero = place(0, 0)[1].toFixed(1);
+    const svg = svgel("svg", { class: "spark", viewBox: `0 0 ${w} ${h}`, width: w, height: h, role: "img", "aria-label": words });
+    svg.append(svgel("line", { x1: 0, x2: w, y1: zero, y2: zero, class: "zero" }), svgel("polyline", { points: dots.join(" ") }));
+    return svg;
+  };
+  const svgel = (tag, attributes = {}) => {
+    const out = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) out.setAttribute(name, value);
+    return out;
   };
 
-  const chart = payload.charts.find((c) => c.id === "courses");
-  const course = () => {
-    const [group, sample] = chosen();
-    const [steps, samples, top] = group.courses.shape;
-    const dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
-    const last = terms(group, steps - 1, sample);
-    chart.data = last.map((one, k) => {
-      const y = [];
-      const error = [];
-      for (let at = 0; at < steps; at++) {
-        y.push(group.courses.data[(at * samples + sample) * top + k]);
-        error.push(group.counts && group.counts[at] > 1 ? group.course_errors.data[(at * samples + sample) * top + k] : null);
-      }
-      const name = `${one.kind.toUpperCase()} ${named(group, sample, one.members)}`;
-      const safe = name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-      const x = group.steps.map((step) => payload.positions[payload.steps.indexOf(step)]);
-      return {
-        x, y, ...(group.counts ? { error_y: { type: "data", array: error, thickness: 1, width: 2 } } : {}),
-        name: safe.length > 60 ? safe.slice(0, 59) + "…" : safe, mode: "lines+markers",
-        customdata: group.steps.map((step, at) => (error[at] === null ? [step] : [step, y[at] - error[at], y[at] + error[at]])),
-        line: { color: `var:${one.kind}`, dash: dashes[k % dashes.length], width: 2 },
-        marker: { color: `var:${one.kind}`, size: 5, symbol: ["circle", "square", "diamond", "x", "cross", "star"][k % 6] },
-        text: error.map((e) => (e === null ? "" : ` ± ${e.toFixed(3)}`)),
-        hovertemplate: "<b>step %{customdata[0]:,}</b><br>%{y:.3f}%{text}<extra></extra>",
-      };
-    });
-    draw([chart]);
+  // what was chosen stays so where a live page is renewed; asked for before anything is awaited
+  const kept = new Map();
+  const remember = (select) => {
+    const wanted = kept.get(select.id);
+    if ([...select.options].some((option) => option.value === wanted)) select.value = wanted;
+    select.addEventListener("change", () => kept.set(select.id, select.value));
   };
 
-  listen(show);
-  chooser.addEventListener("change", () => { show(now()); course(); });
-  show(now());
-  course();
-});
+  // the viewer of one sample is opened by other parts of the page
+  const viewer = { open: () => {} };
+  return { groups, el, svgel, colour, side, decimals, signed, short, bdi, label, titled, mark, called, measured, terms, drawn, spark, kept, remember, viewer };
+})();
+
+{% include "page_adds.js" %}
+{% include "page_used.js" %}
+{% include "page_cards.js" %}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from interdyn.values._names import Names, checked_names, labels
 from interdyn.values._notebook import table_html
 from interdyn.values._registry import accessor
+from interdyn.values._signed import decimals_of, signed
 from interdyn.values._subsets import (
     MAX_PLAYERS,
     members,
@@ -93,12 +94,14 @@ __all__ = [
     "accessor",
     "as_tensor",
     "checked_names",
+    "decimals_of",
     "different_games",
     "labels",
     "like",
     "members",
     "n_players_from_size",
     "orders",
+    "signed",
     "subset_from_members",
     "subset_masks",
     "table_html",

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any
 
 ACCESSORS = {
+    "ResultPlots": "interdyn.plot",
+    "RunPlots": "interdyn.plot",
     "load_interactions": "interdyn.exports",
     "load_run": "interdyn.plot",
     "plot_sample": "interdyn.plot",

@@ -122,6 +122,11 @@ class RunResult(Record):
             return None
         return np.asarray(self.test_loss - self.train_loss)
 
+    @property
+    def plot(self) -> Any:
+        """Figures of this run: ``run.plot.mean_order()`` and others; see `interdyn.plot.RunPlots`."""
+        return accessor("RunPlots")(self)
+
     def group(self, name: str) -> GroupResult | None:
         """Return the group of that name, or ``None`` when it was not measured."""
         return self.groups.get(name)

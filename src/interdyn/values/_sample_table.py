@@ -7,6 +7,7 @@ from math import isnan, nan
 from typing import Any
 
 from interdyn.values._notebook import table_html
+from interdyn.values._signed import signed
 
 _SHOWN = 20  # rows, in a terminal and in a notebook
 
@@ -52,11 +53,9 @@ class SampleRow:
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the row under `SampleTable.HEADS`; ``-`` for what is not defined."""
         label, rank = ("-" if x is None else str(x) for x in (self.label, self.rank))
-        numbers = (self.output, self.mean_order, self.cancelling, self.score)
-        told = tuple(
-            "-" if isnan(x) else f"{x:{p}}" for x, p in zip(numbers, ("+.2f", ".2f", ".2f", "+.2f"), strict=True)
-        )
-        return (self.group, str(self.sample_id), label, *told, rank, "yes" if self.flagged else "")
+        plain = ("-" if isnan(x) else f"{x:.2f}" for x in (self.mean_order, self.cancelling))
+        numbers = (signed(self.output), *plain, signed(self.score))
+        return (self.group, str(self.sample_id), label, *numbers, rank, "yes" if self.flagged else "")
 
 
 @dataclass(frozen=True)

@@ -313,7 +313,7 @@ class Interactions(Selection):
         return self.batch_shape[0]
 
     def save(self, path: str | Path) -> None:
-        """Write all of it into one file; see `interdyn.exports.save_interactions`."""
+        """Write it into one file; see `interdyn.exports.save_interactions`."""
         accessor("save_interactions")(self, path)
 
     @classmethod
@@ -321,6 +321,11 @@ class Interactions(Selection):
         """Return what `save` wrote; see `interdyn.exports.load_interactions`."""
         found: Interactions = accessor("load_interactions")(path)
         return found
+
+    @property
+    def plot(self) -> Any:
+        """Figures: ``found.plot.waterfall(0)``, ``found.plot.top()``; see `interdyn.plot.ResultPlots`."""
+        return accessor("ResultPlots")(self)
 
     def plot_sample(
         self,
@@ -337,8 +342,7 @@ class Interactions(Selection):
 
     def plot_sparsity(self, *, ax: "Axes | None" = None) -> "Axes":
         """Draw the strength of all interactions, sorted; see `interdyn.plot.plot_sparsity`."""
-        drawn: Axes = accessor("plot_sparsity")(self, ax=ax)
-        return drawn
+        return accessor("plot_sparsity")(self, ax=ax)  # type: ignore[no-any-return]
 
     def sample(self, key: int | slice | Tensor) -> "Interactions":
         """Return the sample(s) ``key`` of the first batch axis.

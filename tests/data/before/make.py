@@ -7,7 +7,6 @@ Run: .venv/bin/python tests/data/before/make.py
 """
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -136,13 +135,6 @@ def run_options(folder):
     return recipe.get("analysis")
 
 
-def visible_numbers(page):
-    """Return the numbers in the text of a page, without scripts, styles and the names of versions."""
-    text = re.sub(r"<(script|style|svg).*?</\1>", " ", page, flags=re.DOTALL)
-    text = re.sub(r"<[^>]*>", " ", text)
-    return sorted(re.findall(r"(?<![\w.-])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.-]*\.\d)", text))
-
-
 def numbers(folder) -> Iterator[tuple[str, object]]:
     """Yield names and all numbers that users are told of a run."""
     from interdyn.exports import export_run
@@ -161,22 +153,9 @@ def numbers(folder) -> Iterator[tuple[str, object]]:
             yield f"csv {path.stem}", [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[:99]]
 
 
-def pages(folders):
-    """Yield names and the numbers on the pages of the runs, which are copied first."""
-    from interdyn.report import write_comparison, write_report
-
-    with tempfile.TemporaryDirectory() as there:
-        copies = [shutil.copytree(folder, Path(there) / folder.name) for folder in folders]
-        for copy in copies:
-            yield f"page {copy.name}", visible_numbers(write_report(copy).read_text(encoding="utf-8"))
-        page = write_comparison(copies, Path(there) / "comparison.html")
-        yield "page of all", visible_numbers(page.read_text(encoding="utf-8"))
-
-
 def everything():
     """Return all numbers of all runs by name."""
-    found = {f"{name} {what}": value for name in RUNS for what, value in numbers(HERE / name)}
-    return found | dict(pages([HERE / name for name in RUNS]))
+    return {f"{name} {what}": value for name in RUNS for what, value in numbers(HERE / name)}
 
 
 if __name__ == "__main__":

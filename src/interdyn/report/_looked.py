@@ -1,0 +1,75 @@
+"""Which samples are worth a look, and, where wrong labels are known, how many of them are found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from interdyn.plot._samples import trained
+from interdyn.plot.panels import group_name
+from interdyn.values import SampleTable
+
+_MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
+
+
+def looked(samples: SampleTable | None, used: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the training samples that the page shows by rank, and what is known of them.
+
+    Parameters
+    ----------
+    samples
+        The table of a run.
+    used
+        What `interdyn.report._uses.Uses.record` returns.
+
+    Returns
+    -------
+    ``ranked``: group and place of each sample on the page, with its score, whether it is flagged, and why, the most
+    suspicious first; ``known``: `known`.
+
+    Examples
+    --------
+    >>> looked(None, None)
+    {'ranked': [], 'known': ''}
+    """
+    if samples is None or used is None:
+        return {"ranked": [], "known": "" if samples is None else known(samples)}
+    at = {
+        (group["name"], number): (i, j)
+        for i, group in enumerate(used["groups"])
+        for j, number in enumerate(group["ids"])
+    }
+    ranked = [
+        [*place, row.score, row.flagged, row.sentence]
+        for row in samples
+        if trained(row.group)
+        and row.rank is not None
+        and row.score == row.score
+        and (place := at.get((group_name(row.group), row.sample_id)))
+    ]
+    return {"ranked": ranked, "known": known(samples)}
+
+
+def known(samples: SampleTable) -> str:
+    """Return how many of the labels that are known to be wrong are found, in a sentence; empty where none is known.
+
+    Recall is the share of wrong labels that are flagged, precision the share of flags that are wrong labels. Where none
+    is flagged, as many samples are taken as there are wrong labels, by rank: both are the same then.
+    """
+    scored = [row for row in samples if row.rank is not None and row.score == row.score]
+    wrong = {row.sample_id for row in scored if row.group == _MISLABELLED}
+    others = {row.sample_id for row in scored if trained(row.group)} - wrong
+    if not wrong or not others:
+        return ""
+    every = {row.sample_id: row for row in scored if row.sample_id in wrong | others}
+    flagged = {number for number, row in every.items() if row.flagged}
+    of = f"Of {len(every)} training samples measured, {len(wrong)} are known to have a wrong label."
+    if flagged:
+        hits = len(flagged & wrong)
+        return (
+            f"{of} {len(flagged)} are flagged, {hits} of them rightly: recall {hits / len(wrong):.0%}, precision "
+            f"{hits / len(flagged):.0%}."
+        )
+    first = sorted(every, key=lambda number: (-every[number].score, number))[: len(wrong)]
+    hits = len(wrong.intersection(first))
+    return (
+        f"{of} Among the {len(wrong)} highest scores are {hits} of them: recall and precision {hits / len(wrong):.0%}."
+    )
