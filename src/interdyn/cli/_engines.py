@@ -30,7 +30,7 @@ ShardName = Annotated[
 Patience = Annotated[
     float | None,
     typer.Option(
-        help="Seconds without news from workers after which their work is handed out again; see docs/scale.md.",
+        help="Seconds without news from workers after which their work is handed out again; docs/howto/clusters.md.",
         show_default=False,
     ),
 ]

@@ -34,7 +34,7 @@ def run(
     """Do everything a recipe says; an unfinished run of it is continued.
 
     With workers checkpoints are measured elsewhere while training goes on; the numbers are the same, however many there
-    are. See docs/scale.md.
+    are. See docs/howto/clusters.md.
 
     Example: [bold]interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4[/bold]
     """

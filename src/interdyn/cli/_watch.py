@@ -80,8 +80,7 @@ def watch(
     given = {**locals(), "players": None}
     from interdyn.cli._execute import stoppable, tell
     from interdyn.measurement import configured
-    from interdyn.tracking import Tracker, every, mean_losses
-    from interdyn.tracking import watch as watch_folder
+    from interdyn.tracking import Tracker, every, mean_losses, watch as watch_folder
 
     network = _call(model, "--model")
     groups, options = _groups(data, seed)
@@ -158,7 +157,7 @@ def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
     if loaded.parts is not None:
         raise InputError(
             f"the players of {name!r} are parts that differ by sample; got it as `--data`. Write a function that "
-            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/modalities.md."
+            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
         )
     ids = {"test": loaded.test_ids, "train": loaded.train_ids}
     regression = loaded.n_classes is None

@@ -2,9 +2,9 @@
 
 from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
 from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
-from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order
+from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order as sum_by_order
 from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
-from interdyn.spectra._survival import costliest, output_without
+from interdyn.spectra._survival import costliest as costliest, output_without
 from interdyn.spectra._window import WindowMean, window_mean
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "SalienceRule",
     "WindowMean",
     "bootstrap_distribution",
-    "costliest",
     "is_salient",
     "jaccard_by_order",
     "order_profile",
@@ -23,6 +22,5 @@ __all__ = [
     "output_range",
     "output_without",
     "salience_threshold",
-    "sum_by_order",
     "window_mean",
 ]
