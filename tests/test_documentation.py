@@ -13,7 +13,7 @@ pytest.importorskip("zensical", reason="needs interdyn[docs]")
 
 import interdyn
 from _documentation_check import Page, problems
-from _documentation_pages import INTERNAL, ROOMS, linked, place, promised
+from _documentation_pages import INTERNAL, ROOMS, linked, package, place, promised
 from documentation import build, mathml
 
 SRC = Path(inspect.getfile(interdyn)).parent
@@ -53,6 +53,26 @@ def test_promised_names_are_those_that_python_knows_and_have_docstrings():
         assert names == set(promised(room))
         functions = [getattr(module, name) for name in names]
         assert all(f.__doc__ for f in functions if inspect.isfunction(f) or inspect.isclass(f))
+
+
+def parts(item):
+    """Return a documented object and the members that its page shows."""
+    target = item.final_target if item.is_alias else item
+    shown = [m for n, m in target.members.items() if target.is_class and not n.startswith("_") and not m.is_alias]
+    return [target, *(part for member in shown for part in parts(member))]
+
+
+def test_what_functions_return_is_a_type_and_a_sentence():
+    checked = 0
+    for room in ("", *ROOMS):
+        module = package()[room] if room else package()
+        for item in (part for name in promised(room) for part in parts(module[name])):
+            for section in item.docstring.parse("numpy") if item.docstring else ():
+                if section.kind.value == "returns":
+                    checked += 1
+                    prose = [r.annotation for r in section.value if not r.description and " " in str(r.annotation)]
+                    assert not prose, item.path
+    assert checked > 50
 
 
 def test_the_check_finds_what_is_wrong(tmp_path):
@@ -108,7 +128,7 @@ def test_search_finds_a_word_from_the_disk_and_no_page_asks_another_host(site, s
         assert dark == (scheme == "dark")
         for width in (390, 1440):
             page.set_viewport_size({"width": width, "height": 1000})
-            for name in ("index", "start/five-minutes", "howto/tables", "reference/sparsify", "results/README"):
+            for name in ("index", "start/five-minutes", "howto/tables", "reference/sparsify", "results/index"):
                 page.goto((site / f"{name}.html").as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         opened.close()

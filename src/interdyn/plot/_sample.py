@@ -48,8 +48,9 @@ def plot_sample(
 
     Returns
     -------
-    The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (AND blue,
-    OR orange), its value with sign and unit above; for names, one line each.
+    Axes
+        The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (AND
+        blue, OR orange), its value with sign and unit above; for names, one line each.
 
     Raises
     ------

@@ -65,10 +65,11 @@ class Uses:
 
         Returns
         -------
-        ``groups``: for each group its name in words, its samples (number, label, picture, points or words), and for
-        every step the strongest interactions and the course of those that are strongest at the end; arrays are packed
-        (`packed`). Of a run with windows, for every measurement, at its first step, and with the standard error and
-        what all steps have.
+        dict[str, Any] | None
+            ``groups``: for each group its name in words, its samples (number, label, picture, points or words), and for
+            every step the strongest interactions and the course of those that are strongest at the end; arrays are
+            packed (`packed`). Of a run with windows, for every measurement, at its first step, and with the standard
+            error and what all steps have.
 
         Raises
         ------

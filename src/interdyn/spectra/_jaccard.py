@@ -93,7 +93,8 @@ def jaccard_by_order(
 
     Returns
     -------
-    `OrderSimilarity`; a pure number, whatever the unit.
+    OrderSimilarity
+        `OrderSimilarity`; a pure number, whatever the unit.
 
     Raises
     ------

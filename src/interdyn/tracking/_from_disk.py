@@ -64,7 +64,8 @@ def watch(
 
     Returns
     -------
-    The measured steps, those of an earlier watch among them.
+    tuple[int, ...]
+        The measured steps, those of an earlier watch among them.
 
     Raises
     ------
@@ -157,8 +158,9 @@ def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -
 
     Returns
     -------
-    ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy`` of a
-    classifier.
+    dict[str, float]
+        ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy``
+        of a classifier.
 
     Raises
     ------

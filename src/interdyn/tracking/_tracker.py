@@ -228,7 +228,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
         Returns
         -------
-        Whether this call measured.
+        bool
+            Whether this call measured.
 
         Raises
         ------
