@@ -1,5 +1,6 @@
 """What the site is made of: the pages of the repository, its folders of figures, and a reference from docstrings."""
 
+import inspect
 import json
 import os
 import re
@@ -8,10 +9,13 @@ from functools import cache
 from pathlib import Path
 
 import griffe
+from typer.main import get_command
+
+from interdyn.cli import app
 
 ROOT = Path(__file__).parents[1]
 BESIDE = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-INTERNAL = ("cli", "compiled")  # the command line is words, see `interdyn --help`; compiled loops are nobody's business
+INTERNAL = ("cli", "compiled")  # the command line has a page of its own; compiled loops are nobody's business
 FRAMEWORKS = ("pytorch", "lightning", "hugging_face", "keras", "accelerate", "loggers", "ray")
 ROOMS = (
     *("players", "game", "measurement", "tracking", *(f"tracking.{name}" for name in FRAMEWORKS), "schedules"),
@@ -57,10 +61,32 @@ def code_page(path):
         text = "".join(cell["source"])
         shown.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
         for output in cell.get("outputs", []):
-            said = "".join(output.get("text", []))
-            if said:
-                shown.append(f"```text\n{said}```")
+            data = output.get("data", {})
+            said = "".join(output.get("text", data.get("text/plain", []))).rstrip()
+            if "image/png" in data:
+                shown.append(f"![Figure](data:image/png;base64,{''.join(data['image/png']).strip()})")
+            elif said:
+                shown.append(f"```text\n{said}\n```")
     return "\n\n".join(shown) + "\n"
+
+
+def command_page():
+    """Return a page of the command line, from what each command says of itself."""
+    lines = ["# Command line", "", "`interdyn COMMAND --help` says the same in a terminal.", ""]
+    for name, command in sorted(get_command(app).commands.items()):
+        if command.hidden:
+            continue
+        text = re.sub(r"\[bold\](.*?)\[/bold\]", r"`\1`", inspect.cleandoc(command.help or ""))
+        takes = [p for p in command.params if p.param_type_name == "argument"]
+        called = " ".join(["interdyn", name, *(p.name.upper() + " ..." * (p.nargs < 0) for p in takes)])
+        lines += [f"## interdyn {name}", "", text, "", "```text", called, "```", ""]
+        options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+        lines += ["| option | meaning |", "|---|---|"] if options else []
+        for option in options:
+            meaning = " ".join((option.help or "").split()).replace("|", "\\|")
+            lines.append(f"| `{', '.join([*option.opts, *option.secondary_opts])}` | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def folder_page(folder):
@@ -132,6 +158,7 @@ def stage(target):
         if (ROOT / path).is_file() and not path.startswith("examples/"):
             (target / place(path)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, target / place(path))
+    write(target / "reference" / "command-line.md", command_page())
     for room in ("", *ROOMS):
         write(target / "reference" / f"{room.replace('.', '_') or 'interdyn'}.md", reference_page(room))
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from pages import CHROMIUM, needs_browser, watched
 
@@ -13,8 +14,9 @@ pytest.importorskip("zensical", reason="needs interdyn[docs]")
 
 import interdyn
 from _documentation_check import Page, problems
-from _documentation_pages import INTERNAL, ROOMS, linked, package, place, promised
+from _documentation_pages import INTERNAL, ROOMS, command_page, linked, package, place, promised
 from documentation import build, mathml
+from interdyn.cli import app
 
 SRC = Path(inspect.getfile(interdyn)).parent
 
@@ -98,6 +100,15 @@ def test_links_of_the_repository_lead_to_the_same_page_on_the_site():
     text, brought = linked("[a](../../benchmarks/results.csv) [b](tables.md#x) [c](https://d.org)", "docs/howto/a.md")
     assert text == "[a](../repository/benchmarks/results.csv) [b](tables.md#x) [c](https://d.org)"
     assert brought == {"benchmarks/results.csv"}
+
+
+def test_the_command_line_is_documented_from_what_it_says_of_itself():
+    page = command_page()
+    for name, command in get_command(app).commands.items():
+        assert f"## interdyn {name}\n" in page
+        assert command.help.strip().split("\n")[0] in page
+    assert "| `--repair` | " in page
+    assert "[bold]" not in page
 
 
 def test_formulas_need_no_script():
