@@ -35,8 +35,9 @@ def mathml(page):
 def build(folder=BUILD):
     """Write the site into ``folder / "site"`` and return what is wrong with it, a line for each."""
     stage(folder / "docs")
-    source = f'paths = ["{(ROOT / "src").as_posix()}"]'
-    settings = (ROOT / "zensical.toml").read_text(encoding="utf-8").replace('paths = ["src"]', source)
+    settings = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    for path in ("src", "benchmarks/_documentation_docstrings.py"):
+        settings = settings.replace(f'["{path}"]', f'["{(ROOT / path).as_posix()}"]')
     (folder / "zensical.toml").write_text(settings, encoding="utf-8")
     if subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=folder, check=False

@@ -14,6 +14,7 @@ pytest.importorskip("zensical", reason="needs interdyn[docs]")
 
 import interdyn
 from _documentation_check import Page, problems
+from _documentation_docstrings import apart
 from _documentation_pages import INTERNAL, ROOMS, command_page, linked, package, place, promised
 from documentation import build, mathml
 from interdyn.cli import app
@@ -75,6 +76,13 @@ def test_what_functions_return_is_a_type_and_a_sentence():
                     prose = [r.annotation for r in section.value if not r.description and " " in str(r.annotation)]
                     assert not prose, item.path
     assert checked > 50
+
+
+def test_parameters_of_a_group_keep_a_type_each(site):
+    assert apart("x, y\n    Numbers.\nz\n    One.") == "x\n    Numbers.\ny\n    Numbers.\nz\n    One."
+    assert apart("One, two\nand three.") == "One, two\nand three."
+    text = " ".join("".join(Page(site / "reference" / "interdyn.html").text).split())
+    assert "target (Any, default: None )" in text
 
 
 def test_the_check_finds_what_is_wrong(tmp_path):
