@@ -91,11 +91,12 @@ def command_page():
 
 def folder_page(folder):
     """Return a page for a folder of results: the remark of those who looked at it, its figures, its numbers."""
-    lines = [f"# {folder.name}", ""]
+    lines = [f"# {folder.name}", "", "[All results](../README.md)", ""]
     remark = folder / "remark.md"
     if remark.exists():
         lines += [remark.read_text(encoding="utf-8"), ""]
-    for figure in sorted(f for f in folder.iterdir() if f.suffix in (".png", ".svg")):
+    figures = [f for f in folder.iterdir() if f.suffix in (".png", ".svg")]
+    for figure in sorted(figures, key=lambda f: ("and_only" in f.name, f.name)):
         lines += [f"![{figure.stem.replace('_', ' ').replace('-', ' ')}]({figure.name})", ""]
     numbers = sorted(f.name for f in folder.iterdir() if f.suffix in (".json", ".toml", ".csv"))
     lines += ["Files: " + ", ".join(f"[{name}]({name})" for name in numbers), ""]
