@@ -25,8 +25,7 @@ from matplotlib.figure import Figure
 from _tables import lines
 from interdyn import store
 from interdyn.game import value_table
-from interdyn.measurement import Group
-from interdyn.measurement import interactions as interactions_of
+from interdyn.measurement import Group, interactions as interactions_of
 from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, load_weights, recipes
 from interdyn.recipes._measuring import choose_groups
 from interdyn.theory import TablePrediction, predict_tables, target_weights

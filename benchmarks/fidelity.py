@@ -33,8 +33,8 @@ BOUNDS = (0.02, 0.04, 0.05)
 COLUMNS = ("choice", "mean order", "boundary", "distance to theory", "noise", "moved", "mean gap of the split")
 HEAD = """# How much each open choice matters
 
-Written by `./run fidelity RUN ...` from finished runs; [fidelity](../fidelity.md) says what the paper states on each.
-The first line of a table is the run as its recipe says; every other line changes one choice.
+Written by `./run fidelity RUN ...` from finished runs; [fidelity](../explanation/fidelity.md) says what the paper
+states on each. The first line of a table is the run as its recipe says; every other line changes one choice.
 
 - **mean order**: at the start, its least value, at the end.
 - **boundary**: step at which phase 2 begins, with 90 % interval.

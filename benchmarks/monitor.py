@@ -3,7 +3,7 @@
 ``run NAME ...`` does all of a training of ``benchmarks/monitor``: the run of the recipe and, for six of them, that of a
 twin with another seed; the training once more, with losses after every epoch, for the truth and the other monitors; and
 keeps the figures in ``docs/results/monitor``. A run that is there already goes on. ``page`` writes
-``docs/results/monitor.md``, and its conclusion into ``docs/tracking.md``, from all that is kept.
+``docs/results/monitor.md``, and its conclusion into ``docs/reading/verdict.md``, from all that is kept.
 
 Run: ./run monitor run NAME ... [--out runs/monitor]     (needs INTERDYN_DATA; one thread; several at once are fine)
      ls benchmarks/monitor/*.toml | xargs -n1 basename -s .toml | xargs -n1 -P16 ./run monitor run
@@ -28,7 +28,7 @@ from interdyn.recipes import Recipe, load_recipe, run_recipe
 RECIPES = Path(__file__).parent / "monitor"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "monitor.md"
 KEPT = PAGE.with_suffix("")
-TOLD = PAGE.parents[1] / "tracking.md"  # where users read which monitor does best at what
+TOLD = PAGE.parents[1] / "reading" / "verdict.md"  # where users read which monitor does best at what
 BEGIN, END = "<!-- monitor: begin -->\n", "<!-- monitor: end -->"
 TWINS = ("noise-20", "digits-noise", "digits-decay", "cancer-noise", "magic-many", "german-long")
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from _drawings import RULES, explained, interaction
 from interdyn import measure, plot, store
 from interdyn.measurement import History, interactions
 from interdyn.recipes import load_recipe, load_samples
@@ -104,18 +105,26 @@ def cloud(ax: Axes) -> Axes:
     return plot.plot_sample(found, points, players=of, ax=ax)
 
 
+def save(figure: Figure, name: str) -> None:
+    """Write a picture, the same bytes each time."""
+    FigureCanvasAgg(figure)
+    figure.savefig(PICTURES / f"{name}.png", dpi=100, facecolor="white", metadata={"Software": None})
+    print(PICTURES / f"{name}.png")
+
+
 def main() -> None:
-    """Draw and write."""
+    """Draw and write; without a run only what needs none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a finished run of digits-cnn")
+    parser.add_argument("run", type=Path, nargs="?", help="a finished run of digits-cnn")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    for name, (size, draw) in drawings(options.run).items():
+    for kind in RULES:
+        save(interaction(kind), f"interaction_{kind}")
+    save(explained(), "interaction_sum")
+    for name, (size, draw) in (drawings(options.run) if options.run else {}).items():
         figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
         draw(figure.subplots())
-        figure.savefig(PICTURES / f"{name}.png", dpi=100, facecolor="white", metadata={"Software": None})
-        print(PICTURES / f"{name}.png")
+        save(figure, name)
     for name, theirs in of_shapiq().items():
         theirs.savefig(
             PICTURES / f"{name}.png", dpi=60, facecolor="white", bbox_inches="tight", metadata={"Software": None}

@@ -53,8 +53,8 @@ LEGEND = """## Every recipe, seed 0
 - **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
 - **prediction**: mean correlation, over phase 2, of the tables that the theory predicts from the final network with
-  those measured, of that of near-by steps, against its best rival ([what that is](../theory.md)); "not yet": run
-  before there were predictions.
+  those measured, of that of near-by steps, against its best rival ([what that is](../explanation/theory.md)); "not
+  yet": run before there were predictions.
 - **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
   with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
   distribution. It tells mechanisms apart badly: seven of eight that are not the theory come as near.

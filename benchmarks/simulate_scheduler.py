@@ -7,7 +7,8 @@ the units that are out, reading and checking a unit file, and the measurement of
 simulated, event by event: each takes the next unit that is handed out, needs its seconds (give or take a fifth), and
 its file waits until the driver comes to it. A cell is the time of a driver that costs nothing over that of ours.
 
-At the end the job of docs/scale.md on paper: 1,000 checkpoints x 10,000 samples of a network of 7 billion parameters.
+At the end the job of docs/howto/clusters.md on paper: 1,000 checkpoints x 10,000 samples of a network of 7 billion
+parameters.
 
 Run: ./run scheduler
 """

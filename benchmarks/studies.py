@@ -26,7 +26,7 @@ DRAWN = 8  # variants of a figure; of more the first and the last of those sorte
 HEAD = """# Studies
 
 Written by `./run studies RUNS ...` from finished studies; each is a file in `benchmarks/studies` and is made by one
-command ([what a study is](../studies.md)). A study's own numbers are in [studies](studies/): `interdyn verify
+command ([what a study is](../howto/studies.md)). A study's own numbers are in [studies](studies/): `interdyn verify
 docs/results/studies/NAME.json` checks its claims. Numbers are means over seeds with 95 % intervals by Student's t.
 Claims were written before the runs were made, those of grokking, shortcut and double-descent after a trial of seed 0;
 those that do not hold stay.

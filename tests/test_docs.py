@@ -11,7 +11,8 @@ from interdyn.cli import app
 from interdyn.recipes import load_recipe, run_recipe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if page.name != "remark.md"]
 
 
 def _blocks(page, language):
@@ -30,7 +31,7 @@ def _given(page):
 @pytest.mark.filterwarnings("ignore:.*(many workers|log_every_n_steps).*")  # Lightning's advice to large trainings
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # Lightning uses what torch gives up
 @pytest.mark.filterwarnings("ignore:__array__ implementation.*:DeprecationWarning")  # Keras with NumPy 2
-@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "python")], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)

@@ -23,8 +23,7 @@ from interdyn.players import columns
 from interdyn.recipes import load_recipe, resolve, run_recipe
 from interdyn.schedules import every
 from interdyn.store._records import TABLES, file_of
-from interdyn.tracking import Engine, Pool, Shard, Tracker, Work, watch
-from interdyn.tracking import _units as units
+from interdyn.tracking import Engine, Pool, Shard, Tracker, Work, _units as units, watch
 from interdyn.tracking._pool import WorkerDiedError
 from test_run import TINY
 

@@ -10,8 +10,7 @@ import shap
 import shapiq
 import torch
 import xarray
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from shapiq.game_theory.moebius_converter import MoebiusConverter
 from torch import nn
 

@@ -357,7 +357,7 @@ import os, signal, sys, torch
 from interdyn import Tracker
 from interdyn.players import columns
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGTERM, signal.default_int_handler)  # as docs/run-directory.md says
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as docs/reference/run-directory.md says
 probe, network = (torch.ones(2, 3), [0, 1]), torch.nn.Linear(3, 2)
 with Tracker(probe, players=columns(), budget=None, out=sys.argv[1]) as tracker:
     tracker.observe(0, network)

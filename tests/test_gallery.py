@@ -1,4 +1,4 @@
-"""The gallery of figures, docs/figures.md: every picture in it is drawn, from a small run of its recipe."""
+"""The gallery of figures, docs/gallery.md: every picture in it is drawn, from a small run of its recipe."""
 
 import importlib.util
 import re
@@ -41,7 +41,7 @@ def test_every_picture_of_the_gallery_is_drawn(drawings):
 
 
 def test_the_gallery_shows_what_is_drawn_and_no_more(drawings):
-    shown = set(re.findall(r"\]\(pictures/(\w+)\.png\)", (ROOT / "docs" / "figures.md").read_text()))
+    shown = set(re.findall(r"\]\(pictures/(\w+)\.png\)", (ROOT / "docs" / "gallery.md").read_text()))
     assert shown == set(drawings) | {"shapiq_waterfall", "shapiq_network"}
     for name in shown:
         assert (ROOT / "docs" / "pictures" / f"{name}.png").exists(), name

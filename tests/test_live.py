@@ -19,8 +19,7 @@ from interdyn.cli import main
 from interdyn.errors import InputError, StorageError
 from interdyn.measurement import History
 from interdyn.players import columns
-from interdyn.report import _first, _words, application, render
-from interdyn.report import _list as lists
+from interdyn.report import _first, _list as lists, _words, application, render
 from interdyn.report._list import Listing, listed
 from interdyn.report._live import is_loopback
 from interdyn.report._runs import Followed, find_runs

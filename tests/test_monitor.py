@@ -19,9 +19,7 @@ from interdyn.recipes import load_recipe, load_samples
 from interdyn.recipes._schema import DataSection, TrainingSection
 from interdyn.report._words import _PATTERN
 from interdyn.values import Interactions
-from monitor import KEPT as FOLDER
-from monitor import RECIPES as RECIPE_FOLDER
-from monitor import TOLD, TWINS
+from monitor import KEPT as FOLDER, RECIPES as RECIPE_FOLDER, TOLD, TWINS
 
 RECIPES = sorted(RECIPE_FOLDER.glob("*.toml"))
 KEPT = sorted(FOLDER.glob("*.json"))

@@ -6,8 +6,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from interdyn import monitors
 from interdyn.errors import InputError, ModelError, ShapeError

@@ -5,8 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.theory import MECHANISMS, default_parameters, mechanism_tables, optimal_weights, predict_tables

@@ -12,8 +12,7 @@ import oracles
 from interdyn.compiled import compiled, source_stamp
 from interdyn.compiled._lanes import load
 from interdyn.sparsify._operator import GramSolver
-from interdyn.sparsify._projection import PATH, PLAN, project
-from interdyn.sparsify._projection import __file__ as _projection_file
+from interdyn.sparsify._projection import PATH, PLAN, __file__ as _projection_file, project
 from interdyn.sparsify._symmetry import change_of_basis, explanation_block, metric, plan, spectrum_of_block, stages
 from interdyn.transforms._butterfly import __file__ as butterfly_file
 

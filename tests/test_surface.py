@@ -49,7 +49,7 @@ def test_names_that_moved_still_work_and_say_where_they_are(room):
 
 
 def test_every_name_in_readme_and_docs_is_reached_from_the_front_door():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     named = {n for page in pages for n in re.findall(r"\b(?:ix|interdyn)((?:\.[A-Za-z_]\w*)+)", page.read_text())}
     assert len(named) > 40
     slow = {f".tracking.{framework}" for framework in ("accelerate", "hugging_face", "keras", "lightning")}

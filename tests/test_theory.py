@@ -7,8 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import interval_edges

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import Matched, Usage, salience_threshold, usage

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from interdyn.errors import InputError, ShapeError
 from interdyn.measurement import cross_spectrum, mean_degree

@@ -35,6 +35,34 @@ Every message has three clauses: what was needed, what was got, what to do. Depr
 
 import warnings
 
+__all__ = [
+    "BudgetWarning",
+    "CertificateError",
+    "CheckpointError",
+    "DataError",
+    "DisturbedError",
+    "EngineError",
+    "IncompleteRunError",
+    "InputError",
+    "InputWarning",
+    "InterdynError",
+    "InterdynWarning",
+    "MissingExtraError",
+    "ModelError",
+    "NonFiniteError",
+    "NotARunError",
+    "PlayersError",
+    "PrecisionWarning",
+    "RecipeError",
+    "RunError",
+    "SchemaError",
+    "ShapeError",
+    "SpeedWarning",
+    "StorageError",
+    "TargetError",
+    "TooLargeError",
+]
+
 
 class InterdynError(Exception):
     """Base of all errors raised on purpose by this package."""

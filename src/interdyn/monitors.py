@@ -306,7 +306,8 @@ def batch_gradients(model: Any, batches: Iterable[tuple[Any, Any]], *, loss: Any
 
     Returns
     -------
-    Shape ``(batches, parameters)``; 0 for a parameter that the loss does not depend on.
+    Float[np.ndarray, "m d"]
+        Shape ``(batches, parameters)``; 0 for a parameter that the loss does not depend on.
 
     Raises
     ------

@@ -50,7 +50,7 @@ ShardName = Annotated[
 Patience = Annotated[
     float | None,
     typer.Option(
-        help="Seconds without news from a worker after which its work is handed out again. See docs/scale.md.",
+        help="Seconds without news from a worker after which its work is handed out again. See docs/howto/clusters.md.",
         show_default=False,
         rich_help_panel=PANEL,
     ),

@@ -36,8 +36,8 @@ def run(
 ) -> None:
     """Run a recipe: train, measure, analyse and write the report. An unfinished run is continued.
 
-    With --workers, other processes measure the checkpoints while training goes on. The numbers are the same for any
-    number of workers. See docs/scale.md.
+        With --workers, other processes measure the checkpoints while training goes on. The numbers are the same for any
+    number of workers. See docs/howto/clusters.md.
 
     Example: **interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4**
     """

@@ -20,7 +20,7 @@ _TRIES = 3  # of a run whose worker ends
 
 
 def study(
-    file: Annotated[Path, typer.Argument(help="TOML file of the study. See docs/studies.md.")],
+    file: Annotated[Path, typer.Argument(help="TOML file of the study. See docs/howto/studies.md.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder of its runs. Default: runs/NAME.", show_default=False)
     ] = None,

@@ -31,8 +31,7 @@ def trust(
     Example: **interdyn trust runs/digits-mlp**
     """
     from interdyn.cli._execute import import_from_here, stoppable
-    from interdyn.recipes import trust as measured_otherwise
-    from interdyn.recipes import trust_json, trust_rows
+    from interdyn.recipes import trust as measured_otherwise, trust_json, trust_rows
     from interdyn.store import open_run, write_json
 
     use_data_root(data_root)

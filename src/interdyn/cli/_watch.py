@@ -83,15 +83,15 @@ def watch(
     Reads safetensors, files of torch.save, and folders of Hugging Face, torch.distributed and DeepSpeed; nothing in
     them is executed. Shows which network is of which step before it measures.
 
-    Every step is measured by itself. For windows of near-by steps, use a tracker in the training (docs/windows.md).
+    Every step is measured by itself. For windows of nearby steps, use a tracker in the training; see
+    docs/choosing/windows.md.
 
     Example: **interdyn watch checkpoints --model project:network --data project:data --once**
     """
     given = {**locals(), "players": None}
     from interdyn.cli._execute import stoppable, tell
     from interdyn.measurement import configured
-    from interdyn.tracking import Tracker, every, mean_losses
-    from interdyn.tracking import watch as watch_folder
+    from interdyn.tracking import Tracker, every, mean_losses, watch as watch_folder
 
     network = _call(model, "--model")
     groups, options = _groups(data, seed)
@@ -168,7 +168,7 @@ def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
     if loaded.parts is not None:
         raise InputError(
             f"the players of {name!r} are parts that differ by sample; got it as `--data`. Write a function that "
-            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/modalities.md."
+            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
         )
     ids = {"test": loaded.test_ids, "train": loaded.train_ids}
     regression = loaded.n_classes is None

@@ -1,19 +1,17 @@
 """From a trajectory to its two phases: the mean order falls, then rises; to the loss gap, and to harm."""
 
-from interdyn.dynamics._axis import MIN_STEPS
+from interdyn.dynamics._axis import MIN_STEPS as MIN_STEPS
 from interdyn.dynamics._evidence import PhaseEvidence, Place
 from interdyn.dynamics._gap import find_gap_onset
-from interdyn.dynamics._harm import find_harm, least_loss
+from interdyn.dynamics._harm import find_harm, least_loss as least_loss
 from interdyn.dynamics._online import Stage, Verdict, online_verdict, online_verdicts, whole_verdict
-from interdyn.dynamics._onset import Onset, when
-from interdyn.dynamics._pattern import HIGH_ORDER, find_pattern, pattern_signal
+from interdyn.dynamics._onset import Onset, when as when
+from interdyn.dynamics._pattern import HIGH_ORDER as HIGH_ORDER, find_pattern, pattern_signal as pattern_signal
 from interdyn.dynamics._phases import Phases, PhaseStatus, find_phases
 from interdyn.dynamics._recommendation import Recommendation, recommend
 from interdyn.dynamics._spindle import InitialOrders, initial_orders, spindle_law
 
 __all__ = [
-    "HIGH_ORDER",
-    "MIN_STEPS",
     "InitialOrders",
     "Onset",
     "PhaseEvidence",
@@ -28,12 +26,9 @@ __all__ = [
     "find_pattern",
     "find_phases",
     "initial_orders",
-    "least_loss",
     "online_verdict",
     "online_verdicts",
-    "pattern_signal",
     "recommend",
     "spindle_law",
-    "when",
     "whole_verdict",
 ]

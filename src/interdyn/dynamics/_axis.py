@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from interdyn._arguments import number, real_array, told
-from interdyn._arguments import seed as checked_seed
+from interdyn._arguments import number, real_array, seed as checked_seed, told
 from interdyn.errors import InputError
 
 MIN_STEPS = 6

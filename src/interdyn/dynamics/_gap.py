@@ -36,7 +36,8 @@ def find_gap_onset(
 
     Returns
     -------
-    Onset, whose ``growth`` is in the unit of the losses.
+    Onset
+        Onset, whose ``growth`` is in the unit of the losses.
 
     Raises
     ------

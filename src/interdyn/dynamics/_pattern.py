@@ -31,7 +31,8 @@ def pattern_signal(
 
     Returns
     -------
-    ``R``, without unit, shape ``(steps,)``; NaN before three measurements are known and where there is no effect.
+    Float[np.ndarray, " steps"]
+        ``R``, without unit, shape ``(steps,)``; NaN before three measurements are known and where there is no effect.
 
     Examples
     --------

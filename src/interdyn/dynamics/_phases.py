@@ -120,8 +120,9 @@ def find_phases(
 
     Returns
     -------
-    Phases, also where there is no verdict: fewer than 6 usable measurements or 2 samples, or a fall or rise that may or
-    may not be there.
+    Phases
+        Phases, also where there is no verdict: fewer than 6 usable measurements or 2 samples, or a fall or rise that
+        may or may not be there.
 
     Raises
     ------

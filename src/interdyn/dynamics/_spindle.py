@@ -53,7 +53,8 @@ def spindle_law(n_players: int) -> Float[np.ndarray, " orders"]:
 
     Returns
     -------
-    Share of each order ``1..n``, shape ``(n,)``, sums to 1.
+    Float[np.ndarray, " orders"]
+        Share of each order ``1..n``, shape ``(n,)``, sums to 1.
 
     Raises
     ------

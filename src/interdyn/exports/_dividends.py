@@ -72,7 +72,8 @@ def to_shap(found: Selection, *, data: Any = None, names: Sequence[str] | None =
 
     Returns
     -------
-    ``values`` of shape ``(*batch, n)``, ``base_values`` ``v({})``.
+    Explanation
+        ``values`` of shape ``(*batch, n)``, ``base_values`` ``v({})``.
 
     Raises
     ------
@@ -115,7 +116,8 @@ def to_shapiq(found: Selection, *, kind: Literal["total", "and", "or"] = "total"
 
     Returns
     -------
-    `shapiq.InteractionValues` of all non-zero interactions; player ``i`` is shapiq's player ``i``.
+    InteractionValues
+        `shapiq.InteractionValues` of all non-zero interactions; player ``i`` is shapiq's player ``i``.
 
     Raises
     ------

@@ -29,10 +29,11 @@ def to_xarray(found: Selection) -> "Dataset":
 
     Returns
     -------
-    ``i_and``, ``i_or`` and of `Interactions` ``residual`` of shape ``(sample, subset)`` (``(subset,)`` for a single
-    table), ``objective``, ``gap`` and ``noise_bound`` of shape ``(sample,)``; coordinates ``subset``, ``order`` and
-    ``players``, as ``"0 3"``, and where players have names ``player_name`` of shape ``(player,)``, or
-    ``(sample, player)`` where they differ by sample; the unit in ``attrs``.
+    Dataset
+        ``i_and``, ``i_or`` and of `Interactions` ``residual`` of shape ``(sample, subset)`` (``(subset,)`` for a single
+        table), ``objective``, ``gap`` and ``noise_bound`` of shape ``(sample,)``; coordinates ``subset``, ``order`` and
+        ``players``, as ``"0 3"``, and where players have names ``player_name`` of shape ``(player,)``, or ``(sample,
+        player)`` where they differ by sample; the unit in ``attrs``.
 
     Raises
     ------
@@ -70,12 +71,14 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
 
     Returns
     -------
-    Group to a data set with axes ``step, sample, subset`` (``v``, ``i_and``, ``i_or``), ``step, sample`` (``gap``,
-    ``objective``, ``noise_bound``), ``step, sample, order`` (``strength``: salient, by the run's own rule) and ``step``
-    (losses, accuracies); coordinates ``step``, ``sample`` (its number in the data), ``label`` where there are any,
-    ``order``, ``subset``, ``players``. Where a measurement takes several near-by steps, also ``measurement, sample,
-    subset``: ``mean_and``, ``mean_or`` over the steps, their standard error ``se_and``, ``se_or`` and what all steps
-    have, ``kept_and``, ``kept_or``; with the coordinates ``measurement_of_step``, ``first_step`` and ``n_steps``.
+    dict[str, "Dataset"]
+        Group to a data set with axes ``step, sample, subset`` (``v``, ``i_and``, ``i_or``), ``step, sample`` (``gap``,
+        ``objective``, ``noise_bound``), ``step, sample, order`` (``strength``: salient, by the run's own rule) and
+        ``step`` (losses, accuracies); coordinates ``step``, ``sample`` (its number in the data), ``label`` where there
+        are any, ``order``, ``subset``, ``players``. Where a measurement takes several near-by steps, also
+        ``measurement, sample, subset``: ``mean_and``, ``mean_or`` over the steps, their standard error ``se_and``,
+        ``se_or`` and what all steps have, ``kept_and``, ``kept_or``; with the coordinates ``measurement_of_step``,
+        ``first_step`` and ``n_steps``.
 
     Raises
     ------
@@ -178,11 +181,13 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
 
     Returns
     -------
-    ``interactions`` (``group, step, sample, kind, players, order, value``; those that are not zero, ``players`` as
-    ``"0 3"``; of several steps of a measurement their mean, with the further columns ``se``, its standard error,
-    empty for one step, ``kept``, what all steps have, and ``n_steps``, ``step`` being the first; the single steps are
-    then in a table of their own, ``interactions_of_steps``), ``strength`` (``group, step, sample, order, value``),
-    ``tables`` (``group, step, sample, label, gap, objective, noise_bound``), ``steps`` (``step`` and the losses).
+    dict[str, "DataFrame"]
+        ``interactions`` (``group, step, sample, kind, players, order, value``; those that are not zero, ``players`` as
+        ``"0 3"``; of several steps of a measurement their mean, with the further columns ``se``, its standard error,
+        empty for one step, ``kept``, what all steps have, and ``n_steps``, ``step`` being the first; the single steps
+        are then in a table of their own, ``interactions_of_steps``), ``strength`` (``group, step, sample, order,
+        value``), ``tables`` (``group, step, sample, label, gap, objective, noise_bound``), ``steps`` (``step`` and the
+        losses).
 
     Raises
     ------

@@ -273,9 +273,10 @@ def numbers_of(players: Players | None, masking: Masking, *, of_each: bool) -> d
 
     Returns
     -------
-    ``n_players``; ``n_parts``: how many parts they were drawn from, in the sample with fewest and with most, None where
-    that is not known, as of a feature mask with background, which may hold parts that were not drawn; and
-    ``players_of_samples``, the players of each sample, if wanted.
+    dict[str, Any]
+        ``n_players``; ``n_parts``: how many parts they were drawn from, in the sample with fewest and with most, None
+        where that is not known, as of a feature mask with background, which may hold parts that were not drawn; and
+        ``players_of_samples``, the players of each sample, if wanted.
     """
     first = masking.inputs[0]
     numbers, parts = players_of_samples(masking.ids, len(first)), None

@@ -38,7 +38,9 @@ def choose_parts(
 
     Returns
     -------
-    Ids ``0..k-1`` of the ``k`` players of each sample, in the order of their parts; -1 and -2; the shape of ``parts``.
+    Int[Tensor, "samples ..."]
+        Ids ``0..k-1`` of the ``k`` players of each sample, in the order of their parts; -1 and -2; the shape of
+        ``parts``.
 
     Raises
     ------

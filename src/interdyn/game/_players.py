@@ -150,8 +150,9 @@ class Players:
 
         Returns
         -------
-        Ids ``0..n-1``, -1 and -2, of a shape that broadcasts to ``(samples, *shape)``; one row in all where nothing
-        is drawn.
+        Int64[Tensor, "samples ..."]
+            Ids ``0..n-1``, -1 and -2, of a shape that broadcasts to ``(samples, *shape)``; one row in all where nothing
+            is drawn.
 
         Raises
         ------

@@ -16,8 +16,7 @@ from interdyn.errors import InputError
 from interdyn.game import FeatureNames, Inputs, Output, OutputKey, Players, value_table
 from interdyn.measurement._config import Group, MeasurementConfig, configured
 from interdyn.measurement._stored import as_record
-from interdyn.sparsify import BAR_FROM, LONGEST, split
-from interdyn.sparsify import identified as identified_ranges
+from interdyn.sparsify import BAR_FROM, LONGEST, identified as identified_ranges, split
 from interdyn.store import Measurement
 from interdyn.values import Identified, Interactions, ValueTable
 

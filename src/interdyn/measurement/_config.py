@@ -39,7 +39,7 @@ class MeasurementConfig:
     ----------
     players, feature_mask, baselines, layer, output_key, batch_size, allow_fewer, names, calibrate_batch_norm
         As in `interdyn.value_table`; the pages of a run show names of columns and tokens. A tracker copies the rows on
-        which batch norm is calibrated when it is made; in a recipe it is their number (`docs/recipes.md`).
+        which batch norm is calibrated when it is made; in a recipe it is their number.
     output
         As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
     device

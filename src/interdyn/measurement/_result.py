@@ -78,7 +78,8 @@ def analyse(
 
     Returns
     -------
-    RunResult, without the run's name and cost.
+    RunResult
+        RunResult, without the run's name and cost.
 
     Raises
     ------

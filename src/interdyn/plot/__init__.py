@@ -6,8 +6,10 @@ says what to record. Nothing is shown and no global setting is touched. What a f
 arrays and words, made by `panels`; `draw` puts it on axes, and the pages of `interdyn.report` show the same panels.
 """
 
-from interdyn.plot import _available as _available  # first, to name the extra
-from interdyn.plot import panels
+from interdyn.plot import (
+    _available as _available,  # first, to name the extra
+    panels,
+)
 from interdyn.plot._accessors import ResultPlots, RunPlots
 from interdyn.plot._draw import draw
 from interdyn.plot._figures import (
@@ -31,9 +33,9 @@ from interdyn.plot._sample import plot_sample
 from interdyn.plot._samples import plot_samples
 from interdyn.plot._save import save_figures
 from interdyn.plot._sparsity import plot_sparsity
-from interdyn.plot._steps import StepAxis, step_label
+from interdyn.plot._steps import StepAxis, step_label as step_label
 from interdyn.plot._uses import plot_network, plot_top, plot_top_over_training, plot_waterfall
-from interdyn.plot._view import Drawable, as_view, has_numbers, load_run
+from interdyn.plot._view import Drawable, as_view, has_numbers as has_numbers, load_run
 from interdyn.plot._windows import plot_repeatability
 
 __all__ = [
@@ -49,7 +51,6 @@ __all__ = [
     "Waterfall",
     "as_view",
     "draw",
-    "has_numbers",
     "load_run",
     "panels",
     "plot_comparison",
@@ -76,5 +77,4 @@ __all__ = [
     "plot_top_over_training",
     "plot_waterfall",
     "save_figures",
-    "step_label",
 ]

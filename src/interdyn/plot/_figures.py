@@ -33,7 +33,8 @@ def plot_order_distribution(
 
     Returns
     -------
-    The axes. Bars of one step sum to 1; thin lines are 90 % bootstrap intervals over samples.
+    Axes
+        The axes. Bars of one step sum to 1; thin lines are 90 % bootstrap intervals over samples.
 
     Raises
     ------
@@ -68,7 +69,8 @@ def plot_dynamics(data: Drawable, *, group: str = "test", ax: Axes | None = None
 
     Returns
     -------
-    The axes, with a colour bar beside them. The dashed line is the phase boundary.
+    Axes
+        The axes, with a colour bar beside them. The dashed line is the phase boundary.
 
     Notes
     -----
@@ -99,8 +101,9 @@ def plot_strengths(
 
     Returns
     -------
-    The axes: interactions that raise the output point up, those that lower it point down; the unit is that of
-    the network output, mean over samples of the summed strength of salient interactions.
+    Axes
+        The axes: interactions that raise the output point up, those that lower it point down; the unit is that of the
+        network output, mean over samples of the summed strength of salient interactions.
 
     Raises
     ------
@@ -136,7 +139,8 @@ def plot_mean_order(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes. Pale bands are 90 % bootstrap intervals over samples; the grey stripe is the boundary's.
+    Axes
+        The axes. Pale bands are 90 % bootstrap intervals over samples; the grey stripe is the boundary's.
 
     Notes
     -----
@@ -163,7 +167,8 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes; the unit of the losses is nats when they are cross-entropies.
+    Axes
+        The axes; the unit of the losses is nats when they are cross-entropies.
 
     Notes
     -----
@@ -183,14 +188,12 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
 def plot_losses(data: Drawable, *, ax: Axes | None = None) -> Axes:
     """Draw training and test loss over training, with the boundary and where the gap begins to widen and harm begins.
 
+    Drawn in the unit of the losses.
+
     Parameters
     ----------
     data, ax
         As in `plot_order_distribution`.
-
-    Returns
-    -------
-    The axes, in the unit of the losses.
 
     Notes
     -----
@@ -209,15 +212,13 @@ def plot_losses(data: Drawable, *, ax: Axes | None = None) -> Axes:
 def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axes | None = None) -> Axes:
     """Draw the measured order distribution as bars and the theory's as a line, at three points of phase 2.
 
+    Both distributions sum to 1 over orders.
+
     Parameters
     ----------
     data, steps, ax
         As in `plot_order_distribution`; by default three steps of phase 2, of the whole training without its last step
         where there is none.
-
-    Returns
-    -------
-    The axes; both distributions sum to 1 over orders.
 
     Raises
     ------
@@ -251,8 +252,9 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: total variation distance in [0, 1]; 0 is perfect agreement. It is a secondary figure: most mechanisms
-    that are not the theory come as near (`plot_prediction` can tell).
+    Axes
+        The axes: total variation distance in [0, 1]; 0 is perfect agreement. It is a secondary figure: most mechanisms
+        that are not the theory come as near (`plot_prediction` can tell).
 
     Notes
     -----
@@ -272,14 +274,12 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
 def plot_noise(data: Drawable, *, ax: Axes | None = None) -> Axes:
     """Draw the fitted noise level over training, on a logarithmic axis.
 
+    The theory expects the level to fall over phase 2.
+
     Parameters
     ----------
     data, ax
         As in `plot_order_distribution`.
-
-    Returns
-    -------
-    The axes; the theory expects the level to fall over phase 2.
 
     Notes
     -----
@@ -315,8 +315,9 @@ def plot_comparison(
 
     Returns
     -------
-    The axes. A single run has its own 90 % interval as a band where one was recorded; of several seeds the line is the
-    mean and the band the range, at the steps that all of them have reached.
+    Axes
+        The axes. A single run has its own 90 % interval as a band where one was recorded; of several seeds the line is
+        the mean and the band the range, at the steps that all of them have reached.
 
     Raises
     ------

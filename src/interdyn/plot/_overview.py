@@ -75,9 +75,10 @@ def plot_overview(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The upper axes, of the mean order with its 90 % interval over samples; under it the losses, or the accuracies where
-    there are none, and a row each for the second phase, the wider loss gap, harm, and the checkpoint to use
-    (`interdyn.dynamics.recommend`). A bar is a 90 % interval.
+    Axes
+        The upper axes, of the mean order with its 90 % interval over samples; under it the losses, or the
+        accuracies where there are none, and a row each for the second phase, the wider loss gap, harm, and the
+        checkpoint to use (`interdyn.dynamics.recommend`). A bar is a 90 % interval.
 
     Raises
     ------

@@ -94,7 +94,8 @@ def plot_prediction(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: mean correlation over samples, with 90 % intervals over samples; dashed the ceiling, a near-by step.
+    Axes
+        The axes: mean correlation over samples, with 90 % intervals over samples; dashed the ceiling, a near-by step.
 
     Notes
     -----
@@ -119,7 +120,8 @@ def plot_prediction_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: total variation distance in [0, 1]; a secondary figure, which mechanisms that are wrong pass as well.
+    Axes
+        The axes: total variation distance in [0, 1]; a secondary figure, which mechanisms that are wrong pass as well.
 
     Notes
     -----

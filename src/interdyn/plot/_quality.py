@@ -21,8 +21,9 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes. Circles: the largest certified gap of the samples of a step, relative; squares, on the right axis: the
-    largest residual, in the unit of the output.
+    Axes
+        The axes. Circles: the largest certified gap of the samples of a step, relative; squares, on the right axis: the
+        largest residual, in the unit of the output.
 
     Notes
     -----
@@ -73,8 +74,10 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: norm of the theory's rows of order ``k`` over that of order ``k + 1``, against the noise variance, which
-    falls to the right as it does while a network learns. Above 1 the higher order suffers more, so it is learned later.
+    Axes
+        The axes: norm of the theory's rows of order ``k`` over that of order ``k + 1``, against the noise variance,
+        which falls to the right as it does while a network learns. Above 1 the higher order suffers more, so it is
+        learned later.
 
     Notes
     -----

@@ -48,9 +48,10 @@ def plot_sample(
 
     Returns
     -------
-    The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (red where
-    it raises the output, blue where it lowers it; solid for AND, dashed or hollow for OR), its value with sign and unit
-    above; for names, one line each.
+    Axes
+        The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (red
+        where it raises the output, blue where it lowers it; solid for AND, dashed or hollow for OR), its value with
+        sign and unit above; for names, one line each.
 
     Raises
     ------

@@ -29,8 +29,9 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
 
     Returns
     -------
-    The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled, and
-    a line marks the score above which samples are flagged.
+    Axes
+        The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled,
+        and a line marks the score above which samples are flagged.
 
     Notes
     -----

@@ -49,8 +49,9 @@ def save_figures(run_dir: Path | str) -> list[Path]:
 
     Returns
     -------
-    Paths of the files written: ``overview``, ``order_distribution``, ``dynamics``, ``phases``, ``prediction``,
-    ``theory``, ``noise`` and ``strengths``, 150 dots per inch. Figures without data say what to record.
+    list[Path]
+        Paths of the files written: ``overview``, ``order_distribution``, ``dynamics``, ``phases``, ``prediction``,
+        ``theory``, ``noise`` and ``strengths``, 150 dots per inch. Figures without data say what to record.
 
     Raises
     ------

@@ -23,8 +23,9 @@ def plot_sparsity(data: Any, *, step: int | None = None, group: str = "test", ax
 
     Returns
     -------
-    The axes: rank against strength, both logarithmic, AND and OR apart. Lines are medians over samples, bands hold the
-    middle 80 %. A line that falls steeply says that few interactions explain the output.
+    Axes
+        The axes: rank against strength, both logarithmic, AND and OR apart. Lines are medians over samples, bands hold
+        the middle 80 %. A line that falls steeply says that few interactions explain the output.
 
     Raises
     ------

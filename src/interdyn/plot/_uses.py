@@ -42,9 +42,10 @@ def plot_waterfall(
 
     Returns
     -------
-    The axes: a bar for each interaction, strongest first, one for all others, weaker interactions and residual, and
-    lines at the base value, with all players masked, and at the output, with all present. Bars to the right raise the
-    output; the mark at the end of a bar is round for AND and a diamond for OR.
+    Axes
+        The axes: a bar for each interaction, strongest first, one for all others, weaker interactions and
+        residual, and lines at the base value, with all players masked, and at the output, with all present.
+        Bars to the right raise the output; the mark at the end of a bar is round for AND and a diamond for OR.
 
     Raises
     ------
@@ -92,8 +93,10 @@ def plot_top(
 
     Returns
     -------
-    The axes: bars up for what raises the output on average, down for what lowers it; over each in how many of the
-    samples it is salient. Below, a dot for each player of the interaction, round for AND and a diamond for OR.
+    Axes
+        The axes: bars up for what raises the output on average, down for what lowers it; over each in how many
+        of the samples it is salient. Below, a dot for each player of the interaction, round for AND and a
+        diamond for OR.
 
     Raises
     ------
@@ -125,9 +128,10 @@ def plot_network(
 
     Returns
     -------
-    The axes: players on a circle, or at their places on the grid. The area of a player is what it does alone, the
-    width of a line the mean ``|I|`` of the interactions of both, its colour the sign of their sum; dashed where most
-    of it is OR.
+    Axes
+        The axes: players on a circle, or at their places on the grid. The area of a player is what it does
+        alone, the width of a line the mean ``|I|`` of the interactions of both, its colour the sign of their
+        sum; dashed where most of it is OR.
 
     Raises
     ------
@@ -155,7 +159,8 @@ def plot_top_over_training(run: Any, *, k: int = 6, group: str = "test", ax: Axe
 
     Returns
     -------
-    The axes: a line for each interaction, mean ``|I|`` over samples, in the unit of the output.
+    Axes
+        The axes: a line for each interaction, mean ``|I|`` over samples, in the unit of the output.
 
     Raises
     ------

@@ -65,8 +65,9 @@ def plot_repeatability(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Returns
     -------
-    The axes: ``sum min / sum max`` over the steps of the last measurement, in [0, 1], and the same of one table with
-    0.5 % of noise.
+    Axes
+        The axes: ``sum min / sum max`` over the steps of the last measurement, in [0, 1], and the same of one table
+        with 0.5 % of noise.
 
     Notes
     -----

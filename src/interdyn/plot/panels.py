@@ -19,17 +19,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interdyn.errors import InputError
-from interdyn.plot._marks import all_moments as _moments
-from interdyn.plot._marks import boundary as _boundary
-from interdyn.plot._marks import head as _head
+from interdyn.plot._marks import all_moments as _moments, boundary as _boundary, head as _head
 from interdyn.plot._overview import overview as overview
 from interdyn.plot._panel import Panel, Rule, Series, credit
 from interdyn.plot._prediction import prediction, prediction_distance, theory_gain
 from interdyn.plot._steps import StepAxis
 from interdyn.plot._uses import top, top_over_training, waterfall
 from interdyn.plot._view import has_numbers
-from interdyn.plot._windows import of_windows
-from interdyn.plot._windows import repeatability as repeatability
+from interdyn.plot._windows import of_windows, repeatability as repeatability
 from interdyn.values import Band, RunResult, different_games
 from interdyn.values._table_prediction import DISTANCES
 

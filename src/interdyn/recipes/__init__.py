@@ -7,18 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
-from interdyn.recipes._registry import dataset, find_dataset, imported, model
+from interdyn.recipes._registry import dataset, find_dataset, imported as imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
-from interdyn.recipes._study import Study, load_study, planned
+from interdyn.recipes._study import Study, load_study, planned as planned
 from interdyn.recipes._study_result import StudyResult, StudyRun, read_study
-from interdyn.recipes._verify import NOT_CHECKED, Check, check_prediction, checks
+from interdyn.recipes._verify import NOT_CHECKED as NOT_CHECKED, Check, check_prediction, checks
 
 if TYPE_CHECKING:
     from interdyn.recipes._dataset import Dataset, Samples, load_samples
     from interdyn.recipes._run import run_recipe
     from interdyn.recipes._training import Trainer, build_model, log_spaced
-    from interdyn.recipes._trust import Trust, trust, trust_json, trust_rows
-    from interdyn.tracking import load_weights
+    from interdyn.recipes._trust import Trust, trust, trust_json, trust_rows as trust_rows
+    from interdyn.tracking import load_weights as load_weights
 
 _LAZY = {
     "Dataset": "_dataset",
@@ -36,7 +36,6 @@ _LAZY = {
 }
 
 __all__ = [
-    "NOT_CHECKED",
     "Check",
     "Dataset",
     "ExpectedSection",
@@ -53,21 +52,17 @@ __all__ = [
     "code_of",
     "dataset",
     "find_dataset",
-    "imported",
     "load_recipe",
     "load_samples",
     "load_study",
-    "load_weights",
     "log_spaced",
     "model",
-    "planned",
     "read_study",
     "recipes",
     "resolve",
     "run_recipe",
     "trust",
     "trust_json",
-    "trust_rows",
 ]
 
 

@@ -180,8 +180,9 @@ def numbers_of_players(groups: Sequence[Group], recipe: Recipe, samples: Samples
 
     Returns
     -------
-    ``left_out``: name of each group to the number of its candidates that were left out, where there are any;
-    ``players_of_samples``: name of each group to the number of players of each sample, where they differ.
+    tuple[dict[str, Any], list[str]]
+        ``left_out``: name of each group to the number of its candidates that were left out, where there are any;
+        ``players_of_samples``: name of each group to the number of players of each sample, where they differ.
     """
     told: dict[str, Any] = {}
     sentences = []

@@ -45,7 +45,7 @@ def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
 
     Notes
     -----
-    Source: paper, section 5 and its appendix on experiments; ``docs/fidelity.md`` lists where it is silent.
+    Source: paper, section 5 and its appendix on experiments; ``docs/explanation/fidelity.md`` lists where it is silent.
 
     Examples
     --------

@@ -64,7 +64,9 @@ def run_recipe(
 
     Returns
     -------
-    The run; finished, its summary is in ``summary.json``. With a ``shard`` the process that measures last finishes it.
+    store.Run
+        The run; finished, its summary is in ``summary.json``. With a ``shard`` the process that measures last finishes
+        it.
 
     Raises
     ------
@@ -231,8 +233,9 @@ def planted_error(found: Interactions, planted: Sequence[Term]) -> dict[str, flo
 
     Returns
     -------
-    ``max_error``, over samples, kinds and non-empty subsets; ``mean_error``, the mean over samples of the sum
-    of all absolute errors, relative to the sum of the planted strengths.
+    dict[str, float]
+        ``max_error``, over samples, kinds and non-empty subsets; ``mean_error``, the mean over samples of the sum of
+        all absolute errors, relative to the sum of the planted strengths.
 
     Examples
     --------

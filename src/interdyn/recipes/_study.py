@@ -135,7 +135,7 @@ def load_study(file: str | Path) -> Study:
         If it cannot be read, or says what no study says.
     """
     if not Path(file).is_file():
-        raise RecipeError(f"a study is a TOML file; got {str(file)!r}, which is no file. See docs/studies.md.")
+        raise RecipeError(f"a study is a TOML file; got {str(file)!r}, which is no file. See docs/howto/studies.md.")
     try:
         tree = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

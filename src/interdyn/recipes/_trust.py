@@ -176,8 +176,9 @@ def trust_numbers(result: RunResult) -> dict[str, Found | None]:
 
     Returns
     -------
-    ``start``, ``least``, ``end``: mean orders, of windows where measurements are windows; ``fall_ends``,
-    ``rise_starts``: the two places, in steps.
+    dict[str, Found | None]
+        ``start``, ``least``, ``end``: mean orders, of windows where measurements are windows; ``fall_ends``,
+        ``rise_starts``: the two places, in steps.
     """
     order = None if result.first is None else result.first.mean_order
     if result.windows is not None and result.groups:

@@ -6,20 +6,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from interdyn.report._compare import Table, write_comparison, write_study
-from interdyn.report._page import render, write_report
-from interdyn.report._words import left_open, split_rule
+from interdyn.report._compare import Table as Table, write_comparison, write_study
+from interdyn.report._page import render as render, write_report
+from interdyn.report._words import left_open as left_open, split_rule as split_rule
 
 if TYPE_CHECKING:
     from interdyn.report._live import application, serve
 
 __all__ = [
-    "Table",
     "application",
-    "left_open",
-    "render",
     "serve",
-    "split_rule",
     "write_comparison",
     "write_report",
     "write_study",

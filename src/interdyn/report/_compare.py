@@ -62,7 +62,8 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
 
     Returns
     -------
-    Path of the page.
+    Path
+        Path of the page.
 
     Raises
     ------

@@ -55,8 +55,9 @@ def write_report(run_dir: Path | str) -> Path:
 
     Returns
     -------
-    Path of the page. It is one file of 5 to 8 MB, needs no network, and holds plotly's JavaScript, all numbers and
-    small pictures of up to a hundred samples of each group.
+    Path
+        Path of the page. It is one file of 5 to 8 MB, needs no network, and holds plotly's JavaScript, all numbers and
+        small pictures of up to a hundred samples of each group.
 
     Raises
     ------

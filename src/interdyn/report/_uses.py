@@ -83,11 +83,12 @@ class Uses:
 
         Returns
         -------
-        ``groups``: for each group its name in words, its samples (number, label, names of players, picture, points or
-        words), for every step base value, output and the strongest interactions of each sample, the course of those
-        that are strongest at the end, and what is used over all samples (``used``; None where no name means the same
-        in every sample); arrays are packed. Of a run with windows, for every measurement, at its first step, and with
-        the standard error and what all steps have.
+        dict[str, Any] | None
+            ``groups``: for each group its name in words, its samples (number, label, names of players, picture, points
+            or words), for every step base value, output and the strongest interactions of each sample, the course of
+            those that are strongest at the end, and what is used over all samples (``used``; None where no name means
+            the same in every sample); arrays are packed. Of a run with windows, for every measurement, at its first
+            step, and with the standard error and what all steps have.
 
         Raises
         ------

@@ -61,7 +61,8 @@ def solve(
 
     Returns
     -------
-    Best feasible point, objective and lower bound of each table.
+    Outcome
+        Best feasible point, objective and lower bound of each table.
     """
     workers = worker_count(threads)
     best = first_point(problem)

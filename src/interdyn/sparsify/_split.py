@@ -19,8 +19,7 @@ from interdyn.sparsify._effort import progress_of, refuse_slow, refuse_unfit
 from interdyn.sparsify._lp import solve_lp
 from interdyn.sparsify._problem import WIDE, Problem, Units
 from interdyn.sparsify._sgd_paper import solve_sgd_paper
-from interdyn.sparsify._solve import Watch, first_tolerance, settled_tolerance
-from interdyn.sparsify._solve import solve as solve_admm
+from interdyn.sparsify._solve import Watch, first_tolerance, settled_tolerance, solve as solve_admm
 from interdyn.transforms._mobius import checked_table
 from interdyn.values import Interactions, as_tensor, members, n_players_from_size
 

@@ -11,9 +11,14 @@ from interdyn.spectra._matched import Matched, Usage
 if TYPE_CHECKING:
     from interdyn.spectra._bootstrap import OrderIntervals, bootstrap_distribution
     from interdyn.spectra._jaccard import OrderSimilarity, jaccard_by_order
-    from interdyn.spectra._order_spectrum import OrderProfile, order_profile, order_spectrum, sum_by_order
+    from interdyn.spectra._order_spectrum import (
+        OrderProfile,
+        order_profile,
+        order_spectrum,
+        sum_by_order as sum_by_order,
+    )
     from interdyn.spectra._salience import DEFAULT_SALIENCE, SalienceRule, is_salient, output_range, salience_threshold
-    from interdyn.spectra._survival import costliest, output_without
+    from interdyn.spectra._survival import costliest as costliest, output_without
     from interdyn.spectra._usage import usage
     from interdyn.spectra._window import WindowMean, window_mean
 
@@ -38,7 +43,6 @@ __all__ = [
     "Usage",
     "WindowMean",
     "bootstrap_distribution",
-    "costliest",
     "is_salient",
     "jaccard_by_order",
     "order_profile",
@@ -46,7 +50,6 @@ __all__ = [
     "output_range",
     "output_without",
     "salience_threshold",
-    "sum_by_order",
     "usage",
     "window_mean",
 ]

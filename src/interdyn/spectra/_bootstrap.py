@@ -7,8 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float
 
-from interdyn._arguments import draws, number, real_array
-from interdyn._arguments import seed as checked_seed
+from interdyn._arguments import draws, number, real_array, seed as checked_seed
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 
 

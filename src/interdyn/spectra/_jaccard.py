@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from interdyn._arguments import draws, instance, labels_row
-from interdyn._arguments import seed as checked_seed
+from interdyn._arguments import draws, instance, labels_row, seed as checked_seed
 from interdyn.errors import InputError, InputWarning, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import (
     check_level,
@@ -94,7 +93,8 @@ def jaccard_by_order(
 
     Returns
     -------
-    `OrderSimilarity`; a pure number, whatever the unit.
+    OrderSimilarity
+        `OrderSimilarity`; a pure number, whatever the unit.
 
     Raises
     ------

@@ -66,8 +66,9 @@ def order_spectrum(
 
     Returns
     -------
-    `OrderSpectrum` of NumPy arrays ``(*batch, 2 kinds, n orders)``: order 0, the constant, is left out. Its
-    ``salience`` is in the unit of the interactions whatever ``normalize`` is.
+    OrderSpectrum
+        `OrderSpectrum` of NumPy arrays ``(*batch, 2 kinds, n orders)``: order 0, the constant, is left out. Its
+        ``salience`` is in the unit of the interactions whatever ``normalize`` is.
 
     Raises
     ------

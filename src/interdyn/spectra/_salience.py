@@ -59,7 +59,8 @@ def salience_threshold(
 
     Returns
     -------
-    One non-negative number per table, in the unit of the interactions.
+    Float[Tensor, "*batch"]
+        One non-negative number per table, in the unit of the interactions.
 
     Raises
     ------

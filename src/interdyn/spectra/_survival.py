@@ -21,7 +21,8 @@ def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch play
 
     Returns
     -------
-    Shape ``(*batch, n)``, unit of the interactions.
+    Float[np.ndarray, "*batch players"]
+        Shape ``(*batch, n)``, unit of the interactions.
 
     Notes
     -----

@@ -86,7 +86,8 @@ def mend(run: Run, recipe: Mapping[str, Any] | None = None) -> list[str]:
 
     Returns
     -------
-    The names of the files that were written.
+    list[str]
+        The names of the files that were written.
 
     Raises
     ------

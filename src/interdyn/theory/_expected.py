@@ -36,8 +36,9 @@ def target_weights(
 
     Returns
     -------
-    `Selection` in the unit of ``final``. An OR interaction of one player is the same function as the AND
-    interaction, so the two are added in the AND vector before the threshold decides.
+    Selection
+        `Selection` in the unit of ``final``. An OR interaction of one player is the same function as the AND
+        interaction, so the two are added in the AND vector before the threshold decides.
 
     Raises
     ------
@@ -90,7 +91,8 @@ def strength_by_level(
 
     Returns
     -------
-    Strength of orders ``1..n`` in the unit of ``w_star``, shape ``(levels, *batch, n)``.
+    Float[np.ndarray, "levels *batch orders"]
+        Strength of orders ``1..n`` in the unit of ``w_star``, shape ``(levels, *batch, n)``.
 
     Notes
     -----

@@ -9,8 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interdyn._arguments import draws, instance, number, real_array
-from interdyn._arguments import seed as checked_seed
+from interdyn._arguments import draws, instance, number, real_array, seed as checked_seed
 from interdyn.errors import InputError, ShapeError
 from interdyn.spectra import DEFAULT_SALIENCE, SalienceRule, sum_by_order
 from interdyn.spectra._bootstrap import check_level, check_strength, interval_edges, share

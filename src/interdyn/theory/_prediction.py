@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interdyn._arguments import choice, draws, instance, real_array
-from interdyn._arguments import seed as checked_seed
+from interdyn._arguments import choice, draws, instance, real_array, seed as checked_seed
 from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.spectra._bootstrap import (
     check_level,

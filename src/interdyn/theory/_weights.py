@@ -147,8 +147,9 @@ def optimal_weights(w_star: Array, noise_var: NoiseVar) -> Array:
 
     Returns
     -------
-    Array of the kind and unit of ``w_star``, float64, shape ``(*batch, 2**n)``, or ``(levels, *batch, 2**n)`` when
-    ``noise_var`` has an axis. At ``noise_var = 0`` it is ``w_star`` itself, to the last bit (Theorem 5).
+    Array
+        Array of the kind and unit of ``w_star``, float64, shape ``(*batch, 2**n)``, or ``(levels, *batch, 2**n)`` when
+        ``noise_var`` has an axis. At ``noise_var = 0`` it is ``w_star`` itself, to the last bit (Theorem 5).
 
     Raises
     ------
@@ -221,7 +222,8 @@ def row_norms(n: int, noise_var: NoiseVar) -> Float[np.ndarray, "*levels orders"
 
     Returns
     -------
-    Norms for ``|T| = 0..n``, shape ``(n + 1,)`` or ``(levels, n + 1)``; all 1 without noise.
+    Float[np.ndarray, "*levels orders"]
+        Norms for ``|T| = 0..n``, shape ``(n + 1,)`` or ``(levels, n + 1)``; all 1 without noise.
 
     Raises
     ------
@@ -256,10 +258,11 @@ def row_norm_ratios(n: int, noise_var: NoiseVar) -> Float[np.ndarray, "*levels o
 
     Returns
     -------
-    Ratios for ``k = 0..n-1``, shape ``(n,)`` or ``(levels, n)``. They are 1 without noise and tend to ``sqrt(10)`` as
-    the noise grows; in between they are mostly, but not always, above 1 and rising with the noise. Proposition 1, which
-    says always, holds for ``k >= 1`` up to n = 10; beyond, ratios dip to 0.9997 (n = 12) or 0.991 (n = 20) at
-    ``k = 1``, and at ``k = 0`` already to 0.99996 at n = 10.
+    Float[np.ndarray, "*levels orders"]
+        Ratios for ``k = 0..n-1``, shape ``(n,)`` or ``(levels, n)``. They are 1 without noise and tend to ``sqrt(10)``
+        as the noise grows; in between they are mostly, but not always, above 1 and rising with the noise. Proposition
+        1, which says always, holds for ``k >= 1`` up to n = 10; beyond, ratios dip to 0.9997 (n = 12) or 0.991 (n = 20)
+        at ``k = 1``, and at ``k = 0`` already to 0.99996 at n = 10.
 
     Raises
     ------

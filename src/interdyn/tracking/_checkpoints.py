@@ -62,9 +62,10 @@ def find_checkpoints(folder: str | Path, network: nn.Module | None = None) -> li
 
     Returns
     -------
-    One entry for each network. The step is what the file itself tells (``global_step``, ``step``, ``iteration``,
-    ``iter_num``, ``epoch``, as number or tensor), else the one number of the names that counts over the folder. Of two
-    networks of one step the one of raw weights counts, before an average, then the first by name.
+    list[SavedNetwork]
+        One entry for each network. The step is what the file itself tells (``global_step``, ``step``, ``iteration``,
+        ``iter_num``, ``epoch``, as number or tensor), else the one number of the names that counts over the folder. Of
+        two networks of one step the one of raw weights counts, before an average, then the first by name.
 
     Raises
     ------

@@ -121,7 +121,8 @@ class Following:
 
         Returns
         -------
-        Whether this call measured; what it found is in `verdict`.
+        bool
+            Whether this call measured; what it found is in `verdict`.
         """
         self._entered = perf_counter()
         step = step if type(step) is int and 0 <= step <= MAX_STEP else whole(step, "step", do="Count from 0.")

@@ -57,14 +57,15 @@ def watch(
         Samples of a unit of work; by default those of a group. To the last bit a run with as many processes as one
         likes has the numbers of one with a single process and the same ``block``.
     patience
-        Seconds without news from the executor after which units are handed out again; see docs/scale.md.
+        Seconds without news from the executor after which units are handed out again; see docs/howto/clusters.md.
     say
         Called with the step of each network, where it is from and which weights are taken, in one text before they are
         measured; with one sentence after each measurement, and about each file that is passed over.
 
     Returns
     -------
-    The measured steps, those of an earlier watch among them.
+    tuple[int, ...]
+        The measured steps, those of an earlier watch among them.
 
     Raises
     ------
@@ -157,8 +158,9 @@ def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -
 
     Returns
     -------
-    ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy`` of a
-    classifier.
+    dict[str, float]
+        ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy``
+        of a classifier.
 
     Raises
     ------

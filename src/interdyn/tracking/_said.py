@@ -48,8 +48,9 @@ def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) 
 
     Returns
     -------
-    ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the order
-    weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`, and `HARM`.
+    dict[str, float]
+        ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the
+        order weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`, and `HARM`.
 
     Examples
     --------

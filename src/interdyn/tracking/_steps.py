@@ -100,10 +100,11 @@ def mapped(
 
     Returns
     -------
-    Step and source, or a sentence. All networks that tell a count have it from one key, if there is one that all tell;
-    of several keys the first that differs between all of them. The others have it from their names: from the one
-    number that differs between names that are else the same, ``step`` before ``iter`` before ``epoch`` before numbers
-    without a word; numbers of losses and dates do not count.
+    dict[PurePath, tuple[int, str] | str]
+        Step and source, or a sentence. All networks that tell a count have it from one key, if there is one that all
+        tell; of several keys the first that differs between all of them. The others have it from their names: from the
+        one number that differs between names that are else the same, ``step`` before ``iter`` before ``epoch`` before
+        numbers without a word; numbers of losses and dates do not count.
 
     Examples
     --------

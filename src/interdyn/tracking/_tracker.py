@@ -56,7 +56,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     window
         How many steps a measurement takes, 1 to 5: the first where it falls due, the others spread over the tenth of
         the training that follows (`interdyn.schedules.near_by`). With 3 a measurement costs three times as much, counts
-        as one in a budget, and courses and interactions are told with less noise; see ``docs/windows.md``.
+        as one in a budget, and courses and interactions are told with less noise; see ``docs/choosing/windows.md``.
     out
         Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
     keep_weights
@@ -223,7 +223,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
         Returns
         -------
-        Whether this call measured.
+        bool
+            Whether this call measured.
 
         Raises
         ------

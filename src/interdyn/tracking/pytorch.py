@@ -153,7 +153,8 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
 
     Returns
     -------
-    A context manager that gives a `Watch`: ``note`` takes losses, ``should_stop`` says whether to leave the loop.
+    Iterator[Watch]
+        A context manager that gives a `Watch`: ``note`` takes losses, ``should_stop`` says whether to leave the loop.
 
     Raises
     ------

@@ -14,6 +14,8 @@ from interdyn._arguments import instance, whole
 from interdyn.errors import EngineError, missing_extra
 from interdyn.tracking._pool import WorkerDiedError
 
+__all__ = ["RayExecutor"]
+
 _REACHED = 10.0  # seconds in which a cluster must answer
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # what gRPC, which Ray speaks, answers with as much
 
@@ -125,7 +127,7 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
             _reach(address)
     logger = logging.getLogger("ray")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # whether there are tokens is said in docs/scale.md
+    logger.setLevel(logging.ERROR)  # whether there are tokens is said in docs/howto/clusters.md
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:

@@ -99,7 +99,8 @@ def and_from_values(v: Array) -> Array:
 
     Returns
     -------
-    Interactions of the kind, shape and unit of ``v``; ``out[..., 0]`` is the value of the empty set.
+    Array
+        Interactions of the kind, shape and unit of ``v``; ``out[..., 0]`` is the value of the empty set.
 
     Raises
     ------
@@ -134,7 +135,8 @@ def values_from_and(i: Array) -> Array:
 
     Returns
     -------
-    Value table of the kind, shape and unit of ``i``.
+    Array
+        Value table of the kind, shape and unit of ``i``.
 
     Raises
     ------
@@ -167,8 +169,9 @@ def or_from_values(v: Array) -> Array:
 
     Returns
     -------
-    Interactions of the kind, shape and unit of ``v``; ``out[..., 0]`` is ``v[..., 0]``, so that
-    `values_from_or` rebuilds the table.
+    Array
+        Interactions of the kind, shape and unit of ``v``; ``out[..., 0]`` is ``v[..., 0]``, so that `values_from_or`
+        rebuilds the table.
 
     Raises
     ------
@@ -205,7 +208,8 @@ def values_from_or(i: Array) -> Array:
 
     Returns
     -------
-    Value table of the kind, shape and unit of ``i``.
+    Array
+        Value table of the kind, shape and unit of ``i``.
 
     Raises
     ------

@@ -40,8 +40,9 @@ def walsh_from_values(v: Array) -> Array:
 
     Returns
     -------
-    Coefficients of the kind, shape and unit of ``v``. ``w[..., 0]`` is the mean over all masks; the squares of the
-    others sum to the variance over masks.
+    Array
+        Coefficients of the kind, shape and unit of ``v``. ``w[..., 0]`` is the mean over all masks; the squares of the
+        others sum to the variance over masks.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def values_from_walsh(w: Array) -> Array:
 
     Returns
     -------
-    Value table of the kind, shape and unit of ``w``.
+    Array
+        Value table of the kind, shape and unit of ``w``.
 
     Raises
     ------

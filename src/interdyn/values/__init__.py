@@ -7,10 +7,10 @@ torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from interdyn.values._names import Names, checked_names, labels
-from interdyn.values._notebook import table_html
-from interdyn.values._registry import accessor
-from interdyn.values._signed import decimals_of, signed
+from interdyn.values._names import Names, checked_names as checked_names, labels
+from interdyn.values._notebook import table_html as table_html
+from interdyn.values._registry import accessor as accessor
+from interdyn.values._signed import decimals_of as decimals_of, signed as signed
 from interdyn.values._subsets import (
     MAX_PLAYERS,
     members,
@@ -22,7 +22,7 @@ from interdyn.values._subsets import (
 from interdyn.values._trajectory import OrderSpectrum, Trajectory
 
 if TYPE_CHECKING:
-    from interdyn.values._convert import as_tensor, like, tensors_of
+    from interdyn.values._convert import as_tensor as as_tensor, like as like, tensors_of as tensors_of
     from interdyn.values._game_rule import GameRule, different_games
     from interdyn.values._identified import Identified, Range
     from interdyn.values._record import Band, MeasurementCount
@@ -91,21 +91,14 @@ __all__ = [
     "Trajectory",
     "ValueTable",
     "WindowResult",
-    "accessor",
-    "as_tensor",
-    "checked_names",
-    "decimals_of",
     "different_games",
     "labels",
-    "like",
     "members",
     "n_players_from_size",
     "orders",
     "signed",
     "subset_from_members",
     "subset_masks",
-    "table_html",
-    "tensors_of",
 ]
 
 

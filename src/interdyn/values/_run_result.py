@@ -204,7 +204,7 @@ class RunResult(Record):
             ) from None
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return ``{"summary": ..., "analysis": ...}``, plain data as ``docs/run-directory.md`` describes."""
+        """Return ``{"summary": ..., "analysis": ...}``, plain data as ``docs/reference/run-directory.md`` describes."""
         data = self.model_dump(mode="json", exclude_unset=True)
         analysis = {key: data.pop(key) for key in _OF_THE_ANALYSIS if key in data}
         analysis["groups"] = {name: _flat(group) for name, group in analysis.get("groups", {}).items()}

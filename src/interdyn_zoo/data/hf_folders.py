@@ -43,8 +43,9 @@ def hf_dataset(
 
     Returns
     -------
-    Tokens of shape ``(samples, max_length)`` with the meaningful words as parts, or pictures of shape
-    ``(samples, 3 or 1, size, size)``.
+    Dataset
+        Tokens of shape ``(samples, max_length)`` with the meaningful words as parts, or pictures of shape ``(samples, 3
+        or 1, size, size)``.
 
     Raises
     ------

@@ -38,7 +38,8 @@ def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = 
 
     Returns
     -------
-    Shape ``(samples, 3 or 1, height, width)``, pixels in [0, 1]; classes in the order of their folders' names.
+    Dataset
+        Shape ``(samples, 3 or 1, height, width)``, pixels in [0, 1]; classes in the order of their folders' names.
 
     Raises
     ------
@@ -126,7 +127,8 @@ def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Da
 
     Returns
     -------
-    Shape ``(samples, 1, height, width)``, pixels in [0, 1].
+    Dataset
+        Shape ``(samples, 1, height, width)``, pixels in [0, 1].
 
     Raises
     ------
@@ -178,7 +180,8 @@ def cifar_batches(*, seed: int, path: str, labels: str = "labels") -> Dataset:  
 
     Returns
     -------
-    Shape ``(60000, 3, 32, 32)``, pixels in [0, 1].
+    Dataset
+        Shape ``(60000, 3, 32, 32)``, pixels in [0, 1].
 
     Raises
     ------

@@ -31,7 +31,8 @@ def modular_addition(*, seed: int, modulus: int = 7, summands: int = 10, counted
 
     Returns
     -------
-    Shape ``(rows, summands * modulus)``: the one-hot code of each summand, a part of its own.
+    Dataset
+        Shape ``(rows, summands * modulus)``: the one-hot code of each summand, a part of its own.
 
     Raises
     ------

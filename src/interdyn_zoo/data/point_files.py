@@ -31,7 +31,8 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
 
     Returns
     -------
-    Shape ``(samples, n_points, 3)``; classes in the order of their folders' names.
+    Dataset
+        Shape ``(samples, n_points, 3)``; classes in the order of their folders' names.
 
     Raises
     ------

@@ -33,9 +33,10 @@ def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dat
 
     Returns
     -------
-    One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the mean;
-    one for each word in a column of words, a gap being a word of its own. Gaps are empty cells, ``?``, ``NA`` and
-    ``NaN``. ``parts`` are the columns.
+    Dataset
+        One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the
+        mean; one for each word in a column of words, a gap being a word of its own. Gaps are empty cells, ``?``, ``NA``
+        and ``NaN``. ``parts`` are the columns.
 
     Raises
     ------
