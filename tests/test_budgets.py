@@ -110,7 +110,7 @@ def test_without_the_length_measuring_never_takes_more_than_its_share_of_the_tim
     assert counts.planned == counts.taken + sum(counts.missed.values())
     assert set(counts.missed) <= {"over the budget"}
     assert "takes at most 5.0% of the training time" in caplog.messages[0]
-    assert "Pass `total_steps` for a plan of the whole" in caplog.messages[1]
+    assert "Pass `total_steps` to plan the whole" in caplog.messages[1]
 
 
 def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
@@ -198,7 +198,7 @@ def test_a_short_training_measures_its_last_network_and_what_its_budget_pays_for
 def test_a_budget_that_buys_nothing_is_told_at_once_and_a_last_network_that_takes_too_long_is_left_out(monkeypatch):
     clock = Trained(monkeypatch, per_step=100.0)
     tracker = Tracker(probe(), players=columns(), total_steps=2000)
-    with pytest.warns(InterdynWarning, match=r"Nothing is measured but the last network: .* or pass `budget=None`"):
+    with pytest.warns(InterdynWarning, match=r"Only the last network is measured: .* or pass `budget=None`"):
         clock.train(tracker, 60)
     tracker.close()
     assert tracker.steps == ()

@@ -94,7 +94,7 @@ def test_threads_are_counted(monkeypatch):
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
 def test_threads_that_cannot_be(threads, generator):
-    with pytest.raises(InputError, match="`threads` must be a whole number"):
+    with pytest.raises(InputError, match="`threads` must be an integer"):
         split(networklike(1, 4, generator), threads=threads)
 
 

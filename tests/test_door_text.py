@@ -131,7 +131,7 @@ class TestPairs:
 
     @pytest.mark.parametrize("sentences", [["film", ("film", "dull")], [("a", "b", "c")], [3], [("film", 3)]])
     def test_neither_text_nor_pair(self, sentences):
-        with pytest.raises(InputError, match="all be texts, or all pairs"):
+        with pytest.raises(InputError, match="all be strings, or all pairs"):
             words(tokenizer(), sentences)
 
 

@@ -68,7 +68,7 @@ def test_a_cell_that_is_run_again_takes_its_folder_over(tmp_path):
     first.observe(0, network())
     second = Tracker(probe(), **options)
     assert second.steps == (0,)
-    with pytest.warns(InterdynWarning, match="another was begun there in this process"):
+    with pytest.warns(InterdynWarning, match="this process started another tracker there"):
         first.observe(5, network())
     second.observe(10, network())
     with pytest.warns(InterdynWarning) if not first.problems else nullcontext():
@@ -185,7 +185,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, caplog):
 
     with pytest.raises(KeyboardInterrupt):
         stopped()
-    assert "The same tracker goes on there" in caplog.text
+    assert "The same tracker resumes there" in caplog.text
 
 
 # -- one damaged file -------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_a_script_that_is_stopped_says_how_to_go_on(tmp_path, sent):
         text=True,
         check=False,
     )
-    assert "stopped; what is measured is whole in" in done.stderr
+    assert "stopped; all measurements so far are saved in" in done.stderr
     assert "KeyboardInterrupt" in done.stderr.splitlines()[-1]
     assert store.open_run(tmp_path / "run").steps == (0,)
     assert (tmp_path / "run" / "summary.json").is_file()

@@ -168,7 +168,7 @@ def test_arrays(tmp_path):
         ({"y": np.full(4, "a")}, {"regression": True}, "`targets` of the data 'npz' .* holds numbers; got <U1"),
         ({"y": np.full(4, np.nan)}, {"regression": True}, "`targets` of the data 'npz' must be finite"),
         ({"parts": np.zeros((4, 3), int)}, {}, r"`parts` .* broadcast to inputs of shape \(4, 4\); got int64 of .*3\)"),
-        ({"parts": np.zeros((4, 4))}, {}, "`parts` .* whole numbers .*; got float64"),
+        ({"parts": np.zeros((4, 4))}, {}, "`parts` .* integers .*; got float64"),
     ],
 )
 def test_arrays_that_cannot_be_used(tmp_path, arrays, options, message):

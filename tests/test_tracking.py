@@ -226,7 +226,7 @@ def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
     assert summary_of(run)["steps"] == [0, 5, 10, 13]
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
-        with pytest.warns(InterdynWarning, match="began before this one"):
+        with pytest.warns(InterdynWarning, match="started earlier"):
             train(17, tracker=tracker)
         assert not (tmp_path / "run" / "summary.json").is_file()
     assert summary_of(run)["steps"] == [0, 5, 10, 13, 15, 18]
@@ -487,7 +487,7 @@ def test_a_training_much_faster_than_it_began_is_measured_to_its_end_and_too_lit
             clock.now += 0.01 if step < 100 else 0.004
 
     with pytest.warns(
-        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the least evidence"
+        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the minimum evidence"
     ):
         train_faster_and_faster()
     assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500, 4000)  # what is left reaches to the end
@@ -569,7 +569,7 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(Budget, "affords", lambda *_: True)
     with Tracker((x, y), players=columns(), **options) as again:
         again._budget.plan = Plan(5, 12, None, 0.0, 0.0, "")
-        with pytest.warns(InterdynWarning, match="began before this one"):
+        with pytest.warns(InterdynWarning, match="started earlier"):
             train(20, tracker=again)
         assert again.steps == (0, 5, 11, 15, 20)
         assert again.trajectory.steps.tolist() == [15, 20]

@@ -79,7 +79,7 @@ def test_it_is_the_same_object_with_one_note(way, make):
         assert [entry.name for entry in told.traceback][-1] == "forward"
         (note,) = notes(error)
         assert note.startswith("interdyn: the model must take inputs of shape (4,) (float32), ")
-        assert f"got this {make.__name__} of its own. Pass samples of the size" in note
+        assert f"it raised this {make.__name__} itself. Pass samples of the size" in note
 
 
 @pytest.mark.parametrize("way", WAYS[:3])
@@ -127,7 +127,7 @@ def test_errors_of_ours_and_of_a_full_memory_have_none():
         with pytest.raises(type(error)) as told, Explained(lambda _: "words"):
             raise error
         assert notes(told.value) == []
-    with pytest.raises(TooLargeError, match="the memory must hold one row"):
+    with pytest.raises(TooLargeError, match="memory must fit one row"):
         by_measure(Fails([MemoryError("full")]))
 
 

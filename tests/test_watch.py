@@ -197,7 +197,7 @@ def test_a_watch_follows_a_training_that_goes_on(tmp_path):
 
 
 def test_a_folder_without_networks_says_what_was_there(tmp_path):
-    with pytest.raises(CheckpointError, match="nothing that is saved weights"):
+    with pytest.raises(CheckpointError, match="no file of saved weights"):
         watch(tmp_path, network(), tracker(), once=True)
     as_state_dict(network(), tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match=r"must tell its step; got last\.pt"):

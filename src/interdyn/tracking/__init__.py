@@ -1,4 +1,4 @@
-"""Follow a training while it goes on: when to measure, what it may cost, what the measurements say."""
+"""Follow a training while it runs: when to measure, what measuring may cost, what the measurements show."""
 
 from interdyn.schedules import Schedule, all_of, any_of, at, every, log_spaced
 from interdyn.tracking._checkpoints import SavedNetwork, find_checkpoints, load_network, load_weights, weights_of
