@@ -213,7 +213,7 @@ def test_too_many_players_are_refused():
 def test_a_result_that_does_not_fit_is_refused(monkeypatch, generator):
     monkeypatch.setattr(_effort, "_free_bytes", lambda: 1000)
     monkeypatch.setattr(_effort, "_LITTLE", 0)
-    with pytest.raises(TooLargeError, match=r"GiB free\. Split fewer tables"):
+    with pytest.raises(TooLargeError, match=r"GiB are free\. Split fewer tables"):
         split(networklike(2, 6, generator))
 
 

@@ -194,7 +194,7 @@ class TestSamples:
                 slip()
         with pytest.raises(InputError, match=r"must be a torch\.nn\.Module, a function"):
             value_table(3, x, target=0, players=C)
-        with pytest.raises(TooLargeError, match="must hold one row"):
+        with pytest.raises(TooLargeError, match="one row of inputs must fit"):
             value_table(exhausted, x, target=0, players=C)
 
 

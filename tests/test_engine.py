@@ -183,7 +183,7 @@ class TestLoss:
     def test_a_broken_one(self, tmp_path):
         executor = ThreadPoolExecutor(1)
         executor.shutdown()
-        with pytest.raises(EngineError, match="the executor must take work; got RuntimeError"):
+        with pytest.raises(EngineError, match="the executor must accept work; got RuntimeError"):
             run_recipe(recipe(), tmp_path / "run", executor=executor)
 
     @pytest.mark.parametrize("executor", [3, "local", object()])
@@ -392,7 +392,7 @@ class TestWatch:
             assert steps == (0, 10, 20, 30, 40)
             runs.append(store.open_run(tmp_path / name))
         assert_same(*runs)
-        assert "step 40: handed out." in said
+        assert "step 40: submitted." in said
         assert tuple(store.read_result(runs[1]).steps) == steps
 
     def test_in_shards(self, saved, tmp_path):

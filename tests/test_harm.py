@@ -310,7 +310,7 @@ def test_a_history_reads_the_pattern_from_training_samples_alone():
 
 
 def test_the_old_name_works_and_says_the_new_one():
-    with pytest.warns(DeprecationWarning, match='write stop_when="harm"') as warned:
+    with pytest.warns(DeprecationWarning, match='is now stop_when="harm"') as warned:
         tracker = trained([], stop_when="over-fitting")[0]
     assert warned[0].filename == __file__
     assert tracker.stop_when == "harm"

@@ -162,7 +162,7 @@ def test_arrays(tmp_path):
         ({"y": np.eye(4)}, {}, r"one word or number; got \[1.0, 0.0, 0.0, 0.0\]. .*not one-hot"),
         ({"y": np.array([0, 1, np.nan, 1])}, {}, "one word or number; got nan"),
         ({"y": np.zeros(3)}, {}, r"one row of `x` for each entry of `y`; got shapes \(4, 4\) and \(3,\)"),
-        ({"x": np.zeros((0, 4)), "y": np.zeros(0)}, {}, "hold samples for training; got none"),
+        ({"x": np.zeros((0, 4)), "y": np.zeros(0)}, {}, "contain samples for training; got none"),
         ({"x": np.full((4, 2), "a")}, {}, "`inputs` of the data 'npz' .* holds numbers; got <U1"),
         ({"x": np.full((4, 2), np.inf)}, {}, "`inputs` of the data 'npz' must be finite"),
         ({"y": np.full(4, "a")}, {"regression": True}, "`targets` of the data 'npz' .* holds numbers; got <U1"),
@@ -333,7 +333,7 @@ def test_a_planted_table_with_codes_and_gaps(tmp_path):
 def test_files_that_are_no_tables(tmp_path):
     for name, content in (("latin.csv", "größe,b\n1,2\n".encode("latin-1")), ("plain.csv.gz", b"a,b\n1,2\n")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match="a table of text in UTF-8; got"):
+        with pytest.raises(DataError, match="a text table in UTF-8; got"):
             load("table", tmp_path / name, target="b")
     (tmp_path / "t.parquet").write_text(CSV)
     with pytest.raises(DataError, match="a table in Parquet; got"):

@@ -361,7 +361,7 @@ def test_part_means_are_means():
     ("players", "baseline", "message"),
     [
         ({"kind": "parts"}, "mask", "need data with parts"),
-        ({"kind": "columns"}, "mask", "value for what is masked"),
+        ({"kind": "columns"}, "mask", "a mask value"),
         ({"kind": "columns"}, "part-mean", "needs point clouds"),
     ],
 )

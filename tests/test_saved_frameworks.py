@@ -50,7 +50,7 @@ def test_lightning_saves_steps_and_hyper_parameters(tmp_path):
     found = find_checkpoints(tmp_path / "saved", network(5))
     assert [one.step for one in found] == [2, 4, 6, None]
     assert {one.source for one in found[:3]} == {"`global_step` in the file"}
-    assert "is that of epoch=1-step=6.ckpt" in found[3].problem
+    assert "is also that of epoch=1-step=6.ckpt" in found[3].problem
     assert reads(found[2].path, module.net, step=6)
 
 
@@ -159,7 +159,7 @@ def test_checkpoints_of_torch_distributed(tmp_path):
     assert part_of(tmp_path) == "raw weights `model`"
     piece = next((tmp_path / "latest").glob("*.distcp"))
     piece.write_bytes(piece.read_bytes()[:-900])
-    with pytest.raises(CheckpointError, match="torn"):
+    with pytest.raises(CheckpointError, match="truncated"):
         load_network(tmp_path / "latest", network())
 
 

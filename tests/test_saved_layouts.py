@@ -216,5 +216,5 @@ def test_what_is_no_network_is_refused_in_words(tmp_path):
         load_network(tmp_path / "config.pt", network())
     complex_ones = {name: value.to(torch.complex64) for name, value in network().state_dict().items()}
     torch.save(complex_ones, tmp_path / "complex.pt")
-    with pytest.raises(CheckpointError, match="holds complex64, which is no float32"):
+    with pytest.raises(CheckpointError, match="has type complex64, not float32"):
         load_network(tmp_path / "complex.pt", network())

@@ -128,9 +128,9 @@ def test_the_mapping_is_shown_before_anything_is_measured(tmp_path):
         "step 20: b.pt (`iteration` in the file; raw weights `state_dict`)",
     ]
     assert said[1] == "measuring 10"
-    passed = "\n".join(text for text in said if text.startswith("passed over"))
+    passed = "\n".join(text for text in said if text.startswith("skipped"))
     assert "best_resnet18.pt, which does not: its name has no number that counts" in passed
-    assert "ema_weights.pt of step 20, which is that of b.pt" in passed
+    assert "ema_weights.pt of step 20, which is also that of b.pt" in passed
     assert "torn.pt, which cannot be read" in passed
 
 

@@ -428,7 +428,7 @@ def test_the_final_network_is_no_test_of_itself():
     w = target_weights(final)
     own = torch.stack([(w.i_and.abs() + w.i_or.abs())[:, orders(6) == k].sum(1) for k in range(1, 7)], dim=1)
     fit = fit_noise(final, own.numpy()[None], n_bootstrap=20)
-    assert fit.sentence == ("This network supplies the target of the regression, so its agreement is no test.",)
+    assert fit.sentence == ("This network supplies the target of the regression, so its agreement is not a test.",)
     assert fit.tilt == pytest.approx(0.0, abs=1e-3)
     assert fit.tv_null_tilt == pytest.approx(0.0, abs=1e-6)
 

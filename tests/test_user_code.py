@@ -127,7 +127,7 @@ def test_errors_of_ours_and_of_a_full_memory_have_none():
         with pytest.raises(type(error)) as told, Explained(lambda _: "words"):
             raise error
         assert notes(told.value) == []
-    with pytest.raises(TooLargeError, match="memory must fit one row"):
+    with pytest.raises(TooLargeError, match="one row of inputs must fit into memory"):
         by_measure(Fails([MemoryError("full")]))
 
 

@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
     for room, names in _MOVED.items():
         if name in names:
             new = f"interdyn.{room}.{name}"
-            what = f"`interdyn.{name}` is `{new}` from version 0.2 on, and will be gone after it. Write `{new}`."
+            what = f"`interdyn.{name}` was renamed to `{new}` in version 0.2 and will be removed after it. Use `{new}`."
             warnings.warn(what, DeprecationWarning, stacklevel=2)
             return getattr(import_module(f"interdyn.{room}"), name)
     raise AttributeError(f"module 'interdyn' has no attribute {name!r}")

@@ -177,7 +177,7 @@ def instance(value: Any, name: str, kind: type[T] | tuple[type[T], ...], *, do: 
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
     named = " or ".join(f"`{each.__name__}`" for each in kinds)
-    raise InputError(f"`{name}` must be a {named}; got {told(value)}. {do}")
+    raise InputError(f"`{name}` must be of type {named}; got {told(value)}. {do}")
 
 
 def native_array(value: Any, name: str) -> np.ndarray:
@@ -265,12 +265,12 @@ def real_array(
     finite
         Whether NaN and infinity are refused.
     least
-        The least that an entry may be; NaN is left alone unless ``finite``.
+        Smallest allowed entry; NaN is ignored unless ``finite``.
 
     Raises
     ------
     InputError, ShapeError
-        If it is no such array.
+        If it is not such an array.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def real_array(
 
 
 def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
-    """Return one label for each sample: whole numbers, numbers or words, all of one kind.
+    """Return one label for each sample: integers, numbers or strings, all of one kind.
 
     Raises
     ------
@@ -315,7 +315,7 @@ def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
         out = np.asarray(out.tolist()) if kinds in ({str}, {float}) else None
     if out is None or out.dtype.kind not in "biufU" or (out.dtype.kind == "f" and bool(np.isnan(out).any())):
         raise InputError(
-            f"`{name}` must be labels, all numbers or all words; got {told(value)}. Pass one for each sample."
+            f"`{name}` must be labels, all numbers or all strings; got {told(value)}. Pass one for each sample."
         )
     if out.shape != (samples,):
         raise ShapeError(f"`{name}` must have one label for each of {samples} samples; got shape {out.shape}.")
@@ -323,12 +323,12 @@ def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
 
 
 def whole_row(value: Any, name: str, *, error: type[InterdynError] = ShapeError) -> list[int]:
-    """Return one whole number for each sample, as ids are: a list, an array, a tensor or a Series.
+    """Return one integer for each sample, such as ids, from a list, an array, a tensor or a Series.
 
     Raises
     ------
     ShapeError
-        If it is no row of whole numbers; ``error`` is raised in its place.
+        If it is not a row of integers; raised as ``error``.
 
     Examples
     --------
@@ -347,7 +347,7 @@ def file_path(value: Any, name: str, *, error: type[InterdynError] = InputError)
     Raises
     ------
     InputError
-        If it is no text and no path, or no file system takes it; ``error`` is raised in its place.
+        If it is neither a string nor a path, or no file system accepts it; raised as ``error``.
 
     Examples
     --------

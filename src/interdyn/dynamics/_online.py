@@ -20,7 +20,7 @@ ODDS = 4  # measurements per unit of odds that two phases need, at two measureme
 
 
 class Stage(StrEnum):
-    """The phase a training is in, judged by its interactions up to now."""
+    """The phase a training is in, judged by its interactions so far."""
 
     PHASE_1 = "phase 1"
     PHASE_2 = "phase 2"
@@ -91,7 +91,7 @@ def online_verdict(
     Parameters
     ----------
     trajectory
-        Everything measured up to now; the same samples at every step, with or without losses.
+        Everything measured so far; the same samples at every step, with or without losses.
     before
         The verdict at the previous measurement, if known; saves one fit.
     pattern
@@ -306,5 +306,5 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
     elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
-        said = f"No verdict on phases (no fall above the noise of {e.noise_std:.2f} orders; {possible})."
+        said = f"No verdict on phases (no fall established above noise of {e.noise_std:.2f} orders; {possible})."
     return stage, Onset.unknown(level, said, p)

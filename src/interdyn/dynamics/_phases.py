@@ -229,7 +229,7 @@ def verdict(
         else "neither a fall nor a later rise"
     )
     return PhaseStatus.NO_VERDICT, (
-        f"No verdict: {seen} is established above the noise of {e.noise_std:.2f} orders per measurement; {possible}."
+        f"No verdict: {seen} is established above noise of {e.noise_std:.2f} orders per measurement; {possible}."
     )
 
 
@@ -279,7 +279,7 @@ def too_few(window: Int[np.ndarray, " usable"], strength: Float[np.ndarray, "ste
     if known < MIN_STEPS:
         return f"the mean order is known at {known} of the {MIN_STEPS} steps needed"
     if n_samples < MIN_SAMPLES:
-        return f"{n_samples} sample was measured and {MIN_SAMPLES} are needed"
+        return f"{n_samples} of the {MIN_SAMPLES} samples needed were measured"
     if n_orders < 2:
         return "with a single order the mean order cannot change"
     return ""

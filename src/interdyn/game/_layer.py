@@ -77,7 +77,7 @@ class Prefix:
     >>> with before.recorded():
     ...     _ = model.eval()(torch.ones(1))
     >>> with before.remembered():
-    ...     model.train()(torch.zeros(1))  # neither the new input nor the dropout is looked at
+    ...     model.train()(torch.zeros(1))  # neither the new input nor the dropout matters
     tensor([1.])
     """
 

@@ -228,7 +228,7 @@ class Players:
 
 def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:
     """Return ``n`` of the available cells in ascending order; the draw depends only on the seed and the sample's id."""
-    sample = whole(sample, "sample_ids", do="They seed the draw: use 0 or more.", error=PlayersError)
+    sample = whole(sample, "sample_ids", do="They seed the draw: pass 0 or more.", error=PlayersError)
     return sorted(int(c) for c in np.random.default_rng([seed, int(sample)]).permutation(available)[:n])
 
 

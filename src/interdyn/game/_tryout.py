@@ -221,7 +221,7 @@ def _as_many_as_fit(forward: Forward, batch: list[Tensor], rows: Tensor) -> tupl
             raise
         if len(rows) == 1:
             raise TooLargeError(
-                f"memory must fit one row of inputs; got {type(error).__name__}: {error}. Use a smaller model or "
+                f"one row of inputs must fit into memory; got {type(error).__name__}: {error}. Use a smaller model or "
                 "input, or free memory."
             ) from error
     else:

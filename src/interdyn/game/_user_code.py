@@ -70,7 +70,7 @@ def attempted(act: Callable[[], _T]) -> _T | Exception:
 def of_model(model: Any, inputs: Sequence[Tensor], error: Exception, *, exported: bool) -> str:
     """Return the note for an error that a model raises for a batch of inputs."""
     if "more than 1 value per channel" in str(error) and _without_statistics(model):
-        return of_batch(model, "an error for a single one", alone=True)
+        return of_batch(model, "an error for a single sample", alone=True)
     shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
     do = (
         "Export it with a dynamic first axis"

@@ -164,9 +164,9 @@ class Budget:
             None,
             price(n, k),
             self.share,
-            f"Each measurement takes {k} samples of {n} players{of_near(window)} and {price(n, k) * window:.2g} s, as "
-            f"often as {self.share:.1%} of the training time so far pays for it. Pass `total_steps` to plan the whole "
-            "training.",
+            f"Measurements of {k} samples of {n} players{of_near(window)}, {price(n, k) * window:.2g} s each, are "
+            f"taken as often as {self.share:.1%} of the training time so far pays for them. Pass `total_steps` to "
+            "plan the whole training.",
             window,
         )
         return self.plan.sentence

@@ -186,7 +186,7 @@ class Engine:
         return len(self._jobs)
 
     def collect(self, *, wait_for: float = 0.0) -> list[tuple[int, list[Measurement]]]:
-        """Return the steps completed within so many seconds, with the measurements of all groups."""
+        """Return the steps completed within ``wait_for`` seconds, with the measurements of all groups."""
         with suppress(Empty):  # no further results
             if self._jobs and wait_for > 0:
                 self._take(*self._back.get(timeout=wait_for))
@@ -242,8 +242,8 @@ class Engine:
 
     def _broken(self, error: BaseException) -> EngineError:
         return EngineError(
-            f"the executor must accept work; got {type(error).__name__}: {error} Finished measurements are kept in "
-            f"{self._run.path}; run the same command again."
+            f"the executor must accept work; got {type(error).__name__}: {str(error).rstrip('.')}. "
+            f"Finished measurements are kept in {self._run.path}; run the same command again."
         )
 
     def _take(self, job: _Job, future: "Future[Done]") -> None:

@@ -168,7 +168,7 @@ def planned(
     whole = spent + count * window * seconds
     expected = whole / training_seconds
     sentence = (
-        f"{count} measurements{of_near(window)} of {k} samples of {n} players, {window * seconds:.2g} s each, "
+        f"{count} measurements of {k} samples of {n} players{of_near(window)}, {window * seconds:.2g} s each, "
         f"{whole:.2g} s in all: {expected:.1%} of the training time."
     )
     return Plan(n, k, chosen, seconds, expected, sentence, window)
@@ -176,7 +176,7 @@ def planned(
 
 def of_near(window: int) -> str:
     """Return the phrase for the steps of each measurement; empty for single ones."""
-    return "" if window == 1 else f" at {window} nearby steps each"
+    return "" if window == 1 else f" at {window} nearby steps"
 
 
 def _called(window: int) -> str:

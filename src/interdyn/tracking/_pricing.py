@@ -161,17 +161,17 @@ class Pricing:
             return Estimate(*chosen, plan.share, True, plan.sentence, kept, held)
         seconds = price(n, k)
         each = seconds * window
-        words = [f"A measurement{of_near(window)} of {k} samples of {n} players takes about {each:.2g} s"]
+        words = [f"A measurement of {k} samples of {n} players{of_near(window)} takes about {each:.2g} s"]
         if count is not None:
-            words.append(f"{count} of them up to step {self.total_steps} about {count * each:.2g} s")
+            words.append(f"{count} of them, up to step {self.total_steps}, take about {count * each:.2g} s")
         part = None if lasts is None or count is None else count * each / lasts
         if part is not None:
-            words.append(f"{part:.1%} of the training time")
+            words.append(f"this is {part:.1%} of the training time")
         elif share is not None and count is not None:
-            words.append(f"all of it fits {share:.1%} of a training of {count * each / share:.3g} s or more")
+            words.append(f"{share:.1%} of a training of {count * each / share:.3g} s or more pays for all of them")
         elif share is not None:
-            words.append(f"fewer where {share:.1%} of the training time does not pay for that")
-        sentence = ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
+            words.append(f"fewer are taken where {share:.1%} of the training time does not pay for that")
+        sentence = "; ".join(words) + "."
         return Estimate(n, k, seconds, count, part, None, sentence, kept, held)
 
 

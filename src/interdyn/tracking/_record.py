@@ -149,7 +149,7 @@ class Record:
             assert self.path is not None
             with ExitStack() as stack:  # a run that cannot be started is not kept locked
                 if self._shared:
-                    wait_for(partial(store.holds_a_run, self.path), f"no run has begun in {self.path}", None)
+                    wait_for(partial(store.holds_a_run, self.path), f"no run has started in {self.path}", None)
                 else:
                     self._hold = stack.enter_context(store.writing(self.path, take_over=True))
                 run = store.begin_run(
@@ -301,7 +301,7 @@ class Record:
                 return
 
     def collect(self, *, wait_for: float = 0.0) -> None:
-        """Keep what an engine has measured by now, or within so many seconds."""
+        """Keep what an engine has measured by now, or within ``wait_for`` seconds."""
         if self._engine is None:
             return
         for step, measured in self._engine.collect(wait_for=wait_for):

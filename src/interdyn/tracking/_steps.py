@@ -24,7 +24,7 @@ _UNITS = {
     )
     for word in words
 }
-_COUNTED = _UNITS.keys() - {"checkpoint", "ckpt"}  # words before a number that is not a date, however it looks
+_COUNTED = _UNITS.keys() - {"checkpoint", "ckpt"}  # words after which a number is never a date
 _PLAIN = 3  # the unit of a number without any of these words
 _MEASURED = {
     "loss", "acc", "accuracy", "val", "valid", "test", "auc", "ap", "map", "miou", "iou", "score", "ppl", "bleu", "wer",
@@ -158,7 +158,7 @@ def _from_names(names: Sequence[PurePath], *, settled: bool) -> dict[PurePath, t
 
 
 def _pattern(path: PurePath) -> tuple[str, list[tuple[str, int]]]:
-    """Return a name without its numbers, and the numbers with the word each belongs to; -1 for one that is no count."""
+    """Return a name without its numbers, and the numbers with their words; -1 for one that is not a count."""
     text = _ENDING.sub("", path.as_posix())
     text = _DATE.sub(lambda found: found[0] if _word(text[: found.start()]) in _COUNTED else "@", text)
     numbers = []

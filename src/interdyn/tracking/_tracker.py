@@ -32,8 +32,8 @@ from interdyn.tracking._units import Work
 from interdyn.values import SampleTable, Trajectory
 
 _RENAMED = (
-    'stop_when="over-fitting" stops a training that harms from now on, judged by its held-out losses: write '
-    'stop_when="harm", and pass `losses=` or `test_loss=`.'
+    'stop_when="over-fitting" is now stop_when="harm", which stops a training that harms, judged by its held-out '
+    "losses: pass `losses=` or `test_loss=`."
 )
 
 

@@ -58,7 +58,7 @@ class Watch:
         self._forget()
 
     def begin(self, step: int, model: Any, *, total_steps: float | None = None) -> None:
-        """Follow a training that starts, or resumes after so many steps; ``total_steps``: where it will end."""
+        """Follow a training that starts, or resumes after ``step`` steps; ``total_steps``: where it will end."""
         self.tracker.lasts(total_steps)
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
@@ -107,7 +107,7 @@ class Watch:
             self._test_loss = test_loss
 
     def observe(self, step: int, model: Any, *, train_loss: Any = None) -> None:
-        """Report to the tracker that so many optimiser steps are done; it measures if it is time to.
+        """Report to the tracker how many optimiser steps are done; it measures if it is time to.
 
         A ``train_loss`` overrides those passed to `note`.
         """
