@@ -9,13 +9,28 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # To add a place, add a line: a folder or a file, read by its ending (.py: strings and docstrings; others: their text).
-PLACES = (
-    *(
-        f"src/interdyn/{name}"
-        for name in ["_arguments.py", "_typing.py", "__init__.py", "compiled", "dynamics", "errors.py", "exports", "game", "measurement", "monitors.py", "players.py", "recipes", "schedules.py", "sparsify", "store", "theory", "tracking", "transforms", "values"]
-    ),
+PLACES = [
+    "src/interdyn/__init__.py",
+    "src/interdyn/_arguments.py",
+    "src/interdyn/_typing.py",
+    "src/interdyn/compiled",
+    "src/interdyn/dynamics",
+    "src/interdyn/errors.py",
+    "src/interdyn/exports",
+    "src/interdyn/game",
+    "src/interdyn/measurement",
+    "src/interdyn/monitors.py",
+    "src/interdyn/players.py",
+    "src/interdyn/recipes",
+    "src/interdyn/schedules.py",
+    "src/interdyn/sparsify",
+    "src/interdyn/store",
+    "src/interdyn/theory",
+    "src/interdyn/tracking",
+    "src/interdyn/transforms",
+    "src/interdyn/values",
     "src/interdyn_zoo",
-)
+]
 ENDINGS = {".py", ".md", ".j2"}
 
 # what must not be written, and what is written instead
