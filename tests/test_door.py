@@ -161,7 +161,7 @@ class TestSamples:
             value_table(Ends(), given, target=0, players=C)
 
     def test_data_sets_that_hold_none(self):
-        with pytest.raises(InputError, match="got none"):
+        with pytest.raises(InputError, match="got an empty one"):
             samples_of(Rows(lambda i: i, count=0))
         with pytest.raises(InputError, match="got the entries text"):
             samples_of({"text": ["a", "b"]})
@@ -224,7 +224,7 @@ class TestLabels:
 
     def test_names_need_an_order(self, x):
         with pytest.raises(
-            TargetError, match=r"the output of each name is not known .*got 'cat', 'dog'.*classes\.index"
+            TargetError, match=r"the output of each name is not known; got 'cat', 'dog'.*classes\.index"
         ):
             value_table(Ends(), x, target=["dog", "cat"] * 3, players=C)
         named = Ends()
@@ -339,7 +339,7 @@ class TestProbabilities:
         sure = nn.Sequential(nn.Linear(4, 2), nn.Softmax(1)).double()
         with torch.no_grad():
             sure[0].weight.copy_(torch.tensor([[900.0, 0, 0, 0], [0.0, 900.0, 0, 0]]))
-        with pytest.warns(InputWarning, match="what goes into its last layer, '1', is read"):
+        with pytest.warns(InputWarning, match="the input of its last layer, '1', is read"):
             found = value_table(sure, x, target=0, players=C)
         assert torch.equal(found.values, value_table(sure[0], x, target=0, players=C).values)
         with pytest.warns(InputWarning, match="'1'"):

@@ -491,7 +491,7 @@ class TestBadInput:
             value_table(lambda x: x.sum(1), torch.ones(1, 25), players=columns(), output="regression", allow_large=True)
         with pytest.raises(TooLargeError, match=r"33,554,432 forward passes, about .* h"):
             value_table(lambda x: x.sum(1), torch.ones(32, 20), players=columns(), output="regression")
-        with pytest.raises(PlayersError, match="drawn of 4"):
+        with pytest.raises(PlayersError, match="cannot draw 5 players from 4"):
             value_table(sum, torch.ones(1, 1, 4, 4), players=patches(2, 2).choose(5))
         with pytest.raises(PlayersError, match="1 or more"):
             patches(2, 2).choose(0)

@@ -45,7 +45,7 @@ class TestPlayers:
         assert mask[0].tolist() == [[0, 0], [1, -1]]
 
     def test_empty_groups_would_move_the_players_after_them(self):
-        with pytest.raises(PlayersError, match="group 1 empty"):
+        with pytest.raises(PlayersError, match="group 1 is empty"):
             columns([[0], [], [2]])
 
     def test_seeds_and_sample_ids_are_not_negative(self):

@@ -251,11 +251,11 @@ class TestDisturbed:
 
     def test_the_message_names_what_changed(self):
         net = Counter()
-        with pytest.raises(DisturbedError, match="change of `calls` of Counter"), isolated(net):
+        with pytest.raises(DisturbedError, match="changed `calls` of Counter"), isolated(net):
             net.calls += 1
         with pytest.raises(DisturbedError, match=r"a tensor of shape \(2,\)"), isolated(net):
             net.leave.bias.data[0] = torch.nan
-        with pytest.raises(DisturbedError, match="change of `training` of Linear"), isolated(net):
+        with pytest.raises(DisturbedError, match="changed `training` of Linear"), isolated(net):
             net.leave.eval()
         with isolated(net):
             pass

@@ -99,7 +99,7 @@ def test_pieces_of_a_sequence():
 def test_pieces_are_cut_evenly_and_not_beyond_the_steps():
     sizes = torch.bincount(ix.players.steps(5).cells((12, 3)).flatten())
     assert sizes.tolist() == [3, 2, 3, 2, 2]
-    with pytest.raises(PlayersError, match="13 pieces need a sequence of at least as many steps"):
+    with pytest.raises(PlayersError, match="13 pieces need a sequence of at least that many steps"):
         ix.players.steps(13).cells((12, 3))
     with pytest.raises(PlayersError, match="`count` must be an integer, 1 or more"):
         ix.players.steps(0)
@@ -168,7 +168,7 @@ def test_a_sentence_of_one_word_is_one_player():
 
 
 def test_sentences_and_tokenizers_that_do_not_work():
-    with pytest.raises(InputError, match=r"no stop-word; got none in sentence 1, 'it is \.'"):
+    with pytest.raises(InputError, match=r"not a stop word; got none in sentence 1, 'it is \.'"):
         ix.players.words(_tokenizer(), ["film", "it is ."])
     with pytest.raises(InputError, match=r"without .MASK.*Pass one as `mask_token`"):
         ix.players.words(_tokenizer(mask=None), ["film"])
@@ -177,7 +177,7 @@ def test_sentences_and_tokenizers_that_do_not_work():
         ix.players.words(_tokenizer(), ["film"], mask_token="<mask>")
     with pytest.raises(InputError, match="fast one"):
         ix.players.words(object(), ["film"])
-    for sentences, got in (([], "none"), ("great film", "one text")):
+    for sentences, got in (([], "none"), ("great film", "one string")):
         with pytest.raises(InputError, match=f"list of at least one string; got {got}"):
             ix.players.words(_tokenizer(), sentences)
     unpadded = _tokenizer()

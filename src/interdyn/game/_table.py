@@ -81,8 +81,8 @@ def value_table(
     ----------
     model
         A ``torch.nn.Module`` or any function of the inputs; an exported program; or an object with ``predict_proba``
-        (``predict`` for ``output="regression"``). Of a module a private copy runs, in eval mode, on its own device and
-        in its own precision, without hooks added from outside; pass a function that calls it to include them. The
+        (``predict`` for ``output="regression"``). A private copy of a module is run, in eval mode, on its own device
+        and in its own precision, without hooks added from outside; pass a function that calls it to include them. The
         module itself, the modules that a function uses, and all generators are restored. A function gets arrays if
         arrays were passed, and may return arrays.
     inputs
