@@ -230,7 +230,7 @@ def test_a_step_with_nothing_salient_is_left_out_and_named():
     ("shape", "reason"),
     [
         ((5, 9, 4), "5 of the 6 steps"),
-        ((9, 1, 4), "1 sample"),
+        ((9, 1, 4), "1 of the 2 samples"),
         ((9, 9, 1), "single order"),
         ((1, 1, 1), "1 of the 6 steps"),
     ],

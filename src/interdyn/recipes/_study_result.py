@@ -115,7 +115,7 @@ class StudyResult:
         columns = ("variant", "runs", *(name.replace("_", " ") for name in self.study.report))
         kinds: dict[str, Callable[[Estimate], str]] = {"Means over seeds, with 95 % intervals": str}
         if self.study.spread:
-            kinds["Standard deviation between seeds, and number of seeds for a mean within 10 %"] = _spread
+            kinds["Standard deviation between seeds, and how many seeds a mean within 10 % needs"] = _spread
         table, runs = self.table(), self.by_variant
         out = []
         for heading, told in kinds.items():
