@@ -236,7 +236,7 @@ def _describe(step: Mapping[str, Any], boundary_step: float | None) -> str:
         return "Nothing is salient in the network or in the theory, so there are no distributions to compare."
     if boundary_step is not None and step["step"] < boundary_step:
         return (
-            f"This is phase 1, before the boundary at step {boundary_step:g}, which the theory does not describe: the "
+            f"This is phase 1, before the boundary at step {boundary_step:g}, which the theory does not cover: the "
             f"nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
         )
     if step["is_final"]:
