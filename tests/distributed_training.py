@@ -92,7 +92,7 @@ def sharded(watch):
             optimiser.zero_grad()
             model(torch.ones(2, 4)).sum().backward()
             optimiser.step()
-    assert distributed.get_rank() or all("whole in the process that measures" in said for said in watch.problems)
+    assert distributed.get_rank() or all("needs all parameters of the network" in said for said in watch.problems)
     assert len(watch.problems) == (0 if distributed.get_rank() else 3)
     say("sharded", watched.step, watch)
 

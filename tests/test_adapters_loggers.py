@@ -91,7 +91,7 @@ def records(path):
 
 def test_weights_and_biases_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with pytest.raises(InputError, match=r"none has begun. Call wandb.init\(\)"):
+    with pytest.raises(InputError, match=r"none was started. Call wandb.init\(\)"):
         WandbLogger()
     with wandb.init(project="watched", dir=tmp_path, mode="offline"):
         watch = trained(WandbLogger())

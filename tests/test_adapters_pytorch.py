@@ -225,7 +225,7 @@ def test_a_logger_that_fails_is_a_problem_of_its_own():
             return plain(net, optimiser, *data())
 
     watch = tracker(loggers=[Fails(), Keeps()], strict=False)
-    with pytest.warns(InterdynWarning, match="training goes on. step 0, Fails: OSError: no network"):
+    with pytest.warns(InterdynWarning, match="training continues. step 0, Fails: OSError: no network"):
         run(watch)
     assert watch.steps == tuple(kept) == (0, 4, 8, 12, 16, 20)
     assert len(watch.problems) == 6

@@ -83,7 +83,7 @@ def test_a_far_step_is_reached_at_once():
         tracker.observe(5, network())
         tracker.observe(far, network())
         assert tracker.steps[-1:] == ((far,) if due(schedule, 5, far) else tracker.steps[-1:])
-    with pytest.warns(InterdynWarning, match=r"about 1,000,000 steps at a time at most"):
+    with pytest.warns(InterdynWarning, match=r"at 1,000,000 steps at most"):
         assert not due(own, 5, far)
     assert len(asked) == 1_000_000
     assert asked[-1] == far
@@ -110,7 +110,7 @@ def test_without_the_length_measuring_never_takes_more_than_its_share_of_the_tim
     assert counts.planned == counts.taken + sum(counts.missed.values())
     assert set(counts.missed) <= {"over the budget"}
     assert "takes at most 5.0% of the training time" in caplog.messages[0]
-    assert "Pass `total_steps` for a plan of the whole" in caplog.messages[1]
+    assert "Pass `total_steps` to plan the whole" in caplog.messages[1]
 
 
 def test_the_least_evidence_is_measured_as_soon_as_it_is_paid_for(monkeypatch):
@@ -198,7 +198,7 @@ def test_a_short_training_measures_its_last_network_and_what_its_budget_pays_for
 def test_a_budget_that_buys_nothing_is_told_at_once_and_a_last_network_that_takes_too_long_is_left_out(monkeypatch):
     clock = Trained(monkeypatch, per_step=100.0)
     tracker = Tracker(probe(), players=columns(), total_steps=2000)
-    with pytest.warns(InterdynWarning, match=r"Nothing is measured but the last network: .* or pass `budget=None`"):
+    with pytest.warns(InterdynWarning, match=r"Only the last network is measured: .* or pass `budget=None`"):
         clock.train(tracker, 60)
     tracker.close()
     assert tracker.steps == ()
@@ -301,7 +301,7 @@ def test_a_run_without_counts_has_no_line_about_them(tmp_path):
 def test_a_rank_left_over_in_a_process_alone_is_told_and_the_process_measures(monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
     tracker = Tracker(probe(), players=columns(), schedule=every(1), budget=None)
-    with pytest.warns(InterdynWarning, match=f"{variable}=1.*measured all the same.*unset {variable}"):
+    with pytest.warns(InterdynWarning, match=f"{variable}=1.*measured nevertheless.*unset {variable}"):
         tracker.observe(0, network())
     tracker.observe(1, network())
     assert tracker.steps == (0, 1)

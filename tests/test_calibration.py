@@ -187,7 +187,7 @@ def test_networks_of_other_kinds(rows, kind):
 
 def test_what_cannot_be_calibrated_is_told(rows):
     net, x = network(), rows[:2]
-    with pytest.raises(InputError, match=r"two rows of inputs or more; got 1\. Pass some hundred"):
+    with pytest.raises(InputError, match=r"at least two rows of inputs; got 1\. Pass a few hundred"):
         table(net, x, calibrate_batch_norm=rows[:1])
     with pytest.raises(InputError, match=r"1 inputs; got 2\. Pass inputs without labels"):
         table(net, x, calibrate_batch_norm=(rows, torch.zeros(ROWS)))

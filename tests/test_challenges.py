@@ -126,12 +126,12 @@ class TestShortcut:
     @pytest.mark.parametrize(
         ("options", "told"),
         [
-            ({"of": "game", "options": {"terms": []}}, "two or more classes; got 'game'"),
+            ({"of": "game", "options": {"terms": []}}, "at least two classes; got 'game'"),
             ({"of": "wine", "options": {"labels": "worse"}}, "must be those of 'wine'"),
             ({"of": "wine", "rate": 1.5}, "`rate` and `test_rate` from 0 to 1"),
             ({"of": "wine", "test_rate": -0.1}, "`rate` and `test_rate` from 0 to 1"),
             ({"of": "wine", "test_fraction": 0.0}, "`test_fraction` between"),
-            ({"of": "digits"} | {"size": 3}, "3 x 4 squares in pictures of 8 x 8 pixels; got 3"),
+            ({"of": "digits"} | {"size": 3}, "3 x 4 squares in images of 8 x 8 pixels; got 3"),
             ({"of": "digits", "size": 0}, "got 0"),
             ({"of": "digitz"}, "Did you mean `digits`"),
             ({"of": "os:getcwd"}, "allow"),

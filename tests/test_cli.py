@@ -233,7 +233,7 @@ def test_a_newer_or_unfinished_run_exits_2(capsys, tmp_path):
         assert ".." not in err
     code, _, err = call(capsys, "summary", str(tmp_path))
     assert code == 2
-    assert "Take one of the runs in it: run." in err
+    assert "Choose one of the runs in it: run." in err
     identity = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps(identity | {"schema": 7}))
     code, _, err = call(capsys, "summary", str(run.path))

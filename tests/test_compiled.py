@@ -94,7 +94,7 @@ def test_threads_are_counted(monkeypatch):
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
 def test_threads_that_cannot_be(threads, generator):
-    with pytest.raises(InputError, match="`threads` must be a whole number"):
+    with pytest.raises(InputError, match="`threads` must be an integer"):
         split(networklike(1, 4, generator), threads=threads)
 
 
@@ -213,7 +213,7 @@ def test_too_many_players_are_refused():
 def test_a_result_that_does_not_fit_is_refused(monkeypatch, generator):
     monkeypatch.setattr(_effort, "_free_bytes", lambda: 1000)
     monkeypatch.setattr(_effort, "_LITTLE", 0)
-    with pytest.raises(TooLargeError, match=r"GiB free\. Split fewer tables"):
+    with pytest.raises(TooLargeError, match=r"GiB are free\. Split fewer tables"):
         split(networklike(2, 6, generator))
 
 

@@ -300,5 +300,5 @@ def test_columns_of_numbers_words_and_gaps():
     assert _coded("job", ["b", "?", "a", "b"]).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert _coded("job", ["b", "2", "a"]).shape == (3, 3)
     for cells, row in ((["1", "old"], 3), (["old", "1"], 2), (["1", "old", "old"], 3), (["", "old", "1", "2"], 3)):
-        with pytest.raises(DataError, match=f"column `age` must hold numbers; got 'old' in row {row}"):
+        with pytest.raises(DataError, match=f"column `age` must contain numbers; got 'old' in row {row}"):
             _coded("age", cells)

@@ -147,7 +147,7 @@ class TestSamples:
         [
             (None, "got None"),
             (3.0, "x\\[None\\]"),
-            (["a film", "dull"], "Encode what is no number"),
+            (["a film", "dull"], "Encode anything else as numbers"),
             ([[1.0, 2.0], [3.0]], "different lengths"),
             ([torch.ones(2), torch.ones(3)], "different lengths"),
             ((torch.ones(2, 3), torch.ones(3, 3)), "same number"),
@@ -161,7 +161,7 @@ class TestSamples:
             value_table(Ends(), given, target=0, players=C)
 
     def test_data_sets_that_hold_none(self):
-        with pytest.raises(InputError, match="got none"):
+        with pytest.raises(InputError, match="got an empty one"):
             samples_of(Rows(lambda i: i, count=0))
         with pytest.raises(InputError, match="got the entries text"):
             samples_of({"text": ["a", "b"]})
@@ -194,7 +194,7 @@ class TestSamples:
                 slip()
         with pytest.raises(InputError, match=r"must be a torch\.nn\.Module, a function"):
             value_table(3, x, target=0, players=C)
-        with pytest.raises(TooLargeError, match="must hold one row"):
+        with pytest.raises(TooLargeError, match="one row of inputs must fit"):
             value_table(exhausted, x, target=0, players=C)
 
 
@@ -223,7 +223,9 @@ class TestLabels:
         assert labels_of(torch.tensor([[1.0], [0.0]]), 2).dtype == torch.long
 
     def test_names_need_an_order(self, x):
-        with pytest.raises(TargetError, match=r"nothing says which output .*got 'cat', 'dog'.*classes\.index"):
+        with pytest.raises(
+            TargetError, match=r"the output of each name is not known; got 'cat', 'dog'.*classes\.index"
+        ):
             value_table(Ends(), x, target=["dog", "cat"] * 3, players=C)
         named = Ends()
         named.config = type("Config", (), {"label2id": {"dog": 2, "cat": 0, "owl": 1}})()
@@ -337,7 +339,7 @@ class TestProbabilities:
         sure = nn.Sequential(nn.Linear(4, 2), nn.Softmax(1)).double()
         with torch.no_grad():
             sure[0].weight.copy_(torch.tensor([[900.0, 0, 0, 0], [0.0, 900.0, 0, 0]]))
-        with pytest.warns(InputWarning, match="what goes into its last layer, '1', is read"):
+        with pytest.warns(InputWarning, match="the input of its last layer, '1', is read"):
             found = value_table(sure, x, target=0, players=C)
         assert torch.equal(found.values, value_table(sure[0], x, target=0, players=C).values)
         with pytest.warns(InputWarning, match="'1'"):
@@ -443,7 +445,7 @@ class TestTryOut:
     def test_batch_norm_without_statistics(self, samples, generator):
         pictures = torch.randn(samples, 1, 8, 8, generator=generator)
         with pytest.raises(
-            ModelError, match=r"others of its batch; got .*give the layers '1' running stat.*batch_size=1"
+            ModelError, match=r"others in its batch; got .*give the layers '1' running stat.*batch_size=1"
         ):
             value_table(with_norm(track_running_stats=False), pictures, target=0, players=patches(2, 2))
         alone = value_table(
@@ -457,7 +459,7 @@ class TestTryOut:
     @pytest.mark.parametrize("samples", [1, 3])
     def test_nor_masked_at_a_layer(self, samples, generator):
         pictures = torch.randn(samples, 1, 8, 8, generator=generator)
-        with pytest.raises(ModelError, match=r"others of its batch|at layer '0'"):
+        with pytest.raises(ModelError, match=r"others in its batch|at layer '0'"):
             value_table(with_norm(track_running_stats=False), pictures, target=0, players=patches(2, 2), layer="0")
 
     def test_norm_over_a_batch_of_one_number(self, x):
@@ -542,7 +544,7 @@ class TestLayersFollowedInPlace:
                 out = self.body(x)
                 return torch.stack([out.sum(1) * (2.0 if len(out) == 8 else 1.0), out.sum(1)], dim=1)
 
-        with pytest.raises(ModelError, match=r"what it returns without masks; got .*at layer 'body'"):
+        with pytest.raises(ModelError, match=r"its output without masks; got .*at layer 'body'"):
             value_table(
                 Counts(), torch.rand(2, 3, generator=generator), target=0, players=C, layer="body", batch_size=8
             )

@@ -105,7 +105,7 @@ class TestScripts:
         assert words(of_bytes(), ["New York is far"], segment=lambda _: ["New York", "far"]).words == (
             ("New York", "far"),
         )
-        with pytest.raises(InputError, match="as they stand there, in order; got 'near'"):
+        with pytest.raises(InputError, match="as they occur there, in order; got 'near'"):
             words(of_bytes(), ["far"], segment=lambda _: ["near"])
 
 
@@ -131,7 +131,7 @@ class TestPairs:
 
     @pytest.mark.parametrize("sentences", [["film", ("film", "dull")], [("a", "b", "c")], [3], [("film", 3)]])
     def test_neither_text_nor_pair(self, sentences):
-        with pytest.raises(InputError, match="all be texts, or all pairs"):
+        with pytest.raises(InputError, match="all be strings, or all pairs"):
             words(tokenizer(), sentences)
 
 
@@ -223,7 +223,7 @@ class TestBatchesByName:
         mask = choose_parts(text.parts)
         with pytest.raises(InputError, match="Put it into the batch"):
             value_table(bert, text.batch, target=1, feature_mask=mask, additional_forward_args=3)
-        with pytest.raises(PlayersError, match="of masked inputs, input_ids; got attention_mask"):
+        with pytest.raises(PlayersError, match="must name masked inputs, input_ids; got attention_mask"):
             value_table(
                 bert, text.batch, target=1, feature_mask=mask, baselines={"attention_mask": 0}, allow_fewer=True
             )
@@ -284,12 +284,12 @@ class TestEndsOfSentences:
                 return self.last(self.table(ids)[torch.arange(len(ids)), (ids != 0).sum(1) - 1])
 
         options = {"target": 1, "feature_mask": choose_parts(text.parts), "allow_fewer": True}
-        with pytest.warns(InputWarning, match="a masked word, 0, is also that of padding"):
+        with pytest.warns(InputWarning, match="the mask token, 0, is also the padding token"):
             value_table(Reader(), text.input_ids, baselines=0, **options)
         assert value_table(Reader(), text.input_ids, baselines=4, **options).values.shape == (2, 8)
 
     def test_and_by_the_tokenizer(self):
-        with pytest.warns(InputWarning, match=r"for padding.*got '\[PAD\]' for both"):
+        with pytest.warns(InputWarning, match=r"the padding token.*got '\[PAD\]' for both"):
             assert words(tokenizer(), ["film"], mask_token="[PAD]").mask_token_id == 0
 
 

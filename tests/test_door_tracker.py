@@ -115,7 +115,7 @@ def test_batches_by_name(generator):
         ((torch.ones(2, 4), ["a", "b"]), TargetError, r"classes\.index"),
         ((["a", "b"], [0, 1]), ShapeError, "Encode"),
         (torch.ones(2, 4), InputError, "must be a pair"),
-        ((torch.ones(2, 4), [1, 1]), InputError, "two classes or more"),
+        ((torch.ones(2, 4), [1, 1]), InputError, "at least two classes"),
         (3, ShapeError, "dim 0"),
     ],
 )

@@ -230,7 +230,7 @@ def test_a_step_with_nothing_salient_is_left_out_and_named():
     ("shape", "reason"),
     [
         ((5, 9, 4), "5 of the 6 steps"),
-        ((9, 1, 4), "1 sample"),
+        ((9, 1, 4), "1 of the 2 samples"),
         ((9, 9, 1), "single order"),
         ((1, 1, 1), "1 of the 6 steps"),
     ],
@@ -346,7 +346,7 @@ def test_a_gap_of_zero_or_with_too_few_losses_has_no_onset():
     assert "5 of the 6 measurements" in find_gap_onset(STEPS, train, test).sentence
     phases = find_phases(_trajectory(_turning, losses=(train, test)))
     assert phases.gap_onset_step is None
-    assert "no onset" in phases.agreement
+    assert "No onset" in phases.agreement
     assert "No losses" in find_phases(_trajectory(_turning)).agreement
     with pytest.raises(InputError, match="one value for each"):
         find_gap_onset(STEPS, train[:5], test[:5])

@@ -223,7 +223,7 @@ def test_columns_may_share_a_name_and_names_of_players_are_no_names_of_columns(t
     assert players.pieces[1][0] == ("column 1 = 0.5", 0)
     pictures = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     tracked(tmp_path / "c", pictures, flat(4), players=patches(1, 2), names=("left", "right"))
-    with pytest.raises(InputError, match="must stand for columns 0 to 2; got column 7"):
+    with pytest.raises(InputError, match="must refer to columns 0 to 2; got column 7"):
         tracked(tmp_path / "d", x, flat(3), names={"age": [7]}, **options)
 
 

@@ -121,7 +121,7 @@ def test_xarray_names_axes_and_loses_nothing():
     assert data["order"].to_numpy().tolist() == orders(4).tolist()
     assert found[0].to_xarray()["i_and"].dims == ("subset",)
     assert "residual" not in found.get_top_k(2).to_xarray()
-    with pytest.raises(InputError, match="at most one axis of samples"):
+    with pytest.raises(InputError, match="at most one sample axis"):
         Selection(torch.zeros(2, 2, 4), torch.zeros(2, 2, 4)).to_xarray()
 
 
@@ -246,10 +246,10 @@ def test_saved_and_loaded_is_the_same(named, tmp_path):
 
 def test_a_file_that_cannot_be_used_is_refused(named, tmp_path, monkeypatch):
     path = tmp_path / "found.safetensors"
-    with pytest.raises(DataError, match="a whole file of interactions"):
+    with pytest.raises(DataError, match="a complete file of interactions"):
         Interactions.load(path)
     store.write_arrays(path, {"i_and": np.zeros(4)}, header={"kind": "another"})
-    with pytest.raises(DataError, match="a whole file of interactions"):
+    with pytest.raises(DataError, match="a complete file of interactions"):
         Interactions.load(path)
     with monkeypatch.context() as newer:
         newer.setattr("interdyn.store._files.SCHEMA", store.SCHEMA + 1)
@@ -258,7 +258,7 @@ def test_a_file_that_cannot_be_used_is_refused(named, tmp_path, monkeypatch):
         Interactions.load(path)
     named.save(path)
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(DataError, match="a whole file of interactions"):
+    with pytest.raises(DataError, match="a complete file of interactions"):
         Interactions.load(path)
     with pytest.raises(InputError, match="`settings` must be plain data"):
         dataclasses.replace(named, settings={"model": torch.nn.Linear(1, 1)}).save(path)

@@ -68,7 +68,7 @@ def test_a_cell_that_is_run_again_takes_its_folder_over(tmp_path):
     first.observe(0, network())
     second = Tracker(probe(), **options)
     assert second.steps == (0,)
-    with pytest.warns(InterdynWarning, match="another was begun there in this process"):
+    with pytest.warns(InterdynWarning, match="this process started another tracker there"):
         first.observe(5, network())
     second.observe(10, network())
     with pytest.warns(InterdynWarning) if not first.problems else nullcontext():
@@ -92,7 +92,7 @@ def test_a_forked_child_lets_the_folder_go_and_writes_nothing(tmp_path):
             os.write(told, str(tracker.problems[0]).encode())
             time.sleep(60)
             os._exit(0)
-    assert b"was forked from that of the tracker" in os.read(ready, 4000)
+    assert b"was forked from the tracker" in os.read(ready, 4000)
     assert store.open_run(tmp_path / "run").steps == (0,)
     with pytest.raises(StorageError, match="this process, since"):
         summarise(tmp_path / "run")  # it is held by the parent, as before
@@ -146,7 +146,7 @@ def test_a_folder_moved_away_while_it_is_written_is_not_begun_anew(tmp_path):
     tracker = Tracker(probe(), players=columns(), schedule=every(1), out=tmp_path / "a", budget=None)
     tracker.observe(0, network())
     (tmp_path / "a").rename(tmp_path / "b")
-    with pytest.warns(InterdynWarning, match="not there any more"):
+    with pytest.warns(InterdynWarning, match="no longer exists"):
         tracker.observe(1, network())
     assert not (tmp_path / "a").exists()
     (tmp_path / "b").rename(tmp_path / "a")
@@ -169,7 +169,7 @@ def test_losses_of_a_damaged_checkpoint_are_read_from_the_measurement(tmp_path):
         again.close()
     assert "is damaged: checkpoints/step_00000002" in " ".join(store.read_result(tmp_path / "run").verdict)
     assert [str(f) for f in store.check_run(tmp_path / "run", repair=True)] == [
-        "checkpoints/step_00000002.safetensors: written anew from its measurement"
+        "checkpoints/step_00000002.safetensors: restored from its measurement"
     ]
     assert store.check_run(tmp_path / "run") == []
 
@@ -185,7 +185,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, caplog):
 
     with pytest.raises(KeyboardInterrupt):
         stopped()
-    assert "The same tracker goes on there" in caplog.text
+    assert "The same tracker resumes there" in caplog.text
 
 
 # -- one damaged file -------------------------------------------------------------------------------
@@ -250,9 +250,9 @@ def test_a_file_under_the_name_of_another_is_damaged(closed):
 def test_a_changed_digit_is_told(closed):
     summary = closed / "summary.json"
     summary.write_bytes(summary.read_bytes().replace(b'"n_players": 4', b'"n_players": 5'))
-    with pytest.raises(IncompleteRunError, match=r"lacks a whole `summary\.json`"):
+    with pytest.raises(IncompleteRunError, match=r"has no intact `summary\.json`"):
         store.read_result(closed)
-    assert "its digest does not hold" in str(store.check_run(closed)[0])
+    assert "its digest does not match" in str(store.check_run(closed)[0])
     followed = Followed(closed)
     assert "phase" in followed.page(bare=True)  # of what is measured
     main_status(["report", str(closed)])
@@ -273,7 +273,7 @@ def test_a_damaged_measurement_is_left_out_and_told_everywhere(closed, capsys):
     file.write_bytes(content)
     history = History.read(closed)
     assert history.steps == (0, 1, 3)
-    assert "step_00000002.test.safetensors (its numbers are not those that were written)" in history.damage
+    assert "step_00000002.test.safetensors (its numbers differ from those written)" in history.damage
     with pytest.warns(InterdynWarning, match="step_00000002"):
         entries, _ = measurements(store.open_run(closed))
     assert [entry["step"] for entry in entries] == [0, 1, 3]
@@ -316,7 +316,7 @@ def test_files_of_earlier_versions_are_read_and_go_on(tmp_path):
     assert store.check_run(tmp_path / "old") == []
     (tmp_path / "old" / "run.json").write_text("{")
     assert [str(f) for f in store.check_run(tmp_path / "old", repair=True)] == [
-        "run.json: written anew from the other files"
+        "run.json: restored from the other files"
     ]
     now = store.open_run(tmp_path / "old")
     assert (now.config_hash, now.steps, now.groups) == (before.config_hash, before.steps, before.groups)
@@ -374,7 +374,7 @@ def test_a_script_that_is_stopped_says_how_to_go_on(tmp_path, sent):
         text=True,
         check=False,
     )
-    assert "stopped; what is measured is whole in" in done.stderr
+    assert "stopped; all measurements so far are saved in" in done.stderr
     assert "KeyboardInterrupt" in done.stderr.splitlines()[-1]
     assert store.open_run(tmp_path / "run").steps == (0,)
     assert (tmp_path / "run" / "summary.json").is_file()

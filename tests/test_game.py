@@ -465,7 +465,7 @@ class TestBadInput:
             (torch.tensor([0, 2, 2]), r"without \[1\]"),
             (torch.tensor([-1, -1, -1]), "no player"),
             (torch.tensor([0, 1]), "broadcast"),
-            (torch.tensor([0.0, 1.0, 2.0]), "whole numbers"),
+            (torch.tensor([0.0, 1.0, 2.0]), "integers"),
             (torch.tensor([0, 1, -3]), "-3"),
             (torch.zeros(5, 3, dtype=torch.long), "broadcast"),
         ],
@@ -491,11 +491,11 @@ class TestBadInput:
             value_table(lambda x: x.sum(1), torch.ones(1, 25), players=columns(), output="regression", allow_large=True)
         with pytest.raises(TooLargeError, match=r"33,554,432 forward passes, about .* h"):
             value_table(lambda x: x.sum(1), torch.ones(32, 20), players=columns(), output="regression")
-        with pytest.raises(PlayersError, match="drawn of 4"):
+        with pytest.raises(PlayersError, match="cannot draw 5 players from 4"):
             value_table(sum, torch.ones(1, 1, 4, 4), players=patches(2, 2).choose(5))
         with pytest.raises(PlayersError, match="1 or more"):
             patches(2, 2).choose(0)
-        with pytest.raises(PlayersError, match="`rows` must be a whole number, 1 or more"):
+        with pytest.raises(PlayersError, match="`rows` must be an integer, 1 or more"):
             patches(0, 2)
         with pytest.raises(PlayersError, match="at least that many pixels"):
             value_table(sum, torch.ones(1, 1, 4, 4), players=patches(8, 8))
@@ -503,7 +503,7 @@ class TestBadInput:
             patches(4, 4).central(5, 5)
         with pytest.raises(PlayersError, match="disjoint"):
             value_table(sum, torch.ones(1, 4), players=columns([[0, 1], [1]]))
-        with pytest.raises(PlayersError, match="whole numbers"):
+        with pytest.raises(PlayersError, match="integers"):
             segments(np.array([0.5]))
 
     def test_allowed_when_asked_for(self, monkeypatch):
@@ -536,7 +536,7 @@ class TestBadInput:
         assert len(ran) <= 2  # before the masked passes
         with pytest.raises(TargetError, match="one for each of 3 samples"):
             value_table(cnn, x, target=[0, 1], players=patches(2, 2))
-        with pytest.raises(TargetError, match="whole numbers"):
+        with pytest.raises(TargetError, match="integers"):
             value_table(cnn, x, target=0.5, players=patches(2, 2))
 
     def test_inputs_outputs_and_baselines(self):

@@ -45,7 +45,7 @@ class TestPlayers:
         assert mask[0].tolist() == [[0, 0], [1, -1]]
 
     def test_empty_groups_would_move_the_players_after_them(self):
-        with pytest.raises(PlayersError, match="group 1 empty"):
+        with pytest.raises(PlayersError, match="group 1 is empty"):
             columns([[0], [], [2]])
 
     def test_seeds_and_sample_ids_are_not_negative(self):
@@ -79,7 +79,7 @@ class TestBaselines:
             value_table(must_not_run, torch.tensor([[1, 2], [2, 3]]), players=columns(), baselines=baseline)
 
     def test_nor_the_mean_of_one_input_which_is_itself(self):
-        with pytest.raises(PlayersError, match="got one, which is its own mean"):
+        with pytest.raises(PlayersError, match="got a single one, which is its own mean"):
             value_table(lambda x: x.sum(-1), torch.ones(1, 3), feature_mask=torch.arange(3), baselines="mean")
 
     def test_nor_numbers_that_do_not_fit(self):
@@ -235,6 +235,8 @@ def test_pictures_of_another_size():
     for shape, layer in (((1, 9, 9), None), ((3, 8, 8), None), ((1, 9, 9), "0")):
         with pytest.raises(RuntimeError) as told:
             value_table(network, torch.ones(2, *shape), target=0, players=grid, layer=layer)
-        assert f"must take inputs of shape {shape} (float32), 2 in a batch; got this Ru" in told.value.__notes__[0]
-    with pytest.raises(PlayersError, match=r"needs pictures of at least that many pixels; got .*\(1, 8, 8\)"):
+        assert (
+            f"must accept inputs of shape {shape} (float32), 2 in a batch; it raised this Ru" in told.value.__notes__[0]
+        )
+    with pytest.raises(PlayersError, match=r"needs images of at least that many pixels; got .*\(1, 8, 8\)"):
         value_table(network, torch.ones(2, 1, 8, 8), target=0, players=patches(9, 9).choose(4))

@@ -54,7 +54,7 @@ def test_a_rise_is_dated_with_its_interval_and_its_size():
     assert harm.interval[0] <= STEPS[RISE.argmin()] <= harm.interval[1]
     assert harm.growth == pytest.approx(RISE[-1] / RISE.min() - 1, abs=0.15)
     assert harm.sentence.startswith("Training began to harm between steps ")
-    assert harm.sentence.endswith(f"the held-out loss is {100 * harm.growth:.0f} % above its least.")
+    assert harm.sentence.endswith(f"the held-out loss is {100 * harm.growth:.0f} % above its minimum.")
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])
@@ -78,7 +78,7 @@ def test_one_measurement_indicates_and_the_next_confirms():
     first = rings(STEPS, loss)
     before = find_harm(STEPS[: first - 1], loss[: first - 1])
     assert not before.found
-    assert "by the last measurement alone" in before.sentence
+    assert "Only the last measurement indicates harm" in before.sentence
 
 
 # -- inputs that are not a whole course of a loss -----------------------------------------------------

@@ -70,7 +70,7 @@ def test_pictures_that_cannot_be_read(tmp_path):
         load("image-folder", tmp_path)
     save_pictures(tmp_path / "cat")
     save_pictures(tmp_path / "dog", size=(8, 7))
-    with pytest.raises(DataError, match=r"of one size, here 8x6; got 8x7 in .*dog.*data.options.size="):
+    with pytest.raises(DataError, match=r"have one size, here 8x6; got 8x7 in .*dog.*data.options.size="):
         load("image-folder", tmp_path)
     (tmp_path / "cat" / "1.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match=r"file that pillow reads; got .*1.png"):
@@ -96,7 +96,7 @@ def test_idx(tmp_path):
     with pytest.raises(DataError, match=r"letters-images-idx3-ubyte.gz; got neither"):
         load("idx", tmp_path, train="letters")
     save_idx(tmp_path / "t10k-labels-idx1-ubyte", np.array([2, 5]))
-    with pytest.raises(DataError, match="a label for each picture; got 2 for 3"):
+    with pytest.raises(DataError, match="a label for each image; got 2 for 3"):
         load("idx", tmp_path)
     save_idx(tmp_path / "t10k-labels-idx1-ubyte", np.array([2, 5, 7]))
     with pytest.raises(DataError, match=r"class of the training part \(2, 5, 9\); got 7"):
@@ -159,16 +159,16 @@ def test_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "options", "message"),
     [
-        ({"y": np.eye(4)}, {}, r"one word or number; got \[1.0, 0.0, 0.0, 0.0\]. .*not one-hot"),
-        ({"y": np.array([0, 1, np.nan, 1])}, {}, "one word or number; got nan"),
+        ({"y": np.eye(4)}, {}, r"one string or number; got \[1.0, 0.0, 0.0, 0.0\]. .*not one-hot"),
+        ({"y": np.array([0, 1, np.nan, 1])}, {}, "one string or number; got nan"),
         ({"y": np.zeros(3)}, {}, r"one row of `x` for each entry of `y`; got shapes \(4, 4\) and \(3,\)"),
-        ({"x": np.zeros((0, 4)), "y": np.zeros(0)}, {}, "hold samples for training; got none"),
-        ({"x": np.full((4, 2), "a")}, {}, "`inputs` of the data 'npz' .* holds numbers; got <U1"),
+        ({"x": np.zeros((0, 4)), "y": np.zeros(0)}, {}, "contain samples for training; got none"),
+        ({"x": np.full((4, 2), "a")}, {}, "`inputs` of the data 'npz' .* of numbers; got <U1"),
         ({"x": np.full((4, 2), np.inf)}, {}, "`inputs` of the data 'npz' must be finite"),
-        ({"y": np.full(4, "a")}, {"regression": True}, "`targets` of the data 'npz' .* holds numbers; got <U1"),
+        ({"y": np.full(4, "a")}, {"regression": True}, "`targets` of the data 'npz' .* of numbers; got <U1"),
         ({"y": np.full(4, np.nan)}, {"regression": True}, "`targets` of the data 'npz' must be finite"),
         ({"parts": np.zeros((4, 3), int)}, {}, r"`parts` .* broadcast to inputs of shape \(4, 4\); got int64 of .*3\)"),
-        ({"parts": np.zeros((4, 4))}, {}, "`parts` .* whole numbers .*; got float64"),
+        ({"parts": np.zeros((4, 4))}, {}, "`parts` .* integers .*; got float64"),
     ],
 )
 def test_arrays_that_cannot_be_used(tmp_path, arrays, options, message):
@@ -285,16 +285,16 @@ def test_tables(tmp_path, ending):
     ("text", "options", "message"),
     [
         (CSV, {"target": "klass"}, "must have the column `klass`; got age, job, gone, class"),
-        (CSV, {"target": "job", "regression": True}, "must have its `job`; got a gap in row 3"),
-        (CSV, {"target": "class", "regression": True}, "column `class` must hold numbers; got 'no' in row 2"),
-        (CSV + "old,clerk,1,no\n", {"target": "class"}, "column `age` must hold numbers; got 'old' in row 5"),
-        ("age,y\nold,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must hold numbers; got 'old' in row 2"),
-        ("age,y\ninf,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must hold numbers; got 'inf' in row 2"),
-        ("age,age,y\n1,2,a\n", {"target": "y"}, "names of their own; got two `age`"),
+        (CSV, {"target": "job", "regression": True}, "must have its `job`; got no value in row 3"),
+        (CSV, {"target": "class", "regression": True}, "column `class` must contain numbers; got 'no' in row 2"),
+        (CSV + "old,clerk,1,no\n", {"target": "class"}, "column `age` must contain numbers; got 'old' in row 5"),
+        ("age,y\nold,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must contain numbers; got 'old' in row 2"),
+        ("age,y\ninf,a\n30,b\n40,a\n", {"target": "y"}, "column `age` must contain numbers; got 'inf' in row 2"),
+        ("age,age,y\n1,2,a\n", {"target": "y"}, "distinct names; got two `age`"),
         (CSV + "40,clerk\n", {"target": "class"}, "must have 4 cells; got 2 in row 5"),
         (CSV + "\n40,clerk,1,no\n", {"target": "class"}, "must have 4 cells; got 0 in row 5"),
         ("a,b\n", {"target": "b"}, "must have its `b`; got no rows"),
-        ("b\n1\n2\n", {"target": "b"}, "a column beside `b`"),
+        ("b\n1\n2\n", {"target": "b"}, "a column besides `b`"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, options, message):
@@ -333,7 +333,7 @@ def test_a_planted_table_with_codes_and_gaps(tmp_path):
 def test_files_that_are_no_tables(tmp_path):
     for name, content in (("latin.csv", "größe,b\n1,2\n".encode("latin-1")), ("plain.csv.gz", b"a,b\n1,2\n")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match="a table of text in UTF-8; got"):
+        with pytest.raises(DataError, match="a text table in UTF-8; got"):
             load("table", tmp_path / name, target="b")
     (tmp_path / "t.parquet").write_text(CSV)
     with pytest.raises(DataError, match="a table in Parquet; got"):

@@ -111,7 +111,7 @@ def trained(make, measure, device="cpu"):
 
 
 NO_FUNCTION = "must give the same output"  # of a network that draws numbers, or keeps a state from pass to pass
-NO_TABLE = ("depends on more than what is masked", "must not depend on the others of its batch")
+NO_TABLE = ("depends on more than what is masked", "must not depend on the others in its batch")
 
 
 def is_refused(problem):
@@ -241,7 +241,7 @@ class TestDisturbed:
         REGISTRY["network"] = net = Distant()
         x, y = samples()
         tracker = ix.Tracker((x, y), players=columns(), schedule=every(1), budget=None)
-        with pytest.warns(InterdynWarning, match="must leave a network as it was"):
+        with pytest.warns(InterdynWarning, match="must not change a network"):
             assert not tracker.observe(0, net)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -251,11 +251,11 @@ class TestDisturbed:
 
     def test_the_message_names_what_changed(self):
         net = Counter()
-        with pytest.raises(DisturbedError, match="change of `calls` of Counter"), isolated(net):
+        with pytest.raises(DisturbedError, match="changed `calls` of Counter"), isolated(net):
             net.calls += 1
         with pytest.raises(DisturbedError, match=r"a tensor of shape \(2,\)"), isolated(net):
             net.leave.bias.data[0] = torch.nan
-        with pytest.raises(DisturbedError, match="change of `training` of Linear"), isolated(net):
+        with pytest.raises(DisturbedError, match="changed `training` of Linear"), isolated(net):
             net.leave.eval()
         with isolated(net):
             pass

@@ -40,7 +40,7 @@ def test_threads_that_cannot_be_are_refused_before_any_work():
     def must_not_run(*_):
         raise AssertionError
 
-    with pytest.raises(InputError, match="`threads` must be a whole number"):
+    with pytest.raises(InputError, match="`threads` must be an integer"):
         interdyn.measure(must_not_run, torch.ones(1, 3), target=0, players=columns(), threads=0)
 
 

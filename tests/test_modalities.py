@@ -99,9 +99,9 @@ def test_pieces_of_a_sequence():
 def test_pieces_are_cut_evenly_and_not_beyond_the_steps():
     sizes = torch.bincount(ix.players.steps(5).cells((12, 3)).flatten())
     assert sizes.tolist() == [3, 2, 3, 2, 2]
-    with pytest.raises(PlayersError, match="13 pieces need a sequence of at least as many steps"):
+    with pytest.raises(PlayersError, match="13 pieces need a sequence of at least that many steps"):
         ix.players.steps(13).cells((12, 3))
-    with pytest.raises(PlayersError, match="`count` must be a whole number, 1 or more"):
+    with pytest.raises(PlayersError, match="`count` must be an integer, 1 or more"):
         ix.players.steps(0)
 
 
@@ -168,7 +168,7 @@ def test_a_sentence_of_one_word_is_one_player():
 
 
 def test_sentences_and_tokenizers_that_do_not_work():
-    with pytest.raises(InputError, match=r"no stop-word; got none in sentence 1, 'it is \.'"):
+    with pytest.raises(InputError, match=r"not a stop word; got none in sentence 1, 'it is \.'"):
         ix.players.words(_tokenizer(), ["film", "it is ."])
     with pytest.raises(InputError, match=r"without .MASK.*Pass one as `mask_token`"):
         ix.players.words(_tokenizer(mask=None), ["film"])
@@ -177,12 +177,12 @@ def test_sentences_and_tokenizers_that_do_not_work():
         ix.players.words(_tokenizer(), ["film"], mask_token="<mask>")
     with pytest.raises(InputError, match="fast one"):
         ix.players.words(object(), ["film"])
-    for sentences, got in (([], "none"), ("great film", "one text")):
-        with pytest.raises(InputError, match=f"list of at least one text; got {got}"):
+    for sentences, got in (([], "none"), ("great film", "one string")):
+        with pytest.raises(InputError, match=f"list of at least one string; got {got}"):
             ix.players.words(_tokenizer(), sentences)
     unpadded = _tokenizer()
     unpadded.pad_token = None
-    with pytest.raises(InputError, match=r"token for padding; got .* without one.*pad_token = tokenizer.eos_token"):
+    with pytest.raises(InputError, match=r"need a padding token; got .* without one.*pad_token = tokenizer.eos_token"):
         ix.players.words(unpadded, ["film", "great film"])
     assert ix.players.words(unpadded, ["great film"]).input_ids.tolist() == [[2, 8, 6, 3]]  # one needs no padding
 
@@ -240,7 +240,7 @@ def test_the_mean_embedding_as_a_baseline(by_name):
 def test_a_mean_embedding_needs_an_embedding():
     network = torch.nn.Sequential(torch.nn.Linear(3, 2))
     for layer, got in ((None, "none"), ("0", "'0', a Linear")):
-        with pytest.raises(PlayersError, match=f"name an embedding of tokens; got {got}. Name it"):
+        with pytest.raises(PlayersError, match=f"name a token embedding; got {got}. Name it"):
             ix.value_table(
                 network,
                 torch.ones(1, 3),
@@ -319,7 +319,7 @@ def test_parts_are_drawn_for_each_sample_and_numbered_in_order():
 @pytest.mark.parametrize(
     ("parts", "options", "message"),
     [
-        (np.zeros((2, 3)), {}, "whole numbers"),
+        (np.zeros((2, 3)), {}, "integers"),
         (np.zeros(3, dtype=int), {}, "a row for each sample"),
         (np.array([[0, 1], [-1, -1]]), {}, "none in sample 1"),
         (np.array([[0, 1]]), {"n": 0}, "1 or more"),

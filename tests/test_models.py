@@ -217,7 +217,7 @@ def test_a_spread_must_be_above_0(name, init_std):
 @pytest.mark.parametrize(
     ("name", "shape", "options", "message"),
     [
-        ("vgg16", (10,), {}, "needs pictures"),
+        ("vgg16", (10,), {}, "needs images"),
         ("alexnet", (3, 16, 16), {}, "at least 32 pixels"),
         ("lenet", (1, 8, 8), {}, "at least 16 pixels"),
         ("resnet", (3, 32, 32), {"depth": 9}, "must be 8, 14, 20"),

@@ -142,5 +142,5 @@ def test_gradients_of_batches_are_those_of_a_backward_pass_and_leave_no_trace():
 
 
 def test_a_network_without_trained_parameters_has_no_gradients():
-    with pytest.raises(ModelError, match="must have parameters that are trained"):
+    with pytest.raises(ModelError, match="must have trainable parameters"):
         monitors.batch_gradients(torch.nn.Identity(), [])

@@ -67,7 +67,7 @@ def test_a_batch_is_a_row_for_each_of_the_first_samples(found):
     cells = Cells(found._repr_html_())
     assert [row[0] for row in cells.rows[1:]] == [str(i) for i in range(8)]
     assert cells.rows[1][1:3] == ["AND 0, 1", "+2"]
-    assert "3 samples more" in found._repr_html_()
+    assert "3 more samples" in found._repr_html_()
 
 
 def test_terms_are_a_table_and_nothing_is_said_to_be_nothing(found):

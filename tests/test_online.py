@@ -38,7 +38,7 @@ def test_a_fall_is_phase_1_and_a_rise_is_established_by_two_looks():
     assert said[7].stage is Stage.PHASE_1
     first = next(i for i, v in enumerate(said) if v.since is not None)
     assert said[first - 1].rising
-    assert "at the last measurement alone" in said[first - 1].sentence
+    assert "only the last measurement shows a rise" in said[first - 1].sentence
     assert said[first].interval[0] <= STEPS[7] <= said[first].interval[1]
     assert said[-1].stage is Stage.PHASE_2
     assert "Harm cannot be seen" in said[-1].sentence
@@ -58,8 +58,7 @@ def test_the_gap_is_a_statement_of_its_own(test_loss, grows):
 def test_a_gap_at_one_measurement_is_to_be_confirmed():
     said = online_verdicts(course(RISE, train_loss=LEVEL, test_loss=GROWS))
     first = next(i for i, v in enumerate(said) if v.gap.found)
-    assert "The loss gap is up by" in said[first - 1].gap.sentence
-    assert "at the last measurement alone" in said[first - 1].gap.sentence
+    assert "Only the last measurement shows the loss gap growing" in said[first - 1].gap.sentence
 
 
 def test_a_look_that_is_not_finite_is_no_verdict_and_the_next_goes_on():

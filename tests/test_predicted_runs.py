@@ -150,7 +150,7 @@ def test_a_single_checkpoint_and_unread_tables_are_said(training):
     tables, found = training
     one = predicted(tables[:1], found[0], strength_of(found[:1]), np.zeros(1, dtype=bool), STEPS[:1], CHOSEN)
     assert one.sentence == (
-        "From the final network nothing was predicted. There is no checkpoint before the last one: measure more."
+        "Nothing was predicted from the final network. There is no checkpoint before the last one: measure more."
     )
     assert "could not be read" in predict(tables[1:], found).reason
 
@@ -195,16 +195,16 @@ def test_a_parameter_at_the_end_of_its_grid_is_said(training):
     early = [table.numpy() for table in mechanism_tables(target_weights(found[-1]), "noise operator", [0.995] * 5)]
     result = predict([*early, tables[-1]], found)
     assert result.mechanisms["noise operator"].at_edge[2]
-    assert "The parameter of the noise operator is the largest that was tried at 3 of 3 steps" in result.sentence
+    assert "The parameter of the noise operator is the largest tested at 3 of 3 steps" in result.sentence
 
 
 def test_a_ceiling_that_is_none_is_said(training):
     tables, found = training
     generator = np.random.default_rng(0)
     jumping = [generator.standard_normal(tables[0].shape) for _ in range(5)]
-    assert "which is too little to tell mechanisms apart" in predict([*jumping, tables[-1]], found).sentence
+    assert "which is too little to distinguish mechanisms" in predict([*jumping, tables[-1]], found).sentence
     far = [tables[0], tables[4], tables[0], tables[4], tables[0], tables[-1]]
-    assert "a near-by one is no ceiling" in predict(far, found).sentence
+    assert "a nearby one to be a ceiling" in predict(far, found).sentence
     slow = [tables[3]] * 5
     assert "ceiling" not in predict([*slow, tables[-1]], found).sentence
 

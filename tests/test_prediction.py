@@ -183,14 +183,14 @@ def test_a_grid_without_a_best_inside_is_said():
     short = {"noise operator": np.array([0.0, 0.01, 0.02])}
     found = predict_tables(w_star, tables[None], mechanisms=["noise operator", "nothing"], parameters=short)
     assert found.at_edge[:, 0].tolist() == [True, False]
-    assert "is the largest that was tried" in found.sentence(0)
+    assert "is the largest tested" in found.sentence(0)
 
 
 def test_near_by_tables_are_the_ceiling_and_unrelated_ones_are_predicted_by_nothing():
     w_star, tables = world("theory", noise=0.1)
     found = predict_tables(w_star, tables[None], near=(tables + 0.1 * torch.rand_like(tables))[None])
     assert 0.9 < found.ceiling.mean() < 1
-    assert "the correlation of near-by steps" in found.sentence(0)
+    assert "the correlation of nearby steps" in found.sentence(0)
     unrelated = predict_tables(
         w_star, torch.rand(1, 12, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     )
@@ -217,7 +217,7 @@ def test_networks_and_tables_that_do_not_vary_are_said():
 
 def test_what_cannot_be_compared_is_refused():
     w_star, tables = world("theory")
-    with pytest.raises(InputError, match="two samples or more"):
+    with pytest.raises(InputError, match="at least two samples"):
         predict_tables(planted(6, 1), tables[None, :1])
     for wrong in (tables, tables[None, :4], tables[None, :, :32], tables[None][:0]):
         with pytest.raises(ShapeError, match="`measured`"):
@@ -263,6 +263,6 @@ def test_where_nothing_is_shown_the_theory_is_not_said_to_be_better():
     w_star, _ = world("theory")
     noise = torch.rand(1, 12, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = predict_tables(w_star, noise)
-    assert found.for_the_theory().startswith("Beyond ")
-    with pytest.raises(InputError, match="one side alone"):
+    assert found.for_the_theory().startswith("The theory is not shown to predict better than ")
+    with pytest.raises(InputError, match="one side only"):
         predict_tables(w_star, noise, mechanisms=["theory"]).for_the_theory()

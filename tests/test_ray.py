@@ -303,7 +303,7 @@ def test_a_port_that_never_answers_is_refused():
 def test_another_token_is_told(cluster, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     said, _ = refused(cluster.address)
-    assert said.endswith("If it asks for a token, set RAY_AUTH_TOKEN to its own.")
+    assert said.endswith("If it asks for a token, set RAY_AUTH_TOKEN to the cluster's token.")
 
 
 @pytest.mark.parametrize("address", ["6379", "host:", "ray://10.0.0.1:10001", ":1"])

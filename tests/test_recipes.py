@@ -278,7 +278,7 @@ def test_a_name_is_registered_once():
     model("twice")(two)  # the same function again, as when a cell of a notebook is run again
     assert build_model(ModelSection(name="twice"), shape=(3,), n_outputs=2, seed=0).bias is None
     model("twice")(one)
-    both = r"<locals>\.two and .*<locals>\.one\. Name one of these: --set model\.name="
+    both = r"<locals>\.two and .*<locals>\.one\. Choose one of these: --set model\.name="
     with pytest.raises(RecipeError, match=r"`model\.name` must name one factory; got 'twice' for .*" + both):
         build_model(ModelSection(name="twice"), shape=(3,), n_outputs=2, seed=0)
 

@@ -97,7 +97,7 @@ def test_the_papers_protocol_sets_what_the_paper_states(tmp_path):
     assert load_recipe("digits-cnn", overrides=cut).players.central == [6, 6]
     with pytest.raises(RecipeError, match="needs its layer"):
         load_recipe("digits-cnn", overrides=["protocol=paper"])
-    with pytest.raises(RecipeError, match="players that the paper has: patches, parts, clusters; got 'columns'"):
+    with pytest.raises(RecipeError, match="players that the paper uses: patches, parts, clusters; got 'columns'"):
         load_recipe("wine-mlp", overrides=["protocol=paper"])
 
 
@@ -190,7 +190,7 @@ def test_labels_that_people_got_wrong(module):
     [
         ("test", np.zeros(11, bool), "`test` of the data .* one entry for each of 12 inputs; got 11"),
         ("parts", np.zeros((3, 20), int), "`parts` of the data"),
-        ("given", np.full(12, 7), r"lie in 0\.\.1; got values in 7\.\.7"),
+        ("given", np.full(12, 7), r"be in 0\.\.1; got values in 7\.\.7"),
     ],
 )
 def test_data_that_contradict_themselves(module, field, value, message):
@@ -260,14 +260,14 @@ def test_sentences_with_fewer_words_are_left_out_or_measured_and_either_is_said(
     assert "left_out" not in summary
     words = [3 if i % 2 else 2 for i in range(6, 12)]
     assert summary["players_of_samples"] == {"test": words}
-    assert "3 of 6 test samples have fewer than 3 players, the least 2." in summary["verdict"]
+    assert "3 of 6 test samples have fewer than 3 players; the smallest number is 2." in summary["verdict"]
     found = read_measurement(kept, 0, group="test")
     assert found.v.shape == (6, 8)
     third = np.arange(8) >= 4  # subsets with player 2, which every second sentence does not hold
     lacking = np.array(words) == 2
     np.testing.assert_array_equal(found.v[lacking][:, third], found.v[lacking][:, ~third])
     assert np.abs(found.v[~lacking][:, third] - found.v[~lacking][:, ~third]).min() > 0
-    for n, message in ((9, "must be at most 3, what the longest of the test samples has; got 9"), (None, "got 2 to 3")):
+    for n, message in ((9, "the most that any of the test samples has; got 9"), (None, "got 2 to 3")):
         players = {"kind": "parts", **({"n": n, "fewer": "measure"} if n else {})}
         recipe = resolve(_tree(players=players, measure=measure))
         with pytest.raises(RecipeError, match=message):
@@ -361,7 +361,7 @@ def test_part_means_are_means():
     ("players", "baseline", "message"),
     [
         ({"kind": "parts"}, "mask", "need data with parts"),
-        ({"kind": "columns"}, "mask", "value for what is masked"),
+        ({"kind": "columns"}, "mask", "a mask value"),
         ({"kind": "columns"}, "part-mean", "needs point clouds"),
     ],
 )
@@ -376,7 +376,7 @@ def test_tokens_have_no_mean_and_too_few_long_sentences_are_told(module):
     module.data = lambda *, seed: _sentences()  # noqa: ARG005
     for section, message in (
         ({"test_samples": 2, "baseline": "mean"}, "tokens have no mean"),
-        ({"test_samples": 4, "baseline": "mask"}, "at most the 3 test samples there are with enough players; got 4"),
+        ({"test_samples": 4, "baseline": "mask"}, "at most 3, the test samples with enough players; got 4"),
     ):
         recipe = resolve(_tree(players={"kind": "parts", "n": 3}, measure=section))
         with pytest.raises(RecipeError, match=message):

@@ -196,7 +196,7 @@ def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell
     assert f"Prediction by the theory{card}" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
-    assert found.text.count("tell mechanisms apart badly; seven of eight") == 2  # below both distances
+    assert found.text.count("distinguish mechanisms poorly; seven of eight") == 2  # below both distances
     assert "escribe" not in found.text.replace("described in words above", "")
 
 

@@ -161,7 +161,7 @@ def test_the_memorised_and_the_contradicted_are_flagged_and_say_why():
     )  # what each costs: 6.1, 6.1, 5.9
     assert not any(row.flagged or row.sentence for row in rest)
     assert (memorised.score, memorised.output, memorised.rank) == (pytest.approx(0.0), pytest.approx(4.0), 2)
-    assert "2 of 7 training samples look memorised or mislabelled. By 100 samples" in table.sentence
+    assert "2 of 7 training samples look memorised or mislabelled. Estimated from 100 samples" in table.sentence
     assert table.flags.threshold == pytest.approx(-0.5)  # of those that were learned between the two
     assert len(repr(table).splitlines()) == 23  # the sentence, the heads, twenty rows, how many more
 
@@ -196,7 +196,7 @@ def test_flags_are_their_definition(own, others):
     k = (h + 1) // 50
     if not k:
         assert (got.held_out, got.needed, got.threshold) == (h, 49, None)
-        assert f"cannot be said with {h} samples that were not trained on: add a group of 49 or more" in str(got)
+        assert f"cannot be found with {h} samples that were not trained on: add a group of 49 or more" in str(got)
         return
     limit = sorted(others, reverse=True)[k - 1]
     above = sum(score > limit for score in own)
@@ -232,14 +232,14 @@ def test_samples_like_those_held_out_are_not_flagged():
     assert np.mean([f.threshold is not None for f in found]) < 0.08  # of tests at 5 %
     said = next(str(f) for f in found if f.threshold is None and f.above)
     assert "No sample is flagged" in said
-    assert "would with right labels alone" in said
+    assert "would with correct labels, too" in said
 
 
 def test_without_samples_held_out_nothing_can_be_said_of_flags():
     table = sample_table([read(WELL, MEMORISED, CONTRADICTED)])
     assert not any(row.flagged for row in table)
     assert [row.rank for row in table] == [1, 2, 3]
-    assert "cannot be said with no samples that were not trained on: add a group of 49 or more" in table.sentence
+    assert "cannot be found with no samples that were not trained on: add a group of 49 or more" in table.sentence
     assert table.flags.threshold is None
     assert "stands out" in sample_table([read(WELL, WELL), held_out()]).sentence
 

@@ -244,7 +244,7 @@ def test_things_that_refer_to_themselves_or_to_one_thing_often_end(tmp_path):
 def test_archives_of_other_things(tmp_path):
     with zipfile.ZipFile(tmp_path / "w.pt", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("archive/data.pkl", pickle.dumps({"a": 1}))
-    with pytest.raises(CheckpointError, match="packed, or damaged"):
+    with pytest.raises(CheckpointError, match="compressed, or damaged"):
         load_network(tmp_path / "w.pt", network())
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as file:
         file.writestr("notes.txt", "hello")

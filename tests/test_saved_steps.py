@@ -58,7 +58,7 @@ def test_the_number_that_counts(names, steps):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["net_3_40.pt", "net_4_80.pt"], "several numbers of the names change"),
+        (["net_3_40.pt", "net_4_80.pt"], "several numbers in the names change"),
         (["run1/step_5.pt", "run2/step_5.pt"], "several networks have the same count"),
         (["run1/step_5.pt", "run2/step_5.pt", "run1/step_6.pt"], "several networks have the same count"),
         (["last.pt", "best.pt"], "no number that counts"),
@@ -127,9 +127,9 @@ def test_the_mapping_is_shown_before_anything_is_measured(tmp_path):
         "step 20: b.pt (`iteration` in the file; raw weights `state_dict`)",
     ]
     assert said[1] == "measuring 10"
-    passed = "\n".join(text for text in said if text.startswith("passed over"))
+    passed = "\n".join(text for text in said if text.startswith("skipped"))
     assert "best_resnet18.pt, which does not: its name has no number that counts" in passed
-    assert "ema_weights.pt of step 20, which is that of b.pt" in passed
+    assert "ema_weights.pt of step 20, which is also that of b.pt" in passed
     assert "torn.pt, which cannot be read" in passed
 
 
@@ -181,5 +181,5 @@ def test_a_file_that_is_written_over_is_measured_again_at_its_new_step(tmp_path)
 
 def test_another_network_is_refused_before_anything_is_measured(tmp_path):
     torch.save(nn.Linear(4, 2).state_dict(), tmp_path / "step_1.pt")
-    with pytest.raises(CheckpointError, match="must hold every weight of the network"):
+    with pytest.raises(CheckpointError, match="must contain every weight of the network"):
         watch(tmp_path, network(), tracker(), once=True)

@@ -121,7 +121,7 @@ def test_mixed_weights_within_a_run_are_named(finished, tmp_path):
     analysed = History.read(opened).result()
     assert analysed.split.order_weight == (None, 0.02)
     assert split_rule(analysed.split) == "a mixture of order weights: none (version 0.1), 0.02"
-    assert any("split by different rules" in said for said in analysed.verdict)
+    assert any("split with different options" in said for said in analysed.verdict)
 
 
 def test_the_protocol_of_the_paper_has_no_weight():

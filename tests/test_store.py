@@ -289,7 +289,7 @@ def test_a_writer_removes_what_a_killed_one_left(run):
 def test_a_foreign_folder_is_not_touched(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     (tmp_path / ".tmp-mine").write_text("")
-    with pytest.raises(NotARunError, match=r"holds `thesis\.tex`"), store.writing(tmp_path):
+    with pytest.raises(NotARunError, match=r"contains `thesis\.tex`"), store.writing(tmp_path):
         pass
     assert sorted(f.name for f in tmp_path.iterdir()) == [".tmp-mine", "thesis.tex"]
 

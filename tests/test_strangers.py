@@ -145,7 +145,7 @@ def test_links_inside_a_run_are_not_followed(tmp_path):
         target = run / where
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
         target.symlink_to(secret)
-        with pytest.raises(NotARunError, match="must hold files and folders of its own; got a link"):
+        with pytest.raises(NotARunError, match="must contain only files and folders; got a link"):
             store.open_run(run)
 
 
@@ -156,7 +156,7 @@ def test_what_would_keep_a_reader_waiting_is_refused(tmp_path):
     shutil.copytree(RUN, run)
     (run / "run.json").unlink()
     os.mkfifo(run / "run.json")
-    with pytest.raises(NotARunError, match="no file"):
+    with pytest.raises(NotARunError, match="not a file"):
         store.open_run(run)
 
 

@@ -109,7 +109,7 @@ class TestPlan:
                 {"claim": [{"text": "a", "quantity": "train_loss", "min": 0.0, "of": {"training.epochs": 3}}]},
                 "none has",
             ),
-            ({"variant": [{"name": "a", "set": {}}] * 2}, "names of their own"),
+            ({"variant": [{"name": "a", "set": {}}] * 2}, "distinct names"),
             ({"variant": [{"name": "a/", "set": {}}, {"name": "a?", "set": {}}], "claim": []}, "got `a-"),
             ({"unknown": 1}, "unknown"),
         ],

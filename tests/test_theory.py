@@ -410,7 +410,7 @@ def test_phase_1_and_steps_without_strength_are_said():
     spindle = np.tile(np.array([0.1, 0.3, 1.0, 2.0, 3.0, 2.0]), (12, 1))
     strength = np.stack([spindle, *spectra_at(final, [1e-1, 1e-2]), np.zeros((12, 6))])
     fit = fit_noise(final, strength, steps=[0, 10, 20, 40], boundary_step=15, n_bootstrap=20)
-    assert "phase 1, before the boundary at step 15, which the theory is not about" in fit.sentence[1]
+    assert "phase 1, before the boundary at step 15, which the theory does not cover" in fit.sentence[1]
     assert fit.sentence[2].startswith("Nearest noise variance 0.01")
     assert fit.sentence[3].startswith("Nothing is salient")
     assert np.isnan([fit.noise_var[3], fit.tv_high[3], fit.tv_null_tilt[3], fit.distribution[3, 0]]).all()
@@ -427,7 +427,7 @@ def test_the_final_network_is_no_test_of_itself():
     w = target_weights(final)
     own = torch.stack([(w.i_and.abs() + w.i_or.abs())[:, orders(6) == k].sum(1) for k in range(1, 7)], dim=1)
     fit = fit_noise(final, own.numpy()[None], n_bootstrap=20)
-    assert fit.sentence == ("This network supplies the target of the regression, so its agreement is no test.",)
+    assert fit.sentence == ("This network supplies the target of the regression, so its agreement is not a test.",)
     assert fit.tilt == pytest.approx(0.0, abs=1e-3)
     assert fit.tv_null_tilt == pytest.approx(0.0, abs=1e-6)
 

@@ -181,7 +181,7 @@ train(tracker=tracker)
     assert ended.returncode == -9
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert tracker.steps == (0, 5, 10)
-        with pytest.warns(InterdynWarning, match="measurements from step 0 to 10 of a training that"):
+        with pytest.warns(InterdynWarning, match="measurements of steps 0 to 10, from a training that"):
             train(tracker=tracker)
         assert tracker.steps == (0, 5, 10, 15, 20, 25, 30)
 
@@ -226,7 +226,7 @@ def test_a_training_that_goes_on_takes_its_summary_back(tmp_path):
     assert summary_of(run)["steps"] == [0, 5, 10, 13]
     with Tracker(probe(), players=columns(), schedule=every(5), out=tmp_path / "run", strict=True) as tracker:
         assert (tmp_path / "run" / "summary.json").is_file()  # nothing is new yet
-        with pytest.warns(InterdynWarning, match="began before this one"):
+        with pytest.warns(InterdynWarning, match="started earlier"):
             train(17, tracker=tracker)
         assert not (tmp_path / "run" / "summary.json").is_file()
     assert summary_of(run)["steps"] == [0, 5, 10, 13, 15, 18]
@@ -368,7 +368,7 @@ def test_trouble_in_the_tracker_does_not_stop_the_training():
             raise RuntimeError("no")
 
     tracker = Tracker(probe(), players=columns(), schedule=every(1))
-    with pytest.warns(InterdynWarning, match=r"training goes on. step 0: RuntimeError: no interdyn: the model must"):
+    with pytest.warns(InterdynWarning, match=r"training continues. step 0: RuntimeError: no interdyn: the model must"):
         tracker.observe(0, Fails())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -384,7 +384,7 @@ def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on()
     net = network()
     with torch.no_grad():
         net[0].weight[0, 0] = torch.nan
-    with pytest.warns(InterdynWarning, match="not finite any more"):
+    with pytest.warns(InterdynWarning, match="no longer finite"):
         tracker.observe(0, net)
     tracker.observe(1, network())
     assert tracker.steps == (1,)
@@ -409,7 +409,7 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "options", "error", "message"),
     [
-        ((torch.ones(4, 3), torch.ones(4, dtype=int)), {}, InputError, "two classes or more; got class 1 only"),
+        ((torch.ones(4, 3), torch.ones(4, dtype=int)), {}, InputError, "at least two classes; got class 1 only"),
         ((torch.ones(4, 3), torch.rand(3)), {}, TargetError, "a value for each of 4 samples"),
         ((torch.ones(4, 3), torch.arange(3)), {}, TargetError, "one for each of 4 samples"),
         (torch.ones(4, 3), {}, InputError, r"a pair \(inputs, targets\); got Tensor"),
@@ -487,7 +487,7 @@ def test_a_training_much_faster_than_it_began_is_measured_to_its_end_and_too_lit
             clock.now += 0.01 if step < 100 else 0.004
 
     with pytest.warns(
-        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the least evidence"
+        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the minimum evidence"
     ):
         train_faster_and_faster()
     assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500, 4000)  # what is left reaches to the end
@@ -535,14 +535,14 @@ def test_the_price_is_known_before_training(monkeypatch):
     tight = Tracker((x, y), players=columns(), total_steps=4000, budget=0.05)
     unknown = tight.estimate(network())
     assert unknown.share is None
-    assert f"fits 5.0% of a training of {count * each / 2 / 0.05:.3g} s or more" in unknown.sentence
+    assert f"5.0% of a training of {count * each / 2 / 0.05:.3g} s or more pays for all of them" in unknown.sentence
     known = tight.estimate(network(), step_seconds=0.01)
     assert known.fits
     assert 0 < known.share <= 0.05
     assert known.measurements >= 10
     refused = tight.estimate(network(), step_seconds=1e-6)
     assert refused.fits is False
-    assert "Nothing is measured" in refused.sentence
+    assert "Only the last network is measured" in refused.sentence
     assert tight.steps == ()
     unlimited = Tracker((x, y), players=columns()).estimate(network())
     assert (unlimited.measurements, unlimited.share) == (None, None)
@@ -569,7 +569,7 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(Budget, "affords", lambda *_: True)
     with Tracker((x, y), players=columns(), **options) as again:
         again._budget.plan = Plan(5, 12, None, 0.0, 0.0, "")
-        with pytest.warns(InterdynWarning, match="began before this one"):
+        with pytest.warns(InterdynWarning, match="started earlier"):
             train(20, tracker=again)
         assert again.steps == (0, 5, 11, 15, 20)
         assert again.trajectory.steps.tolist() == [15, 20]
@@ -579,11 +579,11 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
 def test_a_budget_that_is_too_small_is_said_and_the_last_network_is_measured_all_the_same():
     tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
     train(100, tracker=tracker)
-    with pytest.warns(InterdynWarning, match="the budget bought no measurement: 0.0%"):
+    with pytest.warns(InterdynWarning, match="the budget paid for no measurement: 0.0%"):
         tracker.close()
     assert tracker.steps == (100,)
     assert tracker.counts.missed == {"over the budget": 15}
-    assert str(tracker.counts).endswith("1 of them over the budget, to have the last network.")
+    assert str(tracker.counts).endswith("1 of them over the budget, for the last network.")
 
 
 @pytest.mark.parametrize(("name", "share"), [("glance", 0.01), ("look", 0.05), ("study", 0.2)])

@@ -62,15 +62,15 @@ def test_one_choice_at_a_time_twice_where_there_are_two_ways(found):
     assert ways["salience"] == ["0.015", "0.06"]
     assert ways["samples drawn"] == ["seed 1", "seed 2"]
     assert ways["checkpoints"] == ["the next ones", "the last ones"]
-    assert ways["window"] == ["2 near-by steps", "3 near-by steps"]
+    assert ways["window"] == ["2 nearby steps", "3 nearby steps"]
     assert len(ways["baseline"]) == 2
     assert ways["baseline"][0] == "mean"  # the run's own is 0
 
 
 def test_what_cannot_be_done_is_told_with_its_reason(found):
     refused = {(one.what, one.way): one.why for one in found.others if one.result is None}
-    assert "5 players were to be drawn of 4" in refused["number of players", "5"]
-    assert "checkpoints.window=3" in refused["window", "3 near-by steps"]
+    assert "cannot draw 5 players from 4" in refused["number of players", "5"]
+    assert "checkpoints.window=3" in refused["window", "3 nearby steps"]
     told = {row[:2]: row[2] for row in trust_rows(found)}
     assert told["number of players", "5"] == refused["number of players", "5"]
 
@@ -107,7 +107,7 @@ def test_runs_that_cannot_be_measured_again(run, tmp_path):
 
 
 class TestWindows:
-    """Of a run whose measurements take near-by steps: each by itself, and two and three of them."""
+    """Of a run whose measurements take nearby steps: each by itself, and two and three of them."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -124,12 +124,12 @@ class TestWindows:
     def test_more_steps_of_the_same_windows(self, found):
         by = {one.way: one.result for one in found.others if one.what == "window"}
         for size in (2, 3):
-            windows = by[f"{size} near-by steps"].windows
+            windows = by[f"{size} nearby steps"].windows
             assert list(windows.steps) == list(found.steps)
             assert max(windows.counts) == size
 
     def test_the_numbers_are_those_of_the_windows(self, found):
-        result = next(one.result for one in found.others if one.way == "3 near-by steps")
+        result = next(one.result for one in found.others if one.way == "3 nearby steps")
         shown = result.windows.mean_order["test"].value
         assert trust_numbers(result)["end"][0] == shown[-1]
         assert trust_numbers(result)["least"][0] == np.nanmin(shown)

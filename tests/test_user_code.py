@@ -78,8 +78,8 @@ def test_it_is_the_same_object_with_one_note(way, make):
         assert told.value is error
         assert [entry.name for entry in told.traceback][-1] == "forward"
         (note,) = notes(error)
-        assert note.startswith("interdyn: the model must take inputs of shape (4,) (float32), ")
-        assert f"got this {make.__name__} of its own. Pass samples of the size" in note
+        assert note.startswith("interdyn: the model must accept inputs of shape (4,) (float32), ")
+        assert f"it raised this {make.__name__} itself. Pass samples of the size" in note
 
 
 @pytest.mark.parametrize("way", WAYS[:3])
@@ -127,7 +127,7 @@ def test_errors_of_ours_and_of_a_full_memory_have_none():
         with pytest.raises(type(error)) as told, Explained(lambda _: "words"):
             raise error
         assert notes(told.value) == []
-    with pytest.raises(TooLargeError, match="the memory must hold one row"):
+    with pytest.raises(TooLargeError, match="one row of inputs must fit into memory"):
         by_measure(Fails([MemoryError("full")]))
 
 
@@ -152,7 +152,7 @@ def test_a_network_that_fails_in_another_batch_is_told_what_to_do(options):
     with pytest.raises(Odd, match="three") as told:
         value_table(Pairs(), torch.ones(4, 4), target=0, players=C, **options)
     said = " ".join(notes(told.value))
-    assert ("must not depend on the others of its batch; got this error for 2 of 4" in said) is (not options)
+    assert ("must not depend on the others in its batch; got this error for 2 of 4" in said) is (not options)
     assert "inputs of shape (4,)" in said
 
 
@@ -194,6 +194,6 @@ def test_an_eval_that_fails_is_named():
 def test_a_tracker_tells_both():
     probe = torch.ones(3, 4), torch.tensor([0, 1, 0])
     tracker = ix.Tracker(probe, players=C, budget=None)
-    with pytest.warns(ix.errors.InterdynWarning, match=r"step 0: Odd: mine interdyn: the model must take"):
+    with pytest.warns(ix.errors.InterdynWarning, match=r"step 0: Odd: mine interdyn: the model must accept"):
         tracker.observe(0, Fails([Odd("mine")]))
     assert len(tracker.problems) == 1

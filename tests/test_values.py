@@ -61,7 +61,7 @@ def test_pairs_and_samples(found):
     assert len(found) == len(list(found)) == 3
     assert found[1:].i_or.shape == (2, 16)
     assert one.unit == "log-odds"
-    with pytest.raises(InputError, match="one table"):
+    with pytest.raises(InputError, match="a single table"):
         one[0]
     with pytest.raises(TypeError):
         len(one)

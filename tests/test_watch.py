@@ -152,7 +152,7 @@ def test_another_network_and_a_half_written_file_are_refused(tmp_path):
     (tmp_path / "step_3.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="still being written"):
         load_network(tmp_path / "step_3.pt", network())
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="which does not exist"):
         find_checkpoints(tmp_path / "absent")
 
 
@@ -197,10 +197,10 @@ def test_a_watch_follows_a_training_that_goes_on(tmp_path):
 
 
 def test_a_folder_without_networks_says_what_was_there(tmp_path):
-    with pytest.raises(CheckpointError, match="nothing that is saved weights"):
+    with pytest.raises(CheckpointError, match="no file of saved weights"):
         watch(tmp_path, network(), tracker(), once=True)
     as_state_dict(network(), tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match=r"must tell its step; got last\.pt"):
+    with pytest.raises(CheckpointError, match=r"must state its step; got last\.pt"):
         watch(tmp_path, network(), tracker(), once=True)
 
 
@@ -211,7 +211,7 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     as_state_dict(network(), tmp_path / "step_1.pt")
     said = []
     loose = Tracker(samples(), players=columns(), schedule=every(1), budget=None)
-    with pytest.warns(InterdynWarning, match="not finite"):
+    with pytest.warns(InterdynWarning, match="no longer finite"):
         assert watch(tmp_path, network(9), loose, once=True, say=said.append) == (1,)
     assert "step 0 was not measured" in said[1]
 

@@ -246,7 +246,7 @@ def test_the_price_of_a_window_is_that_of_its_steps(monkeypatch):
     one, three = (Tracker(probe(), **options, budget=None, window=w).estimate(network()) for w in (1, 3))
     assert one.measurements == 11
     assert three.measurements == len(apart(range(0, 1001, 100), 3, 1000)) == 10  # 900 would run into the last
-    assert "measurement at 3 near-by steps each of 6 samples" in three.sentence
+    assert "of 4 players at 3 nearby steps takes" in three.sentence
     assert f"{10 * 3 * three.seconds:.2g} s" in three.sentence
     paid, unpaid = (Tracker(probe(), **options, budget=b, window=3) for b in (0.2, 0.1))
     assert paid.estimate(network(), step_seconds=0.1).share == pytest.approx(0.2, abs=0.05)

@@ -268,9 +268,9 @@ def test_the_summary_says_what_is_judged(run, capsys):
     with pytest.raises(SystemExit):
         main(["summary", str(run.path)])
     told = " ".join(capsys.readouterr().out.split())
-    assert "measurements of up to 3 near-by steps each. Judged are the values of the single steps" in told
-    assert re.search(r"Second witness, .* goes from \d\.\d\d over a low of \d\.\d\d to \d\.\d\d\.", told)
-    assert re.search(r"Repeatability over the 3 near-by steps .* 0\.5 % of noise: order 1 0\.\d\d \(\d\.\d\d\)", told)
+    assert "measurements of up to 3 nearby steps each. The verdict uses the values of the single steps" in told
+    assert re.search(r"Second measure of order, .* goes from \d\.\d\d over a minimum of \d\.\d\d to \d\.\d\d\.", told)
+    assert re.search(r"Repeatability over the 3 nearby steps .* 0\.5 % of noise: order 1 0\.\d\d \(\d\.\d\d\)", told)
 
 
 # -- pages -------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_the_page_has_both_courses_and_means_with_errors(run, result):
     )
     assert charts["repeatability"]["frames"][0] == charts["repeatability"]["frames"][-1]
     text = (run.path / "report.html").read_text()
-    assert "Judged are the values of the single steps" in text
+    assert "The verdict uses the values of the single steps" in text
     assert "kept is what all of them have, 0 where signs differ" in text
     groups = windows(run)
     for name, group in zip(("test", "train"), page["uses"]["groups"], strict=True):

@@ -1,9 +1,9 @@
-"""One conversion for each kind of argument: what a caller passes becomes what we compute with, or an error in words.
+"""One conversion for each kind of argument: what a caller passes is converted, or refused with a clear message.
 
-Public functions take their counts, seeds, numbers, choices, arrays, labels and files through these, so that each kind
-is refused alike wherever it is passed: a whole number as `whole` or `seed`, a real one as `number`, one of some
-words as `choice`, an array as `real_array`, one label for each sample as `labels_row`, a file as `file_path`, a result
-of another function as `instance`. Labels of a network's samples are those of `interdyn.game.labels_of`.
+Public functions take their counts, seeds, numbers, choices, arrays, labels and files through these functions, so that
+each kind is refused in the same way everywhere: integers by `whole` and `seed`, real numbers by `number`, options by
+`choice`, arrays by `real_array`, one label per sample by `labels_row`, files by `file_path`, results of other
+functions by `instance`. Labels of a network's samples are checked by `interdyn.game.labels_of`.
 """
 
 import errno
@@ -21,11 +21,11 @@ from interdyn.errors import InputError, InterdynError, ShapeError
 T = TypeVar("T")
 
 MOST_DRAWS = 100_000
-"""Largest number of draws of a bootstrap: more would fill the memory, and no digit that is shown would change."""
+"""Largest number of bootstrap draws: more would exhaust memory without changing a digit that is shown."""
 
 
 def told(value: object) -> str:
-    """Return a value for an error, short enough to be read.
+    """Return a value for an error message, shortened.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def told(value: object) -> str:
     if isinstance(value, np.ndarray) or hasattr(value, "detach"):
         return f"an array of {getattr(value, 'dtype', '?')} of shape {tuple(getattr(value, 'shape', ()))}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
-        return f"a whole number of {value.bit_length()} bits"
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value) if isinstance(value, str | bytes | int | float | complex | type(None)) else _plain_repr(value)
     return text if len(text) <= 60 else f"{text[:59]}..."
 
@@ -47,7 +47,7 @@ def _plain_repr(value: object) -> str:
 
 
 def _scalar(value: Any) -> Any:
-    """Return the number in an array or tensor without axes; anything else as it is."""
+    """Return the number in an array or tensor without axes; anything else unchanged."""
     if isinstance(value, np.generic) or (getattr(value, "shape", None) == () and hasattr(value, "item")):
         try:
             return value.item()
@@ -62,15 +62,15 @@ def whole(
     *,
     least: int = 0,
     most: int = 2**63 - 1,
-    do: str = "Pass a whole number.",
+    do: str = "Pass an integer.",
     error: type[InterdynError] = InputError,
 ) -> int:
-    """Return a whole number in ``least .. most``: of Python, NumPy or torch, also one that is written as 3.0.
+    """Return an integer in ``least .. most``: of Python, NumPy or torch, or a float without a fraction, such as 3.0.
 
     Raises
     ------
     InputError
-        If it is none (a Boolean is none), or out of range; ``error`` is raised in its place.
+        If it is not one (Booleans are not), or out of range; raised as ``error``.
 
     Examples
     --------
@@ -84,27 +84,27 @@ def whole(
         return given
     top = "" if most >= 2**32 else f", at most {most:,}"
     span = f"in {least}..{most}" if most < 1000 else f"{least} or more{top}"
-    raise error(f"`{name}` must be a whole number, {span}; got {told(value)}. {do}")
+    raise error(f"`{name}` must be an integer, {span}; got {told(value)}. {do}")
 
 
 def seed(value: Any, name: str = "seed") -> int:
-    """Return the seed of a generator: a whole number in ``0 .. 2**63 - 1``.
+    """Return the seed of a random generator: an integer in ``0 .. 2**63 - 1``.
 
     Raises
     ------
     InputError
-        If it is none.
+        If it is not one.
     """
     return whole(value, name, do="Pass 0, for example.")
 
 
 def draws(value: Any, name: str, *, least: int = 1) -> int:
-    """Return the number of draws of a bootstrap, ``least`` to a hundred thousand.
+    """Return the number of bootstrap draws, from ``least`` to 100,000.
 
     Raises
     ------
     InputError
-        If it is none.
+        If it is not one.
     """
     return whole(value, name, least=least, most=MOST_DRAWS, do=f"Pass {max(500, least)}, for example.")
 
@@ -119,12 +119,12 @@ def number(
     do: str = "Pass a number.",
     error: type[InterdynError] = InputError,
 ) -> float:
-    """Return a real finite number in ``least .. most``, without the ends if ``open_``.
+    """Return a finite real number in ``least .. most``, excluding the ends if ``open_``.
 
     Raises
     ------
     InputError
-        If it is none, or out of range; ``error`` is raised in its place.
+        If it is not one, or out of range; raised as ``error``.
 
     Examples
     --------
@@ -146,12 +146,12 @@ def number(
 
 
 def choice(value: Any, name: str, options: Sequence[str | None], *, error: type[InterdynError] = InputError) -> Any:
-    """Return one of some words, or None where it is one of the options.
+    """Return one of the options, which are strings or None.
 
     Raises
     ------
     InputError
-        If it is another; ``error`` is raised in its place.
+        If it is not an option; raised as ``error``.
 
     Examples
     --------
@@ -166,30 +166,30 @@ def choice(value: Any, name: str, options: Sequence[str | None], *, error: type[
 
 
 def instance(value: Any, name: str, kind: type[T] | tuple[type[T], ...], *, do: str) -> T:
-    """Return an object of that type, which another function makes; ``do`` says which.
+    """Return an object of the given type, made by another function; ``do`` names that function.
 
     Raises
     ------
     InputError
-        If it is of another type.
+        If it has another type.
     """
     if isinstance(value, kind):
         return value
     kinds = kind if isinstance(kind, tuple) else (kind,)
     named = " or ".join(f"`{each.__name__}`" for each in kinds)
-    raise InputError(f"`{name}` must be a {named}; got {told(value)}. {do}")
+    raise InputError(f"`{name}` must be of type {named}; got {told(value)}. {do}")
 
 
 def native_array(value: Any, name: str) -> np.ndarray:
-    """Return real numbers as an array of a type that NumPy and torch both compute with; integers stay integers.
+    """Return real numbers as an array of a type that both NumPy and torch compute with; integers stay integers.
 
-    Taken are arrays of any layout and order of bytes, tensors, nested lists and tables of pandas. An array that is fine
-    as it is is not copied.
+    Accepts arrays of any layout and byte order, tensors, nested lists and pandas tables. An array that is already
+    suitable is not copied.
 
     Raises
     ------
     InputError
-        If it holds no real numbers, or masked ones.
+        If it contains masked entries or anything but real numbers.
     ShapeError
         If its rows are of different lengths.
 
@@ -201,7 +201,7 @@ def native_array(value: Any, name: str) -> np.ndarray:
     if np.ma.isMaskedArray(value):
         if np.ma.is_masked(value):
             raise InputError(
-                f"`{name}` must hold a number in each place; got masked ones. Fill them, or leave them out."
+                f"`{name}` must have a number in every entry; got masked entries. Fill them, or leave them out."
             )
         value = value.data
     if hasattr(value, "detach"):
@@ -214,7 +214,7 @@ def native_array(value: Any, name: str) -> np.ndarray:
             out = out.astype(np.float64) if all(_is_real(x) for x in out.flat) else out
     except (ValueError, TypeError, RuntimeError, OverflowError):
         raise ShapeError(
-            f"`{name}` must be an array of numbers with rows of one length; got {told(value)}. Pad them."
+            f"`{name}` must be an array of numbers whose rows have one length; got {told(value)}. Pad them."
         ) from None
     if out.dtype.kind not in "fiub":
         got = told(value) if out.dtype.kind == "O" else f"dtype {out.dtype}"
@@ -234,9 +234,7 @@ def _is_real(value: object) -> bool:
 def _off_tensor(value: Any, name: str) -> Any:
     """Return the numbers of a tensor as an array, whatever its device, layout and type."""
     if getattr(value, "is_nested", False):
-        raise ShapeError(
-            f"`{name}` must have rows of one length; got a nested tensor. Pad it, or pass rows that are alike."
-        )
+        raise ShapeError(f"`{name}` must have rows of one length; got a nested tensor. Pad it.")
     if value.is_complex():
         raise InputError(f"`{name}` must be real; got {value.dtype}. Pass the real part or the magnitude.")
     try:
@@ -244,7 +242,7 @@ def _off_tensor(value: Any, name: str) -> Any:
         return (plain.double() if plain.is_floating_point() else plain).resolve_neg().numpy()
     except (NotImplementedError, RuntimeError, TypeError):
         raise InputError(
-            f"`{name}` must hold numbers; got a tensor on the device {value.device} that has none. Pass its values."
+            f"`{name}` must contain numbers; got a tensor on the device {value.device}, without data. Pass its values."
         ) from None
 
 
@@ -267,12 +265,12 @@ def real_array(
     finite
         Whether NaN and infinity are refused.
     least
-        The least that an entry may be; NaN is left alone unless ``finite``.
+        Smallest allowed entry; NaN is ignored unless ``finite``.
 
     Raises
     ------
     InputError, ShapeError
-        If it is no such array.
+        If it is not such an array.
 
     Examples
     --------
@@ -294,7 +292,7 @@ def real_array(
 
 
 def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
-    """Return one label for each sample: whole numbers, numbers or words, all of one kind.
+    """Return one label for each sample: integers, numbers or strings, all of one kind.
 
     Raises
     ------
@@ -317,7 +315,7 @@ def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
         out = np.asarray(out.tolist()) if kinds in ({str}, {float}) else None
     if out is None or out.dtype.kind not in "biufU" or (out.dtype.kind == "f" and bool(np.isnan(out).any())):
         raise InputError(
-            f"`{name}` must be labels, all numbers or all words; got {told(value)}. Pass one for each sample."
+            f"`{name}` must be labels, all numbers or all strings; got {told(value)}. Pass one for each sample."
         )
     if out.shape != (samples,):
         raise ShapeError(f"`{name}` must have one label for each of {samples} samples; got shape {out.shape}.")
@@ -325,12 +323,12 @@ def labels_row(value: Any, name: str, samples: int) -> np.ndarray:
 
 
 def whole_row(value: Any, name: str, *, error: type[InterdynError] = ShapeError) -> list[int]:
-    """Return one whole number for each sample, as ids are: a list, an array, a tensor or a Series.
+    """Return one integer for each sample, such as ids, from a list, an array, a tensor or a Series.
 
     Raises
     ------
     ShapeError
-        If it is no row of whole numbers; ``error`` is raised in its place.
+        If it is not a row of integers; raised as ``error``.
 
     Examples
     --------
@@ -349,7 +347,7 @@ def file_path(value: Any, name: str, *, error: type[InterdynError] = InputError)
     Raises
     ------
     InputError
-        If it is no text and no path, or no file system takes it; ``error`` is raised in its place.
+        If it is neither a string nor a path, or no file system accepts it; raised as ``error``.
 
     Examples
     --------

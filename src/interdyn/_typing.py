@@ -1,4 +1,4 @@
-"""Named types with shape and meaning, shared by all rooms."""
+"""Named types with shape and meaning, shared by all packages."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""The whole tree of errors and warnings, drawn once.
+"""The complete tree of errors and warnings.
 
 ::
 
@@ -6,30 +6,30 @@
     ├── ShapeError(ValueError)          an array has the wrong shape
     ├── InputError(ValueError)          an argument has a value that cannot be used
     │   ├── PlayersError                players, feature mask or baseline do not fit the input
-    │   ├── TargetError                 the target does not name an output of the model
+    │   ├── TargetError                 the target is not an output of the model
     │   └── NonFiniteError              NaN or infinity in a value table
-    ├── TooLargeError(ValueError)       more work than allowed; says how much
+    ├── TooLargeError(ValueError)       more work than allowed
     ├── CertificateError(RuntimeError)  a certificate contradicts itself: a fault of this package
     ├── ModelError(RuntimeError)        the user's model failed or returned something unusable
-    │   └── DisturbedError              measuring changed the network; training that goes on is another one
+    │   └── DisturbedError              measuring changed the network
     ├── RecipeError(ValueError)         a recipe cannot be read or run
     ├── DataError(FileNotFoundError)    a data set is missing or not as expected
-    ├── CheckpointError(ValueError)     a saved network cannot be read, or is of another network
+    ├── CheckpointError(ValueError)     a saved network cannot be read, or belongs to another network
     ├── RunError(OSError)               a run directory cannot be read
     │   ├── NotARunError                the folder is not a run
     │   ├── SchemaError                 the run was written by a newer version
-    │   ├── IncompleteRunError          the run has not got as far as was asked of it
-    │   └── StorageError                writing or reading failed; what was there before is intact
-    ├── EngineError(RuntimeError)       work handed to other processes could not be done; the rest is kept
+    │   ├── IncompleteRunError          the run does not have what was requested yet
+    │   └── StorageError                writing or reading failed; earlier content is intact
+    ├── EngineError(RuntimeError)       work in other processes failed; finished work is kept
     └── MissingExtraError(ImportError)  an optional dependency is not installed
 
     InterdynWarning(UserWarning)
-    ├── InputWarning                    an input or output is read in another way than it stands
-    ├── PrecisionWarning                a result is less precise than asked
-    ├── BudgetWarning                   work was cut to fit the machine
+    ├── InputWarning                    an input or output was interpreted in a way you may not intend
+    ├── PrecisionWarning                a result is less precise than requested
+    ├── BudgetWarning                   work was reduced to fit the machine
     └── SpeedWarning                    work is done in a slower way than usual
 
-Every message has three clauses: what was needed, what was got, what to do. Deprecated names warn with Python's own
+Every message has three clauses: what was needed, what was given, what to do. Deprecated names warn with Python's own
 `DeprecationWarning`; see `deprecated`.
 """
 
@@ -65,7 +65,7 @@ __all__ = [
 
 
 class InterdynError(Exception):
-    """Base of all errors raised on purpose by this package."""
+    """Base class of all errors that this package raises deliberately."""
 
 
 class ShapeError(InterdynError, ValueError):
@@ -81,7 +81,7 @@ class PlayersError(InputError):
 
 
 class TargetError(InputError):
-    """The target does not name an output of the model."""
+    """The target is not an output of the model."""
 
 
 class NonFiniteError(InputError):
@@ -93,7 +93,7 @@ class TooLargeError(InterdynError, ValueError):
 
 
 class CertificateError(InterdynError, RuntimeError):
-    """A certificate contradicts itself: a fault of this package, to be reported."""
+    """A certificate contradicts itself: a bug in this package; please report it."""
 
 
 class ModelError(InterdynError, RuntimeError):
@@ -113,7 +113,7 @@ class DataError(InterdynError, FileNotFoundError):
 
 
 class CheckpointError(InterdynError, ValueError):
-    """A saved network cannot be read, or is of another network."""
+    """A saved network cannot be read, or belongs to another network."""
 
 
 class RunError(InterdynError, OSError):
@@ -129,15 +129,15 @@ class SchemaError(RunError):
 
 
 class IncompleteRunError(RunError):
-    """The run has not got as far as was asked of it."""
+    """The run does not have what was requested yet."""
 
 
 class StorageError(RunError):
-    """Writing or reading a file failed, or another process writes; what was there before is intact."""
+    """Writing or reading a file failed, or another process is writing; earlier content is intact."""
 
 
 class EngineError(InterdynError, RuntimeError):
-    """Work that was handed to other processes could not be done; what they finished is kept."""
+    """Work in other processes failed; what they finished is kept."""
 
 
 class MissingExtraError(InterdynError, ImportError):
@@ -145,19 +145,19 @@ class MissingExtraError(InterdynError, ImportError):
 
 
 class InterdynWarning(UserWarning):
-    """Base of all warnings of this package."""
+    """Base class of all warnings of this package."""
 
 
 class InputWarning(InterdynWarning):
-    """An input or output is read in another way than it stands, or may not be what it seems."""
+    """An input or output was interpreted in a way you may not intend."""
 
 
 class PrecisionWarning(InterdynWarning):
-    """A result is less precise than asked."""
+    """A result is less precise than requested."""
 
 
 class BudgetWarning(InterdynWarning):
-    """Work was cut to fit the machine."""
+    """Work was reduced to fit the machine."""
 
 
 class SpeedWarning(InterdynWarning):
@@ -165,7 +165,7 @@ class SpeedWarning(InterdynWarning):
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
-    """Return the error for an absent optional package, with the line to type.
+    """Return the error for a missing optional package, with the command that installs it.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""When a training should stop, as others say it: five ways by name, beside which `interdyn.dynamics` is held.
+"""When others would stop a training: five published rules by name, for comparison with `interdyn.dynamics`.
 
-Each takes what it needs once an evaluation, usually after an epoch, in a training loop (`Monitor.observe`) or from a
-record (`Monitor.over`). None needs interactions, and only `Patience` needs held-out labels. How they fare on trainings
-whose truth is known, and which is best for what: ``docs/results/monitor.md``, by ``./run monitor``.
+Each takes one input per evaluation, usually after an epoch, in a training loop (`Monitor.observe`) or from a record
+(`Monitor.over`). None needs interactions, and only `Patience` needs held-out labels. How they perform on trainings with
+a known truth, and which is best for what: ``docs/results/monitor.md``, by ``./run monitor``.
 
 >>> monitor = named("patience", evaluations=2)
 >>> for epoch, loss in enumerate([0.9, 0.5, 0.6, 0.7, 0.8]):
@@ -37,16 +37,16 @@ __all__ = [
 
 
 class Monitor(ABC):
-    """What all have in common: a signal, one value an evaluation, and what follows from it.
+    """What all monitors share: a signal, one value per evaluation, and what follows from it.
 
     Attributes
     ----------
     steps, signal
         Steps of the evaluations so far, and the signal at each; NaN where it is not known yet.
     stops_at
-        Step at which the monitor first said that training should stop; None while it has not.
+        Step at which the monitor first signalled a stop; None before that.
     best_step
-        Step whose network it would keep: known at the stop, before that as of now; None before the first evaluation.
+        Step whose network it would keep: final once it has signalled a stop; None before the first evaluation.
     """
 
     def __init__(self) -> None:
@@ -56,19 +56,19 @@ class Monitor(ABC):
         self.best_step: float | None = None
 
     def observe(self, step: float, seen: Any) -> bool:
-        """Add one evaluation; return whether training should stop, now or since an earlier one.
+        """Add one evaluation; return whether training should stop, now or since an earlier evaluation.
 
         Parameters
         ----------
         step
-            Optimiser steps, or epochs, so far; above that of the evaluation before.
+            Optimiser steps, or epochs, so far; larger than at the previous evaluation.
         seen
-            What the monitor needs; see each.
+            The input that the monitor needs; see each class.
 
         Raises
         ------
         InputError, ShapeError
-            If the step does not ascend, or ``seen`` is not what the monitor needs. The evaluation then does not count.
+            If the step does not ascend, or ``seen`` is not what the monitor needs. The evaluation is then not counted.
         """
         at = number(step, "step", least=0)
         if self.steps and at <= self.steps[-1]:
@@ -84,17 +84,17 @@ class Monitor(ABC):
         return self.stops_at is not None
 
     def over(self, steps: Sequence[float] | np.ndarray, seen: Iterable[Any]) -> Self:
-        """Add a whole record, and return the monitor.
+        """Add a complete record, and return the monitor.
 
         Parameters
         ----------
         steps, seen
-            A step and what was seen there, for each evaluation.
+            A step and its input, for each evaluation.
 
         Raises
         ------
         InputError, ShapeError
-            As in `observe`, or if there are not as many of both.
+            As in `observe`, or if their numbers differ.
         """
         at = real_array(steps, "steps", axes=1)
         rows = list(seen) if isinstance(seen, Iterable) and not isinstance(seen, str | bytes) else None
@@ -107,7 +107,7 @@ class Monitor(ABC):
 
     @abstractmethod
     def _value(self, seen: Any) -> float:
-        """Return the signal of an evaluation; refuse before anything is kept."""
+        """Return the signal of an evaluation; refuse bad input before anything is stored."""
 
     @abstractmethod
     def _judged(self, signal: Float[np.ndarray, " evaluations"]) -> tuple[bool, int]:
@@ -115,7 +115,7 @@ class Monitor(ABC):
 
 
 class Patience(Monitor):
-    r"""Stop after ``p`` evaluations without a lower held-out loss; keep the network of the least.
+    r"""Stop after ``p`` evaluations without a lower held-out loss; keep the network with the lowest.
 
     $$t - \arg\min_{s \le t} L_s \ge p$$
 
@@ -141,13 +141,13 @@ class Patience(Monitor):
 
 
 class LabelWave(Monitor):
-    r"""Stop at the first local minimum of how many training samples change their predicted class.
+    r"""Stop at the first local minimum of the number of training samples whose predicted class changes.
 
     $$P_t = \frac1k \sum_{i<k} \#\{x : \hat y_{t-i}(x) \ne \hat y_{t-i-1}(x)\}$$
 
-    Needs the predicted class of each training sample, in one order, shape ``(samples,)``. ``signal`` is $P$, the mean
-    of the last ``span`` counts. A minimum is seen one evaluation later, when $P$ has risen; the network there is kept.
-    Source: Yuan, Feng and Liu (ICLR 2024), docs/references.bib.
+    Needs the predicted class of each training sample, in a fixed order, shape ``(samples,)``. ``signal`` is $P$, the
+    mean of the last ``span`` counts. A minimum is recognised one evaluation later, when $P$ has risen; the network at
+    the minimum is kept. Source: Yuan, Feng and Liu (ICLR 2024), docs/references.bib.
 
     Examples
     --------
@@ -187,8 +187,8 @@ class GradientDisparity(Monitor):
     $$D = \frac{2}{m (m - 1)} \sum_{i < j} \lVert g_i - g_j \rVert_2$$
 
     Needs the gradients of ``m`` batches, about five, shape ``(m, parameters)``: `batch_gradients`. The rises need not
-    follow each other. It keeps the network at the stop. Source: Forouzesh and Thiran (2021), docs/references.bib; their
-    rescaling of the loss of each batch is left out.
+    be consecutive. Keeps the network at the stop. Source: Forouzesh and Thiran (2021), docs/references.bib, without
+    their rescaling of the loss of each batch.
 
     Examples
     --------
@@ -212,14 +212,14 @@ class GradientDisparity(Monitor):
 
 
 class InstanceStopping(Monitor):
-    r"""Stop when most training samples are learned: their losses no longer bend.
+    r"""Stop when most training samples are learned: their loss curves no longer bend.
 
     $$\frac1k \sum_{i<k} |L_{t-i}(x) - 2 L_{t-i-1}(x) + L_{t-i-2}(x)| < \delta$$
 
-    Needs the loss of each training sample, in one order, shape ``(samples,)``, in nats. ``signal`` is the share of
-    samples for which this holds, with the mean of the last ``span`` second differences; training stops when it is at
-    least ``share``, and the network at the stop is kept. Source: Yuan et al. (ICLR 2025), docs/references.bib, with
-    their ``bound`` and ``span``. They leave single samples out of the training; stopping all of it at a share is ours.
+    Needs the loss of each training sample, in a fixed order, shape ``(samples,)``, in nats. ``signal`` is the share of
+    samples for which this holds, with the mean of the last ``span`` second differences; training stops when it reaches
+    ``share``, and the network at the stop is kept. Source: Yuan et al. (ICLR 2025), docs/references.bib, with their
+    ``bound`` and ``span``. They remove single samples from training; stopping all training at a share is ours.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def named(name: str, **options: Any) -> Monitor:
     Raises
     ------
     InputError
-        If there is none of that name, or an option is unknown or out of range.
+        If no monitor has that name, or an option is unknown or out of range.
 
     Examples
     --------
@@ -277,14 +277,12 @@ def named(name: str, **options: Any) -> Monitor:
     kind = _KINDS[choice(name, "name", NAMES)]
     known = list(inspect.signature(kind).parameters)
     if strange := sorted(set(options) - set(known)):
-        raise InputError(
-            f"`{name}` takes {', '.join(known)}; got {', '.join(strange)}. Leave out what it does not know."
-        )
+        raise InputError(f"`{name}` takes {', '.join(known)}; got {', '.join(strange)}. Remove the unknown options.")
     return kind(**options)
 
 
 def _pairs(batches: Any) -> list[tuple[Any, Any]]:
-    """Return pairs of inputs and targets; refuse what is none."""
+    """Return pairs of inputs and targets; refuse anything else."""
     listed = isinstance(batches, Iterable) and not isinstance(batches, str | bytes | Mapping)
     rows: list[Any] = list(batches) if listed else [None]
     if not all(isinstance(row, tuple | list) and len(row) == 2 for row in rows):
@@ -293,28 +291,28 @@ def _pairs(batches: Any) -> list[tuple[Any, Any]]:
 
 
 def batch_gradients(model: Any, batches: Iterable[tuple[Any, Any]], *, loss: Any = None) -> Float[np.ndarray, "m d"]:
-    """Return the gradient of the loss on each batch, for `GradientDisparity`; training goes on as if it had not been.
+    """Return the gradient of the loss on each batch, for `GradientDisparity`, without affecting the training.
 
     Parameters
     ----------
     model
-        A `torch.nn.Module`. It is run in eval mode, and neither its modes nor the gradients kept in it change.
+        A `torch.nn.Module`. It is run in eval mode; its modes and stored gradients are unchanged afterwards.
     batches
-        Pairs of inputs and targets, on the device of the model; the same or new ones at each evaluation.
+        Pairs of inputs and targets, on the device of the model; the same ones or new ones at each evaluation.
     loss
         A function of output and targets that returns a number; by default the mean cross-entropy.
 
     Returns
     -------
     Float[np.ndarray, "m d"]
-        Shape ``(batches, parameters)``; 0 for a parameter that the loss does not depend on.
+        Shape ``(batches, parameters)``; 0 for a parameter that does not affect the loss.
 
     Raises
     ------
     ModelError
-        If no parameter of the model is trained.
+        If the model has no trainable parameter.
     InputError
-        If the model is no network, or the batches are no pairs.
+        If the model is not a network, or the batches are not pairs.
 
     Examples
     --------
@@ -327,10 +325,10 @@ def batch_gradients(model: Any, batches: Iterable[tuple[Any, Any]], *, loss: Any
     """
     import torch
 
-    instance(model, "model", torch.nn.Module, do="Pass the network that trains.")
+    instance(model, "model", torch.nn.Module, do="Pass the network in training.")
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
-        raise ModelError("`model` must have parameters that are trained; got none. Set `requires_grad` of some.")
+        raise ModelError("`model` must have trainable parameters; got none. Set `requires_grad` of some.")
     of_batch = torch.nn.functional.cross_entropy if loss is None else loss
     modes = {module: module.training for module in model.modules()}
     model.eval()

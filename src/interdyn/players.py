@@ -1,8 +1,8 @@
-"""What is masked: makers of players and of feature masks, and the values that masked features take.
+"""What is masked: functions that make players and feature masks, and the values that replace masked features.
 
-A cut that is the same for all samples, or drawn for each, goes into ``players=``: `patches`, `columns`, `steps`,
-`segments`. A part for each feature of each sample (`words`, `clusters`, or your own) becomes a ``feature_mask=`` with
-`choose_parts`. Baselines are `mean_baseline`, `blur_baseline` and, for points, `part_means`.
+A partition that is the same for all samples, or drawn per sample, is passed as ``players=``: `patches`, `columns`,
+`steps`, `segments`. A part index for each feature of each sample (`words`, `clusters`, or your own) becomes a
+``feature_mask=`` with `choose_parts`. Baselines are `mean_baseline`, `blur_baseline` and, for points, `part_means`.
 """
 
 from interdyn.game import (

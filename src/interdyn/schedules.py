@@ -1,4 +1,4 @@
-"""When to measure a network that trains: functions ``step -> bool``, and how to join them.
+"""When to measure a network during training: functions ``step -> bool``, and how to combine them.
 
 Any function ``step -> bool`` is a schedule; `interdyn.Tracker` takes one as ``schedule``.
 """
@@ -15,22 +15,22 @@ Schedule = Callable[[int], bool]
 """Whether to measure at an optimiser step; 0 is the network before training."""
 
 MAX_STEP = 2**63 - 1
-"""Largest number of a step."""
+"""Largest step number."""
 
 MOST_NEAR = 5
-"""Most steps of a window."""
+"""Most steps in a window."""
 
-_MOST_POINTS = 10_000  # of a decade
-_MOST_LOOKS = 300_000  # for a step at which several schedules agree: half a second, about
-_spent: list[int] = []  # looks of the search that is going on, and one place for each search inside it
-_MOST_ASKED = 1_000_000  # steps of one gap about which a function of the user's is asked: a second, about
+_MOST_POINTS = 10_000  # per decade
+_MOST_LOOKS = 300_000  # tries for a step at which several schedules agree: about half a second
+_spent: list[int] = []  # tries of the running search, and an entry for each search nested in it
+_MOST_ASKED = 1_000_000  # steps of one gap for which a user's function is called: about a second
 
 __all__ = ["Schedule", "all_of", "any_of", "at", "every", "log_spaced"]
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A schedule that can name its next step, so that a far one is found without asking about all between."""
+    """A schedule that can name its next step, so that a distant one is found without trying all steps between."""
 
     holds: Schedule
     next: Callable[[int, int], int | None]
@@ -47,9 +47,9 @@ def _next(schedule: Schedule, after: int, last: int) -> int | None:
         return found if found is not None and found <= last else None
     if last - after > _MOST_ASKED:
         warnings.warn(
-            f"a schedule that is a function of your own is asked about {_MOST_ASKED:,} steps at a time at most; got "
-            f"a gap from step {after:,} to step {last:,}, the first of them left out. Call `observe` at every step, "
-            "or build the schedule from those of interdyn.schedules.",
+            f"a user-defined schedule is evaluated at {_MOST_ASKED:,} steps at most between two calls; got a gap from "
+            f"step {after:,} to step {last:,}, whose first steps were skipped. Call `observe` at every step, or build "
+            "the schedule from those of interdyn.schedules.",
             InterdynWarning,
             stacklevel=2,
         )
@@ -57,7 +57,7 @@ def _next(schedule: Schedule, after: int, last: int) -> int | None:
 
 
 def every(k: int, *, start: int = 0) -> Schedule:
-    """Measure at ``start`` and at every ``k``-th step from there on.
+    """Measure at ``start`` and at every ``k``-th step after it.
 
     Raises
     ------
@@ -78,10 +78,10 @@ def every(k: int, *, start: int = 0) -> Schedule:
 
 
 def log_spaced(per_decade: int = 8, *, first: int = 1) -> Schedule:
-    """Measure at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without an end.
+    """Measure at step 0, at ``first``, and from there at ``per_decade`` steps in each factor of ten, without end.
 
-    Interactions change over factors of time, not over differences; so the cost of measuring grows with the logarithm
-    of the training alone.
+    Interactions change over factors of time, not over differences, so the cost of measuring need only grow with the
+    logarithm of the length of the training.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def at(*steps: int) -> Schedule:
     >>> [step for step in range(9) if at(0, 3, 7)(step)]
     [0, 3, 7]
     """
-    chosen = frozenset(whole(step, "steps", do="Name optimiser steps: at(0, 100, 1000).") for step in steps)
+    chosen = frozenset(whole(step, "steps", do="Pass optimiser steps: at(0, 100, 1000).") for step in steps)
     ordered = sorted(chosen)
     return _Known(
         lambda step: step in chosen, lambda after, _: next(iter(ordered[bisect_right(ordered, after) :]), None)
@@ -138,7 +138,7 @@ def _check_schedules(schedules: tuple[Schedule, ...]) -> None:
 
 
 def _looks() -> Iterator[None]:
-    """Give as many turns as schedules that never agree are looked through, those inside one another together."""
+    """Yield once per try that schedules which never agree may take, nested searches included."""
     outermost = not _spent
     _spent.append(0)
     try:
@@ -193,15 +193,15 @@ def all_of(*schedules: Schedule) -> Schedule:
 
 
 def due(schedule: Schedule, after: int, step: int) -> bool:
-    """Return whether the schedule measures anywhere in ``after + 1 .. step``, so that rare calls miss nothing.
+    """Return whether the schedule measures anywhere in ``after + 1 .. step``, so that infrequent calls miss nothing.
 
-    The schedules of this module are asked once, however far the step is; a function of your own is asked about each
-    step between, the last million at most.
+    The schedules of this module are evaluated once, however distant the step; a user-defined function is called for
+    each step between, at most for the last million.
 
     Warns
     -----
     InterdynWarning
-        If a function of your own was not asked about all steps between.
+        If a user-defined function was not called for all steps between.
 
     Examples
     --------
@@ -227,12 +227,12 @@ def due_steps(schedule: Schedule, first: int, last: int) -> list[int]:
 
 
 def checked_window(window: object) -> int:
-    """Return how many near-by steps a measurement takes, 1 to `MOST_NEAR`.
+    """Return how many nearby steps a measurement takes, 1 to `MOST_NEAR`.
 
     Raises
     ------
     InputError
-        If it is no such number.
+        If it is not such a number.
 
     Examples
     --------
@@ -243,7 +243,7 @@ def checked_window(window: object) -> int:
 
 
 def shortest(window: int) -> int:
-    """Return the length of the shortest training in which a tenth of the steps so far holds a window.
+    """Return the length of the shortest training in which a tenth of the steps so far fits a window.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def shortest(window: int) -> int:
 
 
 def too_short(window: int, total_steps: int) -> str:
-    """Return why a window does not fit a training; empty where it does.
+    """Return why a window does not fit a training; empty if it does.
 
     Examples
     --------
@@ -272,7 +272,7 @@ def too_short(window: int, total_steps: int) -> str:
 def near_by(step: int, window: int) -> tuple[int, ...]:
     """Return the steps of the window that begins at ``step``, spread over a tenth of the training so far.
 
-    Early, where a tenth is less than a step for each of them, there are fewer.
+    Early on, where a tenth is shorter than that many steps, there are fewer.
 
     Examples
     --------
@@ -284,7 +284,7 @@ def near_by(step: int, window: int) -> tuple[int, ...]:
 
 
 def last_begin(total_steps: int) -> int:
-    """Return where the window begins that ends with the last step.
+    """Return the start of the window that ends with the last step.
 
     Examples
     --------
@@ -295,10 +295,10 @@ def last_begin(total_steps: int) -> int:
 
 
 def apart(steps: Sequence[int], window: int, total_steps: int) -> list[int]:
-    """Return which of the steps begin a window, so that none runs into another and one ends with the last step.
+    """Return the steps that begin a window, such that no two windows overlap and one ends with the last step.
 
-    A step within a tenth after the one before begins none: the window before covers it. The last window comes first:
-    what would run into it begins none. Single steps stay as they are.
+    A step within a tenth after the previous start begins no window: the previous window covers it. The last window has
+    priority: a window that would overlap it is dropped. Single steps are returned unchanged.
 
     Examples
     --------
@@ -315,7 +315,7 @@ def apart(steps: Sequence[int], window: int, total_steps: int) -> list[int]:
 
 
 def with_near(begins: Sequence[int], window: int, total_steps: int) -> tuple[int, ...]:
-    """Return all steps of the windows that begin at these steps, none after the last.
+    """Return all steps of the windows that begin at these steps, none after the last step.
 
     Examples
     --------
@@ -328,8 +328,8 @@ def with_near(begins: Sequence[int], window: int, total_steps: int) -> tuple[int
 def windows_of(steps: Sequence[int], window: int) -> list[int]:
     """Return the number of the measurement that each measured step belongs to: 0, 1, ...
 
-    A window holds successive steps within a tenth after its first, at most ``window`` of them; so the steps alone tell,
-    whatever was lost or came in another run of the same training.
+    A window consists of successive steps within a tenth after its first, at most ``window`` of them, so it follows from
+    the steps alone, even if steps were lost or were measured in another run of the same training.
 
     Examples
     --------
@@ -347,7 +347,7 @@ def windows_of(steps: Sequence[int], window: int) -> list[int]:
 
 
 def groups_of(steps: Sequence[int], window: int) -> list[list[int]]:
-    """Return the places of the steps of each measurement.
+    """Return the indices of the steps of each measurement.
 
     Examples
     --------
@@ -359,7 +359,7 @@ def groups_of(steps: Sequence[int], window: int) -> list[list[int]]:
 
 
 def up_to_whole(steps: Sequence[int], window: int) -> int:
-    """Return how many of the steps there are up to the end of the last measurement that has all its near-by steps.
+    """Return the number of steps up to the end of the last measurement whose window is complete.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The models, data sets and recipes that come with interdyn: a provider, as a third party's would be.
+"""The models, data sets and recipes that come with interdyn, registered like those of a third-party provider.
 
 Importing this package registers what every file of ``models`` and ``data`` has under ``@model("name")`` or
-``@dataset("name")``; ``library`` holds the recipes.
+``@dataset("name")``; ``library`` contains the recipes.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Compiled loops: Numba where it is, vectors of four numbers, worker threads. Importing this room loads no Numba."""
+"""Compiled loops: Numba if installed, vectors of four numbers, worker threads. Importing it loads no Numba."""
 
 from interdyn.compiled._numba import INNER, available, compiled, source_stamp
 from interdyn.compiled._workers import cores_at_hand, in_workers, one_torch_thread, torch_threads, worker_count

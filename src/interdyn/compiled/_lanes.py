@@ -1,10 +1,10 @@
 """Vectors of four numbers: the type `Lanes` and its operations. Importing this file loads Numba.
 
-A vector is four neighbours of a flat array. Loops over vectors need no compiler that finds them: each operation is one
-instruction where the processor has vectors of four. There are two ways to lay out tables over subsets:
+A vector is four neighbours of a flat array. Loops over vectors do not depend on the compiler finding them: each
+operation is one instruction if the processor has vectors of four. There are two ways to lay out tables over subsets:
 
-- *side by side*: four tables, the table running fastest. Lanes never mix, so that what a table comes to does not depend
-  on its neighbours;
+- *side by side*: four tables, the table running fastest. Lanes never mix, so the result of a table does not depend on
+its neighbours;
 - *within*: one table, whose two lowest players share each vector.
 
 Code for both takes an argument whose type says which: an array of one axis, with a number for each vector, side by
@@ -40,7 +40,7 @@ def _vector(kind: Lanes) -> ir.VectorType:
 
 
 @register_model(Lanes)
-class _Model(models.PrimitiveModel):  # type: ignore[misc]  # Numba is not looked into
+class _Model(models.PrimitiveModel):  # type: ignore[misc]  # Numba is not type-checked
     def __init__(self, manager: Any, kind: Lanes) -> None:
         super().__init__(manager, kind, _vector(kind))
 
@@ -62,7 +62,7 @@ def _spread(builder: Any, kind: Lanes, x: Any) -> Any:
 
 
 def _operation(arguments: int, emit: Callable[..., Any]) -> Any:
-    """Return an intrinsic of so many vectors of one type; ``emit(builder, kind, *values)`` writes its instructions."""
+    """Return an intrinsic of some vectors of one type; ``emit(builder, kind, *values)`` writes its instructions."""
 
     def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         return emit(builder, signature.return_type, *given)

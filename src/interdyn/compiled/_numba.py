@@ -1,4 +1,4 @@
-"""Numba, where it is installed and works; functions that are compiled once for a machine and kept on its disk."""
+"""Numba, if it is installed and works; functions that are compiled once per machine and cached on disk."""
 
 import hashlib
 import warnings
@@ -10,10 +10,10 @@ from typing import Any
 from interdyn.errors import SpeedWarning
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-# what importing a Numba raises that does not fit the NumPy, the system or its own settings
+# raised by importing a Numba that does not fit NumPy, the system or its own settings
 _NO_FIT = (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError)
 INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""How loops are compiled that only other loops call: neither division nor an index raises, nothing for Python."""
+"""How loops that only other loops call are compiled: neither division nor an index raises, nothing for Python."""
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +23,7 @@ def available() -> bool:
         import numba
     except _NO_FIT as error:
         warnings.warn(
-            f"the package `numba` cannot be used ({type(error).__name__}: {error}); splits and transforms take the "
+            f"the package `numba` cannot be used ({type(error).__name__}: {error}); splits and transforms use the "
             "slower PyTorch form, with the same results. Install it: pip install numba",
             SpeedWarning,
             stacklevel=2,
@@ -35,8 +35,8 @@ def available() -> bool:
 def source_stamp(*folders: Path) -> str:
     """Return a short hash of all Python files in ``folders`` and in this one.
 
-    Numba's cache notices a change of the file that holds a function, and not of what the function calls. A function
-    with the stamp among its closed-over variables is compiled anew when any of these files changes.
+    Numba's cache notices a change of the file that contains a function, but not of what the function calls. A function
+    with the stamp among its closed-over variables is recompiled when any of these files changes.
     """
     out = hashlib.sha256()
     for folder in (Path(__file__).parent, *folders):
@@ -46,10 +46,10 @@ def source_stamp(*folders: Path) -> str:
 
 
 def compiled(function: Callable[..., Any], signature: str) -> Callable[..., Any]:
-    """Return ``function`` compiled for ``signature``, from the cache on disk where it is there.
+    """Return ``function`` compiled for ``signature``, from the cache on disk if possible.
 
-    The cache lies beside the package or in the user's cache folder. If neither can be written, or the disk is full, the
-    function is compiled for this process alone.
+    The cache is next to the package or in the user's cache folder. If neither can be written, or the disk is full, the
+    function is compiled for this process only.
     """
     import numba
 

@@ -1,4 +1,4 @@
-"""Worker threads for compiled loops, as many as this process may use; and torch kept to one thread for a while."""
+"""Worker threads for compiled loops, as many as this process may use; and a temporary limit on torch's threads."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,15 +11,15 @@ import torch
 from interdyn._arguments import whole
 from interdyn.errors import InputError
 
-_POLL = 0.1  # seconds between two looks at the workers
-_SMALL = 2**22  # entries up to which one thread does as well
+_POLL = 0.1  # seconds between checks of the workers
+_SMALL = 2**22  # entries up to which one thread is as fast
 
 
 def _quota() -> float:
     """Return how many cores a container's quota allows; infinite without one."""
     try:
         allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return float(allowed) / float(period)  # "max" is no number
+        return float(allowed) / float(period)  # "max" is not a number
     except (OSError, ValueError):
         return float("inf")
 
@@ -32,7 +32,7 @@ def worker_count(threads: int | None = None) -> int:
     Raises
     ------
     InputError
-        If either is not a whole number from 1.
+        If either is not a positive integer.
 
     Examples
     --------
@@ -44,9 +44,7 @@ def worker_count(threads: int | None = None) -> int:
     given = os.environ.get("INTERDYN_THREADS", "").strip()
     if given:
         if not given.isdecimal() or int(given) < 1:
-            raise InputError(
-                f"INTERDYN_THREADS must be a whole number, 1 or more; got {given!r}. Unset it for all cores."
-            )
+            raise InputError(f"INTERDYN_THREADS must be an integer, 1 or more; got {given!r}. Unset it for all cores.")
         return int(given)
     return cores_at_hand()
 
@@ -66,7 +64,7 @@ def cores_at_hand() -> int:
 def in_workers(
     work: Callable[[], None], workers: int, *, stop: Callable[[], None], watch: Callable[[], None] | None = None
 ) -> None:
-    """Run ``work()`` in each of ``workers`` threads of their own and wait for all of them.
+    """Run ``work()`` in each of ``workers`` new threads and wait for all of them.
 
     Parameters
     ----------
@@ -75,7 +73,7 @@ def in_workers(
     workers
         How many threads.
     stop
-        Called when waiting is interrupted, by Ctrl-C for instance, or one of the threads fails.
+        Called when waiting is interrupted, for example by Ctrl-C, or one of the threads fails.
     watch
         Called now and then from the calling thread while the others work.
     """
@@ -85,7 +83,7 @@ def in_workers(
         while running:
             ended, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
             for future in ended:
-                future.result()  # what failed in a thread is raised in this one, once the others have stopped
+                future.result()  # an error in a thread is raised in this one, once the others have stopped
             if watch is not None:
                 watch()
         failing.pop_all()
@@ -93,10 +91,10 @@ def in_workers(
 
 @contextmanager
 def one_torch_thread(*, entries: int = 0) -> Iterator[None]:
-    """Keep torch to one thread inside the block, if its arrays have no more than some million ``entries``.
+    """Limit torch to one thread inside the block, if its arrays have no more than a few million ``entries``.
 
     For many small products in a row: a team of threads that waits for its slowest member at every product takes minutes
-    for milliseconds of work when another process holds one of the cores.
+    for milliseconds of work when another process uses one of the cores.
     """
     with torch_threads(torch.get_num_threads() if entries > _SMALL else 1):
         yield
@@ -104,7 +102,7 @@ def one_torch_thread(*, entries: int = 0) -> Iterator[None]:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Keep torch to so many threads inside the block."""
+    """Limit torch to that many threads inside the block."""
     before = torch.get_num_threads()
     if before == count:
         yield

@@ -1,4 +1,4 @@
-"""From a trajectory to its two phases: the mean order falls, then rises; to the loss gap, and to harm."""
+"""The two phases of a trajectory (the mean order falls, then rises), the growth of the loss gap, and harm."""
 
 from interdyn.dynamics._axis import MIN_STEPS as MIN_STEPS
 from interdyn.dynamics._evidence import PhaseEvidence, Place

@@ -1,4 +1,4 @@
-"""The axis of a course, logarithmic in steps, and what is asked of its steps."""
+"""The logarithmic axis of training steps, and the checks that steps must pass."""
 
 import numpy as np
 from jaxtyping import Float
@@ -13,20 +13,20 @@ MIN_SAMPLES = 2
 def checked_steps(
     steps: Float[np.ndarray, " steps"], *, level: float = 0.9, seed: int = 0
 ) -> Float[np.ndarray, " steps"]:
-    """Return the steps as float64, strictly ascending, finite and not negative; refuse a bad level or seed, too."""
+    """Return the steps as float64. They must be finite, not negative and strictly ascending; check level and seed."""
     checked_seed(seed)
     number(level, "level", least=0, most=1, open_=True, do="For a 90 % interval pass level=0.9.")
     out = real_array(steps, "steps")
     if out.ndim != 1 or not np.isfinite(out).all() or (out < 0).any() or (np.diff(out) <= 0).any():
         raise InputError(
-            f"`steps` must be one row of finite numbers, not negative and strictly ascending; got {told(steps)}. "
-            "Sort the checkpoints by step and keep one of each."
+            f"`steps` must be one-dimensional, finite, not negative and strictly ascending; got {told(steps)}. "
+            "Sort the checkpoints by step and remove duplicates."
         )
     return out
 
 
 def time_axis(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-    """Map steps to ``[0, 1]``: ``log1p(step / first positive step)``, so that step 0 has a place.
+    """Map steps to ``[0, 1]`` by ``log1p(step / first positive step)``, which is defined at step 0 too.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def time_axis(steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]
 
 
 def steps_at(x: Float[np.ndarray, " points"], steps: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " points"]:
-    """Undo `time_axis`: the steps at places ``x`` of the axis made by ``steps``.
+    """Invert `time_axis`: return the steps at places ``x`` of the axis defined by ``steps``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the finder's posterior says of one course: probabilities, sizes, places in steps, and what stays possible."""
+"""What the finder's posterior says about one curve: probabilities, sizes, places in steps, and what stays possible."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from interdyn._arguments import seed as checked_seed
 from interdyn.dynamics._axis import steps_at, time_axis
 from interdyn.dynamics._finder import PLACES, place_range, posterior
 
-TWO, GROWS = 0.6, 0.85  # probability from which on two phases, or one change, are claimed
-SMALLEST_CHANGE = 0.1  # orders: what a fall and a rise are at least that count as phases
+TWO, GROWS = 0.6, 0.85  # probability above which two phases, or one change, are claimed
+SMALLEST_CHANGE = 0.1  # orders: the smallest fall or rise that counts as a phase
 ABSENT = 0.15  # orders: a fall or rise is called absent where no larger one is possible
-NARROWER = 0.5  # tails of intervals over nominal ones: correlated noise of few measurements looks like a course
+NARROWER = 0.5  # tails of intervals over nominal ones: correlated noise in few measurements resembles a change
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class PhaseEvidence:
     Attributes
     ----------
     two_phases, only_falls, only_rises, hump
-        Probability of a fall and a rise after it; of a fall alone; of a rise alone; of a rise and a fall after it. What
-        is left to 1 is that of a level course.
+        Probability of a fall followed by a rise; of a fall alone; of a rise alone; of a rise followed by a fall. The
+        remainder to 1 is the probability of a level curve.
     fall, rise
-        Medians of their sizes, in the unit of the course (orders; of the loss for a gap), where they are there.
+        Medians of their sizes, given that they exist, in the unit of the curve (orders; units of the loss for a gap).
     fall_interval, rise_interval
         Their intervals.
     possible_fall, possible_rise
-        Larger ones have a probability below 1.25 %, also if the noise is strongly correlated and something changes;
-        infinite where the measurements are too few for any.
+        A larger one has a probability below 1.25 %, even if the noise is strongly correlated and something changes;
+        infinite with too few measurements for any statement.
     noise_std, correlation
-        Standard deviation of the noise of one measurement, and correlation of neighbouring ones (medians).
+        Standard deviation of the noise of one measurement, and correlation of neighbouring measurements (medians).
     interval_share
-        Length of the boundary's stretch as a share of the logarithmic axis; 1 where there is none.
+        Length of the boundary's interval as a share of the logarithmic axis; 1 without a boundary.
     n_steps, n_samples
-        Steps used, and samples.
+        Number of steps used, and of samples.
     """
 
     two_phases: float = 0.0
@@ -58,7 +58,7 @@ class PhaseEvidence:
 
 @dataclass(frozen=True)
 class Place:
-    """A place on the axis of training: the median in steps, and the interval that holds it."""
+    """A place on the axis of training: the median in steps, and its interval."""
 
     step: float
     interval: tuple[float, float]
@@ -69,7 +69,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Judged:
-    """The evidence of a course; where its fall ends and its rise starts, and the boundary, the stretch of both."""
+    """The evidence of a curve, the end of its fall, the start of its rise, and the boundary that spans both."""
 
     evidence: PhaseEvidence
     fall_ends: Place | None = None
@@ -77,7 +77,7 @@ class Judged:
     boundary: Place | None = None
 
     def two_phases(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
-        """Return whether the whole of a course has a fall and a rise after it, each of at least so many orders."""
+        """Return whether the curve has a fall followed by a rise, each of at least ``smallest_change`` orders."""
         e, places = self.evidence, (self.fall_ends, self.rise_starts, self.boundary)
         return None not in places and e.two_phases > TWO and min(e.fall, e.rise) >= smallest_change
 
@@ -91,8 +91,8 @@ def judge(
     seed: int,
     n_samples: int = 0,
 ) -> Judged:
-    """Judge the course ``y`` at ``steps``; ``window`` numbers the measurements, or every step is its own."""
-    if float(np.ptp(y)) <= 1e-9 * max(1.0, float(np.abs(y).max())):  # nothing changes, for certain
+    """Judge the curve ``y`` at ``steps``; ``window`` numbers the measurements; by default every step is one."""
+    if float(np.ptp(y)) <= 1e-9 * max(1.0, float(np.abs(y).max())):  # constant, without any doubt
         return Judged(PhaseEvidence(n_steps=len(y), n_samples=n_samples))
     at = np.arange(len(y)) if window is None else np.unique(window, return_inverse=True)[1]
     x, rng = time_axis(steps), np.random.default_rng(checked_seed(seed))
@@ -131,13 +131,13 @@ def judge(
 
 
 def _quantiles(values: Float[np.ndarray, " draws"], tail: float) -> tuple[float, float, float]:
-    """Return low end, median and high end; zeros where there are none."""
+    """Return low end, median and high end; zeros without values."""
     low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail]) if len(values) else (0.0, 0.0, 0.0)
     return float(low), float(middle), float(high)
 
 
 def _place(values: Float[np.ndarray, " draws"], tail: float, earliest: float) -> tuple[float, float, float] | None:
-    """Return low end, median and high end of a place; before the first one that is allowed its low end is open."""
+    """Return low end, median and high end of a place; the low end is open before the first place allowed."""
     if not len(values):
         return None
     low, middle, high = _quantiles(values, NARROWER * tail)

@@ -1,13 +1,13 @@
-"""The finder: one posterior over the falls and rises of a noisy course, for every question of this room.
+"""The finder: one posterior over the falls and rises of a noisy curve, for every question of this package.
 
-Over the logarithmic axis ``x`` in ``[0, 1]`` a course is level, with a fall before ``c1`` and a rise after ``c2``:
+Over the logarithmic axis ``x`` in ``[0, 1]`` a curve is level, with a fall before ``c1`` and a rise after ``c2``:
 
     y = a + A f((c1 - x)+ / c1) + B f((x - c2)+ / (1 - c2)) + s(x) u,      c1 <= c2
 
-``f`` is linear, square or the mirror image of it (a change that slows down), for each side its own; ``u`` is
-autocorrelated over the measurements, within a window of near-by steps partly white; ``s`` is constant or one step.
-Every combination of places, shapes, noise and prior variance is a *cell*. In a cell ``a``, ``A``, ``B`` and the size
-of the noise are integrated out, so that the posterior is a table of weights, and draws from it are exact.
+``f`` is linear, quadratic or its mirror image (a change that slows down), chosen for each side; ``u`` is
+autocorrelated over the measurements, and partly white within a window of nearby steps; ``s`` is constant or has one
+jump. Every combination of places, shapes, noise and prior variance is a *cell*. In a cell ``a``, ``A``, ``B`` and the
+size of the noise are integrated out, so the posterior is a table of weights, and draws from it are exact.
 """
 
 from dataclasses import dataclass
@@ -16,34 +16,34 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 PLACES = np.arange(1, 16) / 16.0  # of c1 and c2
-BEFORE, AFTER = 2, 3  # measurements that a fall and a rise need at least
-CORRELATIONS = {0.0: 4.0, 0.3: 3.0, 0.55: 2.0, 0.75: 2.0, 0.88: 1.0, 0.96: 0.3}  # of neighbours, and prior weights
-WHITE = (0.0, 0.3, 0.7)  # share of the noise of a value that the others of its window do not have
-FACTORS, CHANGES = (1 / 8, 8.0), (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # of the size of the noise, and where it changes
-STEADY = 0.5  # prior probability that it does not
-VARIANCES = np.array([10.0, 100.0, 1e3, 1e4])  # of A and B, over that of the noise
+BEFORE, AFTER = 2, 3  # fewest measurements of a fall and of a rise
+CORRELATIONS = {0.0: 4.0, 0.3: 3.0, 0.55: 2.0, 0.75: 2.0, 0.88: 1.0, 0.96: 0.3}  # of neighbours: prior weights
+WHITE = (0.0, 0.3, 0.7)  # share of a value's noise that it does not share with the others of its window
+FACTORS, CHANGES = (1 / 8, 8.0), (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)  # jumps of the noise's size, and their places
+STEADY = 0.5  # prior probability of no jump
+VARIANCES = np.array([10.0, 100.0, 1e3, 1e4])  # prior variances of A and B, in units of the noise variance
 CLASSES = (0.15, 0.3, 0.15, 0.4)  # prior probabilities of level, fall, rise, both
-STRONG = 0.7  # correlation from which on a rise hides best
+STRONG = 0.7  # correlation above which a rise is hardest to detect
 DRAWS = 1000
 _WITHIN = 0.1  # distance of neighbours in a window, in measurements
-SHAPES = 3  # linear, square, and the mirror image of the square
-_FALLS, _RISES, _NONE = 1, 1 + SHAPES * len(PLACES), 1 + 2 * SHAPES * len(PLACES)  # columns after the course
+SHAPES = 3  # linear, quadratic, and the mirror image of the quadratic
+_FALLS, _RISES, _NONE = 1, 1 + SHAPES * len(PLACES), 1 + 2 * SHAPES * len(PLACES)  # columns after the curve
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws from the posterior of a course.
+    """Draws from the posterior of a curve.
 
     Attributes
     ----------
     fall, rise
-        Amplitudes ``A`` and ``B`` in the unit of the course, 0 where there is none.
+        Amplitudes ``A`` and ``B`` in the unit of the curve, 0 if absent.
     fall_ends, rise_starts
-        Places ``c1`` and ``c2`` on the axis; NaN where there is none.
+        Places ``c1`` and ``c2`` on the axis; NaN if absent.
     noise_std
-        Geometric mean over the values of the standard deviation of the noise.
+        Geometric mean over the values of the noise's standard deviation.
     correlation
-        Of the noise of neighbouring measurements.
+        Correlation of the noise of neighbouring measurements.
     """
 
     fall: Float[np.ndarray, " draws"]
@@ -56,22 +56,22 @@ class Draws:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The weights of all cells, and what draws need of them; made by `posterior`.
+    """The weights of all cells, and what draws from them need; built by `posterior`.
 
     Attributes
     ----------
     weight, misfit
-        Of each cell, ``(noises, variances, pairs)``: its probability, and its residual sum of squares.
+        Probability and residual sum of squares of each cell, shape ``(noises, variances, pairs)``.
     pairs
-        Column of fall and of rise of each pair, ``(2, pairs)``.
+        Fall column and rise column of each pair, shape ``(2, pairs)``.
     products
-        Of the columns whitened by each covariance of the noise, the mean projected out.
+        Products of the columns, whitened by each noise covariance, with the mean projected out.
     correlation
-        Of neighbouring measurements under each covariance.
+        Correlation of neighbouring measurements under each covariance.
     unit
-        By which the course was divided.
+        Divisor that was applied to the curve.
     freedom
-        Number of values less 1.
+        Number of values minus 1.
     """
 
     weight: Float[np.ndarray, "noises variances pairs"]
@@ -83,7 +83,7 @@ class Posterior:
     freedom: int
 
     def draws(self, rng: np.random.Generator, among: Bool[np.ndarray, "noises 1 pairs"] | None = None) -> Draws:
-        """Draw courses, from the cells ``among`` if some are named. A place is uniform within its cell of the grid."""
+        """Draw curves, optionally only from the cells ``among``. A place is uniform within its cell of the grid."""
         mass = np.cumsum(self.weight if among is None else self.weight * among)
         cell = np.searchsorted(mass, mass[-1] * (1 - rng.random(DRAWS)))
         noise, variance, pair = np.unravel_index(cell, self.weight.shape)
@@ -103,10 +103,10 @@ class Posterior:
         return Draws(fall, rise, ends, starts, self.unit * std, self.correlation[noise])
 
     def possible(self, side: int, rng: np.random.Generator, *, tail: float = 0.0125) -> float:
-        """Return how large a fall (side 0) or a rise (side 1) may be, in the unit of the course.
+        """Return how large a fall (side 0) or a rise (side 1) may be, in the unit of the curve.
 
-        The upper quantile of the amplitude, of either sign, where there is one: the larger one of that under all
-        correlations and that under those of at least `STRONG`. Infinite where there are too few measurements for any.
+        The upper quantile of the amplitude, of either sign, given that it exists: the larger of the quantiles over all
+        correlations and over those of at least `STRONG`. Infinite with too few measurements for any statement.
         """
         bounds, can = [0.0], self.pairs[side] < _NONE
         if not can.any():
@@ -133,9 +133,9 @@ def posterior(
     x
         Places on the axis, ascending from 0 to 1, shape ``(values,)``.
     y
-        The course, in any unit, not constant.
+        The curve, in any unit, not constant.
     window
-        Number of the measurement that each value belongs to: 0, 1, ..., the same for all of a window of near-by steps.
+        Number of the measurement that each value belongs to: 0, 1, ...; equal within a window of nearby steps.
 
     Returns
     -------
@@ -143,8 +143,8 @@ def posterior(
 
     Notes
     -----
-    Cost: six decompositions of ``values`` square and some passes over up to 280,000 cells, with windows 750,000: 20 ms
-    and 80 ms. Oracle: ``tests/test_finder.py``, every cell by its covariance matrix.
+    Cost: six decompositions of a ``values x values`` matrix and some passes over up to 280,000 cells (20 ms), or over
+    750,000 with windows (80 ms). Oracle: ``tests/test_finder.py``, every cell from its covariance matrix.
     Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 2.7 (explicit mean).
     """
     unit, h = float(np.ptp(y)), (1 / VARIANCES)[:, None]
@@ -168,7 +168,7 @@ def posterior(
 
 
 def noise_sizes(x: Float[np.ndarray, " values"]) -> Float[np.ndarray, "sizes values"]:
-    """Return how the size of the noise may change: not, or by one step; the geometric mean of each row is 1.
+    """Return the allowed profiles of the noise's size: constant, or with one jump; each row has geometric mean 1.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def places_of(window: Int[np.ndarray, " values"]) -> Float[np.ndarray, " values"
 
 
 def _columns(x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"]) -> Float[np.ndarray, "values columns"]:
-    """Return the mean, the course, the falls, the rises, and zeros for none."""
+    """Return the mean, the curve, the falls, the rises, and zeros for an absent change."""
     fall = np.maximum(PLACES - x[:, None], 0.0) / PLACES
     rise = np.maximum(x[:, None] - PLACES, 0.0) / (1 - PLACES)
     shaped = [shape for side in (fall, rise) for shape in (side, side**2, side * (2 - side))]
@@ -203,9 +203,9 @@ def _columns(x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"]) -
 def _noises(
     x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]
 ) -> tuple[Float[np.ndarray, "noises values values"], Float[np.ndarray, " noises"], Float[np.ndarray, " noises"]]:
-    """Return what whitens each kind of noise, its log prior less half the log determinant, and its correlation.
+    """Return the whitener of each kind of noise, its log prior less half the log determinant, and its correlation.
 
-    One decomposition serves all white shares and sizes of a correlation.
+    One decomposition serves all white shares and noise profiles of a correlation.
     """
     sizes, place = noise_sizes(x), places_of(window)
     size_prior = np.log([STEADY] + [(1 - STEADY) / (len(sizes) - 1)] * (len(sizes) - 1))
@@ -224,7 +224,7 @@ def _noises(
 def _pairs(
     x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]
 ) -> tuple[Int[np.ndarray, "2 pairs"], Float[np.ndarray, " pairs"]]:
-    """Return the columns of fall and rise of every pair, and the log prior of each."""
+    """Return the fall and rise columns of every pair, and the log prior of each pair."""
     low, high = place_range(x, window)
     of_column = np.tile(PLACES, SHAPES)
     falls = np.append(_FALLS + np.flatnonzero(of_column > low), _NONE)
@@ -237,7 +237,7 @@ def _pairs(
 
 
 def place_range(x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]) -> tuple[float, float]:
-    """Return the place after which falls may end and that before which rises may start, for want of measurements.
+    """Return the earliest end of a fall and the latest start of a rise that leave enough measurements on each side.
 
     Examples
     --------

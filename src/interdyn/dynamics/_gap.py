@@ -26,11 +26,11 @@ def find_gap_onset(
     steps
         Optimiser steps, strictly ascending and not negative, shape ``(steps,)``.
     train_loss, test_loss
-        Mean losses at each step, shape ``(steps,)``, in one unit. Steps with a loss that is not finite are left out.
+        Mean losses at each step, shape ``(steps,)``, in one unit. Steps with a non-finite loss are left out.
     level
         Probability of the interval.
     seed
-        Of the draws.
+        Seed of the posterior draws.
     window
         As in `Trajectory`.
 
@@ -46,8 +46,8 @@ def find_gap_onset(
 
     Notes
     -----
-    The gap grows when the finder's posterior gives a rise, with or without a fall before, a probability above 0.85. A
-    gap that dips first (wrong labels count in the training loss from the start) has its onset after the dip.
+    The gap grows when the finder's posterior gives a rise, with or without a preceding fall, a probability above 0.85.
+    If the gap dips first (wrong labels raise the training loss from the start), its onset lies after the dip.
     Rates by kind of noise: ``benchmarks/bench_phases.py``. Cost: 25 ms for 22 steps.
     Source: paper, section 4: the second phase starts with the growth of this gap.
 

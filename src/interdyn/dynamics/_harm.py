@@ -1,4 +1,4 @@
-"""Whether training harms: the held-out loss has risen from its least value, by more than its noise and by 5 %."""
+"""Whether training harms: the held-out loss has risen above its minimum by more than its noise and by 5 %."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from interdyn.dynamics._evidence import Judged, PhaseEvidence, judge
 from interdyn.dynamics._onset import Onset, smoothed, when
 from interdyn.errors import InputError
 
-SMALLEST_RISE = 0.05  # of the least held-out loss
-FEWEST = 10  # values of the loss
-ODDS, LOOKS = 10.0, 5  # odds of a rise at two measurements in a row; or one for so many measurements, if that is more
-NEAR, NEAR_SPAN = 0.7, 0.2  # distance from the least loss where the fall begins to count: in y, or in spans
-_ANY = 10.0  # a possible rise that is larger says nothing
+SMALLEST_RISE = 0.05  # as a share of the smallest held-out loss
+FEWEST = 10  # losses needed
+ODDS, LOOKS = 10.0, 5  # odds of a rise needed at two measurements in a row: 10, or one per 5 measurements if larger
+NEAR, NEAR_SPAN = 0.7, 0.2  # the fall counts from this distance above the minimum: in y, or in spans
+_ANY = 10.0  # above this, a possible rise carries no information
 BOUNDED = "No harm:"  # how the sentence begins where a rise of 5 % or more is not possible
 UNSEEN = "Harm cannot be seen without held-out losses: pass `losses=` or `test_loss=`."
 
@@ -29,28 +29,28 @@ def find_harm(
     seed: int = 0,
     window: Int[np.ndarray, " steps"] | None = None,
 ) -> Onset:
-    """Find whether training harms by now; it may be asked after every measurement.
+    """Find whether training harms by now; may be called after every measurement.
 
     Parameters
     ----------
     steps
         Optimiser steps, strictly ascending and not negative, shape ``(steps,)``.
     held_out
-        Mean loss on samples that are not trained on, or another measure of it, shape ``(steps,)``. What is not finite
-        is left out, and so is a loss that repeats the one before to the last bit, since it was not computed anew.
+        Mean loss on samples that are not trained on, or another held-out metric, shape ``(steps,)``. Values that are
+        not finite are left out, and so is a loss equal to the previous one to the last bit: it was not recomputed.
     larger_is_better
-        Whether it is a metric such as an accuracy, which harm makes smaller.
+        Whether it is a metric such as accuracy, which harm makes smaller.
     level
         Probability of the interval.
     seed
-        Of the draws.
+        Seed of the posterior draws.
     window
         As in `Trajectory`.
 
     Returns
     -------
     Onset
-        Its ``growth`` is the rise as a share of the least loss; of the range of all losses where some are not positive.
+        ``growth`` is the rise as a share of the smallest loss; as a share of the range if some losses are not positive.
 
     Raises
     ------
@@ -59,14 +59,14 @@ def find_harm(
 
     Notes
     -----
-    Training harms when, at each of the last two measurements of ten or more, the odds of a rise exceed 10 and a fifth
-    of the number of measurements, the rise is at least 5 %, and the median of the last three losses is so much above
-    the least median of three neighbours. The odds are those of the finder's posterior for the logarithm of the loss, so
-    that correlated noise and noise of changing size are in them; the fall counts from where it came within a factor of
-    2 (or twice the rise) of the least loss, since further up its shape is not one of the posterior's. The interval
-    begins at the least loss at the latest. How seldom a loss that only falls rings, with a verdict at every measurement
-    of a training: ``docs/results/harm.md``, by ``./run bench harm``. Cost: 25 ms for 22 steps, or 50 ms.
-    Without held-out losses harm cannot be seen; `find_pattern` is no substitute.
+    Training harms when three things hold at each of the last two measurements, of ten or more: the odds of a rise
+    exceed 10 and a fifth of the number of measurements; the rise is at least 5 %; and the median of the last three
+    losses exceeds the smallest median of three neighbours by as much. The odds come from the finder's posterior for the
+    logarithm of the loss, which includes correlated noise and noise of changing size. The fall counts from where it
+    came within a factor of 2 (or twice the rise) of the minimum, since the posterior does not model its shape further
+    up. The interval starts no later than the minimum. How rarely a loss that only falls raises an alarm, with a verdict
+    at every measurement of a training: ``docs/results/harm.md``, by ``./run bench harm``. Cost: 25 to 50 ms for 22
+    steps. Without held-out losses harm cannot be seen; `find_pattern` is no substitute.
 
     Examples
     --------
@@ -85,19 +85,19 @@ def find_harm(
         return Onset.unknown(level, why)
     course = _Course.of(steps[known], values[known], numbers, larger_is_better=larger_is_better)
     judged, p, rises = course.look(level=level, seed=seed)
-    start, end = judged.rise_starts, "below its best" if larger_is_better else "above its least"
+    start, end = judged.rise_starts, "below its best" if larger_is_better else "above its minimum"
     if start is None or not rises:
         most = course.share(judged.evidence.possible_rise)
-        why = f"No harm is established; a held-out {what} up to {percent(most)} {end} is possible."
+        why = f"Harm is not established; a held-out {what} up to {percent(most)} {end} is possible."
         if most < SMALLEST_RISE:
             why = f"{BOUNDED} the held-out {what} is at most {percent(max(most, 0.01))} {end}."
         elif most > _ANY:
-            why = f"No harm is established; how far the held-out {what} is {end} is not known yet."
+            why = f"Harm is not established; how far the held-out {what} is {end} is not known yet."
         return Onset.unknown(level, why, p)
     rise = course.share(judged.evidence.rise)
     worse = f"the held-out {what} is {percent(rise)} {end}"
     if not course.before().look(level=level, seed=seed)[2]:
-        return Onset.unknown(level, f"Harm is indicated by the last measurement alone: {worse}.", p)
+        return Onset.unknown(level, f"Only the last measurement indicates harm: {worse}.", p)
     interval = (min(start.interval[0], course.least), start.interval[1])
     sentence = f"Training began to harm {when(interval)}: {worse}."
     return Onset(True, start.step, interval, level, rise, p, sentence)
@@ -106,7 +106,7 @@ def find_harm(
 def least_loss(
     steps: Float[np.ndarray, " steps"], held_out: Float[np.ndarray, " steps"], *, larger_is_better: bool = False
 ) -> float | None:
-    """Return the step with the least held-out loss, of three neighbours the median; None where no loss is known.
+    """Return the step with the smallest held-out loss, a median of three neighbours; None where no loss is known.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def _checked(
     if values.shape != steps.shape:
         raise InputError(
             f"`held_out` must have one value for each of the {len(steps)} steps; got shape {values.shape}. Pass the "
-            "losses measured at these steps, NaN where there is none."
+            "losses measured at these steps, with NaN where a loss is missing."
         )
     return steps, values
 
 
 def percent(share: float) -> str:
-    """Write a share in whole percent.
+    """Format a share in whole percent.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def percent(share: float) -> str:
 
 
 def _computed(values: Float[np.ndarray, " steps"]) -> Bool[np.ndarray, " steps"]:
-    """Return which losses are known and are not the one before once more.
+    """Return which losses are known and differ from the one before.
 
     Examples
     --------
@@ -167,13 +167,13 @@ def _computed(values: Float[np.ndarray, " steps"]) -> Bool[np.ndarray, " steps"]
 
 
 class _Course(NamedTuple):
-    """A held-out loss on the scale on which it is judged: larger is worse."""
+    """A held-out loss on the scale on which it is judged; larger is worse."""
 
     steps: Float[np.ndarray, " values"]
     y: Float[np.ndarray, " values"]
     numbers: Int[np.ndarray, " values"]
-    sign: int  # of the logarithm of the loss in y; 0: y are the losses themselves
-    span: float  # of all losses
+    sign: int  # of the logarithm of the loss in y; 0 if y holds the losses themselves
+    span: float  # range of all losses
 
     @classmethod
     def of(
@@ -190,28 +190,28 @@ class _Course(NamedTuple):
         return cls(steps, sign * values, numbers, 0, float(np.ptp(values)) or 1.0)
 
     def share(self, rise: float) -> float:
-        """Return a rise of y as a share of the least loss, or of the span."""
+        """Return a rise of y as a share of the smallest loss, or of the span."""
         return float(self.sign * np.expm1(self.sign * min(rise, 100.0)) if self.sign else rise / self.span)
 
     @property
     def least(self) -> float:
-        """The step of the least loss, of three neighbours the median."""
+        """The step of the smallest loss, a median of three neighbours."""
         return float(self.steps[smoothed(self.y).argmin()])
 
     def before(self) -> "_Course":
-        """Return the course up to the last measurement but one."""
+        """Return the curve without its last measurement."""
         then = self.numbers < self.numbers[-1]
         return self._replace(steps=self.steps[then], y=self.y[then], numbers=self.numbers[then])
 
     def look(self, *, level: float, seed: int) -> tuple[Judged, float, bool]:
-        """Return what the finder says, the probability of a rise, and whether that is harm at this measurement."""
+        """Return the finder's evidence, the probability of a rise, and whether this measurement indicates harm."""
         count = len(np.unique(self.numbers))
         if count < FEWEST:
             return Judged(PhaseEvidence()), 0.0, False
         least = float(smoothed(self.y).min())
         above = float(np.median(self.y[-3:])) - least
         reach = least + max(NEAR if self.sign else NEAR_SPAN * self.span, 2 * above)
-        first = self.numbers[max(int((self.y <= reach).argmax()) - 1, 0)]  # the last one above, too: it bends the fall
+        first = self.numbers[max(int((self.y <= reach).argmax()) - 1, 0)]  # includes the last one above: it bends it
         near = self.numbers >= min(first, np.unique(self.numbers)[-MIN_STEPS])
         judged = judge(self.steps[near], self.y[near], self.numbers[near], level=level, seed=seed)
         e = judged.evidence

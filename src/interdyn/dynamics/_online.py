@@ -1,4 +1,4 @@
-"""The verdict on a training: three statements, after every measurement while it goes on, and on the whole of it."""
+"""The verdict on a training: three statements, after every measurement while it runs, and once at its end."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,11 +16,11 @@ from interdyn.dynamics._phases import Phases, find_phases, too_few
 from interdyn.errors import ShapeError
 from interdyn.values import Trajectory
 
-ODDS = 4  # measurements for each unit of odds that two phases need, at two measurements in a row
+ODDS = 4  # measurements per unit of odds that two phases need, at two measurements in a row
 
 
 class Stage(StrEnum):
-    """Where a training is by its interactions, as far as the measurements up to now tell."""
+    """The phase a training is in, judged by its interactions so far."""
 
     PHASE_1 = "phase 1"
     PHASE_2 = "phase 2"
@@ -29,7 +29,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the measurements up to ``step`` say: three statements, each with its interval or why it cannot be made.
+    """What the measurements up to ``step`` show: three statements, each with its interval or why it cannot be made.
 
     Attributes
     ----------
@@ -40,20 +40,20 @@ class Verdict:
     phase_2
         The second phase began: the mean order rises after a fall. ``growth`` in orders.
     gap
-        The gap between test and training loss began to widen, which it often does while the test loss still falls.
+        The gap between test and training loss began to widen; it often does so while the test loss still falls.
     harm
-        Training began to harm (`find_harm`), by the test loss, or by the accuracy where that alone is known. Only this
-        is a reason to stop.
+        Training began to harm (`find_harm`), judged by the test loss, or by the accuracy if only that is known. The
+        only statement that is a reason to stop.
     pattern
-        Where no held-out loss or accuracy is known, and training samples are measured: see `find_pattern`.
+        See `find_pattern`; only without a held-out loss or accuracy, and if training samples are measured.
     best_step
-        The measured step with the least held-out loss (`least_loss`); None where no held-out loss is known.
+        The measured step with the smallest held-out loss (`least_loss`); None without held-out losses.
     rising
-        Whether the odds at this measurement alone are those of a second phase; two in a row establish it.
+        Whether this measurement alone indicates a second phase; two in a row establish it.
     possible_rise
-        As in `PhaseEvidence`, in orders; None where not judged.
+        As in `PhaseEvidence`, in orders; None if not judged.
     sentence
-        The verdict in at most two sentences: phase and gap; harm, or why it cannot be seen.
+        The verdict in at most two sentences: phase and gap; then harm, or why it cannot be seen.
     """
 
     step: float
@@ -86,16 +86,16 @@ def online_verdict(
     level: float = 0.9,
     seed: int = 0,
 ) -> Verdict:
-    """Return the verdict at the last measurement of a trajectory that still grows.
+    """Return the verdict at the last measurement of a trajectory that is still growing.
 
     Parameters
     ----------
     trajectory
-        Everything measured up to now; the same samples at every step, with or without losses.
+        Everything measured so far; the same samples at every step, with or without losses.
     before
-        The verdict at the measurement before, where it is known: it spares a fit.
+        The verdict at the previous measurement, if known; saves one fit.
     pattern
-        From `find_pattern`; it counts only where nothing held out is known.
+        Result of `find_pattern`; used only without held-out losses.
     level, seed
         As in `find_phases`.
 
@@ -110,11 +110,11 @@ def online_verdict(
 
     Notes
     -----
-    The second phase is established when the odds of a fall and a rise after it exceed a quarter of the number of
-    measurements at two measurements in a row; that the gap widens, when it is found (`find_gap_onset`) at two in a row;
-    harm as in `find_harm`. Since the odds that are needed grow, measuring often does not matter:
-    ``benchmarks/bench_online.py`` simulates trainings without a second phase, ``bench_harm.py`` such as are not harmed,
-    with a verdict at every measurement. An order that rises from the start has no second phase.
+    The second phase is established when the odds of a fall followed by a rise exceed a quarter of the number of
+    measurements at two measurements in a row; a widening gap, when `find_gap_onset` finds it at two in a row; harm, as
+    in `find_harm`. The odds required grow with the number of measurements, so frequent measuring does not raise false
+    alarms: ``benchmarks/bench_online.py`` simulates trainings without a second phase, ``bench_harm.py`` trainings
+    without harm, with a verdict at every measurement. An order that rises from the start has no second phase.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def online_verdict(
     ('phase 2', True, False)
     """
     if before is not None:
-        instance(before, "before", Verdict, do="Pass the verdict of the step before, or leave it out.")
+        instance(before, "before", Verdict, do="Pass the previous step's verdict, or leave it out.")
     now, earlier = _look(trajectory, level=level, seed=seed), _before(trajectory)
     twice = now.rising and earlier is not None
     if twice and before is not None:
@@ -135,7 +135,7 @@ def online_verdict(
         twice = _look(earlier, level=level, seed=seed).rising
     gap = _gap(trajectory, level=level, seed=seed)
     if gap.found and (earlier is None or not _gap(earlier, level=level, seed=seed).found):
-        why = f"The loss gap is up by {gap.growth:.2g} at the last measurement alone."
+        why = f"Only the last measurement shows the loss gap growing, by {gap.growth:.2g}."
         gap = Onset.unknown(level, why, gap.probability)
     return _verdict(trajectory, now, gap, established=twice, pattern=pattern, level=level, seed=seed)
 
@@ -148,14 +148,14 @@ def whole_verdict(
     level: float = 0.9,
     seed: int = 0,
 ) -> Verdict:
-    """Return the verdict on a training that has ended, judged once: phases as `find_phases`, the gap as it is found.
+    """Return the verdict on a finished training, judged once: phases by `find_phases`, the gap by `find_gap_onset`.
 
     Parameters
     ----------
     trajectory, pattern, level, seed
         As in `online_verdict`.
     phases
-        What `find_phases` says of the trajectory at this level and seed, where it is known: it spares a fit.
+        Result of `find_phases` for this trajectory, level and seed, if known; saves one fit.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def whole_verdict(
     """
     if phases is None:
         phases = find_phases(trajectory, level=level, seed=seed)
-    instance(phases, "phases", Phases, do="Pass what `find_phases` returns, or leave it out.")
+    instance(phases, "phases", Phases, do="Pass the result of `find_phases`, or leave it out.")
     judged = Judged(phases.evidence or PhaseEvidence(), rise_starts=phases.rise_starts)
     now = _look(trajectory, level=level, seed=seed, judged=judged)
     gap = phases.gap or Onset.unknown(level, "")
@@ -182,7 +182,7 @@ def whole_verdict(
 
 
 def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
-    """Return the verdict at every measurement of a trajectory, each from what was known then, as `online_verdict` said.
+    """Return the verdict at every measurement of a trajectory, each from what was known then, as `online_verdict` does.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
     >>> {str(verdict.stage) for verdict in online_verdicts(flat)}
     {'no verdict'}
     """
-    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    instance(trajectory, "trajectory", Trajectory, do="Build a `Trajectory` from steps and strengths.")
     out: list[Verdict] = []
     for count in _ends(trajectory):
         out.append(online_verdict(trajectory.first(count), before=out[-1] if out else None))
@@ -198,21 +198,21 @@ def online_verdicts(trajectory: Trajectory) -> tuple[Verdict, ...]:
 
 
 def _ends(trajectory: Trajectory) -> list[int]:
-    """Return how many steps there are up to the end of each measurement."""
+    """Return the number of steps up to the end of each measurement."""
     if trajectory.window is None:
         return list(range(1, len(trajectory.steps) + 1))
     return [int(n) for n in np.cumsum(np.unique(trajectory.window, return_counts=True)[1])]
 
 
 def _before(trajectory: Trajectory) -> Trajectory | None:
-    """Return what was known at the measurement before the last."""
+    """Return the trajectory without its last measurement."""
     ends = _ends(trajectory)
     return trajectory.first(ends[-2]) if len(ends) > 1 else None
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What the finder says of the mean order at one measurement, or ``why`` it says nothing."""
+    """The finder's evidence on the mean order at one measurement, or ``why`` there is none."""
 
     judged: Judged
     count: int
@@ -226,16 +226,16 @@ class _Look:
 
 
 def _look(trajectory: Trajectory, *, level: float, seed: int, judged: Judged | None = None) -> _Look:
-    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    instance(trajectory, "trajectory", Trajectory, do="Build a `Trajectory` from steps and strengths.")
     steps, strength = (
         checked_steps(trajectory.steps, level=level, seed=seed),
         real_array(trajectory.strength, "strength", axes=3),
     )
     if not len(steps):
-        raise ShapeError("`trajectory` must have one step or more; got none. Measure the network first.")
+        raise ShapeError("`trajectory` must have at least one step; got none. Measure the network first.")
     usable = np.isfinite(strength).all(axis=(1, 2)) & (strength.sum(axis=(1, 2)) > 0)
     window = (np.arange(len(steps)) if trajectory.window is None else trajectory.window)[usable]
-    why = too_few(window, strength) if usable[-1] else "nothing finite or salient was measured"
+    why = too_few(window, strength) if usable[-1] else "the last measurement found nothing finite or salient"
     if why:
         return _Look(Judged(PhaseEvidence()), 0, why)
     if judged is None:
@@ -261,7 +261,7 @@ def _verdict(
     level: float,
     seed: int,
 ) -> Verdict:
-    """Put the three statements together, and say them."""
+    """Combine the three statements into a verdict and its sentence."""
     steps, test = trajectory.steps, trajectory.test_loss
     best, harm = None, Onset.unknown(level, UNSEEN)
     accuracy = not _known(test)
@@ -292,7 +292,7 @@ def _known(values: Float[np.ndarray, " steps"] | None) -> bool:
 
 
 def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onset]:
-    """Return the stage, and the statement on the second phase."""
+    """Return the stage and the statement on the second phase."""
     e, start, stage = look.judged.evidence, look.judged.rise_starts, Stage.NO_VERDICT
     p = None if look.why else e.two_phases
     possible = f"a rise of up to {e.possible_rise:.2f} orders is possible"
@@ -302,9 +302,9 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
     if look.why:
         said = f"No verdict on phases ({look.why})."
     elif look.rising:
-        said = f"No verdict on phases (a rise of {e.rise:.2f} orders at the last measurement alone)."
+        said = f"No verdict on phases (only the last measurement shows a rise, of {e.rise:.2f} orders)."
     elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
-        said = f"No verdict on phases (no fall beside noise of {e.noise_std:.2f} orders; {possible})."
+        said = f"No verdict on phases (no fall established above noise of {e.noise_std:.2f} orders; {possible})."
     return stage, Onset.unknown(level, said, p)

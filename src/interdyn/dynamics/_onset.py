@@ -1,4 +1,4 @@
-"""What is said of one change over training: whether it has begun, between which steps, and how large it is."""
+"""A statement about one change over training: whether it has begun, between which steps, and how large it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-_NARROW = 1.5  # high over low end up to which an interval is told as one step
+_NARROW = 1.5  # ratio of high to low end up to which an interval is written as one step
 
 
 @dataclass(frozen=True)
 class Onset:
-    """One of the three statements of a `Verdict`: phase 2 began, the loss gap began to widen, training began to harm.
+    """One of the three statements of a `Verdict`: on the second phase, the growth of the loss gap, or harm.
 
     Attributes
     ----------
     found
         Whether the data support it.
     step, interval
-        Where it begins, and the interval that holds it with probability ``level``; None unless found.
+        Where it begins, and its interval of probability ``level``; None unless found.
     level
         Probability of the interval.
     growth
-        By how much it has grown: orders of the mean order, units of the loss for the gap, a share of the least held-out
-        loss for harm; None unless found.
+        By how much it has grown: in orders for the mean order, in units of the loss for the gap, as a share of the
+        smallest held-out loss for harm; None unless found.
     probability
-        Of growth; None when it could not be judged.
+        Probability of growth; None if it could not be judged.
     sentence
-        The same in words, with the reason when nothing was found or can be said.
+        The statement as a sentence, with the reason if nothing was found or it could not be judged.
     """
 
     found: bool
@@ -40,12 +40,12 @@ class Onset:
 
     @classmethod
     def unknown(cls, level: float, sentence: str, probability: float | None = None) -> "Onset":
-        """Return an onset that is not found, with the reason."""
+        """Return an onset that was not found, with the reason."""
         return cls(False, None, None, level, None, probability, sentence)
 
 
 def when(interval: tuple[float, float]) -> str:
-    """Return an interval of steps in words, rounded to two digits; one step only where it is narrow.
+    """Return an interval of steps as text, rounded to two digits; as one step if it is narrow.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def when(interval: tuple[float, float]) -> str:
 
 
 def rounded(step: float) -> str:
-    """Write a step with two digits.
+    """Format a step with two digits.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def rounded(step: float) -> str:
 
 
 def joined(sentences: Iterable[str]) -> str:
-    """Put sentences together into one that may stand after a colon.
+    """Join sentences into one that can follow a colon.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def joined(sentences: Iterable[str]) -> str:
 
 
 def smoothed(values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
-    """Return the median of each value and its two neighbours, of those there are; as they are where there are two.
+    """Return the median of each value and its two neighbours (at the ends, of those that exist).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The two phases of a trajectory: the mean order falls, then rises; where, and how sure that is."""
+"""The two phases of a trajectory: where the mean order falls, where it then rises, and how certain that is."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,11 +15,11 @@ from interdyn.dynamics._spindle import InitialOrders, initial_orders
 from interdyn.errors import InputError
 from interdyn.values import Trajectory
 
-WEAK_SHARE = 0.5  # an interval wider than this share of the time axis is weak
+WEAK_SHARE = 0.5  # a boundary whose interval is wider than this share of the time axis is weak
 
 
 class PhaseStatus(StrEnum):
-    """What the data say about the two phases."""
+    """What the data show about the two phases."""
 
     TWO_PHASES = "two phases"
     WEAK = "two phases, boundary weak"
@@ -39,28 +39,28 @@ class Phases:
     found
         Whether the data support a first and a second phase.
     status, sentence
-        The verdict as one of `PhaseStatus`, and in words with its reason.
+        The verdict as one of `PhaseStatus`, and as a sentence with its reason.
     fall_ends, rise_starts
-        Where the fall of the mean order ends and where its rise starts, each with an interval (`Place`). There is a
-        rise without a fall where the order only rises. None otherwise.
+        End of the fall of the mean order and start of its rise, each with an interval (`Place`). If the order only
+        rises, there is a start of the rise alone. None otherwise.
     boundary_step, interval
-        The boundary is a stretch: ``interval`` runs from the low end of the fall's end to the high end of the rise's
-        start, and ``boundary_step`` is the median of the middle between both. In steps, between checkpoints, too; None
-        unless found.
+        ``interval`` runs from the low end of the fall's end to the high end of the rise's start, and
+        ``boundary_step`` is the median of the midpoint between both. In steps, also between checkpoints; None unless
+        found.
     level
         Probability of all intervals.
     phase_1, phase_2
-        First and last step of each phase: up to the end of the fall, and from the start of the rise on.
+        First and last step of each phase: up to the end of the fall, and from the start of the rise.
     in_phase_2
-        For each step of the trajectory whether it lies in the second phase; all False without one.
+        For each step of the trajectory, whether it lies in the second phase; all False if there is none.
     initial
-        The order distribution of the first checkpoint against the spindle law; None where nothing was salient.
+        The order distribution of the first checkpoint compared with the spindle law; None if nothing was salient.
     gap
-        The start of growth of the loss gap; None when no losses were recorded.
+        When the loss gap starts to grow; None when no losses were recorded.
     agreement
-        In words, whether boundary and start of growth agree.
+        A sentence on whether the boundary and the growth of the gap agree.
     evidence
-        The numbers behind the verdict; None when the data were too few for any.
+        The numbers behind the verdict; None with too little data for any.
     """
 
     found: bool
@@ -108,21 +108,21 @@ def find_phases(
     Parameters
     ----------
     trajectory
-        Strength per order at each step, ``(steps, samples, orders)``, with or without losses. The same samples at
-        every step. Steps where nothing is salient are left out, and the sentence says so.
+        Strength per order at each step, ``(steps, samples, orders)``, with or without losses. The samples must be the
+        same at every step. Steps where nothing is salient are left out, and the sentence names them.
     level
         Probability of all intervals.
     seed
-        Of the draws. The same trajectory, settings and seed give the same result; the order of samples and
-        the unit of strength do not matter.
+        Seed of the posterior draws. The same trajectory, settings and seed give the same result; the order of samples
+        and the unit of strength do not matter.
     smallest_change
         The smallest fall or rise that counts as a phase, in orders.
 
     Returns
     -------
     Phases
-        Phases, also where there is no verdict: fewer than 6 usable measurements or 2 samples, or a fall or rise that
-        may or may not be there.
+        Phases, also without a verdict: with fewer than 6 usable measurements or 2 samples, or if a fall or rise is
+        neither established nor excluded.
 
     Raises
     ------
@@ -131,9 +131,9 @@ def find_phases(
 
     Notes
     -----
-    Two phases are claimed when the finder's posterior gives a fall and a rise after it a probability above 0.6. A phase
-    is called absent only where a rise (fall) of more than 0.15 orders is not possible; else the sentence says how large
-    a one is. Rates by kind of noise, beside version 0.1: ``docs/results/finder.md``, made by ``./run bench phases``.
+    Two phases are claimed when the finder's posterior gives a fall followed by a rise a probability above 0.6. A phase
+    is called absent only if a rise (fall) of more than 0.15 orders is not possible; otherwise the sentence states how
+    large a rise (fall) is possible. Rates by kind of noise: ``docs/results/finder.md``, made by ``./run bench phases``.
     Cost: 25 ms for 22 checkpoints. Source: paper, section 4.
 
     Examples
@@ -145,7 +145,7 @@ def find_phases(
     >>> phases.found, 1 < phases.interval[0] < 8 < phases.interval[1] < 64
     (True, True)
     """
-    instance(trajectory, "trajectory", Trajectory, do="Make one of steps and strength.")
+    instance(trajectory, "trajectory", Trajectory, do="Build a `Trajectory` from steps and strengths.")
     smallest_change = number(smallest_change, "smallest_change", least=0, do="Pass a number of orders, such as 0.1.")
     steps, strength = checked_steps(trajectory.steps, level=level, seed=seed), _checked_strength(trajectory.strength)
     usable = strength.sum(axis=(1, 2)) > 0
@@ -161,7 +161,7 @@ def find_phases(
     start = judged.rise_starts if found or status is PhaseStatus.ONLY_RISES else None
     if not usable.all():
         names = ", ".join(f"{s:g}" for s in steps[~usable])
-        sentence += f" Left out, because nothing is salient there: step {names}."
+        sentence += f" Left out, because nothing was salient: step {names}."
     gap, (train, test) = None, (trajectory.train_loss, trajectory.test_loss)
     if train is not None and test is not None:
         gap = find_gap_onset(steps, train, test, level=level, seed=seed, window=trajectory.window)
@@ -188,9 +188,9 @@ def find_phases(
 def verdict(
     judged: Judged, steps: Float[np.ndarray, " steps"], *, level: float, smallest_change: float
 ) -> tuple[PhaseStatus, str]:
-    """Return the status that the evidence supports, and the sentence that says why.
+    """Return the status that the evidence supports, and the sentence that gives the reason.
 
-    Absent is more than not established: no fall or rise above `ABSENT` is possible.
+    Absent means more than not established: no fall or rise above `ABSENT` is possible.
     """
     e, end, start, stretch = judged.evidence, judged.fall_ends, judged.rise_starts, judged.boundary
     falls = e.only_falls > GROWS and e.fall >= smallest_change
@@ -202,12 +202,12 @@ def verdict(
             f"{when(end.interval)}, a rise by {e.rise:.2f} began {when(start.interval)} ({level:.0%} intervals)."
         )
         if e.interval_share > WEAK_SHARE:
-            sentence += f" The boundary is weak: it may lie anywhere on {e.interval_share:.0%} of the log axis."
+            sentence += f" The boundary is weak: its interval covers {e.interval_share:.0%} of the log axis."
             return PhaseStatus.WEAK, sentence + _edges(stretch.interval, steps)
         return PhaseStatus.TWO_PHASES, sentence + _edges(stretch.interval, steps)
     if e.hump > TWO:
         return PhaseStatus.RISES_THEN_FALLS, (
-            f"Not the two phases (probability {e.hump:.2f}): the mean order rises at first and then falls; after that, "
+            f"Not the two phases (probability {e.hump:.2f}): the mean order first rises and then falls; after that, "
             f"a rise of up to {e.possible_rise:.2f} orders is possible."
         )
     if falls and e.possible_rise <= ABSENT:
@@ -221,16 +221,21 @@ def verdict(
             f"{e.possible_fall:.2f} orders is possible."
         )
     if max(e.possible_fall, e.possible_rise) <= ABSENT:
-        return PhaseStatus.FLAT, f"No phases: beside noise of {e.noise_std:.2f} orders a measurement, {possible}."
-    seen = f"a fall of {e.fall:.2f} orders" if falls else f"a rise of {e.rise:.2f} orders" if rises else "neither"
+        return PhaseStatus.FLAT, f"No phases: with noise of {e.noise_std:.2f} orders per measurement, {possible}."
+    seen = (
+        f"only a fall of {e.fall:.2f} orders"
+        if falls
+        else f"only a rise of {e.rise:.2f} orders"
+        if rises
+        else "neither a fall nor a later rise"
+    )
     return PhaseStatus.NO_VERDICT, (
-        f"No verdict: of a fall and a rise after it, {seen} is established beside noise of {e.noise_std:.2f} orders a "
-        f"measurement; {possible}."
+        f"No verdict: {seen} is established above noise of {e.noise_std:.2f} orders per measurement; {possible}."
     )
 
 
 def _edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) -> str:
-    """Return a sentence when the interval touches the first or the last checkpoint, else nothing."""
+    """Return a sentence if the interval touches the first or the last checkpoint, else an empty string."""
     near = 0.01  # of the first or last gap between checkpoints, finer than the draws
     first = interval[0] <= steps[0] + near * (steps[1] - steps[0])
     last = interval[1] >= steps[-1] - near * (steps[-1] - steps[-2])
@@ -241,14 +246,14 @@ def _edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) ->
 
 
 def agreement(boundary: Place | None, gap: Onset | None) -> str:
-    """Say whether the boundary and the start of growth of the loss gap agree."""
+    """Return a sentence on whether the boundary and the growth of the loss gap agree."""
     if gap is None:
         return "No losses were recorded, so the boundary cannot be compared with the loss gap."
     if boundary is None:
         return "There is no boundary to compare with the loss gap."
     if gap.step is None or gap.interval is None:
-        return "There is no onset of the loss gap to compare the boundary with."
-    apart = f"the one is {when(boundary.interval)}, the other began to widen {when(gap.interval)}"
+        return "No onset of the loss gap was found to compare with the boundary."
+    apart = f"the boundary is {when(boundary.interval)}, the gap began to widen {when(gap.interval)}"
     if boundary.interval[0] <= gap.interval[1] and gap.interval[0] <= boundary.interval[1]:
         return f"Boundary and loss gap agree: {apart}; their intervals overlap."
     later = "later" if gap.step > boundary.step else "earlier"
@@ -256,7 +261,7 @@ def agreement(boundary: Place | None, gap: Onset | None) -> str:
 
 
 def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Float[np.ndarray, "steps samples orders"]:
-    """Return the strength as float64 with a largest entry of 1, refused when negative or not finite."""
+    """Return the strength as float64, scaled to a largest entry of 1; refuse negative or non-finite strengths."""
     out = real_array(strength, "strength", axes=3)
     bad = np.argwhere(~(np.isfinite(out) & (out >= 0)))
     if len(bad):
@@ -270,12 +275,12 @@ def _checked_strength(strength: Float[np.ndarray, "steps samples orders"]) -> Fl
 
 
 def too_few(window: Int[np.ndarray, " usable"], strength: Float[np.ndarray, "steps samples orders"]) -> str:
-    """Return why the data allow no verdict, or nothing; ``window`` numbers the usable measurements."""
+    """Return why the data allow no verdict, or an empty string; ``window`` numbers the usable measurements."""
     known, (n_samples, n_orders) = len(np.unique(window)), strength.shape[1:]
     if known < MIN_STEPS:
         return f"the mean order is known at {known} of the {MIN_STEPS} steps needed"
     if n_samples < MIN_SAMPLES:
-        return f"{n_samples} sample, and {MIN_SAMPLES} are needed: one sample tells nothing of others"
+        return f"{n_samples} of the {MIN_SAMPLES} samples needed were measured"
     if n_orders < 2:
         return "with a single order the mean order cannot change"
     return ""

@@ -1,4 +1,4 @@
-"""The order distribution before training, and whether it is a spindle, ruled by medium orders."""
+"""The order distribution before training, and whether it is a spindle: dominated by the middle orders."""
 
 from dataclasses import dataclass
 from math import comb, isclose
@@ -12,23 +12,23 @@ from interdyn.errors import InputError
 
 @dataclass(frozen=True)
 class InitialOrders:
-    """The order distribution at the first checkpoint, against the spindle law.
+    """The order distribution at the first checkpoint, compared with the spindle law.
 
     Attributes
     ----------
     is_spindle
-        True when an order between the ends is the strongest and the middle orders, ``n/4 <= k <= 3n/4``, hold at
-        least half of the strength.
+        True if an order strictly between the ends is the strongest and the middle orders, ``n/4 <= k <= 3n/4``, have
+        at least half of the strength.
     distance
         Total variation distance to the spindle law, in ``[0, 1]``.
     middle_share
         Share of the strength in the middle orders.
     mean_order, law_mean_order
-        Mean order measured, and of the law.
+        Mean order measured, and that of the law.
     peak_order, law_peak_order
-        Strongest order measured, and of the law.
+        Strongest order measured, and that of the law.
     sentence
-        The same in words.
+        The comparison as a sentence.
     """
 
     is_spindle: bool
@@ -78,7 +78,7 @@ def spindle_law(n_players: int) -> Float[np.ndarray, " orders"]:
 
 
 def initial_orders(share: Float[np.ndarray, " orders"], *, step: float) -> InitialOrders:
-    """Compare one order distribution, which sums to 1, with the spindle law.
+    """Compare one order distribution, which must sum to 1, with the spindle law.
 
     Examples
     --------
@@ -97,8 +97,8 @@ def initial_orders(share: Float[np.ndarray, " orders"], *, step: float) -> Initi
     shape = "form" if spindle else "do not form"
     sentence = (
         f"At step {step:g} the orders {shape} a spindle: the strongest is {peak} of {n}, "
-        f"the middle orders hold {middle_share:.0%} of the strength, and the distance to the law of random outputs "
-        f"(total variation) is {distance:.2f}."
+        f"the middle orders have {middle_share:.0%} of the strength, and the total variation distance to the law of "
+        f"random outputs is {distance:.2f}."
     )
     return InitialOrders(
         is_spindle=spindle,

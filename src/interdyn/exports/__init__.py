@@ -1,4 +1,4 @@
-"""Take results elsewhere: files, shapiq, SHAP, xarray, pandas; and read those of the laboratory."""
+"""Results for other tools: files, shapiq, SHAP, xarray, pandas; and reading those of the authors' code."""
 
 from interdyn.exports._dividends import shapley_values, to_shap, to_shapiq
 from interdyn.exports._files import FORMATS, export_run

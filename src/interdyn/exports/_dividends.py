@@ -1,4 +1,4 @@
-"""What rests on dividends, the one AND form of everything explained: Shapley values, SHAP, shapiq."""
+"""Exports based on dividends, the pure AND form of an explanation: Shapley values, SHAP, shapiq."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def dividends(found: Selection) -> Float[Tensor, "*batch subsets"]:
     r"""Return the Harsanyi dividends of the outputs, whose sums they are: ``v(T) = sum_{S in T} d(S)``.
 
-    Of `Interactions` those of the whole output, what is left over included, so that nothing is lost; of a selection
-    those of what is selected. An OR interaction is shared among AND sets: ``sum_{S meets T} I(S)`` has a dividend at
-    every ``L`` inside ``S``, of sign ``(-1)^(|L|+1)``.
+    For `Interactions`, those of the complete output, including the residual, so that nothing is lost; for a selection,
+    those of what is selected. An OR interaction is distributed over AND sets: ``sum_{S meets T} I(S)`` has a dividend
+    at every ``L`` inside ``S``, of sign ``(-1)^(|L|+1)``.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def dividends(found: Selection) -> Float[Tensor, "*batch subsets"]:
     >>> dividends(Selection(torch.zeros_like(i_or), i_or)).tolist()
     [0.0, 2.0, 2.0, -2.0]
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     values = values_from_and(found.i_and) + values_from_or(found.i_or)
     if isinstance(found, Interactions):
         values = values + found.residual
@@ -40,7 +40,7 @@ def dividends(found: Selection) -> Float[Tensor, "*batch subsets"]:
 
 
 def shapley_values(found: Selection) -> Float[np.ndarray, "*batch players"]:
-    r"""Return the Shapley value of each player: every dividend shared equally among its players.
+    r"""Return the Shapley value of each player: every dividend is divided equally among its players.
 
     $$\phi_i = \sum_{S \ni i} d(S) / |S|$$
 
@@ -52,7 +52,7 @@ def shapley_values(found: Selection) -> Float[np.ndarray, "*batch players"]:
     >>> shapley_values(Selection(torch.tensor([1.0, 0.0, 3.0, 2.0], dtype=torch.float64), zero)).tolist()
     [1.0, 4.0]
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     n = found.n_players
     share = torch.from_numpy(subset_masks(n) / np.maximum(orders(n), 1)[:, None])
     return np.asarray((dividends(found) @ share.to(found.i_and)).cpu().numpy())
@@ -66,9 +66,9 @@ def to_shap(found: Selection, *, data: Any = None, names: Sequence[str] | None =
     found
         Interactions of one sample or of a batch.
     data
-        What SHAP's plots show beside the names: a value for each player, shape ``(*batch, n)``.
+        What SHAP's plots show next to the names: a value for each player, shape ``(*batch, n)``.
     names
-        Name of each player, in place of those that ``found`` has.
+        Name of each player, instead of those of ``found``.
 
     Returns
     -------
@@ -80,9 +80,9 @@ def to_shap(found: Selection, *, data: Any = None, names: Sequence[str] | None =
     MissingExtraError
         If SHAP is not installed.
     ShapeError
-        If names or data are not one for each player.
+        If there is not one name, or one value of data, for each player.
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     try:
         from shap import Explanation
     except ImportError as error:
@@ -107,12 +107,12 @@ def to_shapiq(found: Selection, *, kind: Literal["total", "and", "or"] = "total"
     Parameters
     ----------
     found
-        Interactions of a single table, as ``found[0]``.
+        Interactions of a single table, such as ``found[0]``.
     kind
-        ``"total"``: dividends of the whole output as index ``"Moebius"``, from which shapiq's `MoebiusConverter`
-        computes Shapley values, k-SII, FSII and the like, exactly. ``"and"``: the AND interactions, ``"Moebius"`` as
-        well. ``"or"``: the OR interactions as index ``"Co-Moebius"``, with the sign $(-1)^{|S|+1}$ by which they
-        differ.
+        ``"total"``: dividends of the complete output as index ``"Moebius"``, from which shapiq's `MoebiusConverter`
+        computes Shapley values, k-SII, FSII and the like, exactly. ``"and"``: the AND interactions, also as
+        ``"Moebius"``. ``"or"``: the OR interactions as index ``"Co-Moebius"``, with the sign $(-1)^{|S|+1}$ by which
+        they differ.
 
     Returns
     -------
@@ -122,11 +122,11 @@ def to_shapiq(found: Selection, *, kind: Literal["total", "and", "or"] = "total"
     Raises
     ------
     InputError
-        If this holds more than one table, or the kind is unknown.
+        If there is more than one table, or the kind is unknown.
     MissingExtraError
         If shapiq is not installed.
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     try:
         from shapiq import InteractionValues
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A run as files that other programs read."""
+"""A run as files for other programs."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list
         ``"zarr"`` or ``"netcdf"``: a data set of `run_to_xarray` for each group; ``"parquet"`` or ``"csv"``: the tables
         of `run_to_pandas`.
     out
-        The folder; it must not exist or be empty. A failed export leaves nothing there.
+        The folder; it must be new or empty. A failed export leaves nothing there.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def export_run(run: store.Run | str | Path, *, to: str, out: str | Path) -> list
     choice(to, "to", tuple(FORMATS))
     folder = file_path(out, "out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"an export needs a new or empty folder; got {folder}, which holds something. Choose another.")
+        raise InputError(f"an export needs a new or empty folder; got {folder}, which is not empty. Choose another.")
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -56,7 +56,7 @@ def _zarr(run: store.Run | str | Path, folder: Path) -> list[str]:
     sets = run_to_xarray(run)
     library("zarr", "zarr")
     for name, data in sets.items():
-        data.to_zarr(folder / f"{name}.zarr", zarr_format=2)  # text has no settled place in format 3
+        data.to_zarr(folder / f"{name}.zarr", zarr_format=2)  # strings have no stable specification in format 3
     return [f"{name}.zarr" for name in sets]
 
 
@@ -89,4 +89,4 @@ FORMATS: dict[str, Callable[[store.Run | str | Path, Path], list[str]]] = {
     "parquet": _parquet,
     "csv": _csv,
 }
-"""How a run can be written."""
+"""The formats in which a run can be written."""

@@ -1,4 +1,4 @@
-"""Folders of NumPy files as the laboratory of the paper writes them."""
+"""Folders of NumPy files as the authors' code writes them."""
 
 from pathlib import Path
 from tokenize import TokenError
@@ -16,17 +16,17 @@ _NEEDED = ("rewards", "Iand", "Ior")
 
 
 def read_laboratory(folder: str | Path, *, unit: str = "") -> Interactions:
-    """Return the interactions in a folder with ``rewards.npy``, ``Iand.npy``, ``Ior.npy`` and, mostly, ``masks.npy``.
+    """Return the interactions in a folder with ``rewards.npy``, ``Iand.npy``, ``Ior.npy`` and, usually, ``masks.npy``.
 
-    There player 0 is the most significant bit of a row's number; here it is the least. Where ``masks.npy`` (rows of
-    Booleans, shape ``(2**n, n)``) is present it says which row is which subset, in whatever order; without it the rows
-    count up in binary. Arrays have shape ``(2**n,)`` or ``(samples, 2**n)``.
+    There, player 0 is the most significant bit of a row's number; here, the least significant. ``masks.npy`` (rows of
+    Booleans, shape ``(2**n, n)``), if present, gives the subset of each row, in any order; without it the rows count up
+    in binary. Arrays have shape ``(2**n,)`` or ``(samples, 2**n)``.
 
     Returns
     -------
     Interactions
-        Float64. ``residual`` is what ``rewards`` holds beyond the interactions, ``noise_bound`` its largest absolute
-        value; there is no certificate, so ``gap`` is NaN.
+        Float64. ``residual`` is ``rewards`` minus the explanation, ``noise_bound`` its largest absolute value; there is
+        no certificate, so ``gap`` is NaN.
 
     Raises
     ------
@@ -39,7 +39,8 @@ def read_laboratory(folder: str | Path, *, unit: str = "") -> Interactions:
     missing = [f"{name}.npy" for name in _NEEDED if not (path / f"{name}.npy").is_file()]
     if missing:
         raise DataError(
-            f"a folder of the laboratory holds rewards.npy, Iand.npy, Ior.npy; got no {', '.join(missing)} in {path}."
+            f"a folder of the authors' code contains rewards.npy, Iand.npy, Ior.npy; got no "
+            f"{', '.join(missing)} in {path}."
         )
     tables = {name: real_array(_loaded(path / f"{name}.npy"), name) for name in _NEEDED}
     shapes = {table.shape for table in tables.values()}
@@ -69,9 +70,9 @@ def _loaded(file: Path) -> np.ndarray:
     try:
         read = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, TokenError) as error:
-        raise DataError(f"{file} must be a whole array of NumPy; got {error}. Get it again.") from error
+        raise DataError(f"{file} must be a complete NumPy array; got {error}. Copy or create it again.") from error
     if not isinstance(read, np.ndarray) or not read.ndim:
-        raise DataError(f"{file} must be an array with one value for each subset; got another. Get it again.")
+        raise DataError(f"{file} must be an array with one value for each subset; got another. Create it again.")
     return read
 
 
@@ -85,7 +86,7 @@ def _places(masks: Path, n: int) -> Int64[np.ndarray, " subsets"]:
         raise ShapeError(f"masks must have shape {(2**n, n)}, one row for each subset; got {present.shape}.")
     place = present @ (1 << np.arange(n))
     if len(np.unique(place)) != 2**n:
-        raise ShapeError(f"masks must hold every subset of {n} players once; got {len(np.unique(place))} of {2**n}.")
+        raise ShapeError(f"masks must contain every subset of {n} players once; got {len(np.unique(place))} of {2**n}.")
     return np.asarray(place, dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Interactions in a file of their own: arrays and a header in one safetensors file."""
+"""Interactions in one file: arrays and a header in safetensors format."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -17,15 +17,15 @@ _PLAIN = ("unit", "names", "settings", "forward_passes", "seconds")
 
 
 def save_interactions(found: Interactions, path: str | Path) -> None:
-    """Write interactions into one file: tables, certificate, names, settings, and what is identified.
+    """Write interactions into one file: tables, certificate, names, settings, and identified ranges.
 
-    The file is in the format safetensors, with the rest as JSON in its header; nothing in it is ever executed. It is
-    there whole or not at all.
+    The file has the format safetensors, with the rest as JSON in its header; nothing in it is ever executed. It is
+    written completely or not at all.
 
     Raises
     ------
     InputError
-        If the settings hold something that is no plain data.
+        If the settings contain something that is not plain data.
     StorageError
         If the file system refuses.
 
@@ -39,14 +39,14 @@ def save_interactions(found: Interactions, path: str | Path) -> None:
     ...     bool((Interactions.load(f"{folder}/found.safetensors").i_and == found.i_and).all())
     True
     """
-    instance(found, "found", Interactions, do="Pass what `measure` or `split` returns.")
+    instance(found, "found", Interactions, do="Pass the result of `measure` or `split`.")
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors_of(found).items()}
     header = {"kind": _KIND, "status": np.asarray(found.status).tolist()} | {key: getattr(found, key) for key in _PLAIN}
     try:
         write_arrays(file_path(path, "path"), arrays, header=header)
     except TypeError as error:
         raise InputError(
-            f"`settings` must be plain data, to be kept in a file; got {error}. Replace it: "
+            f"`settings` must be plain data, to be saved in a file; got {error}. Replace it: "
             "`dataclasses.replace(found, settings={})`."
         ) from error
 
@@ -57,14 +57,14 @@ def load_interactions(path: str | Path) -> Interactions:
     Raises
     ------
     DataError
-        If there is no such file, or it is damaged or holds something else.
+        If there is no such file, or it is damaged or contains something else.
     SchemaError
         If a newer version of this package wrote it.
     """
     read = read_arrays(file_path(path, "path"))
     if read is None or read[1].get("kind") != _KIND:
         raise DataError(
-            f"a whole file of interactions is needed; got none in {path}. Write it anew with `found.save(path)`."
+            f"a complete file of interactions is needed; got none in {path}. Write it again with `found.save(path)`."
         )
     arrays, header = read
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""Labelled arrays and long tables: interactions, and whole runs, for xarray and pandas."""
+"""Labelled arrays and long tables: interactions, and complete runs, for xarray and pandas."""
 
 import re
 from importlib import import_module
@@ -30,23 +30,23 @@ def to_xarray(found: Selection) -> "Dataset":
     Returns
     -------
     Dataset
-        ``i_and``, ``i_or`` and of `Interactions` ``residual`` of shape ``(sample, subset)`` (``(subset,)`` for a single
-        table), ``objective``, ``gap`` and ``noise_bound`` of shape ``(sample,)``; coordinates ``subset``, ``order`` and
-        ``players``, as ``"0 3"``, and where players have names ``player_name`` of shape ``(player,)``, or ``(sample,
-        player)`` where they differ by sample; the unit in ``attrs``.
+        ``i_and``, ``i_or`` and, for `Interactions`, ``residual`` of shape ``(sample, subset)`` (``(subset,)`` for a
+        single table), ``objective``, ``gap`` and ``noise_bound`` of shape ``(sample,)``; coordinates ``subset``,
+        ``order`` and ``players``, such as ``"0 3"``, and if players have names ``player_name`` of shape ``(player,)``,
+        or ``(sample, player)`` if they differ by sample; the unit in ``attrs``.
 
     Raises
     ------
     InputError
-        If there is more than one axis of samples.
+        If there is more than one sample axis.
     MissingExtraError
         If xarray is not installed.
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     xarray = library("xarray", "a data set with named axes")
     if len(found.batch_shape) > 1:
         raise InputError(
-            f"at most one axis of samples can be exported; got a batch of shape {found.batch_shape}. Take one first."
+            f"at most one sample axis can be exported; got a batch of shape {found.batch_shape}. Take one first."
         )
     axes = ("sample",) if found.batch_shape else ()
     tables = ["i_and", "i_or"]
@@ -67,7 +67,7 @@ def to_xarray(found: Selection) -> "Dataset":
 
 
 def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
-    """Return all that a run has measured, a data set for each group of samples.
+    """Return everything that a run has measured, as a data set for each group of samples.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
         Group to a data set with axes ``step, sample, subset`` (``v``, ``i_and``, ``i_or``), ``step, sample`` (``gap``,
         ``objective``, ``noise_bound``), ``step, sample, order`` (``strength``: salient, by the run's own rule) and
         ``step`` (losses, accuracies); coordinates ``step``, ``sample`` (its number in the data), ``label`` where there
-        are any, ``order``, ``subset``, ``players``. Where a measurement takes several near-by steps, also
-        ``measurement, sample, subset``: ``mean_and``, ``mean_or`` over the steps, their standard error ``se_and``,
-        ``se_or`` and what all steps have, ``kept_and``, ``kept_or``; with the coordinates ``measurement_of_step``,
-        ``first_step`` and ``n_steps``.
+        are any, ``order``, ``subset``, ``players``. If a measurement takes several nearby steps, also ``measurement,
+        sample, subset``: ``mean_and``, ``mean_or`` over the steps, their standard error ``se_and``, ``se_or`` and what
+        all steps have, ``kept_and``, ``kept_or``; with the coordinates ``measurement_of_step``, ``first_step`` and
+        ``n_steps``.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def run_to_xarray(run: store.Run | str | Path) -> dict[str, "Dataset"]:
 
 
 def _column(loss: str) -> str:
-    """Return the name of a loss as a column has it: no path, no formula, and no name of another column.
+    """Return the column name of a loss: not a path, not a formula, and not the name of another column.
 
     Examples
     --------
@@ -149,8 +149,8 @@ def _subsets(n: int) -> dict[str, Any]:
 def to_pandas(found: Selection) -> "DataFrame":
     """Return one row for each interaction that is not zero: ``sample, kind, players, order, value``.
 
-    ``sample`` is the place in the batch, absent for a single table; ``kind`` is ``and`` or ``or``; ``players`` is a
-    tuple, and so is ``names``, which is there where players have any. The constant, of order 0, is among the AND
+    ``sample`` is the index in the batch, absent for a single table; ``kind`` is ``and`` or ``or``; ``players`` is a
+    tuple, as is ``names``, which exists if players have any. The constant, of order 0, is among the AND
     interactions. The unit is in ``attrs``.
 
     Raises
@@ -158,7 +158,7 @@ def to_pandas(found: Selection) -> "DataFrame":
     MissingExtraError
         If pandas is not installed.
     """
-    instance(found, "found", Selection, do="Pass what `measure` returns.")
+    instance(found, "found", Selection, do="Pass the result of `measure`.")
     pandas = library("pandas", "a table")
     size = found.i_and.shape[-1]
     both = np.stack([table.reshape(-1, size).cpu().numpy() for table in (found.i_and, found.i_or)])
@@ -177,15 +177,15 @@ def to_pandas(found: Selection) -> "DataFrame":
 
 
 def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
-    """Return a run as four long tables, five where measurements take several near-by steps.
+    """Return a run as four long tables, or five if measurements take several nearby steps.
 
     Returns
     -------
     dict[str, "DataFrame"]
         ``interactions`` (``group, step, sample, kind, players, order, value``; those that are not zero, ``players`` as
-        ``"0 3"``; of several steps of a measurement their mean, with the further columns ``se``, its standard error,
-        empty for one step, ``kept``, what all steps have, and ``n_steps``, ``step`` being the first; the single steps
-        are then in a table of their own, ``interactions_of_steps``), ``strength`` (``group, step, sample, order,
+        ``"0 3"``; for a measurement of several steps their mean, with the additional columns ``se``, its standard
+        error, empty for one step, ``kept``, what all steps have, and ``n_steps``, ``step`` being the first; the single
+        steps are then in a separate table, ``interactions_of_steps``), ``strength`` (``group, step, sample, order,
         value``), ``tables`` (``group, step, sample, label, gap, objective, noise_bound``), ``steps`` (``step`` and the
         losses).
 
@@ -219,7 +219,7 @@ def run_to_pandas(run: store.Run | str | Path) -> dict[str, "DataFrame"]:
 
 
 def _rows(data: "Dataset", name: str, steps: np.ndarray, kind: str) -> dict[str, Any]:
-    """Return the columns of all interactions of a kind that are not zero, of windows with error and kept part."""
+    """Return the columns of all non-zero interactions of a kind, for windows with error and kept part."""
     values = data[name].to_numpy()
     i, j, s = np.nonzero(values)
     columns = {"step": steps[i], "sample": data["sample"].to_numpy()[j], "kind": kind}
@@ -235,7 +235,7 @@ def _rows(data: "Dataset", name: str, steps: np.ndarray, kind: str) -> dict[str,
 
 
 def library(name: str, purpose: str) -> Any:
-    """Return a library of the extra ``xarray``, or say how to install it."""
+    """Return a library of the extra ``xarray``, or raise an error with the command that installs it."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the near-by steps of a measurement share, for arrays and tables."""
+"""What the nearby steps of a measurement share, for arrays and tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ KINDS = ("and", "or")
 
 
 def of_windows(rows: Sequence[Measurement], window: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return columns and coordinates of measurements that take several near-by steps; none where each takes one.
+    """Return columns and coordinates of measurements that take several nearby steps; none if each takes one.
 
     Columns ``mean_and``, ``se_and``, ``kept_and``, and of OR, with the axes ``measurement, sample, subset``
     (`interdyn.spectra.WindowMean`); coordinates ``measurement`` of each step, and of each measurement its first step

@@ -1,4 +1,4 @@
-"""What masked features are set to."""
+"""The values that masked features take."""
 
 import math
 import warnings
@@ -16,7 +16,7 @@ from interdyn.game._samples import tensor_of
 
 
 def seems_channels_last(shape: Sequence[int]) -> bool:
-    """Return whether a sample looks like a picture with up to four channels in its last axis.
+    """Return whether a sample looks like an image with up to four channels in its last axis.
 
     Examples
     --------
@@ -36,19 +36,19 @@ def mean_baseline(data: Tensor) -> Tensor:
     """
     data = tensor_of(data, "data")
     if data.is_complex() or data.ndim < 1 or not len(data):
-        raise InputError(f"`data` must hold samples along dim 0; got shape {tuple(data.shape)}. Pass several.")
+        raise InputError(f"`data` must have samples along dim 0; got shape {tuple(data.shape)}. Pass several samples.")
     return data.double().mean(0, keepdim=True).to(data.dtype if data.is_floating_point() else torch.float32)
 
 
 def blur_baseline(inputs: Tensor, sigma: float = 2.0, *, channels: Literal["first", "last"] = "first") -> Tensor:
-    r"""Return pictures blurred by a Gaussian of ``sigma`` pixels over the last two axes, edges repeated.
+    r"""Return images blurred by a Gaussian of ``sigma`` pixels over the last two axes, with repeated edges.
 
-    With ``channels="last"`` over the two axes before the last one.
+    With ``channels="last"``, over the two axes before the last one.
 
     Raises
     ------
     InputError
-        If ``sigma`` is not positive, the input has fewer than three axes, or it holds whole numbers.
+        If ``sigma`` is not positive, or the input has fewer than three axes or contains integers.
 
     Examples
     --------
@@ -60,11 +60,11 @@ def blur_baseline(inputs: Tensor, sigma: float = 2.0, *, channels: Literal["firs
     sigma = number(sigma, "sigma", least=0, most=1000, do="Pass 2, for example.")
     if not sigma > 0 or inputs.ndim < 3 or 0 in inputs.shape:
         raise InputError(
-            f"a blur needs `sigma` > 0 and pictures (samples, ..., height, width); got {sigma} and "
-            f"{tuple(inputs.shape)}. Pass a batch of pictures."
+            f"a blur needs `sigma` > 0 and images (samples, ..., height, width); got {sigma} and "
+            f"{tuple(inputs.shape)}. Pass a batch of images."
         )
     if not inputs.is_floating_point():
-        raise InputError(f"a blur needs floating-point pictures; got {inputs.dtype}. Pass `inputs.float()`.")
+        raise InputError(f"a blur needs floating-point images; got {inputs.dtype}. Pass `inputs.float()`.")
     if channels == "last":
         return blur_baseline(inputs.movedim(-1, 1), sigma).movedim(1, -1)
     radius = max(1, math.ceil(3 * sigma))
@@ -86,13 +86,13 @@ def baseline_tensors(
 ) -> tuple[Tensor, ...]:
     """Return a tensor that broadcasts to each input, from None, a number, a tensor, ``"mean"``, ``"blur"`` or a tuple.
 
-    ``"mean-embedding"`` is that of the ``layer`` of the model.
+    ``"mean-embedding"`` is the mean of the embedding named by ``layer``.
 
     Raises
     ------
     PlayersError
-        If a baseline does not broadcast to its input, is not a whole number for an input of whole numbers, a tuple has
-        another length than the inputs, or the mean of a single input is asked for.
+        If a baseline does not broadcast to its input or is not an integer for an integer input, if a tuple has another
+        length than the inputs, or if the mean of a single input is requested.
     """
     if isinstance(baselines, str) and baselines == "mean-embedding":
         baselines = _mean_embedding(model, layer)
@@ -116,15 +116,15 @@ def broadcasts_to(shape: Sequence[int], to: Sequence[int]) -> bool:
 def _one(baseline: Any, x: Tensor, channels: Literal["first", "last"] | None) -> Tensor:
     if isinstance(baseline, str):
         if baseline not in ("mean", "blur"):
-            raise PlayersError(f'`baselines` as a word must be "mean", "blur" or "mean-embedding"; got {baseline!r}.')
+            raise PlayersError(f'`baselines` as a string must be "mean", "blur" or "mean-embedding"; got {baseline!r}.')
         if baseline == "mean" and len(x) == 1:
             raise PlayersError(
-                '`baselines="mean"` is the mean of the inputs that are passed; got one, which is its own mean, so that '
+                '`baselines="mean"` is the mean of the inputs passed; got a single one, which is its own mean, so that '
                 "masking would change nothing. Pass several, or `baselines=mean_baseline(x_train)`."
             )
         if baseline == "blur" and channels is None and seems_channels_last(x.shape[1:]):
             raise PlayersError(
-                f"a blur goes over the last two axes of a picture; got a sample of shape {tuple(x.shape[1:])}, whose "
+                f"a blur acts on the last two axes of an image; got a sample of shape {tuple(x.shape[1:])}, whose "
                 "channels "
                 'seem to be last. Pass baselines=blur_baseline(inputs, channels="last"), or "first" if they are first.'
             )
@@ -139,7 +139,7 @@ def _one(baseline: Any, x: Tensor, channels: Literal["first", "last"] | None) ->
     given, out = out, out.to(device=x.device, dtype=x.dtype)
     if not (x.is_floating_point() or x.is_complex() or torch.equal(out.double(), given.to(x.device).double())):
         raise PlayersError(
-            f"a baseline for an input of type {x.dtype} must hold numbers of that type; got {_shown(given)}. "
+            f"a baseline for an input of type {x.dtype} must contain numbers of that type; got {_shown(given)}. "
             "Round it, or pass the input as floating point."
         )
     if not broadcasts_to(out.shape, x.shape):
@@ -156,48 +156,48 @@ def _mean_embedding(model: Any, layer: str | None) -> Tensor:
     Raises
     ------
     PlayersError
-        If ``layer`` names no embedding.
+        If ``layer`` does not name an embedding.
     """
     module = None if layer is None else find_layer(model, layer)
     if not isinstance(module, torch.nn.Embedding):
         got = "none" if module is None else f"{layer!r}, a {type(module).__name__}"
         raise PlayersError(
-            f'the baseline "mean-embedding" needs `layer` to name an embedding of tokens; got {got}. Name it, for '
+            f'the baseline "mean-embedding" needs `layer` to name a token embedding; got {got}. Name it, for '
             'example: layer="bert.embeddings.word_embeddings"'
         )
     return module.weight.detach().mean(0)
 
 
 def check_mask_token(forward: Forward, baseline: Tensor, x: Tensor, ids: Tensor, attention: Tensor | None) -> None:
-    """Refuse a mask token that the network takes for padding or for the end of a sentence; warn where that is likely.
+    """Refuse a mask token that the network treats as padding or end of sequence; warn where that is likely.
 
     Raises
     ------
     PlayersError
-        If the baseline is the padding or end token of the network's config, or stands where the attention mask is 0.
+        If the baseline is the padding or end token of the network's config, or occurs where the attention mask is 0.
     """
     if x.ndim != 2 or x.is_floating_point() or x.is_complex() or baseline.numel() != 1:
         return
     token, config = int(baseline), getattr(forward.model, "config", None)
     fixed = (
         attention is not None and forward.reading.key == LAST_TOKEN
-    )  # what is attended and read is given from outside
+    )  # the caller determines what is attended and read
     apart = [getattr(config, name, None) for name in ("pad_token_id", "eos_token_id")]
     known = {i for given in apart for i in (given if isinstance(given, list) else [given])} if not fixed else set()
     padded = attention is not None and attention.shape == x.shape and bool((x[attention == 0] == token).any())
     if token in known or (padded and not fixed):
         raise PlayersError(
-            f"the token that stands for a masked word must differ from those of padding and of the end of a sentence; "
-            f"got {token}, which is one of them: masking would change which position is read. Pass another one, for "
-            "example that of [MASK] or of unknown words."
+            f"the mask token must differ from the tokens for padding and end of sequence; got {token}, which is one of "
+            "them: masking would change which position is read. Pass another token, for example [MASK] or the one for "
+            "unknown words."
         )
     ends = (x[:, -1] == token) & (ids.expand(len(ids), x.shape[1])[:, -1] == -1)
     embedded = forward.model.modules() if isinstance(forward.model, torch.nn.Module) else ()
     padding = any(isinstance(m, torch.nn.Embedding) and m.padding_idx == token for m in embedded)
     if (bool(ends.any()) or padding) and not fixed:
         warnings.warn(
-            f"the token that stands for a masked word, {token}, is also that of padding: a network that looks for the "
-            "end of a sentence reads another position once words are masked. Pass another one, if it does.",
+            f"the mask token, {token}, is also the padding token: a network that searches for the end of the sequence "
+            "reads another position once words are masked. If yours does, pass another token.",
             InputWarning,
             stacklevel=5,
         )
@@ -208,7 +208,7 @@ def _shown(baseline: Tensor) -> str:
 
 
 def described(baselines: Any) -> str:
-    """Return in words what masked features are set to, for the provenance of a table.
+    """Describe what masked features are set to, for the provenance of a table.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How many rows go through the model at once: an estimate to begin with, halved when memory runs out."""
+"""How many rows go through the model at once: an initial estimate, halved when memory runs out."""
 
 import operator
 import warnings
@@ -11,16 +11,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from interdyn.errors import BudgetWarning, InputError
 
-_ROWS_AUTO = 2048  # more gains nothing: kernels are full, and larger arrays are asked of the system each time
-_BYTES_AUTO = 2**29  # on the CPU; of an accelerator, an eighth of its memory
-_CACHE_AUTO = 2**21  # on the CPU: a widest array far above this leaves the cache, which takes 1.3 to 2 times as long
-_ROWS_CACHE = 16  # but not fewer than these for the cache's sake: each batch reads all weights
-_COPIES = 3  # of the widest array alive at once: what a layer reads, what it writes, what its kernel needs
+_ROWS_AUTO = 2048  # more gains nothing: kernels are saturated, and larger arrays are newly allocated each time
+_BYTES_AUTO = 2**29  # on the CPU; on an accelerator, an eighth of its memory
+_CACHE_AUTO = 2**21  # on the CPU: a widest array far above this exceeds the cache, which takes 1.3 to 2 times as long
+_ROWS_CACHE = 16  # but no fewer than these for the cache's sake: each batch reads all weights
+_COPIES = 3  # of the widest array alive at once: a layer's input, its output, its kernel's workspace
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "_status_alloc_failed")
 
 
 class WidestArray(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own lacks types
-    """Context that notes the largest array made inside it, in bytes; views do not count.
+    """Context that records the size of the largest array created inside it, in bytes; views do not count.
 
     Examples
     --------
@@ -36,15 +36,15 @@ class WidestArray(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Tell torch not to load its compiler, which takes seconds, for the sake of this context."""
+        """Prevent torch from loading its compiler, which takes seconds, because of this context."""
         return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Do what was asked, and look at what came out."""
+        """Run the operation, and inspect its result."""
         out = func(*args, **(kwargs or {}))
-        # a view of a weight, such as its transpose, is no work space
+        # a view of a weight, such as its transpose, is not workspace
         given = {a.untyped_storage()._cdata for a in args if isinstance(a, Tensor)}
         for made in out if isinstance(out, tuple | list) else (out,):
             if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given:
@@ -53,7 +53,7 @@ class WidestArray(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
 
 def _hidden(func: Any, made: Tensor, arguments: Sequence[Any]) -> int:
-    """Return how many times wider than its result an array within a kernel is: 1 but for a whole encoder layer."""
+    """Return how many times wider than its result an array inside a kernel is: 1 except for a whole encoder layer."""
     if func is not torch.ops.aten._transformer_encoder_layer_fwd.default:
         return 1
     outputs = max(a.shape[0] for a in arguments if isinstance(a, Tensor) and a.dim() == 2)  # of all its weights
@@ -61,12 +61,12 @@ def _hidden(func: Any, made: Tensor, arguments: Sequence[Any]) -> int:
 
 
 def given_rows(batch_size: Any, alias: int | None) -> int | None:
-    """Return the batch size that the caller gave, or ``None`` for ``"auto"``.
+    """Return the batch size that the caller passed, or ``None`` for ``"auto"``.
 
     Raises
     ------
     InputError
-        If it is no whole number from 1, or both names are given.
+        If it is not a positive integer, or both names are passed.
     """
     if alias is not None:
         if batch_size != "auto":
@@ -84,10 +84,10 @@ def given_rows(batch_size: Any, alias: int | None) -> int | None:
 
 
 def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
-    """Return how many rows fit, ``bytes_per_row`` being the widest array that one row makes.
+    """Return how many rows fit, where ``bytes_per_row`` is the widest array that one row creates.
 
-    What is counted on is fixed for a machine, and not what is free at the moment: float32 kernels round differently for
-    different batch sizes, and a run that is resumed must end with the same numbers.
+    The memory assumed is fixed for a machine and independent of what is free at the moment: float32 kernels round
+    differently for different batch sizes, and a resumed run must end with the same numbers.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def estimated_rows(bytes_per_row: int, device: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory is full."""
+    """Return whether an error means that memory is full."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -111,7 +111,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 class Batches:
-    """Does work in batches of ``rows``; what memory has shown to be too many is not tried again."""
+    """Does work in batches of ``rows``; a size that did not fit into memory is not tried again."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -120,7 +120,7 @@ class Batches:
     def run(
         self, work: Callable[[int, int], Tensor], total: int, done: Callable[[int], None] | None = None
     ) -> list[Tensor]:
-        """Do ``work(start, stop)`` over ``0..total`` and return the results in order."""
+        """Run ``work(start, stop)`` over ``0..total`` and return the results in order."""
         out: list[Tensor] = []
         start = 0
         while start < total:
@@ -136,7 +136,7 @@ class Batches:
         return out
 
     def _attempt(self, work: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor | None:
-        """Return the result, or None if memory ran out; the error, which holds arrays alive, ends with this call."""
+        """Return the result, or None if memory ran out; the error, which keeps arrays alive, is dropped here."""
         try:
             return work(start, stop)
         except (RuntimeError, MemoryError) as error:
@@ -151,7 +151,7 @@ class Batches:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"memory ran out with {tried} masked inputs in a batch; going on with {self.rows}. "
+                f"memory ran out with {tried} masked inputs in a batch; continuing with {self.rows}. "
                 "Pass a smaller `batch_size` to avoid the attempt.",
                 BudgetWarning,
                 stacklevel=5,

@@ -1,4 +1,4 @@
-"""Statistics of batch norm that fit the weights: computed anew on some inputs before a network is measured."""
+"""Batch-norm statistics that fit the weights: recomputed on some inputs before a network is measured."""
 
 import math
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from interdyn.game._samples import Samples, samples_of
 CALIBRATION_ROWS = 512
 """Rows of a data set on which statistics are computed: its first."""
 
-_BATCH = 128  # rows that go through together
+_BATCH = 128  # rows per forward pass
 _Norm: Any = nn.modules.batchnorm._BatchNorm  # of all dimensions, lazy and synchronised ones
 
 
 def calibration_rows(given: Any) -> Samples:
-    """Return the inputs on which statistics are computed, checked; of a data set its first 512.
+    """Return the inputs on which statistics are computed, checked; the first 512 of a data set.
 
     Raises
     ------
     InputError
-        If there are fewer than two, of which nothing can be told.
+        If there are fewer than two.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def calibration_rows(given: Any) -> Samples:
     rows = samples_of(given, most=CALIBRATION_ROWS)
     if len(rows) < 2:
         raise InputError(
-            f"`calibrate_batch_norm` needs two rows of inputs or more; got {len(rows)}. Pass some hundred of the "
+            f"`calibrate_batch_norm` needs at least two rows of inputs; got {len(rows)}. Pass a few hundred of the "
             "training inputs."
         )
     return rows
 
 
 def batch_norms(network: nn.Module) -> list[Any]:
-    """Return the layers of batch norm that keep running statistics.
+    """Return the batch-norm layers that keep running statistics.
 
     Examples
     --------
@@ -54,25 +54,25 @@ def batch_norms(network: nn.Module) -> list[Any]:
 
 
 def calibrate(forward: Forward, given: Any, *, inputs: int) -> int | None:
-    """Compute the statistics of batch norm anew in the network of a forward pass; return on how many rows.
+    """Recompute the batch-norm statistics of the network of a forward pass; return the number of rows used.
 
-    Each layer gets the mean over batches of the mean and of the unbiased variance of what comes into it, as
-    `torch.optim.swa_utils.update_bn` finds them; but in eval mode, so that nothing else acts as in training, and each
-    layer passes on what it does in training. None where the network has no batch norm with running statistics.
+    Each layer gets the mean over batches of the mean and of the unbiased variance of its input, as
+    `torch.optim.swa_utils.update_bn` computes them, but in eval mode, so that nothing else behaves as in training, and
+    each layer passes on what it does in training. None if the network has no batch norm with running statistics.
 
     Parameters
     ----------
     forward
         Runs the private copy.
     given
-        As in `calibration_rows`; None for nothing to do.
+        As in `calibration_rows`; None to do nothing.
     inputs
-        How many inputs the network is given when it is measured.
+        How many inputs the network takes when it is measured.
 
     Raises
     ------
     InputError
-        If the rows cannot go through the network, or it is none that has layers.
+        If the rows cannot go through the network, or it has no accessible layers.
     """
     network = forward.model
     if given is None:
@@ -80,13 +80,13 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int | None:
     rows = calibration_rows(given)
     if not isinstance(network, nn.Module):
         raise InputError(
-            "`calibrate_batch_norm` needs the network itself, a torch.nn.Module whose layers can be reached; got "
+            "`calibrate_batch_norm` needs the network itself, a torch.nn.Module whose layers are accessible; got "
             f"{type(network).__name__}. Pass the network, or leave it out."
         )
     if any(isinstance(m, torch.jit.ScriptModule) and hasattr(m, "running_var") for m in network.modules()):
         raise InputError(
-            "`calibrate_batch_norm` needs batch norm that runs from Python; got a scripted network. Pass the one from "
-            "which it was scripted, or leave it out."
+            "`calibrate_batch_norm` needs batch norm that runs in Python; got a scripted network. Pass the network it "
+            "was scripted from, or leave it out."
         )
     norms = batch_norms(network)
     if not norms:
@@ -99,16 +99,16 @@ def calibrate(forward: Forward, given: Any, *, inputs: int) -> int | None:
 
 
 def _on_rows(forward: Forward, rows: Samples, inputs: int) -> tuple[Forward, tuple[Tensor, ...]]:
-    """Return a pass over the rows, called as that over the samples is, and what it takes."""
+    """Return a forward pass over the rows, called as for the samples, and its inputs."""
     if any(isinstance(a, Tensor) and a.ndim and len(a) == forward.samples for a in forward.arguments):
         raise InputError(
-            "`calibrate_batch_norm` has rows of its own, for which nothing is known but the inputs; got "
-            "`additional_forward_args` with a row for each sample. Pass these as further inputs, by name or in a tuple."
+            "`calibrate_batch_norm` takes inputs only; got `additional_forward_args` with a row for each sample. Pass "
+            "these as further inputs, by name or in a tuple."
         )
     if len(rows.inputs) != inputs:
         raise InputError(
-            f"`calibrate_batch_norm` must hold what the network takes, {inputs} inputs; got {len(rows.inputs)}. Pass "
-            "inputs without labels, or a data set."
+            f"`calibrate_batch_norm` must contain what the network takes, {inputs} inputs; got {len(rows.inputs)}. "
+            "Pass inputs without labels, or a data set."
         )
     run, tensors = Forward.of(forward.model, rows, None, "regression")
     return replace(run, arguments=forward.arguments, styles=forward.styles), tensors
@@ -116,7 +116,7 @@ def _on_rows(forward: Forward, rows: Samples, inputs: int) -> tuple[Forward, tup
 
 @contextmanager
 def _statistics(norms: list[Any]) -> Iterator[None]:
-    """Let each layer normalise by the batch that comes in; at the end by the mean over all batches."""
+    """Let each layer normalise by the incoming batch, and at the end by the mean over all batches."""
     seen: dict[int, tuple[int, Tensor, Tensor]] = {}
 
     def note(norm: Any, given: tuple[Tensor, ...]) -> None:

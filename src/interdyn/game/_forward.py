@@ -1,4 +1,4 @@
-"""One forward pass of some rows, without a trace in the model: how it is called, and the scalar that is read."""
+"""One forward pass of some rows, without side effects on the model: how it is called, and which scalar is read."""
 
 import difflib
 import inspect
@@ -21,7 +21,7 @@ _EXCLUSIVE, _MULTI = ("log-odds", "log-probability", "loss"), "multi_label_class
 
 
 class Style(NamedTuple):
-    """How a model takes its inputs: as arrays of NumPy or tensors; those with names by keyword, or in one mapping."""
+    """How a model takes its inputs: as NumPy arrays or tensors; named ones by keyword, or in one mapping."""
 
     numpy: bool = False
     mapping: bool = False
@@ -29,26 +29,26 @@ class Style(NamedTuple):
 
 @dataclass(frozen=True)
 class Forward:
-    """A model with all that it takes beside the masked inputs, its targets and the scalar that is read from its output.
+    """A model with everything it takes besides the masked inputs, its targets and the scalar read from its output.
 
     Attributes
     ----------
     model
         What is called.
     samples, targets
-        Number of samples, and the target of each, shape ``(samples,)``; None: none.
+        Number of samples, and the target of each, shape ``(samples,)``; None if there are none.
     reading
         What is read from a result.
     names, companions
-        The names by which the masked inputs are passed, empty where by position, and the inputs that are never masked.
+        The names by which the masked inputs are passed (empty if by position), and the inputs that are never masked.
     arguments
-        Further arguments by position.
+        Further positional arguments.
     last
         Position of the last token of each sample, for ``output_key="last-token"``.
     styles
-        Ways to call it, in the order in which they are tried; the first that works stays.
+        Ways to call it, in the order in which they are tried; the first that works is kept.
     head
-        Name of a last layer that makes probabilities; what goes into it is the result.
+        Name of a final layer that makes probabilities; its input is the result.
     """
 
     model: Model
@@ -74,24 +74,24 @@ class Forward:
         output_key: OutputKey | None = None,
         masked: Any = None,
     ) -> "tuple[Forward, tuple[Tensor, ...]]":
-        """Return the forward pass that a caller asks for, checked, and the masked inputs where the model is.
+        """Return the forward pass that a caller requests, checked, and the masked inputs on the model's device.
 
-        Of a batch by name the keys of ``masked``, if that is a mapping, are masked; else its first entry.
+        In a batch by name, the keys of ``masked``, if that is a mapping, are masked; otherwise its first entry.
         """
         reading = Reading.of(output, output_key)
         given = samples_of(inputs)
         run, network = _callable(model, output)
         if output in _EXCLUSIVE and getattr(getattr(network, "config", None), "problem_type", "") == _MULTI:
             raise InputError(
-                f'output="{output}" is of classes that exclude each other; got a network of several labels, by its '
-                'config. Pass output="multi-label" for the log-odds of the label `target` by itself.'
+                f'output="{output}" needs mutually exclusive classes; got a multi-label network, according to its '
+                'config. Pass output="multi-label" for the log-odds of the label `target` alone.'
             )
         tensors = _at_home(network, given)
         count, device = len(given), tensors[0].device
         more = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
         if more and given.keywords:
             raise InputError(
-                "`additional_forward_args` goes with inputs by position; got inputs by name. Put it into the batch."
+                "`additional_forward_args` goes with positional inputs; got inputs by name. Put it into the batch."
             )
         values = callable(output) or output == "regression"
         labels = given.target if target is None else target
@@ -116,9 +116,9 @@ class Forward:
         return value[sample] if isinstance(value, Tensor) and value.ndim and len(value) == self.samples else value
 
     def run(self, inputs: Sequence[Tensor], sample: Tensor) -> Any:
-        """Return the result for some rows, as the model gives it; ``sample`` is the sample of each row.
+        """Return the result for some rows, as the model returns it; ``sample`` is the sample of each row.
 
-        Where the network ends in a layer that makes probabilities, what goes into that layer.
+        If the network ends in a layer that makes probabilities, the input of that layer.
         """
         style = self.styles[0]
         rows: list[Any] = list(inputs)
@@ -151,12 +151,12 @@ class Forward:
         return self.reading.part(result, None if self.last is None else self.last[sample])
 
     def read(self, part: Any, sample: Tensor) -> Tensor:
-        """Return one float64 number for each row of what is read.
+        """Return one float64 number per row of the part that is read.
 
         Raises
         ------
         ModelError, TargetError
-            If there is not one row for each input, or no such output.
+            If there is not one row per input, or no such output.
         """
         if isinstance(part, Tensor) and part.ndim and len(part) != len(sample):
             raise _other_rows(tuple(part.shape), len(sample))
@@ -169,11 +169,11 @@ class Forward:
         return values
 
     def __call__(self, inputs: Sequence[Tensor], sample: Tensor) -> Tensor:
-        """Return one float64 number for each row; ``sample`` is the sample of each row."""
+        """Return one float64 number per row; ``sample`` is the sample of each row."""
         return self.read(self.part(self.run(inputs, sample), sample), sample)
 
     def with_style(self, style: Style) -> "Forward":
-        """Return the same, called in one way only."""
+        """Return the same forward pass, called in one way only."""
         return replace(self, styles=(style,))
 
 
@@ -189,7 +189,7 @@ def _array(x: Tensor) -> np.ndarray:
 
 
 def _callable(model: Any, output: Output) -> tuple[Callable[..., Any], torch.nn.Module | None]:
-    """Return what is called to run a model, and the module, if it is one, that has its type and device.
+    """Return the callable that runs a model, and the module, if there is one, that has its type and device.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def _callable(model: Any, output: Output) -> tuple[Callable[..., Any], torch.nn.
         model = model.module()
     model = bare(model)
     if isinstance(model, torch.nn.Module):
-        # an exported module refuses `eval`: it is what it was when it was exported
+        # an exported module refuses `eval`: its mode was fixed when it was exported
         exported = isinstance(model, torch.fx.GraphModule) and "eval" in vars(model)
         return (ExportedCall(model) if exported else model), model
     names = ("predict",) if output == "regression" else ("predict_proba",)
@@ -226,7 +226,7 @@ class ExportedCall:
 
 
 def _classes(model: Any, labels: Any) -> Sequence[Any]:
-    """Return the class of each output, where the model knows it and labels do not name outputs by number."""
+    """Return the class of each output, if the model knows it and labels do not name outputs by number."""
     owner = getattr(model, "__self__", model)
     if isinstance(owner, torch.nn.Module):
         order = getattr(getattr(owner, "config", None), "label2id", None)
@@ -254,7 +254,7 @@ def _takes(network: Any, name: str) -> bool:
 
 
 def _last_tokens(network: Any, tensors: tuple[Tensor, ...], by_name: Mapping[str, Tensor]) -> Tensor | None:
-    """Return the position of the last token of each sample: by its attention mask, or the padding of the network."""
+    """Return the position of the last token of each sample, by its attention mask or the network's padding token."""
     there = by_name.get("attention_mask")
     if there is None:
         pad = getattr(getattr(network, "config", None), "pad_token_id", None)
@@ -266,13 +266,13 @@ def _last_tokens(network: Any, tensors: tuple[Tensor, ...], by_name: Mapping[str
 
 
 def _at_home(network: torch.nn.Module | None, given: Samples) -> tuple[Tensor, ...]:
-    """Return the inputs on a module's device and, those of floating point, in its type; of its first such parameter."""
+    """Return the inputs on a module's device and, if floating point, in its type; those of its first such parameter."""
     for parameter in () if network is None else network.parameters():
         if parameter.is_floating_point():
             dtype = parameter.dtype
             return tuple(x.to(parameter.device, dtype if x.is_floating_point() else None) for x in given.inputs)
     device = given.inputs[0].device
-    if network is not None and given.numpy:  # arrays have no type of their own to a network without parameters
+    if network is not None and given.numpy:  # for a network without parameters arrays keep their type
         usual = torch.get_default_dtype()
         return tuple(x.to(device, usual if x.is_floating_point() else None) for x in given.inputs)
     return tuple(x.to(device) for x in given.inputs)
@@ -284,7 +284,7 @@ def find_layer(model: Any, layer: str) -> torch.nn.Module:
     Raises
     ------
     InputError
-        If the model is no module or has no such layer; lists the nearest names.
+        If the model is not a module or has no such layer; lists the nearest names.
     """
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"`layer` needs a torch.nn.Module; got {type(model).__name__}. Mask the input instead.")

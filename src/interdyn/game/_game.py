@@ -58,7 +58,7 @@ def game_function(
         model, inputs, target, output, additional_forward_args, output_key=output_key, masked=feature_mask
     )
     if forward.samples != 1:
-        raise ShapeError(f"a game is that of one sample; got {forward.samples}. Pass `inputs[i : i + 1]`.")
+        raise ShapeError(f"a game has one sample; got {forward.samples}. Pass `inputs[i : i + 1]`.")
     rows, device = given_rows(batch_size, None), tensors[0].device
     masking = masked_inputs(forward, tensors, [sample_id], players, feature_mask, baselines)
     n = masking.n
@@ -71,7 +71,7 @@ def game_function(
         present = torch.from_numpy(np.array(masks, dtype=bool))
         if present.ndim != 2 or present.shape[1] != n:
             raise ShapeError(
-                f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. Give one column a player."
+                f"masks must be Boolean of shape (m, {n}); got {tuple(present.shape)}. Pass one column per player."
             )
 
         def work(start: int, stop: int) -> Tensor:

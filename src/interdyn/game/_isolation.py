@@ -1,7 +1,7 @@
-"""The one place where a user's network is run: on a private copy, with nothing left behind.
+"""The one place where a user's network is run: on a private copy, without side effects.
 
-Where a network cannot be copied, and where a function is given in its place, it is run as it is, and all that it holds
-is put back. In both cases nothing is built in inference mode, as a table that survived it could not be trained with.
+If a network cannot be copied, or a function is passed instead, it is run itself, and everything it holds is restored.
+Inference mode is never used: tables that were built in it could not be trained with.
 """
 
 import random
@@ -29,25 +29,25 @@ _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 @contextmanager
 def isolated(model: Any) -> Iterator[Any]:
-    """Give what is to be run in place of a model inside the block, which then leaves no trace in it.
+    """Return what is run in place of a model inside the block; the model is unchanged after the block.
 
-    A module is copied, with its hooks of others left out, and the copy set to eval mode by its own ``eval()``; the copy
-    ends with the block. A warning tells of such hooks that return a value. Where it cannot be copied, the module itself
-    is run, and its parameters, buffers, attributes and own generators are put back. So are those of the modules that a
-    function uses, whose mode and hooks stay as they are. The generators of Python, NumPy and torch are put back always.
-    Wrappers of `torch.compile`, of data-parallel training and of Fabric are taken off, autocast is off, gradients are
-    not recorded.
+    A module is copied without foreign hooks, and the copy is set to eval mode by its own ``eval()`` and deleted after
+    the block. A warning names foreign hooks that return a value. If it cannot be copied, the module itself is run, and
+    its parameters, buffers, attributes and own generators are restored, as are those of the modules that a function
+    uses, whose mode and hooks are left alone. The generators of Python, NumPy and torch are always restored. Wrappers
+    of `torch.compile`, of data-parallel training and of Fabric are removed, autocast is off, and no gradients are
+    recorded.
 
     Raises
     ------
     DisturbedError
-        At the end of the block, if the network is not what it was before.
+        At the end of the block, if the network has changed.
     InputError
-        If several processes hold a part of the parameters each.
+        If the parameters are sharded over several processes.
 
     Notes
     -----
-    Memory: parameters and buffers once more, see `copy_bytes`; on the CPU where no copy is made.
+    Memory: a copy of parameters and buffers, see `copy_bytes`; on the CPU if the network cannot be copied.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def isolated(model: Any) -> Iterator[Any]:
             stack.callback(put_back, state)
         if is_module and (layers := returning_hooks(network)):
             warnings.warn(
-                f"a network is measured without the hooks that others put on it; got hooks that return a value on "
+                f"a network is measured without hooks added from outside; got hooks that return a value on "
                 f"{', '.join(layers[:3])}. To measure with them, pass a function: lambda x: network(x).",
                 InterdynWarning,
                 stacklevel=4,
@@ -98,19 +98,19 @@ def isolated(model: Any) -> Iterator[Any]:
 
 
 def _set_to_eval(network: nn.Module) -> None:
-    with suppress(NotImplementedError), Explained(_of_eval):  # torch.export's networks have one mode
+    with suppress(NotImplementedError), Explained(_of_eval):  # networks of torch.export have one mode
         network.eval()
 
 
 def _of_eval(error: Exception) -> str:
     return (
-        f"a network must be set to eval mode by its own `eval()` to be measured; got this {type(error).__name__} from "
-        "it. Correct its `eval` or `train`."
+        f"a network must be set to eval mode by its own `eval()` to be measured, which raised this "
+        f"{type(error).__name__}. Correct its `eval` or `train`."
     )
 
 
 def _quieten(stack: ExitStack) -> None:
-    """Turn off what training may have turned on around the network: graphs, autocast, compilation, hooks on all."""
+    """Turn off what training may have turned on: gradients, autocast, compilation, global hooks."""
     stack.enter_context(torch.inference_mode(False))
     stack.enter_context(torch.no_grad())
     for kind in _AUTOCAST:
@@ -125,7 +125,7 @@ def _quieten(stack: ExitStack) -> None:
 
 
 def _generators() -> list[tuple[Callable[[Any], Any], Any]]:
-    """Return the state of every global generator, each with what sets it again."""
+    """Return the state of every global generator, each with the function that restores it."""
     found: list[tuple[Callable[[Any], Any], Any]] = [
         (random.setstate, random.getstate()),
         (np.random.set_state, np.random.get_state()),  # noqa: NPY002  # what networks of others draw from
@@ -141,7 +141,7 @@ def _generators() -> list[tuple[Callable[[Any], Any], Any]]:
 
 
 def copy_bytes(model: Any) -> int:
-    """Return the bytes that measuring a network takes besides the masked inputs: its parameters and buffers once more.
+    """Return the bytes that measuring a network takes besides the masked inputs: a copy of its parameters and buffers.
 
     Examples
     --------
@@ -156,10 +156,10 @@ def copy_bytes(model: Any) -> int:
 
 
 class _State:
-    """All that some networks hold at one time: contents of containers, tensors, own generators.
+    """The complete state of some networks at one time: contents of containers, tensors, own generators.
 
-    With ``keep``, values are kept as well, on the CPU, and `put_back` restores them; without, only sums of their bits
-    are, by which `compare` finds a change.
+    With ``keep``, values are stored as well, on the CPU, and `put_back` restores them; otherwise only checksums are,
+    by which `compare` detects a change.
     """
 
     def __init__(self, roots: list[Any], *, keep: bool) -> None:
@@ -181,7 +181,7 @@ class _State:
         self._generators = [pair for thing in things if keep for pair in _own_generator(thing)]
 
     def put_back(self) -> None:
-        """Make everything that is held what it was; without ``keep`` nothing is done."""
+        """Restore the complete state; without ``keep`` nothing is done."""
         if not self._keep:
             return
         for kind, data in self._classes:
@@ -190,7 +190,7 @@ class _State:
             for name, value in data.items():
                 if vars(kind).get(name) is not value:
                     setattr(kind, name, value)
-        for lazy, as_it_was in self._lazy:  # of another class once it has its shape
+        for lazy, as_it_was in self._lazy:  # of another class once its shape is known
             if type(lazy) is not as_it_was:
                 if isinstance(lazy, Tensor):
                     lazy.data = lazy.data.new_empty(0)
@@ -213,7 +213,7 @@ class _State:
             put_back(state)
 
     def compare(self) -> None:
-        """Raise what is told of a network that is not what it was.
+        """Raise if the network has changed.
 
         Raises
         ------
@@ -231,8 +231,8 @@ class _State:
 
 def _disturbed(what: str) -> DisturbedError:
     return DisturbedError(
-        f"measuring must leave a network as it was; got a change of {what} by running it. Keep what `forward` changes "
-        "in attributes of its modules, or measure saved checkpoints: interdyn watch."
+        f"measuring must not change a network; running it changed {what}. Keep what `forward` changes in attributes of "
+        "its modules, or measure saved checkpoints: interdyn watch."
     )
 
 
@@ -266,7 +266,7 @@ def _is_same(holder: Any, content: Any) -> bool:
 
 
 def _holders(owner: Any, keep: bool) -> list[Any]:
-    """Return the containers in which an object keeps what it holds, hooks among them."""
+    """Return the containers in which an object stores its content, hooks among them."""
     if isinstance(owner, nn.Module):
         if isinstance(owner, torch.jit.ScriptModule):
             return []
@@ -283,7 +283,7 @@ def _content(holder: Any) -> Any:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Return whether the bits of a tensor can be read and written: neither sparse, quantised, lazy nor without data."""
+    """Return whether the bits of a tensor can be read and written: not sparse, quantised, lazy or without data."""
     if isinstance(tensor, LAZY) or tensor.layout != torch.strided:
         return False
     known = type(tensor) in (Tensor, nn.Parameter) or type(tensor).__name__ == "Buffer"
@@ -291,13 +291,13 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _mark(tensor: Tensor, keep: bool) -> tuple[int, int, bool]:
-    """Return version, address and whether it is trained; what has been put back has another version."""
+    """Return version, address and whether it is trainable; a restored tensor has another version."""
     version = 0 if keep or tensor.is_inference() else tensor._version
     return version, tensor.data_ptr(), tensor.requires_grad
 
 
 def _sums(tensors: list[Tensor]) -> list[int]:
-    """Return the sum of the bits of each tensor as whole numbers: equal where nothing changed, also for NaN."""
+    """Return the sum of the bits of each tensor as integers: equal where nothing changed, also for NaN."""
     sums: dict[torch.device, list[Tensor]] = {}
     for tensor in tensors:
         data = tensor.detach()
@@ -320,13 +320,13 @@ def _own_generator(thing: Any) -> list[tuple[Callable[[Any], Any], Any]]:
 
 
 def _classes(networks: list[nn.Module]) -> list[type]:
-    """Return the classes of all modules but torch's own: what they keep is shared by every copy."""
+    """Return the classes of all modules except torch's own: their attributes are shared by every copy."""
     kinds = {kind for network in networks for m in network.modules() for kind in type(m).__mro__}
     return [kind for kind in kinds if kind.__module__.partition(".")[0] not in ("torch", "builtins", "typing", "abc")]
 
 
 def _data(kind: type) -> dict[str, Any]:
-    """Return what a class keeps, its methods left out."""
+    """Return the attributes of a class except its methods."""
     descriptors = (property, classmethod, staticmethod)
     kept = {name: v for name, v in vars(kind).items() if not (name.startswith("__") or name == "_abc_impl")}
     return {name: v for name, v in kept.items() if not callable(v) and not isinstance(v, descriptors)}
@@ -338,7 +338,7 @@ def bare(model: Any) -> Any:
     Raises
     ------
     InputError
-        If several processes hold a part of the parameters each: to run it, all would have to.
+        If the parameters are sharded over several processes: running it would involve all of them.
 
     Examples
     --------
@@ -354,8 +354,8 @@ def bare(model: Any) -> Any:
             model = inner
         elif _processes() > 1 and _is_sharded(model):
             raise InputError(
-                "a network that is measured must be whole in the process that measures; got one whose parameters are "
-                "spread over processes (FSDP, DeepSpeed ZeRO-3 or tensor parallel). Measure its checkpoints instead: "
+                "the process that measures needs all parameters of the network; got one whose parameters are sharded "
+                "over processes (FSDP, DeepSpeed ZeRO-3 or tensor parallel). Measure its checkpoints instead: "
                 "interdyn watch."
             )
         else:
@@ -367,7 +367,7 @@ def _processes() -> int:
 
 
 def _is_sharded(model: Any) -> bool:
-    """Return whether running the network alone would wait for other processes for ever; by names, to import nothing."""
+    """Return whether running the network alone would wait for other processes forever; by names, to import nothing."""
     if not isinstance(model, nn.Module):
         return False
     wrapped = any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules())

@@ -1,10 +1,10 @@
-"""Masking a feature map inside the network, with the part before it run once for the masks of each sample.
+"""Masking a feature map inside the network, where the part before it runs once for the masks of each sample.
 
-The masked map is put in by a forward hook on the layer. To spare the part before it, the model is called with *one*
+A forward hook on the layer inserts the masked map. To avoid running the part before it, the model is called with *one*
 row of input while the hook returns many rows of masked maps: everything after the layer then runs on all of them, and
-what by-passes it (a residual branch) broadcasts, because all rows belong to one sample. What the modules before the
-layer give for that row is remembered from the first batch of masks of a sample (``method = "remembered"``). Whether the
-model allows this is tried out against a full batch first; one that does not has its one row run for every batch
+whatever bypasses it (a residual branch) broadcasts, because all rows belong to one sample. What the modules before the
+layer return for that row is cached from the first batch of masks of a sample (``method = "remembered"``). Whether the
+model allows this is first tested against a full batch; one that does not has its one row run for every batch
 (``"one row"``), or the full batch, the part before the layer included (``"full"``).
 """
 
@@ -40,7 +40,7 @@ def feature_maps(forward: Forward, layer: str, inputs: tuple[Tensor, ...], batch
     Raises
     ------
     ModelError
-        If the layer gives no tensor with a row for each sample, or is used more than once in a pass.
+        If the layer does not return a tensor with a row per sample, or is used more than once per pass.
     """
     module = find_layer(forward.model, layer)
 
@@ -55,7 +55,7 @@ def feature_maps(forward: Forward, layer: str, inputs: tuple[Tensor, ...], batch
         if len(seen) != 1 or not isinstance(seen[0], Tensor) or len(seen[0]) != len(rows):
             got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen]
             raise ModelError(
-                f"layer {layer!r} must give one tensor with a row for each sample, once in a forward pass; got {got}. "
+                f"layer {layer!r} must return one tensor with a row for each sample, once per forward pass; got {got}. "
                 "Choose another layer."
             )
         return seen[0]
@@ -64,11 +64,11 @@ def feature_maps(forward: Forward, layer: str, inputs: tuple[Tensor, ...], batch
 
 
 class Prefix:
-    """The modules that end before a layer begins, and what each gave in the pass that was recorded.
+    """The modules that end before a layer begins, and what each returned in the recorded pass.
 
-    A module that begins and ends before the layer begins gives, while remembered, a copy of what it gave when it was
-    recorded, without running. Only the outermost of such modules are kept; what a network computes between them,
-    outside of any module, runs again on the one row of the sample.
+    A module that begins and ends before the layer begins returns, while remembered, a copy of its recorded result
+    without running. Only the outermost of such modules are stored; computations between them, outside any module, run
+    again on the one row of the sample.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Prefix:
     >>> with before.recorded():
     ...     _ = model.eval()(torch.ones(1))
     >>> with before.remembered():
-    ...     model.train()(torch.zeros(1))  # neither the new input nor the dropout is looked at
+    ...     model.train()(torch.zeros(1))  # neither the new input nor the dropout matters
     tensor([1.])
     """
 
@@ -87,9 +87,9 @@ class Prefix:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Note what the modules before the layer give in the pass inside the block."""
+        """Record what the modules before the layer return in the pass inside the block."""
         calls: list[tuple[torch.nn.Module, Tensor]] = []
-        begun: list[int] = []  # for each module that is running: how many calls had ended before it
+        begun: list[int] = []  # for each running module: how many calls had ended before it
         reached: list[bool] = []
 
         def begins(module: torch.nn.Module, _: Any) -> None:
@@ -100,7 +100,7 @@ class Prefix:
         def ends(module: torch.nn.Module, _: Any, out: Any) -> None:
             start = begun.pop()
             if not reached and isinstance(out, Tensor):
-                calls[start:] = [(module, out.clone())]  # in place of the calls inside it
+                calls[start:] = [(module, out.clone())]  # replaces the calls inside it
 
         modules = [m for m in self._model.modules() if not isinstance(m, torch.jit.ScriptModule)]
         handles = [m.register_forward_pre_hook(begins) for m in modules]
@@ -114,7 +114,7 @@ class Prefix:
 
     @contextmanager
     def remembered(self) -> Iterator[None]:
-        """Let the recorded calls of one pass give what they gave; every later call of these modules runs."""
+        """Let the recorded calls of one pass return their results; later calls of these modules run."""
         given: dict[torch.nn.Module, deque[Tensor]] = {}
         for module, out in self._calls:
             given.setdefault(module, deque()).append(out)
@@ -133,7 +133,7 @@ class Prefix:
 
 def _giving(outs: deque[Tensor], run: Callable[..., Any]) -> Callable[..., Any]:
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return outs.popleft().clone() if outs else run(*args, **kwargs)  # a copy: what follows may work in place
+        return outs.popleft().clone() if outs else run(*args, **kwargs)  # a copy: later layers may work in place
 
     return forward
 
@@ -151,7 +151,7 @@ class LayerRunner:
 
     @property
     def row_bytes(self) -> int | None:
-        """Bytes of the widest array that one map makes on its way to the output; None where the whole network runs."""
+        """Bytes of the widest array that one map creates on its way to the output; None if the whole network runs."""
         if self.method == "full":
             return None
         maps = self._ends()
@@ -175,7 +175,7 @@ class LayerRunner:
         context: AbstractContextManager[None] = nullcontext()
         if method == "remembered":
             context = self._before.remembered() if sample == self._sample else self._before.recorded()
-            self._sample = -1  # until the pass has come to its end
+            self._sample = -1  # until the pass has finished
         with context:
             result = _hooked(self._module, hook or (lambda _: maps), lambda: self._forward(inputs, rows))
         if method == "remembered":
@@ -184,13 +184,13 @@ class LayerRunner:
         return result
 
     def _ends(self) -> Tensor:
-        """Return the maps of the first sample with no and with all players, new ones: a pass may work in place."""
+        """Return new maps of the first sample with no and with all players: a pass may work in place."""
         ends = torch.tensor([[False], [True]], device=self.masking.device).expand(2, self.masking.n)
         (maps,) = self.masking.block(0, 1, ends)
         return maps
 
     def _tried_out(self) -> str:
-        """Return the cheapest method that gives, for the maps with no and with all players, what full rows give."""
+        """Return the cheapest method that agrees with full rows for the maps with no and with all players."""
         full = self._pass(0, self._ends(), method="full")
         for method in ("remembered", "one row"):
             found = attempted(partial(self._repeated, method))  # full rows went through before
@@ -202,6 +202,6 @@ class LayerRunner:
         return "full"
 
     def _repeated(self, method: str) -> Tensor:
-        """Return what the second of two passes gives, which is the first that may remember."""
+        """Return the result of the second of two passes, the first that may use the cache."""
         self._pass(0, self._ends(), method=method)
         return self._pass(0, self._ends(), method=method)

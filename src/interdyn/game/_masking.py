@@ -17,11 +17,11 @@ from interdyn.game._forward import Forward
 from interdyn.game._players import ALWAYS_MASKED, BACKGROUND, Players, has_channels_last
 from interdyn.game._samples import tensor_of
 
-_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a feature
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per feature
 
 
 def presence(start: int, stop: int, n: int, device: torch.device) -> Bool[Tensor, "masks players"]:
-    """Return which players are present in subsets ``start..stop-1``, bit ``i`` being player ``i``.
+    """Return which players are present in subsets ``start..stop-1``; bit ``i`` is player ``i``.
 
     Examples
     --------
@@ -34,14 +34,14 @@ def presence(start: int, stop: int, n: int, device: torch.device) -> Bool[Tensor
 
 @dataclass(frozen=True)
 class Masking:
-    """Inputs, baselines and the ids of their features; makes any rows of the masked inputs.
+    """Inputs, baselines and the player ids of their features; makes any rows of the masked inputs.
 
     Row ``r`` is sample ``r // 2**n`` with the players of subset ``r % 2**n``.
     """
 
     inputs: tuple[Tensor, ...]
     baselines: tuple[Tensor, ...]
-    ids: tuple[Tensor, ...]  # one for each input: (1 or samples, ...), broadcasting to the input
+    ids: tuple[Tensor, ...]  # one per input: (1 or samples, ...), broadcasting to the input
     n: int
 
     @property
@@ -51,12 +51,12 @@ class Masking:
 
     @property
     def device(self) -> torch.device:
-        """Where the inputs are."""
+        """The device of the inputs."""
         return self.inputs[0].device
 
     @property
     def always_masks(self) -> bool:
-        """Whether some features are masked also where all players are present."""
+        """Whether some features are masked even if all players are present."""
         return any(bool((ids == ALWAYS_MASKED).any()) for ids in self.ids)
 
     def half(self) -> list[Tensor]:
@@ -65,7 +65,7 @@ class Masking:
 
     @cached_property
     def _columns(self) -> list[Tensor]:
-        """For each feature the column of a presence row; -2 (never) and -1 (always) follow the players."""
+        """The column of a presence row for each feature; -2 (never) and -1 (always) follow the players."""
         return [torch.where(ids >= 0, ids, ids + self.n + 2).reshape(len(ids), -1) for ids in self.ids]
 
     def block(self, first: int, last: int, present: Bool[Tensor, "masks players"]) -> list[Tensor]:
@@ -75,15 +75,15 @@ class Masking:
         present = torch.cat([present, ends], dim=1)
         out = []
         for x, baseline, ids, columns in zip(self.inputs, self.baselines, self.ids, self._columns, strict=True):
-            # one gather for the samples that share a mask, else one for each; samples and masks then broadcast, so
-            # that nothing is copied but the result
+            # one gather for samples that share a mask, otherwise one each; samples and masks then broadcast, so
+            # that nothing but the result is copied
             own = columns if len(columns) == 1 else columns[first:last]
             bits = _BITS[x.element_size()]
             keep = (-present.to(bits)).expand(len(own), -1, -1).gather(2, own[:, None].expand(-1, masks, -1))
             keep = keep.reshape(len(own), masks, *ids.shape[1:])
             off = baseline if baseline.ndim < x.ndim else baseline[:, None]
             off = off[first:last] if off.ndim > x.ndim and len(off) > 1 else off
-            # a selection by bits, all or none of a feature: exact for any number, and vectors do it
+            # a bitwise selection, all or none of a feature: exact for any number, and vectorised
             absent = off.to(x.dtype).view(bits)
             masked = (keep & (x[first:last, None].view(bits) ^ absent)).bitwise_xor_(absent).view(x.dtype)
             out.append(masked.reshape(samples * masks, *x.shape[1:]))
@@ -124,7 +124,7 @@ def masked_inputs(
     layer: str | None = None,
     allow_fewer: bool = False,
 ) -> Masking:
-    """Return the masking that a caller asks for, of inputs, or of the feature maps of a ``layer``.
+    """Return the masking that a caller requests, of inputs, or of the feature maps of a ``layer``.
 
     Masks and baselines may be mappings with an entry for each masked input by name. Tokens outside the attention mask
     of the batch are background.
@@ -140,8 +140,8 @@ def masked_inputs(
         channels = "last"
     if players is not None and not isinstance(players, Players):
         raise PlayersError(
-            f"`players` must be a way to cut the input, as patches(4, 4) or columns(); got {type(players).__name__}. "
-            "Pass the id of each feature as `feature_mask`."
+            f"`players` must be a partition such as patches(4, 4) or columns(); got {type(players).__name__}. "
+            "Pass the player of each feature as `feature_mask`."
         )
     players = None if players is None else players.with_channels(channels)
     ids, n = feature_ids(
@@ -157,12 +157,12 @@ def masked_inputs(
 
 
 def _by_entry(given: Any, names: Sequence[str]) -> Any:
-    """Return a mapping with an entry for each masked input as a tuple; anything else as it is."""
+    """Return a mapping with an entry for each masked input as a tuple; anything else unchanged."""
     if not isinstance(given, Mapping):
         return given
     if unknown := sorted(set(map(str, given)) - set(names)):
         raise PlayersError(
-            f"masks and baselines by name must be of masked inputs, {', '.join(names) or 'none of which has a name'}; "
+            f"masks and baselines by name must name masked inputs, {', '.join(names) or 'none of which has a name'}; "
             f"got {', '.join(unknown)}. Give `feature_mask` an entry for each input to mask."
         )
     return tuple(given.get(name) for name in names)
@@ -177,23 +177,23 @@ def feature_ids(
     allow_fewer: bool = False,
     attention: Tensor | None = None,
 ) -> tuple[tuple[Tensor, ...], int]:
-    """Return the ids of the features of each input and the number of players.
+    """Return the player ids of the features of each input, and the number of players.
 
     Raises
     ------
     PlayersError
-        If neither or both ways of naming players are given, a mask is not of whole numbers, does not broadcast, or
-        leaves an id between out.
+        If neither or both ways of naming players are passed, or a mask does not contain integers, does not broadcast,
+        or skips an id.
     """
     if (players is None) == (feature_mask is None):
         raise PlayersError(
-            "give either `players` (for example patches(4, 4)) or `feature_mask` (ids of each feature); got "
+            "pass either `players` (for example patches(4, 4)) or `feature_mask` (ids of each feature); got "
             f"{'neither' if players is None else 'both'}."
         )
     if players is not None:
         if len(inputs) != 1:
             raise PlayersError(
-                f"`players` cuts one input; got a tuple of {len(inputs)}. Pass `feature_mask` as a tuple."
+                f"`players` partitions one input; got a tuple of {len(inputs)}. Pass `feature_mask` as a tuple."
             )
         ids: tuple[Tensor, ...] = (players.feature_mask(inputs[0].shape[1:], sample_ids),)
     else:
@@ -210,7 +210,7 @@ def feature_ids(
 
 
 def _attended(ids: Tensor, attention: Tensor, x: Tensor) -> Tensor:
-    """Return the ids with those of padding as background."""
+    """Return the ids with those of padding set to background."""
     if x.shape[:2] != attention.shape or bool((attention != 0).all()):
         return ids
     there = (attention != 0).reshape(*attention.shape, *(1,) * (ids.ndim - 2))
@@ -218,17 +218,17 @@ def _attended(ids: Tensor, attention: Tensor, x: Tensor) -> Tensor:
 
 
 def _number_of_players(ids: tuple[Tensor, ...], *, allow_fewer: bool) -> int:
-    """Return ``n``; every sample must hold each of the ids ``0..n-1``, in one of its inputs at least.
+    """Return ``n``; every sample must have each of the ids ``0..n-1``, in at least one of its inputs.
 
-    With ``allow_fewer`` a sample may hold only some of them, one at least.
+    With ``allow_fewer`` a sample may have only some of them, at least one.
     """
     found = sorted({int(i) for m in ids for i in torch.unique(m).tolist() if i >= 0})
     known = set(found)
-    # not range(n) as a whole: a picture passed by mistake for a mask has ids of any size
+    # not range(n) directly: an image passed as a mask by mistake has ids of any size
     missing = list(islice((i for i in range(found[-1] if found else 0) if i not in known), 5))
     if not found or missing:
         raise PlayersError(
-            f"`feature_mask` must hold the ids 0..n-1, each at least once (-1 for background); got "
+            f"`feature_mask` must contain the ids 0..n-1, each at least once (-1 for background); got "
             f"{'no player' if not found else f'ids up to {found[-1]} without {missing}'}. Renumber the players."
         )
     n = len(found)
@@ -238,16 +238,16 @@ def _number_of_players(ids: tuple[Tensor, ...], *, allow_fewer: bool) -> int:
     if bool(absent.any()):
         sample, player = (int(i) for i in absent.nonzero()[0])
         if allow_fewer:
-            raise PlayersError(f"every sample must hold a player; got sample {sample} without any. Leave it out.")
+            raise PlayersError(f"every sample must have a player; got sample {sample} without any. Leave it out.")
         raise PlayersError(
-            f"`feature_mask` must hold the ids 0..{n - 1} in every sample; got sample {sample} without player "
+            f"`feature_mask` must contain the ids 0..{n - 1} in every sample; got sample {sample} without player "
             f"{player}. Give each sample the same number of players, or pass `allow_fewer=True`."
         )
     return n
 
 
 def _held(ids: tuple[Tensor, ...], samples: int, n: int) -> Tensor:
-    """Return which of ``n`` players each sample holds, shape ``(samples, n)``."""
+    """Return which of ``n`` players each sample has, shape ``(samples, n)``."""
     held = torch.zeros(samples, n + 1, dtype=torch.bool)
     for m in ids:
         flat = m.reshape(len(m), -1).cpu()
@@ -257,7 +257,7 @@ def _held(ids: tuple[Tensor, ...], samples: int, n: int) -> Tensor:
 
 
 def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
-    """Return how many players each sample holds.
+    """Return how many players each sample has.
 
     Examples
     --------
@@ -269,14 +269,14 @@ def players_of_samples(ids: tuple[Tensor, ...], samples: int) -> list[int]:
 
 
 def numbers_of(players: Players | None, masking: Masking, *, of_each: bool) -> dict[str, Any]:
-    """Return what a table keeps of its numbers of players.
+    """Return the numbers of players that a table records.
 
     Returns
     -------
     dict[str, Any]
-        ``n_players``; ``n_parts``: how many parts they were drawn from, in the sample with fewest and with most, None
-        where that is not known, as of a feature mask with background, which may hold parts that were not drawn; and
-        ``players_of_samples``, the players of each sample, if wanted.
+        ``n_players``; ``n_parts``: from how many parts they were drawn, in the samples with the fewest and the most,
+        None if not known, as for a feature mask with background, which may contain parts that were not drawn; and
+        ``players_of_samples``, the number of players of each sample, if requested.
     """
     first = masking.inputs[0]
     numbers, parts = players_of_samples(masking.ids, len(first)), None
@@ -294,16 +294,16 @@ def _checked_mask(mask: Any, x: Tensor) -> Tensor:
     except ShapeError as error:
         raise PlayersError(str(error)) from None
     if out.is_floating_point() or out.is_complex():
-        raise PlayersError(f"`feature_mask` must hold whole numbers; got {out.dtype}. Convert it with `.long()`.")
+        raise PlayersError(f"`feature_mask` must contain integers; got {out.dtype}. Convert it with `.long()`.")
     out = out.long()
     if x.ndim > 3 and out.ndim == 3 and out.shape == (len(x), *x.shape[-2:]) and len(x) > 1:
         if len(x) == x.shape[1] and bool((out != out[:1]).any()):
             raise PlayersError(
-                f"a `feature_mask` of shape {tuple(out.shape)} may be one for each sample or one for each channel of "
-                f"inputs of shape {tuple(x.shape)}; got masks that differ. Pass mask[:, None] for samples, mask[None] "
-                "for channels."
+                f"a `feature_mask` of shape {tuple(out.shape)} for inputs of shape {tuple(x.shape)} is ambiguous: one "
+                "mask for each sample, or for each channel; got masks that differ. Pass mask[:, None] for samples, "
+                "mask[None] for channels."
             )
-        out = out[:, None]  # a map for each picture
+        out = out[:, None]  # a map for each image
     if not broadcasts_to(out.shape, x.shape):
         raise PlayersError(
             f"`feature_mask` must broadcast to its input of shape {tuple(x.shape)} (dim 0 = samples); got "

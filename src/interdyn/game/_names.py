@@ -1,4 +1,4 @@
-"""What players are called: from names of columns, from tokens, or one by one."""
+"""Names of players: from names of columns, from tokens, or given one by one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,23 +12,23 @@ from interdyn.game._user_code import Explained, of_function
 from interdyn.values import Names, checked_names
 
 FeatureNames = Sequence[str] | Sequence[Sequence[str]] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
-"""One for each player, or each column; names with their columns; or a function from token ids to texts."""
+"""One per player or per column; names with their columns; or a function from token ids to strings."""
 
 
 def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ..."], n: int) -> Names:
-    """Return the names of ``n`` players, one row for all samples where they are the same.
+    """Return the names of ``n`` players, in one row for all samples if they are the same.
 
     Parameters
     ----------
     names
         A name for each player, the same for all samples or a row for each. For samples that are rows of columns or
-        tokens also a name for each column; names with the columns that each stands for; or a function from the token
-        ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``. A player is then called by the names
-        of its columns, or by its tokens.
+        tokens also a name for each column; names with the columns that each covers; or a function from the token ids
+        of a sample to their strings, such as a tokenizer's ``convert_ids_to_tokens``. A player is then named by its
+        columns, or by its tokens.
     inputs
         The samples.
     ids
-        The player of each feature, below 0 where there is none; of a shape that broadcasts to the samples.
+        The player of each feature, below 0 if there is none; of a shape that broadcasts to the samples.
     n
         Number of players.
 
@@ -47,7 +47,7 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
     """
     listed = isinstance(names, Mapping | Sequence) or getattr(names, "ndim", 0) > 0
     if not callable(names) and (isinstance(names, str | bytes) or not listed):
-        raise PlayersError(f"`names` must be texts, rows of texts or a function; got {told(names)}. Pass a list.")
+        raise PlayersError(f"`names` must be strings, rows of strings or a function; got {told(names)}. Pass a list.")
     rows = inputs.ndim == 2
     of_columns = rows and not isinstance(names, Mapping) and not callable(names) and len(names) == inputs.shape[1]
     if not (of_columns or isinstance(names, Mapping) or callable(names)):
@@ -56,7 +56,7 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
     if not rows or ids.shape[1] not in (1, inputs.shape[1]):
         raise PlayersError(
             f"names of columns or tokens need samples that are rows of them; got samples of shape "
-            f"{tuple(inputs.shape[1:])}. Name the players, one by one."
+            f"{tuple(inputs.shape[1:])}. Name the players one by one."
         )
     samples = len(inputs) if callable(names) else len(ids)
     every = ids.expand(samples, inputs.shape[1]).tolist()
@@ -65,7 +65,7 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
 
 
 def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[str, ...]:
-    """Return the name of each player of one sample, put together from those of its features."""
+    """Return the name of each player of one sample, joined from those of its features."""
     if isinstance(names, Mapping):
         if not all(isinstance(at, Iterable) and all(isinstance(i, int) for i in at) for at in names.values()):
             raise PlayersError(
@@ -74,11 +74,11 @@ def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[
         named = [(name, of[column]) for name, columns in names.items() for column in columns if column < len(of)]
         each = [[name for name, player in dict.fromkeys(named) if player == i] for i in range(n)]
     else:
-        with Explained(of_function("names", "the numbers of a sample, and return a text for each of them")):
+        with Explained(of_function("names", "the token ids of a sample, and return a string for each of them")):
             texts = [str(text) for text in (names(row) if callable(names) else names)]
         if len(texts) != len(row):
             raise PlayersError(
-                f"`names` must give a text for each of the {len(row)} columns or tokens; got {len(texts)}."
+                f"`names` must give a string for each of the {len(row)} columns or tokens; got {len(texts)}."
             )
         each = [[text for text, player in zip(texts, of, strict=True) if player == i] for i in range(n)]
     return tuple(" ".join(t).replace(" ##", "") if callable(names) else ", ".join(t) for t in each)

@@ -1,4 +1,4 @@
-"""What is read from a network's result: which tensor of it, probabilities as logits, and one scalar for each row."""
+"""What is read from a network's result: which tensor, probabilities as logits, and one scalar per row."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ LEAST_OF_OTHERS = 1e-12
 
 
 def output_for(target: Tensor | None) -> OutputName:
-    """Return the scalar that is read where none is named: of classes the log-odds, else the output itself.
+    """Return the scalar read by default: the log-odds of classes, otherwise the output itself.
 
     Examples
     --------
@@ -52,11 +52,11 @@ def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> F
 
     With logits ``z`` and target class ``y``, all in float64:
 
-    - ``"log-odds"``: $\log p_y/(1-p_y) = z_y - \log \sum_{c \neq y} e^{z_c}$ (paper, section 2), stable for a certain
-    network;
+    - ``"log-odds"``: $\log p_y/(1-p_y) = z_y - \log \sum_{c \neq y} e^{z_c}$ (paper, section 2), stable for a
+      confident network;
     - ``"logit"``: $z_y$;  ``"log-probability"``: $\log p_y$;  ``"loss"``: $-\log p_y$;
-    - ``"multi-label"``: $z_y$, the log-odds of label ``y`` where each output is a label by itself;
-    - ``"regression"``: the output, of column ``y`` where there are several.
+    - ``"multi-label"``: $z_y$, the log-odds of label ``y`` where each output is an independent label;
+    - ``"regression"``: the output, column ``y`` if there are several.
 
     A single logit (shape ``(batch,)`` or ``(batch, 1)``) is that of class 1 against class 0.
 
@@ -65,7 +65,7 @@ def scalar_outputs(outputs: Any, targets: Tensor | None, *, output: Output) -> F
     ModelError
         If the output is not a tensor of one or two axes.
     TargetError
-        If the target is missing or names no output.
+        If the target is missing or is not an output.
 
     Examples
     --------
@@ -136,24 +136,24 @@ def _check_range(targets: Tensor, classes: int) -> None:
     bad = (targets < 0) | (targets >= classes)
     if bool(bad.any()):
         raise TargetError(
-            f"`target` must lie in 0..{classes - 1}, as the model has {classes} classes; got {int(targets[bad][0])}. "
+            f"`target` must be in 0..{classes - 1}, as the model has {classes} classes; got {int(targets[bad][0])}. "
             "Pass class indices of this model."
         )
 
 
 @dataclass(frozen=True)
 class Reading:
-    r"""How a number for each row is read from what a network returns.
+    r"""How one number per row is read from a network's result.
 
     Attributes
     ----------
     output, key
-        The scalar, and the part of the result that it is read from; None: the logits, or the only or first tensor.
+        The scalar, and the part of the result it is read from; None: the logits, or the only or first tensor.
     probabilities
-        Whether they are turned into logits: ``"softmax"`` by $\log p$, ``"sigmoid"`` by $\log p - \log(1-p)$, each by
-        itself.
+        Whether it is turned into logits: ``"softmax"`` by $\log p$, ``"sigmoid"`` by $\log p - \log(1-p)$, each
+        output independently.
     least
-        Probabilities below it count as that: 1.2e-38 for those of torch, 1e-12 for those of other libraries, whose
+        Smaller probabilities are set to this: 1.2e-38 for those of torch, 1e-12 for those of other libraries, whose
         zeros are counts.
     """
 
@@ -164,7 +164,7 @@ class Reading:
 
     @classmethod
     def of(cls, output: Any, key: Any) -> "Reading":
-        """Return the reading that a caller asks for.
+        """Return the reading that a caller requests.
 
         Raises
         ------
@@ -186,12 +186,12 @@ class Reading:
     def part(self, result: Any, last: Tensor | None = None) -> Any:
         """Return the tensor that is read; ``last`` is the position of the last token of each row.
 
-        A function ``output`` without a key gets the result as it is.
+        A function ``output`` without a key gets the unchanged result.
 
         Raises
         ------
         ModelError
-            If there is no such part, or it is no tensor.
+            If there is no such part, or it is not a tensor.
         """
         key = None if self.key == LAST_TOKEN else self.key
         if callable(self.output) and self.key is None:
@@ -225,12 +225,12 @@ class Reading:
 
 
 def tensor_in(result: Any) -> Tensor:
-    """Return the tensor that a network's result is, or holds: its logits, its only one, or the first of a tuple.
+    """Return the tensor in a network's result: its logits, its only tensor, or the first of a tuple.
 
     Raises
     ------
     ModelError
-        If it holds none, or several by name and none called ``logits``.
+        If it has none, or several by name and none called ``logits``.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def tensor_in(result: Any) -> Tensor:
 
 
 def _entry(result: Any, key: str | int) -> Any:
-    """Return what a result holds under a key or at an index."""
+    """Return the entry of a result at a key or an index."""
     try:
         if isinstance(key, str):
             return result[key] if isinstance(result, Mapping) else getattr(result, key)
@@ -282,12 +282,12 @@ def _entry(result: Any, key: str | int) -> Any:
 
 
 def probabilities_in(part: Any, reading: Reading, last_step: str | None) -> Literal["softmax", "sigmoid"] | None:
-    """Return whether rows are probabilities, and of which kind; ``last_step`` is what made them, if that is known.
+    """Return whether rows are probabilities, and of which kind; ``last_step`` is the operation that made them.
 
     Raises
     ------
     ModelError
-        If each output is a probability by itself while the scalar is that of classes which exclude each other.
+        If each output is an independent probability while the scalar needs mutually exclusive classes.
     """
     if callable(reading.output) or reading.output == "regression":
         return None
@@ -307,22 +307,20 @@ def probabilities_in(part: Any, reading: Reading, last_step: str | None) -> Lite
         return None
     if reading.output not in ("multi-label", "logit"):
         raise ModelError(
-            f'output="{reading.output}" needs classes that exclude each other; got a network that ends in a sigmoid of '
-            f'{p.shape[1]} outputs. Pass output="multi-label" for the log-odds of the label `target` by itself, or '
+            f'output="{reading.output}" needs mutually exclusive classes; got a network that ends in a sigmoid of '
+            f'{p.shape[1]} outputs. Pass output="multi-label" for the log-odds of the label `target` alone, or '
             "`output` as a function (outputs, targets) -> (batch,)."
         )
     return "sigmoid"
 
 
 def warn_of_probabilities(kind: str, head: str) -> None:
-    """Tell that probabilities are read as logits; ``head`` is the layer whose input is read in their place, if any."""
+    """Warn that probabilities are read as logits; ``head`` is the layer whose input is read instead, if any."""
     how = {"softmax": "log p", "sigmoid": "log p - log(1 - p)"}[kind]
-    done = (
-        f"what goes into its last layer, {head!r}, is read in their place" if head else f"{how} is read as its logits"
-    )
+    done = f"the input of its last layer, {head!r}, is read instead" if head else f"{how} is read as its logits"
     warnings.warn(
         f"the network returns probabilities, not logits; {done}. Return logits to avoid this, or pass `output` as a "
-        "function (outputs, targets) -> (batch,) to read probabilities as they are.",
+        "function (outputs, targets) -> (batch,) to read the probabilities themselves.",
         InputWarning,
         stacklevel=5,
     )

@@ -1,4 +1,4 @@
-"""Players that differ by sample: words of sentences, clusters of point clouds, named parts."""
+"""Players that differ between samples: words of sentences, clusters of point clouds, named parts."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,19 +22,19 @@ def choose_parts(
     sample_ids: Sequence[int] | None = None,
     others: Literal["keep", "mask"] = "keep",
 ) -> Int[Tensor, "samples ..."]:
-    """Return a feature mask with at most ``n`` parts of each sample as players.
+    """Return a feature mask whose players are at most ``n`` parts of each sample.
 
     Parameters
     ----------
     parts
         The part that each feature belongs to, -1 for none; a row for each sample.
     n
-        How many parts to draw for each sample; ``None`` for all of them. A sample with fewer parts has fewer players:
-        pass ``allow_fewer=True`` to `value_table` or `measure`.
+        How many parts to draw for each sample; ``None`` for all. A sample with fewer parts has fewer players: pass
+        ``allow_fewer=True`` to `value_table` or `measure`.
     seed, sample_ids
-        A sample's draw depends on the seed and its id alone; ids are ``0, 1, ...`` by default.
+        A sample's draw depends only on the seed and its id; ids are ``0, 1, ...`` by default.
     others
-        What becomes of the parts not drawn: ``"keep"`` (always present) or ``"mask"`` (never).
+        How parts that are not drawn are treated: ``"keep"`` (always present) or ``"mask"`` (always masked).
 
     Returns
     -------
@@ -45,7 +45,7 @@ def choose_parts(
     Raises
     ------
     PlayersError
-        If parts are no whole numbers, a sample has none, or ``n`` or ``others`` is out of range.
+        If parts are not integers, a sample has none, or ``n`` or ``others`` is out of range.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def choose_parts(
     ids = tensor_of(parts, "parts").cpu()
     if ids.is_floating_point() or ids.is_complex() or ids.ndim < 2:
         raise PlayersError(
-            f"`parts` must hold whole numbers with a row for each sample; got {ids.dtype} of shape {tuple(ids.shape)}."
+            f"`parts` must contain integers with a row for each sample; got {ids.dtype} of shape {tuple(ids.shape)}."
         )
     choice(others, "others", ("keep", "mask"), error=PlayersError)
     n = None if n is None else whole(n, "n", least=1, error=PlayersError)
@@ -84,12 +84,12 @@ def n_parts(parts: Int[Tensor, "samples ..."] | np.ndarray) -> Int[np.ndarray, "
     """
     ids = native_array(parts, "parts")
     if ids.ndim < 1:
-        raise PlayersError("`parts` must have a row for each sample; got a single number. Pass one row for each.")
+        raise PlayersError("`parts` must have a row for each sample; got a single number. Pass one row per sample.")
     return np.array([len(np.unique(row[row >= 0])) for row in ids], dtype=np.int64)
 
 
 def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: int = 0) -> Int[Tensor, "samples points"]:
-    """Return the K-means cluster of each point, ``0..k-1``, for each cloud by itself.
+    """Return the K-means cluster of each point, ``0..k-1``, computed separately for each cloud.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: in
 
     Notes
     -----
-    Source: paper, section 5 and its appendix: 30 clusters, of which 10 are players. Cost: about 20 ms a cloud of
+    Source: paper, section 5 and its appendix: 30 clusters, of which 10 are players. Cost: about 20 ms per cloud of
     1,024 points.
 
     Examples
@@ -118,11 +118,11 @@ def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: in
         )
     k, seed = whole(k, "k", least=1), whole(seed, "seed", most=2**32 - 1)
     if points.is_complex() or not len(points) or not bool(points.isfinite().all()):
-        raise InputError("`points` must be one or more clouds of finite numbers; got others, or none. Leave them out.")
+        raise InputError("`points` must be at least one cloud of finite numbers; got others.")
     if not k <= points.shape[1]:
         raise InputError(
             f"a cloud needs at least as many points as clusters; got {points.shape[1]} points for {k} clusters. "
-            f"Ask for at most {points.shape[1]} clusters."
+            f"Use at most {points.shape[1]} clusters."
         )
     try:
         from sklearn.cluster import KMeans
@@ -134,7 +134,7 @@ def clusters(points: Float[Tensor, "samples points 3"], k: int = 30, *, seed: in
         if distinct < k:
             raise InputError(
                 f"a cloud needs at least as many different points as clusters; got {distinct} for {k} clusters. "
-                f"Ask for at most {distinct} clusters."
+                f"Use at most {distinct} clusters."
             )
         rows.append(KMeans(k, n_init=1, random_state=seed).fit_predict(cloud))
     return torch.from_numpy(np.stack(rows).astype(np.int64))
@@ -145,7 +145,7 @@ def part_means(
 ) -> Float[Tensor, "samples points 3"]:
     """Return for each point the mean of its part: the baseline that moves every point of a masked part to its centre.
 
-    Points of no part (negative ids) are returned as they are. Source: paper, appendix on point clouds.
+    Points without a part (negative ids) are returned unchanged. Source: paper, appendix on point clouds.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def part_means(
     """
     points, ids = tensor_of(points, "points"), tensor_of(ids, "ids")
     if ids.is_complex() or points.is_complex():
-        raise InputError("`points` and `ids` must hold real numbers; got complex ones. Pass the real part.")
+        raise InputError("`points` and `ids` must contain real numbers; got complex ones. Pass the real part.")
     points = points if points.is_floating_point() else points.double()
     if points.ndim != 3 or ids.shape != points.shape[:2]:
         raise InputError(

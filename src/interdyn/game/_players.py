@@ -1,7 +1,7 @@
-"""Which parts of an input are the players: patches of a picture, columns, steps of a sequence, segments of a map.
+"""Which parts of an input are the players: patches of an image, columns, steps of a sequence, segments of a map.
 
-A feature mask holds for each feature the id of its player: ``0..n-1``; ``-1`` for background, which is never masked;
-``-2`` for what is always masked (players that were not chosen, with ``others="mask"``).
+A feature mask states the player of each feature: ``0..n-1``; ``-1`` for background, which is never masked; ``-2`` for
+features that are always masked (players that were not drawn, with ``others="mask"``).
 """
 
 import sys
@@ -25,7 +25,7 @@ ALWAYS_MASKED = -2
 
 @dataclass(frozen=True, repr=False)
 class Players:
-    """A way to cut an input into players, and which of them to draw.
+    """A partition of an input into players, and which of them to draw.
 
     Attributes
     ----------
@@ -34,20 +34,20 @@ class Players:
     grid
         Rows and columns of the grid of patches; number of pieces of a sequence, and 1.
     window
-        Rows and columns of the central cells that may be players, ``None`` for all.
+        Rows and columns of the central cells that may be players; ``None`` for all.
     groups
-        Columns that belong together, for ``"columns"``; ``None``: each for itself.
+        Columns that belong together, for ``"columns"``; ``None``: each column separately.
     ids
         The given map, for ``"segments"``.
     n
-        How many players to draw for each sample, ``None`` for all.
+        How many players to draw for each sample; ``None`` for all.
     seed
-        Draws the players; a sample's draw depends on the seed and its id alone.
+        Seed of the draw; a sample's draw depends only on the seed and its id.
     others
-        What becomes of the players not drawn: ``"keep"`` (always present) or ``"mask"`` (never).
+        How players that are not drawn are treated: ``"keep"`` (always present) or ``"mask"`` (always masked).
     channels
-        Where a picture has its channels: ``"first"``, ``"last"``, or None: first, and a picture that looks as if they
-        were last is refused.
+        Where an image has its channels: ``"first"``, ``"last"``, or None: first, and an image whose channels seem to be
+        last is refused.
     """
 
     kind: Literal["patches", "columns", "steps", "segments"]
@@ -61,7 +61,7 @@ class Players:
     channels: Literal["first", "last"] | None = None
 
     def __repr__(self) -> str:
-        """Return the call that made it."""
+        """Return the call that creates it."""
         if self.kind == "patches":
             last = "" if self.channels is None else f", channels={self.channels!r}"
             out = f"patches({self.grid[0]}, {self.grid[1]}{last})"
@@ -78,7 +78,7 @@ class Players:
         return out
 
     def central(self, rows: int, cols: int) -> "Players":
-        """Return the same with only the central ``rows x cols`` cells of the grid as possible players."""
+        """Return a partition in which only the central ``rows x cols`` cells of the grid may be players."""
         if self.kind != "patches" or not (1 <= rows <= self.grid[0] and 1 <= cols <= self.grid[1]):
             raise PlayersError(
                 f"`central` needs a grid of patches and a window inside it; got {rows} x {cols} for {self.kind} "
@@ -87,14 +87,14 @@ class Players:
         return replace(self, window=(rows, cols))
 
     def choose(self, n: int, *, seed: int = 0, others: Literal["keep", "mask"] = "keep") -> "Players":
-        """Return the same with ``n`` players drawn at random for each sample, without replacement."""
+        """Return a partition from which ``n`` players are drawn at random for each sample, without replacement."""
         n = whole(n, "n", least=1, do="Choose 10 players, for example.", error=PlayersError)
         seed = whole(seed, "seed", do="Choose another.", error=PlayersError)
         choice(others, "others", ("keep", "mask"), error=PlayersError)
         return replace(self, n=n, seed=seed, others=others)
 
     def with_channels(self, channels: Literal["first", "last"] | None) -> "Players":
-        """Return patches with their channels there, unless they say where; other players, and for None, as they are."""
+        """Set the channel axis of patches that do not state one; other players, and None, are unchanged."""
         given = self.kind != "patches" or self.channels is not None or channels is None
         return self if given else replace(self, channels=channels)
 
@@ -109,7 +109,7 @@ class Players:
         return self.n_parts(shape) if self.n is None else self.n
 
     def n_parts(self, shape: Sequence[int]) -> int:
-        """Return how many parts the players of a sample of ``shape`` are drawn from.
+        """Return from how many parts the players of a sample of ``shape`` are drawn.
 
         Examples
         --------
@@ -134,7 +134,7 @@ class Players:
         if not broadcasts_to(self.ids.shape, tuple(shape)):
             raise PlayersError(
                 f"a map of segments must broadcast to one sample of shape {tuple(shape)}; got {tuple(self.ids.shape)}. "
-                "Give it the height and width of the picture; maps that differ by sample go into `feature_mask`."
+                "Pass a map of the image's height and width; for maps that differ by sample use `feature_mask`."
             )
         return self.ids
 
@@ -146,18 +146,18 @@ class Players:
         shape
             Shape of one sample's input (or feature map), without the sample axis.
         sample_ids
-            A number for each sample that stays the same whatever else is measured: with the seed it fixes the draw.
+            A number for each sample that does not depend on what else is measured: with the seed, it fixes the draw.
 
         Returns
         -------
         Int64[Tensor, "samples ..."]
-            Ids ``0..n-1``, -1 and -2, of a shape that broadcasts to ``(samples, *shape)``; one row in all where nothing
-            is drawn.
+            Ids ``0..n-1``, -1 and -2, of a shape that broadcasts to ``(samples, *shape)``; a single row if nothing is
+            drawn.
 
         Raises
         ------
         PlayersError
-            If the cut does not fit the shape, or fewer players exist than are to be drawn.
+            If the partition does not fit the shape, or fewer players exist than are to be drawn.
 
         Examples
         --------
@@ -172,7 +172,7 @@ class Players:
             return renumbered(cells, available, [available], BACKGROUND)
         if self.n > len(available):
             raise PlayersError(
-                f"{self.n} players were to be drawn of {len(available)}; choose at most {len(available)}, or cut finer."
+                f"cannot draw {self.n} players from {len(available)}; choose at most {len(available)}, or cut finer."
             )
         other = BACKGROUND if self.others == "keep" else ALWAYS_MASKED
         chosen = [drawn(available, self.n, seed=self.seed, sample=sample) for sample in sample_ids]
@@ -205,14 +205,14 @@ class Players:
         (rows, cols), whole = self.grid, shape
         if self.channels is None and seems_channels_last(shape):
             raise PlayersError(
-                f"patches cut height and width, the last two axes of a picture; got a sample of shape {shape}, whose "
+                f"patches cut height and width, the last two axes of an image; got a sample of shape {shape}, whose "
                 f'channels seem to be last. Pass patches({rows}, {cols}, channels="last"), or "first" if they are '
                 "first."
             )
         shape = shape[:-1] if self.channels == "last" else shape
         if len(shape) < 2 or shape[-2] < rows or shape[-1] < cols:
             raise PlayersError(
-                f"a grid of {rows} x {cols} patches needs pictures of at least that many pixels; got a sample of shape "
+                f"a grid of {rows} x {cols} patches needs images of at least that many pixels; got a sample of shape "
                 f"{whole}. Use a coarser grid."
             )
         row = torch.arange(shape[-2]) * rows // shape[-2]
@@ -230,7 +230,7 @@ class Players:
         count = self.grid[0]
         if not shape or shape[0] < count:
             raise PlayersError(
-                f"{count} pieces need a sequence of at least as many steps along the first axis of a sample; got a "
+                f"{count} pieces need a sequence of at least that many steps along the first axis of a sample; got a "
                 f"sample of shape {shape}. Use fewer pieces."
             )
         return (torch.arange(shape[0]) * count // shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
@@ -243,7 +243,7 @@ class Players:
             for column in group:
                 if not 0 <= column < width or out[column] >= 0:
                     raise PlayersError(
-                        f"groups of columns must be disjoint and lie in 0..{width - 1}; got column {column} in group "
+                        f"groups of columns must be disjoint and in 0..{width - 1}; got column {column} in group "
                         f"{player}. Correct that group."
                     )
                 out[column] = player
@@ -258,13 +258,13 @@ def place_name(kind: str, cell: int, cols: int) -> str:
 
 
 def drawn(available: Sequence[int], n: int, *, seed: int, sample: int) -> list[int]:
-    """Return ``n`` of the available cells in rising order; the draw depends on the seed and the sample's id alone."""
-    sample = whole(sample, "sample_ids", do="They seed the draw: be 0 or more.", error=PlayersError)
+    """Return ``n`` of the available cells in ascending order; the draw depends only on the seed and the sample's id."""
+    sample = whole(sample, "sample_ids", do="They seed the draw: pass 0 or more.", error=PlayersError)
     return sorted(int(c) for c in np.random.default_rng([seed, int(sample)]).permutation(available)[:n])
 
 
 def renumbered(cells: Tensor, available: list[int], chosen: Sequence[Sequence[int]], other: int) -> Tensor:
-    """Return the cells of each sample with its ``chosen`` called 0, 1, ..; ``other`` for the rest of the available.
+    """Return the cells of each sample with its ``chosen`` numbered 0, 1, ..; ``other`` for the rest of the available.
 
     Shape ``(samples, *cells.shape)``; cells that are not available are -1.
     """
@@ -278,8 +278,8 @@ def patches(rows: int, cols: int, *, channels: Literal["first", "last"] | None =
     """Return players that are the cells of a grid of ``rows x cols`` over height and width.
 
     These are the last two axes, or with ``channels="last"`` the two before the last one. By default channels are first,
-    but last for pictures of a network of Keras that is so configured; pictures that look as if they were last are
-    refused. A picture or feature map whose size is not a multiple of the grid is cut as evenly as whole pixels allow.
+    except for images of a Keras network that is configured with channels last; other images whose channels seem to be
+    last are refused. An image or feature map whose size is not a multiple of the grid is cut as evenly as possible.
     Cell ``(r, c)`` is player ``r * cols + c``.
 
     Raises
@@ -298,7 +298,7 @@ def patches(rows: int, cols: int, *, channels: Literal["first", "last"] | None =
 
 
 def has_channels_last(model: object, shape: Sequence[int]) -> bool:
-    """Return whether a model is one of Keras whose pictures have their channels last; imports nothing.
+    """Return whether a model is a Keras model whose images have channels last; imports nothing.
 
     Examples
     --------
@@ -312,7 +312,7 @@ def has_channels_last(model: object, shape: Sequence[int]) -> bool:
 
 
 def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
-    """Return players that are the columns of a table (the last axis), or groups of them (one-hot codes together).
+    """Return players that are the columns of a table (the last axis), or groups of them (such as one-hot codes).
 
     Columns in no group are background. Group ``i`` is player ``i``.
 
@@ -335,14 +335,12 @@ def columns(groups: Sequence[Sequence[int]] | None = None) -> Players:
             f"groups of columns must be lists of column numbers; got {groups!r:.60}. Write columns([[0], [1, 2]])."
         ) from None
     if () in named:
-        raise PlayersError(
-            f"each group must hold at least one column; got group {named.index(())} empty. Leave it out."
-        )
+        raise PlayersError(f"each group must have at least one column; group {named.index(())} is empty. Leave it out.")
     return Players("columns", groups=named)
 
 
 def steps(count: int) -> Players:
-    """Return players that are ``count`` pieces of a sequence: the first axis of a sample, cut as evenly as it goes.
+    """Return players that are ``count`` pieces of a sequence: the first axis of a sample, cut as evenly as possible.
 
     Raises
     ------
@@ -360,8 +358,8 @@ def steps(count: int) -> Players:
 def segments(ids: Tensor | np.ndarray) -> Players:
     """Return players given by a map of labels, of a shape that broadcasts to one sample; negative: background.
 
-    Labels are numbered anew by rising value, so that maps which start at 1 or leave labels out can be passed as they
-    are; ids that must stay as they are go into ``feature_mask``.
+    Labels are renumbered in ascending order, so maps that start at 1 or skip labels are allowed; to keep ids unchanged
+    use ``feature_mask``.
 
     Examples
     --------
@@ -373,7 +371,5 @@ def segments(ids: Tensor | np.ndarray) -> Players:
     except ShapeError as error:
         raise PlayersError(str(error)) from None
     if out.is_floating_point() or out.is_complex():
-        raise PlayersError(
-            f"a map of segments must hold whole numbers; got {out.dtype}. Convert it with `.astype(int)`."
-        )
+        raise PlayersError(f"a map of segments must contain integers; got {out.dtype}. Convert it with `.astype(int)`.")
     return Players("segments", ids=torch.where(out >= 0, out.long(), BACKGROUND))

@@ -1,7 +1,7 @@
-"""A private copy of a network: what running it builds or changes stays on the copy and goes with it.
+"""A private copy of a network: what running it builds or changes stays on the copy and is deleted with it.
 
-`copy.deepcopy` does most of it. It stops at tensors inside a graph, at locks and at open files, it shares functions,
-and with a bound method it copies whoever owns the method: all of this is settled in its memo, or set right afterwards.
+`copy.deepcopy` does most of it. It fails at tensors inside a graph, at locks and at open files, it shares functions,
+and with a bound method it copies the owner of the method: all of this is handled in its memo, or corrected afterwards.
 """
 
 import copy
@@ -33,11 +33,11 @@ _HOOKS = (
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )
-# packages whose hooks are a part of the layer they are on: weight norm, pruning, observers, captured outputs
+# packages whose hooks belong to their layer: weight norm, pruning, observers, captured outputs
 _LAYERS = frozenset({"torch", "transformers", "peft", "accelerate", "torchao", "diffusers", "timm"})
 _ATOMS = (NoneType, bool, int, float, complex, str, bytes, range, type, ModuleType, torch.dtype, torch.device)
-_OUTSIDE = (Optimizer, LRScheduler, Dataset, DataLoader)  # a network may hold them, and does not run them
-_LIVE = (threading.Thread, io.IOBase)  # a copy of what holds one would wait for it for ever
+_OUTSIDE = (Optimizer, LRScheduler, Dataset, DataLoader)  # a network may hold them, but does not run them
+_LIVE = (threading.Thread, io.IOBase)  # copying an object that holds one would wait for it forever
 _LOCKS: dict[type, Any] = {type(make()): make for make in (threading.Lock, threading.RLock)}
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 LAZY: Any = nn.parameter.UninitializedTensorMixin  # type: ignore[attr-defined]  # of what has no shape yet
@@ -45,7 +45,7 @@ _CALLS = (FunctionType, MethodType, partial, weakref.ref)
 
 
 def held(*roots: Any, objects: bool = True) -> list[Any]:
-    """Return what is reachable from some networks or functions, each once; hooks and what they hold are left out.
+    """Return what is reachable from some networks or functions, each once, without hooks and what they hold.
 
     ``objects``: also inside objects of classes that are neither modules nor Python's own containers.
     """
@@ -65,7 +65,7 @@ def _inside(thing: Any, *, objects: bool) -> Iterable[Any]:
             return ()
         state = vars(thing)
         if type(thing).__getstate__ is not nn.Module.__getstate__:
-            # Lightning's leaves the trainer out; that of a parametrised layer only raises
+            # Lightning's state excludes the trainer; that of a parametrised layer only raises
             own = attempted(lambda: dict(getattr(thing, "__getstate__")()))  # noqa: B009  # torch's has no types
             state = state if isinstance(own, Exception) else own
         return [value for name, value in state.items() if name not in _HOOKS]
@@ -103,14 +103,14 @@ def _global_networks(function: FunctionType) -> list[nn.Module]:
 
 
 def is_outside(thing: Any) -> bool:
-    """Return whether a thing is no part of a network that holds it: a data set, an optimiser, a tracker."""
+    """Return whether an object is not part of a network that holds it: a data set, an optimiser, a tracker."""
     return isinstance(thing, _OUTSIDE) or type(thing).__module__.partition(".")[0] == "interdyn"
 
 
 def foreign_hooks(things: list[Any]) -> list[tuple[dict[int, Any], list[int]]]:
-    """Return, for each container of hooks of the modules among ``things``, the keys of those that are no part of them.
+    """Return, for each hook container of the modules among ``things``, the keys of foreign hooks.
 
-    A part of it are hooks of torch and of libraries of layers (weight norm, spectral norm, pruning, lazy layers,
+    Not foreign are hooks of torch and of libraries of layers (weight norm, spectral norm, pruning, lazy layers,
     observers), methods of what the network holds, and functions written in the class of one of its modules.
     """
     inside = {id(thing) for thing in things}
@@ -139,9 +139,9 @@ def _is_part(hook: Any, inside: set[int], classes: set[tuple[str, str]]) -> bool
 
 
 def returning_hooks(network: nn.Module) -> list[str]:
-    """Return the classes of the layers with hooks of others that return a value, so that they may change the output.
+    """Return the classes of layers with foreign hooks that return a value, so that they may change the output.
 
-    A lambda that returns what a call returns most often only writes something down, and is not counted.
+    A lambda that returns the result of a call is not counted: most often it only records something.
     """
     if not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules()):
         return []
@@ -170,9 +170,9 @@ def _returns(hook: Any) -> bool:
 
 
 def private_copy(network: Any) -> nn.Module | None:
-    """Return a copy that shares no state with the network, hooks of others left out; None where it cannot be made.
+    """Return a copy that shares no state with the network, without foreign hooks; None if it cannot be made.
 
-    Weights that are tied stay tied. Data sets, optimisers, open files and threads that the network holds are shared.
+    Tied weights stay tied. Data sets, optimisers, open files and threads that the network holds are shared.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def private_copy(network: Any) -> nn.Module | None:
     things = held(network)
     modules = [thing for thing in things if isinstance(thing, nn.Module)]
     if any(_rebuilds(type(m)) for m in modules):
-        return None  # it is written out and built anew, as by Keras, which is no copy of what it holds now
+        return None  # serialised and rebuilt, as by Keras, which does not copy its current state
     if any(_global_networks(thing) for thing in things if isinstance(thing, FunctionType)):
         return None  # a copy of the function would still run the network of that name
     memo: dict[int, Any] = {}
@@ -206,7 +206,7 @@ def private_copy(network: Any) -> nn.Module | None:
 
     def copied() -> nn.Module:
         private = copy.deepcopy(network, memo)
-        memo.update({id(made): made for made in list(memo.values())})  # what is a copy already stays as it is
+        memo.update({id(made): made for made in list(memo.values())})  # copies are not copied again
         for container, foreign in hooks:
             kept = {key: on_copy(hook, memo) for key, hook in container.items() if key not in foreign}
             memo[id(container)].update(kept)
@@ -223,20 +223,20 @@ def _rebuilds(kind: type) -> bool:
 
 
 def _copied_object(thing: Any, memo: dict[int, Any]) -> None:
-    """Copy an object that a network holds; share it as a whole where it cannot be copied or is none of its parts."""
+    """Copy an object that a network holds; share it if it cannot be copied or is not part of the network."""
     if not is_outside(thing) and not any(isinstance(t, _LIVE) for t in held(thing)):
         tried = dict(memo)
-        found = attempted(lambda: (copy.deepcopy(thing, tried),))  # a pair of brackets: it may be an error itself
+        found = attempted(lambda: (copy.deepcopy(thing, tried),))  # a tuple: the object may be an error itself
         if isinstance(found, tuple):
-            alive = tried.pop(id(tried), [])  # deepcopy keeps here what its numbers of objects rest on
+            alive = tried.pop(id(tried), [])  # deepcopy keeps objects alive here, so that their ids stay valid
             memo.update(tried)
             memo.setdefault(id(memo), []).extend(alive)
             return
-    memo[id(thing)] = thing  # also where it is opened, running, or of the operating system
+    memo[id(thing)] = thing  # also if it is open, running, or belongs to the operating system
 
 
 def _rebind(private: nn.Module, memo: dict[int, Any], originals: set[int]) -> None:
-    """Let functions and weak references that the copy holds mean the copy, and forget Accelerate's mixed precision."""
+    """Rebind functions and weak references that the copy holds to the copy, and drop Accelerate's mixed precision."""
     for thing in held(private):
         if id(thing) in originals:  # reached through a function that is yet to be replaced
             continue
@@ -253,7 +253,7 @@ def _rebind(private: nn.Module, memo: dict[int, Any], originals: set[int]) -> No
 
 
 def on_copy(value: Any, memo: dict[int, Any]) -> Any:
-    """Return a function, method or weak reference with what it holds replaced by copies; anything else copied."""
+    """Return a function, method or weak reference with its references replaced by copies; anything else copied."""
     value = getattr(value, "_torchdynamo_orig_callable", value)
     if id(value) in memo:
         return memo[id(value)]
@@ -288,7 +288,7 @@ def on_copy(value: Any, memo: dict[int, Any]) -> Any:
 
 
 def _is_apart(private: nn.Module, network: nn.Module) -> bool:
-    """Return whether the copy is like the network and has no module, parameter or buffer in common with it."""
+    """Return whether the copy is like the network and shares no module, parameter or buffer with it."""
     ours, theirs = (
         {id(part) for parts in (n.modules(), n.parameters(), n.buffers()) for part in parts} for n in (private, network)
     )
@@ -296,7 +296,7 @@ def _is_apart(private: nn.Module, network: nn.Module) -> bool:
 
 
 def emptied(private: nn.Module, network: nn.Module) -> None:
-    """Let go of all that a copy holds, now and not when Python next looks for cycles: it may be half of a device."""
+    """Release all that a copy holds at once, not at the next garbage collection: it may fill half of a device."""
     theirs = {id(module) for module in network.modules()}
     for module in list(private.modules()):
         if id(module) not in theirs and not isinstance(module, torch.jit.ScriptModule):

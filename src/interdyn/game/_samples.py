@@ -1,4 +1,4 @@
-"""Samples as they are passed: tensors, arrays, lists, batches by name, data sets and loaders; and their labels."""
+"""Samples as users pass them: tensors, arrays, lists, batches by name, data sets and loaders; and their labels."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from interdyn.errors import InputError, ShapeError, TargetError
 OF_A_DATASET = 64
 """How many samples of a ``Dataset`` or ``DataLoader`` are taken: its first."""
 
-_LABELS = ("labels", "label")  # entries of a batch that are no input
+_LABELS = ("labels", "label")  # entries of a batch that are not inputs
 _MAIN = ("input_ids", "inputs_embeds", "pixel_values", "input_values", "input_features")
 _NATIVE = {"u": np.int64, "i": np.int64, "f": np.float64}
 
@@ -29,18 +29,18 @@ a ``Dataset`` or ``DataLoader``; or `Samples`."""
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples as a network takes them.
+    """Samples in the form that a network takes.
 
     Attributes
     ----------
     inputs
         Tensors with the samples along dim 0; the first is the one whose features are players.
     keywords
-        The name by which the network takes each input; empty where it takes them by position.
+        The name by which the network takes each input; empty if by position.
     target
-        Class of each sample, shape ``(samples,)``; values of a regression as floating point; None: not given.
+        Class of each sample, shape ``(samples,)``; floating-point values of a regression; None if not given.
     numpy
-        Whether they were passed as arrays or lists; a function, no module, then gets arrays.
+        Whether they were passed as arrays or lists; a function, unlike a module, then gets arrays.
 
     Examples
     --------
@@ -64,21 +64,21 @@ class Samples:
 
 
 def samples_of(inputs: Inputs, target: Any = None, *, most: int = OF_A_DATASET) -> Samples:
-    """Return samples, and their labels if there are any, from what holds them.
+    """Return samples, and their labels if there are any, from an object that contains them.
 
     Parameters
     ----------
     inputs
         A tensor, NumPy array or nested list of numbers with samples along its first axis; a tuple of these for a
-        network of several inputs; a mapping of names to these, as a tokeniser returns it, for one that takes them by
-        name. Players are cut of its ``input_ids``, ``inputs_embeds``, ``pixel_values``, ``input_values`` or
-        ``input_features``, else of its first entry of floating point, else of its first. Token lists of different
-        length are padded where there is an ``attention_mask``. Of a ``Dataset`` or ``DataLoader`` the first ``most``
-        samples in the order of the data set; a last entry beside the inputs, or one called ``labels``, is the target.
+        network with several inputs; a mapping of names to these, as a tokenizer returns it, for one that takes them by
+        name. Its ``input_ids``, ``inputs_embeds``, ``pixel_values``, ``input_values`` or ``input_features`` are cut
+        into players, otherwise its first floating-point entry, otherwise its first. Token lists of different length are
+        padded if there is an ``attention_mask``. Of a ``Dataset`` or ``DataLoader`` the first ``most`` samples are
+        taken, in the order of the data set; a last entry after the inputs, or one called ``labels``, is the target.
     target
         The label or value of each sample, if it is not in ``inputs``; see `labels_of`.
     most
-        Samples of a data set.
+        Largest number of samples taken from a data set.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def samples_of(inputs: Inputs, target: Any = None, *, most: int = OF_A_DATASET) 
     lengths = {len(x) for x in tensors}
     if len(lengths) != 1 or not lengths.pop():
         raise ShapeError(
-            f"`inputs` must hold the same number of samples, one or more; got {[len(x) for x in tensors]}. Pass as "
-            "many of each."
+            f"`inputs` must all have the same number of samples, at least one; got {[len(x) for x in tensors]}. Pass "
+            "the same number of each."
         )
     labels = labels_of(target, len(tensors[0]), values=True)
     return Samples(tensors, keywords, labels, not any(isinstance(x, Tensor) for x in given))
@@ -130,12 +130,12 @@ def is_batch(given: Mapping[str, Any]) -> bool:
 
 
 def tensor_of(value: Any, name: str) -> Tensor:
-    """Return an array, tensor, table of pandas or nested lists of numbers as a tensor of a type that torch computes.
+    """Return an array, tensor, pandas table or nested lists of numbers as a tensor of a type that torch computes with.
 
     Raises
     ------
     ShapeError
-        If it is ragged, empty of numbers, or holds anything but numbers; names the argument.
+        If it is ragged or empty, or contains anything but numbers; names the argument.
 
     Examples
     --------
@@ -148,14 +148,14 @@ def tensor_of(value: Any, name: str) -> Tensor:
         if value.is_nested:
             raise _ragged(name)
         if value.is_meta:
-            raise ShapeError(f"`{name}` must hold numbers; got a tensor on the device meta. Pass its values.")
+            raise ShapeError(f"`{name}` must contain numbers; got a tensor on the device meta. Pass its values.")
         return value.to_dense() if value.layout is not torch.strided else value
     if isinstance(value, list | tuple) and value and all(isinstance(x, Tensor) for x in value):
         if len({x.shape for x in value}) == 1:
             return torch.stack(list(value))
         value = [x.tolist() for x in value]
     if np.ma.is_masked(value):
-        raise ShapeError(f"`{name}` must hold a number in each place; got masked ones. Fill them.")
+        raise ShapeError(f"`{name}` must have a number in every entry; got masked entries. Fill them.")
     if hasattr(value, "toarray"):  # sparse, of SciPy
         value = value.toarray()
     try:
@@ -171,7 +171,7 @@ def tensor_of(value: Any, name: str) -> Tensor:
         got = f"an array of {array.dtype}" if array.ndim else type(value).__name__
         raise ShapeError(
             f"`{name}` must be a tensor, an array or nested lists of numbers, with samples along dim 0; got {got}. "
-            "Encode what is no number, as words by a tokeniser."
+            "Encode anything else as numbers, such as words by a tokenizer."
         )
     wide = _NATIVE.get(array.dtype.kind, array.dtype)
     keep = array.dtype in (np.uint8, np.float16, np.float32)
@@ -180,7 +180,7 @@ def tensor_of(value: Any, name: str) -> Tensor:
 
 def _ragged(name: str) -> ShapeError:
     return ShapeError(
-        f"`{name}` must hold samples of one shape along dim 0; got rows of different lengths. Pad them, as a tokeniser "
+        f"`{name}` must have samples of one shape along dim 0; got rows of different lengths. Pad them, as a tokenizer "
         "does with padding=True, or measure them one by one."
     )
 
@@ -196,7 +196,7 @@ def _input(value: Any) -> Tensor:
 
 
 def _entries(batch: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the labels of a batch and its numeric entries, the one that is cut into players first."""
+    """Return the labels of a batch and its numeric entries, starting with the one that is cut into players."""
     own = next((batch[name] for name in _LABELS if batch.get(name) is not None), None)
     entries = {
         str(name): value
@@ -205,8 +205,8 @@ def _entries(batch: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     }
     if not entries:
         raise InputError(
-            f"a batch must hold inputs of numbers; got the entries {', '.join(map(str, batch)) or 'none'}. Pass what a "
-            "tokeniser or processor returns."
+            f"a batch must contain numeric inputs; got the entries {', '.join(map(str, batch)) or 'none'}. Pass the "
+            "output of a tokenizer or processor."
         )
     entries = _padded(entries)
     found = [name for name in _MAIN if name in entries]
@@ -222,7 +222,7 @@ def _text(value: Any) -> bool:
 
 
 def _padded(entries: dict[str, Any]) -> dict[str, Any]:
-    """Return rows of tokens padded by 0 to the longest, where an attention mask tells which are padding."""
+    """Return rows of tokens padded by 0 to the longest, if an attention mask marks the padding."""
     mask = entries.get("attention_mask")
     if not isinstance(mask, list | tuple) or len({len(row) for row in mask}) < 2:
         return entries
@@ -247,7 +247,7 @@ def _is_data_set(value: Any) -> bool:
 
 
 def _first_of(source: Any, most: int) -> tuple[Any, Any]:
-    """Return inputs and labels of the first samples of a data set or loader; the generators stay as they are."""
+    """Return inputs and labels of the first samples of a data set or loader, without changing random generators."""
     data, collate = source, cast(Callable[[list[Any]], Any], _columns)
     if isinstance(source, DataLoader):
         data = source.dataset
@@ -258,7 +258,7 @@ def _first_of(source: Any, most: int) -> tuple[Any, Any]:
         else:
             rows = [data[i] for i in range(min(most, len(data)))]
         if not rows:
-            raise InputError("a data set must hold samples; got none. Pass one that is not empty.")
+            raise InputError("a data set must contain samples; got an empty one.")
         batch = collate(rows)
     if not isinstance(batch, tuple | list):
         return batch, None
@@ -269,7 +269,7 @@ def _first_of(source: Any, most: int) -> tuple[Any, Any]:
 
 
 def _columns(rows: Sequence[Any]) -> Any:
-    """Return rows of a data set as one value for each entry; rows that are no mapping and no tuple are inputs."""
+    """Return rows of a data set as one value per entry; rows that are neither a mapping nor a tuple are inputs."""
     if isinstance(rows[0], Mapping):
         return {name: [row[name] for row in rows] for name in rows[0]}
     plain = isinstance(rows[0], list) and all(isinstance(x, int | float) for x in rows[0])
@@ -280,7 +280,7 @@ def _columns(rows: Sequence[Any]) -> Any:
 
 @contextmanager
 def _generators_kept() -> Iterator[None]:
-    """Leave the generators of Python, NumPy and torch as they are, whatever the samples of a data set draw."""
+    """Restore the generators of Python, NumPy and torch after the samples of a data set have drawn from them."""
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what is kept
     try:
         with torch.random.fork_rng(devices=[]):
@@ -291,25 +291,25 @@ def _generators_kept() -> Iterator[None]:
 
 
 def labels_of(target: Any, samples: int, *, classes: Sequence[Any] = (), values: bool = False) -> Tensor | None:
-    """Return the target of each sample: classes as whole numbers, or the values of a regression.
+    """Return the target of each sample: classes as integers, or the values of a regression.
 
     Parameters
     ----------
     target
-        A class for all or for each of the samples: whole numbers in a list, an array, a tensor or a Series of pandas,
-        of shape ``(samples,)`` or ``(samples, 1)``; 0 and 1 as floating point; one-hot rows; a categorical Series,
-        whose order of categories is that of the classes; names, where ``classes`` are known.
+        A class for all samples or for each: integers in a list, an array, a tensor or a pandas Series, of shape
+        ``(samples,)`` or ``(samples, 1)``; 0 and 1 as floating point; one-hot rows; a categorical Series, whose order
+        of categories is that of the classes; names, if ``classes`` are known.
     samples
         Number of samples.
     classes
-        The class that each column of the network's output is, as ``classes_`` of scikit-learn.
+        The class of each column of the network's output, as ``classes_`` of scikit-learn.
     values
-        Accept values of floating point, of any shape, as they are.
+        Accept floating-point values of any shape, unchanged.
 
     Raises
     ------
     TargetError
-        If they are none of these.
+        If it is none of these.
 
     Examples
     --------
@@ -333,13 +333,11 @@ def labels_of(target: Any, samples: int, *, classes: Sequence[Any] = (), values:
         if not whole or out.ndim > 1 or (out.ndim == 1 and len(out) not in (1, samples)):
             raise TargetError(
                 f"`target` must be one class index, or one for each of {samples} samples; got {out.dtype} of shape "
-                f'{tuple(out.shape)}. Pass labels as whole numbers, or output="regression" if they are values.'
+                f'{tuple(out.shape)}. Pass labels as integers, or output="regression" if they are values.'
             )
         return out.long().expand(samples)
     if not out.ndim or len(out) != samples:
-        raise TargetError(
-            f"`target` must hold a value for each of {samples} samples; got shape {tuple(out.shape)}. Pass as many."
-        )
+        raise TargetError(f"`target` must have a value for each of {samples} samples; got shape {tuple(out.shape)}.")
     return out
 
 
@@ -352,7 +350,7 @@ def _numbers(target: Any) -> Tensor:
         return tensor_of(target, "target").detach()
     except (ShapeError, OverflowError, TypeError, ValueError):
         raise TargetError(
-            f"`target` must be class indices; got {target!r:.60}. Pass labels as whole numbers from 0."
+            f"`target` must be class indices; got {target!r:.60}. Pass labels as integers from 0."
         ) from None
 
 
@@ -361,7 +359,7 @@ def _labels_by_name(target: Any, classes: Sequence[Any]) -> Tensor:
     if not len(classes):
         shown = ", ".join(map(repr, np.unique(names)[:3].tolist()))
         raise TargetError(
-            f"`target` must be class indices, as nothing says which output each name is; got {shown}. Pass "
+            f"`target` must be class indices, as the output of each name is not known; got {shown}. Pass "
             "[classes.index(name) for name in target], with `classes` in the order of the network's outputs."
         )
     known = {name: i for i, name in enumerate(np.asarray(classes).tolist())}

@@ -1,4 +1,4 @@
-"""A network's outputs on all masked inputs as a table, or on chosen ones: the value function of one sample."""
+"""A network's outputs on all masked inputs as a table, or on selected ones: the value function of one sample."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +30,9 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(rows_done, rows_in_all)``."""
 
 Further = Callable[[int, int], tuple[float, float]]
-"""Called as ``further(players, samples)``: seconds of what follows the passes, and how many are allowed."""
+"""Called as ``further(players, samples)``: seconds of the work after the passes, and how many are allowed."""
 
-_MOST_ESTIMATED = 1000  # players: what a mask has bits for
+_MOST_ESTIMATED = 1000  # players: a limit far above what masks can represent
 
 MAX_PASSES = 20_000_000
 """Masked inputs above which `value_table` asks for ``allow_large=True``."""
@@ -81,75 +81,75 @@ def value_table(
     ----------
     model
         A ``torch.nn.Module`` or any function of the inputs; an exported program; or an object with ``predict_proba``
-        (``predict`` for ``output="regression"``). Of a module a private copy runs, in eval mode, on its own device and
-        in its own precision, without the hooks that were put on it from outside; pass a function that calls it to have
-        them. The module itself, what a function uses of modules, and all generators are put back. A function gets
-        arrays where arrays were passed, and may return them.
+        (``predict`` for ``output="regression"``). A private copy of a module is run, in eval mode, on its own device
+        and in its own precision, without hooks added from outside; pass a function that calls it to include them. The
+        module itself, the modules that a function uses, and all generators are restored. A function gets arrays if
+        arrays were passed, and may return arrays.
     inputs
-        Samples along dim 0: a tensor, an array or nested lists of numbers; a tuple of these for a model of several
-        inputs; a mapping, such as a batch of a tokeniser, for a model that takes them by name; a ``Dataset`` or
-        ``DataLoader``. See `samples_of`. Of a mapping the first entry is masked; the others go with their sample as
-        they are, unless ``feature_mask`` is a mapping that names them. Tokens outside its ``attention_mask`` are no
+        Samples along dim 0: a tensor, an array or nested lists of numbers; a tuple of these for a model with several
+        inputs; a mapping, such as a batch of a tokenizer, for a model that takes them by name; a ``Dataset`` or
+        ``DataLoader``. See `samples_of`. In a mapping the first entry is masked; the others go with their sample
+        unchanged, unless ``feature_mask`` is a mapping that names them. Tokens outside its ``attention_mask`` are not
         players.
     target
-        Class (or output column) to explain: one for all samples, or one for each; see `labels_of`. Those of a batch or
-        data set by default.
+        Class (or output column) to explain: one for all samples, or one for each; see `labels_of`. By default that of a
+        batch or data set.
     players, feature_mask
-        Either a way to cut the input (`patches`, `columns`, `segments`), or the id of each feature: whole numbers
+        Either a partition of the input (`patches`, `columns`, `segments`), or the player of each feature: integers
         ``0..n-1`` of a shape that broadcasts to the input; -1 is background, never masked. A tuple for a tuple of
         inputs.
     baselines
-        What masked features become: ``None`` (0), a number, a tensor that broadcasts, ``"mean"`` (of ``inputs``),
+        What masked features are set to: ``None`` (0), a number, a tensor that broadcasts, ``"mean"`` (of ``inputs``),
         ``"blur"``, or a tuple of these. For the mean of a data set: `mean_baseline`. ``"mean-embedding"``: the mean of
         all vectors of the embedding that ``layer`` names.
     batch_size, perturbations_per_eval
-        Rows in one forward pass; ``"auto"`` starts from the widest array that the model makes of a row. When memory
+        Rows per forward pass; ``"auto"`` starts from the widest array that the model creates for a row. When memory
         runs out it is halved, with one warning. The second name is captum's and means the same.
     output
         The scalar to explain; see `scalar_outputs`. Networks that return probabilities are read as if they returned
         logits, with an `InputWarning`.
     output_key
-        What is read of a result that is no tensor: its ``logits``, its only tensor or the first of a tuple by default;
-        a key or index; ``"last-token"``, of logits ``(batch, positions, vocabulary)`` the row of the last token that is
-        no padding; or a function of the raw result.
+        What is read of a result that is not a tensor: by default its ``logits``, its only tensor or the first of a
+        tuple; a key or index; ``"last-token"``, which takes from logits ``(batch, positions, vocabulary)`` the row of
+        the last token that is not padding; or a function of the raw result.
     layer
-        Name of a module whose output is masked in place of the input: ``players`` and ``baselines`` then refer to its
+        Name of a module whose output is masked instead of the input: ``players`` and ``baselines`` then refer to its
         output. The part before it runs once for the map of each sample and once for all its masks
         (``provenance["layer_method"]`` is ``"remembered"``), unless the model does not allow this: then one row of it
         runs for each batch of masks (``"one row"``), or all of it (``"full"``).
     additional_forward_args
-        Passed on after the inputs, one or a tuple; tensors with one row for each sample follow their sample.
+        Passed after the inputs, one or a tuple; tensors with one row for each sample follow their sample.
     sample_ids
         A number for each sample that fixes its random players; ``0, 1, ...`` by default.
     allow_fewer
-        Accept a ``feature_mask`` in which some samples hold fewer players than others (short sentences). A player that
-        a sample does not hold changes nothing: ``v(T)`` is that of the players of ``T`` which it holds, and its
-        interactions are zero. ``provenance["players_of_samples"]`` tells how many each sample holds.
+        Accept a ``feature_mask`` in which some samples have fewer players than others (short sentences). A player that
+        a sample does not have changes nothing: ``v(T)`` is that of the players of ``T`` which it has, and the player's
+        interactions are zero. ``provenance["players_of_samples"]`` is the number of players of each sample.
     names
-        Names that tables and figures show: one for each player, the same for all samples or a row for each. For samples
-        that are rows of columns or tokens also one for each column, names with the columns that each stands for, or a
-        function from the token ids of a sample to their texts, as a tokeniser's ``convert_ids_to_tokens``. By default
-        players that are drawn for each sample are called by their places: ``"row 2 column 3"``.
+        Names shown in tables and figures: one per player, the same for all samples or a row for each. For samples that
+        are rows of columns or tokens also one per column, names with the columns that each covers, or a function from
+        the token ids of a sample to their strings, such as a tokenizer's ``convert_ids_to_tokens``. By
+        default players that are drawn for each sample are named by their places: ``"row 2 column 3"``.
     calibrate_batch_norm
-        Training inputs, in any form that ``inputs`` has, without labels (of a data set the first 512): the running
-        statistics of batch norm are computed anew on them, on the private copy. Early in training those that the
-        network keeps belong to no weights that it has. Some hundred rows are plenty; they go through in batches of up
-        to 128. A network without batch norm is left as it is. ``provenance["calibrated_rows"]`` tells how many there
-        were, 0 for batch norm as the network has it.
+        Training inputs, in any form that ``inputs`` has, without labels (the first 512 of a data set): the running
+        statistics of batch norm are recomputed on them, on the private copy. Early in training the stored statistics
+        do not fit the weights. A few hundred rows are enough; they go through in batches of up to 128. A network
+        without batch norm is unchanged. ``provenance["calibrated_rows"]`` is the number of rows, 0 if the stored
+        statistics were used.
     allow_large
         Accept more than 20 million masked inputs.
     show_progress
-        Draw a bar with the remaining time on standard error.
+        Show a progress bar with the remaining time on standard error.
     progress
         Called as ``progress(rows_done, rows_in_all)`` after each forward pass.
     further
-        What is to be done with the table, for the refusal of what takes too long: ``further(players, samples)`` returns
-        the seconds it takes, and how many may go without ``allow_large``.
+        What will be done with the table, so that too much work is refused: ``further(players, samples)`` returns the
+        seconds it takes, and how many are allowed without ``allow_large``.
 
     Returns
     -------
     ValueTable
-        ``values`` float64 where the network is, shape ``(samples, 2**n)``; entry 0 is ``v({})``, the last ``v(N)``.
+        ``values`` float64 on the network's device, shape ``(samples, 2**n)``; entry 0 is ``v({})``, the last ``v(N)``.
 
     Raises
     ------
@@ -158,25 +158,24 @@ def value_table(
     TooLargeError
         If there are more masked inputs than allowed; with an estimate of the time.
     ModelError
-        If the model returns something that is not one row for each input; its output for a row is another one the
-        second time or in another batch; or ``v(N)`` is not its output without masks. A `DisturbedError` if it is not
-        what it was.
+        If the model does not return one row for each input; if its output for a row differs the second time or in
+        another batch; or if ``v(N)`` is not its output without masks. A `DisturbedError` if measuring changed the
+        network.
     NonFiniteError
         If an output is NaN or infinite; names sample and players.
     Exception
-        What the model itself raises, or a function ``output`` or ``output_key``: the same object, with a note that says
-        what it was given and what to do.
+        What the model itself raises, or a function ``output`` or ``output_key``: the same object, with a note that
+        states what it was given and what to do.
 
     Warns
     -----
     InputWarning
-        If outputs are probabilities, or the baseline of tokens is one that ends sentences.
+        If outputs are probabilities, or the mask token is one that ends sentences.
 
     Notes
     -----
-    Cost ``samples * 2**n`` forward passes, and about ten rows to try the model out; making the masked inputs is one
-    gather and one selection for each batch. Oracle: ``tests/test_game.py``, one mask at a time. Source: paper, section
-    2.
+    Cost ``samples * 2**n`` forward passes, plus about ten rows to try the model out; making the masked inputs takes one
+    gather and one selection per batch. Oracle: ``tests/test_game.py``, one mask at a time. Source: paper, section 2.
 
     Examples
     --------
@@ -201,7 +200,7 @@ def value_table(
     with isolated(forward.model) as network, _reporting(progress, bar=show_progress) as report:
         forward = replace(forward, model=network)
         if layer is None:
-            masking = masking_of(tensors)  # before the model runs: most mistakes are here
+            masking = masking_of(tensors)  # before the model runs: most mistakes are found here
         else:
             find_layer(network, layer)
         calibrated = calibrate(forward, calibrate_batch_norm, inputs=len(forward.companions) + len(tensors))
@@ -246,15 +245,13 @@ def _checked_ids(sample_ids: Any, samples: int) -> Sequence[int]:
         return range(samples)
     ids = whole_row(sample_ids, "sample_ids")
     if len(ids) != samples:
-        raise ShapeError(
-            f"`sample_ids` must have one number for each of {samples} samples; got {len(ids)}. Pass a list of as many."
-        )
+        raise ShapeError(f"`sample_ids` must have one number for each of {samples} samples; got {len(ids)}.")
     return ids
 
 
 @contextmanager
 def _reporting(progress: Progress | None, *, bar: bool) -> Iterator[Progress | None]:
-    """Give a function that calls ``progress`` and moves a bar on standard error; ``None`` if nobody listens."""
+    """Return a function that calls ``progress`` and moves a bar on standard error; ``None`` if neither is wanted."""
     if not bar:
         yield progress
         return
@@ -290,10 +287,10 @@ def _refuse_large(n: int, forward: Forward, inputs: tuple[Tensor, ...], trial: i
     forward([x[rows] for x in inputs], rows).cpu()  # to the CPU, so that an accelerator has finished
     hours = (passes * (time.perf_counter() - start) / len(rows) + after) / 3600
     split = "" if further is None else f", {after / 60:,.0f} minutes of it for the split"
-    allowed = f"{MAX_PASSES:,} passes" + ("" if further is None else f" and {longest / 60:.0f} minutes of split")
+    allowed = f"{MAX_PASSES:,} passes" + ("" if further is None else f" and {longest / 60:.0f} minutes for the split")
     raise TooLargeError(
         f"{forward.samples} samples of {n} players take {passes:,} forward passes, about {hours:.1f} h at this model's "
-        f"speed{split}; up to {allowed} go without asking. Use fewer players or samples, or pass `allow_large=True`."
+        f"speed{split}; the limit is {allowed}. Use fewer players or samples, or pass `allow_large=True`."
     )
 
 
@@ -309,7 +306,7 @@ def _sweep(forward: Forward, masking: Masking, batches: Batches, report: Progres
 def _sweep_samples(
     runner: LayerRunner, samples: int, rows: int | None, batches: Batches, report: Progress | None
 ) -> tuple[Tensor, Batches]:
-    if rows is None and runner.row_bytes is not None:  # what comes before the layer does not count
+    if rows is None and runner.row_bytes is not None:  # the part before the layer does not count
         batches = Batches(estimated_rows(runner.row_bytes, runner.masking.device))
     size, out = runner.masking.size, []
     for sample in range(samples):

@@ -15,17 +15,17 @@ from interdyn.game._forward import Forward
 from interdyn.game._outputs import LEAST_OF_OTHERS, probabilities_in, warn_of_probabilities
 from interdyn.game._user_code import Explained, attempted, of_batch
 
-_ROWS = 4  # of a batch that is tried: twice, and some of them in another batch
+_ROWS = 4  # tried twice in one batch, and some of them in another batch
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # relative; kernels round differently for other batches
-_COARSE = 2e-2  # of types with fewer digits
-_TOLERATED = 2e-2  # what a split leaves open by default: differences up to it are told, beyond it refused
+_COARSE = 2e-2  # for types with lower precision
+_TOLERATED = 2e-2  # the default noise bound of a split: smaller differences are a warning, larger ones are refused
 _PROBABILITIES = {"aten::_softmax": "softmax", "aten::softmax": "softmax", "aten::sigmoid": "sigmoid"}
 _COPIES = {"aten::_to_copy", "aten::to", "aten::clone", "aten::contiguous", "aten::index", "aten::index_select"}
 _HEADS = {torch.nn.Softmax: "softmax", torch.nn.Sigmoid: "sigmoid"}
 
 
 class LastStep(WidestArray):  # type: ignore[no-untyped-call]  # torch's own lacks types
-    """Context that notes the widest array, and which of softmax and sigmoid made a tensor or what it is copied from."""
+    """Context that records the widest array, and whether softmax or sigmoid made a tensor or its source."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class LastStep(WidestArray):  # type: ignore[no-untyped-call]  # torch's own lac
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Do what was asked, and note what it was."""
+        """Run the operation, and record what it was."""
         out = super().__torch_dispatch__(func, types, args, kwargs)
         if isinstance(out, Tensor) and out.layout is torch.strided:
             name, made = func._schema.name.removesuffix("_"), self._made
@@ -53,22 +53,22 @@ class LastStep(WidestArray):  # type: ignore[no-untyped-call]  # torch's own lac
 
 @dataclass(frozen=True)
 class Trial:
-    """What a try-out has found.
+    """The findings of a try-out.
 
     Attributes
     ----------
     forward
         The forward pass, called in the way that works and read as logits.
     row_bytes
-        Bytes of the widest array that one row makes, or of the row itself.
+        Bytes of the widest array that one row creates, or of the row itself.
     rows, values
         Samples that were tried, and their outputs without masks.
     scale
-        Greatest of these outputs and of the logits that they are read from.
+        Largest magnitude of these outputs and of the logits they are read from.
     tolerance
-        Difference that rounding may make, relative to it.
+        Difference that rounding may cause, relative to it.
     told
-        Whether it was told that outputs of the same rows differ within what a split leaves open.
+        Whether a warning was issued that repeated outputs differ within the noise bound of a split.
     """
 
     forward: Forward
@@ -80,14 +80,14 @@ class Trial:
     told: bool = False
 
     def differ(self, found: Tensor, expected: Tensor) -> float:
-        """Return the greatest difference where it is beyond rounding, else 0; what is not finite is told elsewhere."""
+        """Return the largest difference if it exceeds rounding, else 0; non-finite values are reported elsewhere."""
         if not bool(torch.isfinite(found).all() & torch.isfinite(expected).all()):
             return 0.0
         far = float((found.to(expected) - expected).abs().max())
         return far if far > self.tolerance * self.scale else 0.0
 
     def complain(self, error: ModelError, far: float) -> "Trial":
-        """Raise the error, or warn of it, once, where the difference is within what a split leaves open."""
+        """Raise the error, or warn once if the difference is within the noise bound of a split."""
         if far > _TOLERATED * self.scale:
             raise error
         if not self.told:
@@ -95,7 +95,7 @@ class Trial:
         return replace(self, told=True)
 
     def check(self, full: Tensor, layer: str | None) -> None:
-        """Compare ``v(N)`` of all samples with what the network returns without masks.
+        """Compare ``v(N)`` of all samples with the network's output without masks.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Trial:
         where = "" if layer is None else f" at layer {layer!r}"
         do = "`batch_size=1`" if layer is None else "the name of another layer"
         error = ModelError(
-            "with all players present the network must return what it returns without masks; got "
+            "with all players present the network must return its output without masks; got "
             f"{float(own[worst]):.6g} and {float(self.values[worst]):.6g} for sample {int(self.rows[worst])}{where}: "
             f"its output depends on more than what is masked. Pass {do}."
         )
@@ -127,26 +127,26 @@ def try_out(
 ) -> Trial:
     """Run up to four unmasked rows twice, and some of them in another batch, before the work starts.
 
-    Four rows, because a model that ignores its batch shows only then; those of the least and the greatest target are
-    among them.
+    Four rows, because a model that ignores its batch shows only then; those of the smallest and the largest target are
+    included.
 
     Parameters
     ----------
     half
-        Returns one row of the first sample with half of its players, to go with a single sample.
+        Returns one row of the first sample with half of its players, to accompany a single sample.
     alone
-        Run each row by itself, as with ``batch_size=1``.
+        Run each row separately, as with ``batch_size=1``.
     private
-        The network is a copy, whose weights may be laid out anew.
+        The network is a copy, whose memory layout may be changed.
 
     Raises
     ------
     ModelError
-        If the output for a row is not the same twice or in another batch.
+        If the output for a row differs the second time or in another batch.
     TooLargeError
-        If the memory does not hold a single row.
+        If not even a single row fits into memory.
     Exception
-        Whatever the model raises, as one for pictures of another size does, with a note that says what was needed.
+        Whatever the model raises, for example for images of another size, with a note that states what is needed.
     """
     rows = _chosen(forward, inputs[0].device)
     batch = [x[rows] for x in inputs]
@@ -156,14 +156,14 @@ def try_out(
     one = alone or len(part) < len(rows)
     values = _each(forward, batch, rows) if one else forward.read(part, rows)
     again = _each(forward, batch, rows) if one else forward(batch, rows)
-    count = min(len(rows), forward.samples)  # beyond, rows that were put in to go with one sample
+    count = min(len(rows), forward.samples)  # further rows were added to accompany one sample
     scale, tolerance = _scale(forward, part, values), _tolerance(forward, part)
     trial = Trial(forward, row_bytes, rows[:count], values[:count], scale, tolerance)
     if far := trial.differ(again, values):
         unlike = ModelError(
-            f"the same samples must give the same outputs twice; got outputs that differ by {far:.3g}. Switch off in "
-            "eval mode what draws numbers, as in F.dropout(x, training=self.training), or what is kept from pass to "
-            "pass."
+            f"the same samples must give the same outputs twice; got outputs that differ by {far:.3g}. In eval mode, "
+            "switch off whatever draws random numbers, as in F.dropout(x, training=self.training), or keeps state "
+            "between passes."
         )
         return trial.complain(unlike, far)
     trial = trial if one else _same_in_another_batch(trial, batch, rows, values)
@@ -173,10 +173,10 @@ def try_out(
 
 
 def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
-    """Lay the weights of convolutions out with channels last, if the same rows then give the same outputs.
+    """Convert the network to channels-last layout, if the same rows then give the same outputs.
 
-    On a CPU that is faster. A network that is written for one layout only, as one that takes a ``view`` of
-    what a convolution returns, goes back to it.
+    On a CPU that is faster. A network that works with one layout only, such as one that calls ``view`` on the output of
+    a convolution, is converted back.
     """
     network = trial.forward.model
     kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
@@ -184,7 +184,7 @@ def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
         return
     if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in network.parameters()):
         return
-    lay_out: Any = network.to  # torch's types lack the memory format
+    lay_out: Any = network.to  # torch's types do not include the memory format
     lay_out(memory_format=torch.channels_last)
     found = attempted(lambda: trial.forward(batch, trial.rows))
     if isinstance(found, Exception) or not torch.isfinite(found).all() or trial.differ(found, trial.values):
@@ -192,7 +192,7 @@ def _lay_out(trial: Trial, batch: list[Tensor]) -> None:
 
 
 def _chosen(forward: Forward, device: torch.device) -> Tensor:
-    """Return the samples to try: of the least and greatest target, the first and others; at least two rows."""
+    """Return the samples to try: those of smallest and largest target, the first and others; at least two rows."""
     chosen: list[int] = []
     if forward.targets is not None and forward.targets.ndim == 1:
         chosen = [int(forward.targets.argmin()), int(forward.targets.argmax())]
@@ -201,7 +201,7 @@ def _chosen(forward: Forward, device: torch.device) -> Tensor:
 
 
 def _first(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
-    """Return the pass in the way that works, what it reads of as many rows as fit, and the bytes of a row."""
+    """Return the forward pass in the way that works, its values for as many rows as fit, and the bytes of a row."""
     failed: list[Exception] = []
     for style in forward.styles:
         found = attempted(partial(_as_many_as_fit, forward.with_style(style), batch, rows))
@@ -221,7 +221,7 @@ def _as_many_as_fit(forward: Forward, batch: list[Tensor], rows: Tensor) -> tupl
             raise
         if len(rows) == 1:
             raise TooLargeError(
-                f"the memory must hold one row of inputs; got {type(error).__name__}: {error}. Use a smaller model or "
+                f"one row of inputs must fit into memory; got {type(error).__name__}: {error}. Use a smaller model or "
                 "input, or free memory."
             ) from error
     else:
@@ -230,7 +230,7 @@ def _as_many_as_fit(forward: Forward, batch: list[Tensor], rows: Tensor) -> tupl
 
 
 def _read_as(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forward, Any, int]:
-    """Run the batch; return the pass with probabilities read as logits, what it then reads, and the widest array."""
+    """Run the batch; return the pass with probabilities read as logits, the values then read, and the widest array."""
     network = forward.model if isinstance(forward.model, torch.nn.Module) else None
     made: list[tuple[str, str, Any]] = []
     hooks = [
@@ -263,7 +263,7 @@ def _read_as(forward: Forward, batch: list[Tensor], rows: Tensor) -> tuple[Forwa
 
 
 def _suspect(forward: Forward, part: Any, *, foreign: bool) -> None:
-    """Warn where a function of another library returns one column that may be probabilities."""
+    """Warn if a function of another library returns one column that may be probabilities."""
     if not foreign or callable(forward.reading.output) or forward.reading.output == "regression":
         return
     one = part.ndim == 1 or part.shape[1] == 1
@@ -281,11 +281,11 @@ def _each(forward: Forward, batch: list[Tensor], rows: Tensor) -> Tensor:
 
 
 def _same_in_another_batch(trial: Trial, batch: list[Tensor], rows: Tensor, values: Tensor) -> Trial:
-    """Run the first rows by themselves; complain if the others change their outputs."""
+    """Run the first rows alone; refuse or warn if the other rows change their outputs."""
     count = 2 if len(rows) > 2 else 1
 
     def say(error: Exception) -> str:
-        alone = f"this error for {count} of {len(rows)} that went through together"
+        alone = f"this error for {count} of {len(rows)} rows that went through together"
         return "" if "more than 1 value" in str(error) else of_batch(trial.forward.model, alone, alone=False)
 
     try:

@@ -1,4 +1,4 @@
-"""Code of the user's: what is said of the errors that it raises, and the one place where such an error may be past."""
+"""User code: notes on the errors it raises, and the one place where such errors are caught."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,14 +15,14 @@ _T = TypeVar("_T")
 
 
 class Explained:
-    """Context that lets an error of the user's code through as it is, with a sentence of ours as a note on it.
+    """Context that passes an error of user code through unchanged, with an explanatory note.
 
-    Errors of ours, and of memory that is full, get none; nor does an error that has the sentence already.
+    Errors of this package and out-of-memory errors get no note; nor does an error that already has this one.
 
     Parameters
     ----------
     say
-        Returns the sentence for an error; an empty one is left out.
+        Returns the note for an error; an empty one is left out.
 
     Examples
     --------
@@ -41,20 +41,20 @@ class Explained:
         """Begin to listen."""
 
     def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Put the note on what goes through."""
+        """Add the note to an error that passes through."""
         if not isinstance(error, Exception) or isinstance(error, InterdynError) or out_of_memory(error):
             return
         said = self._say(error)
-        with suppress(AttributeError, TypeError):  # an error that is frozen takes no notes
+        with suppress(AttributeError, TypeError):  # a frozen error takes no notes
             if said and f"interdyn: {said}" not in getattr(error, "__notes__", ()):
                 error.add_note(f"interdyn: {said}")
 
 
 def attempted(act: Callable[[], _T]) -> _T | Exception:
-    """Return what ``act`` returns, or the error that it ends in: for code of the user's where there is another way.
+    """Return what ``act`` returns, or the error it ends in: for user code where there is an alternative.
 
-    It is the only place of this room where every error is caught: what a network says of a batch, a layout or a copy
-    that it does not allow is of no known type, and measuring goes on without it.
+    It is the only place in this package where every error is caught: what a network raises for a batch, layout or copy
+    that it does not support is of no known type, and measuring continues without it.
 
     Examples
     --------
@@ -68,9 +68,9 @@ def attempted(act: Callable[[], _T]) -> _T | Exception:
 
 
 def of_model(model: Any, inputs: Sequence[Tensor], error: Exception, *, exported: bool) -> str:
-    """Return what is to be said of an error that a model raises for a batch of inputs."""
+    """Return the note for an error that a model raises for a batch of inputs."""
     if "more than 1 value per channel" in str(error) and _without_statistics(model):
-        return of_batch(model, "an error for a single one", alone=True)
+        return of_batch(model, "an error for a single sample", alone=True)
     shapes = " and ".join(f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs)
     do = (
         "Export it with a dynamic first axis"
@@ -78,28 +78,28 @@ def of_model(model: Any, inputs: Sequence[Tensor], error: Exception, *, exported
         else "Pass samples of the size, channels and type it was trained on"
     )
     return (
-        f"the model must take inputs of shape {shapes}, {len(inputs[0])} in a batch; got this {type(error).__name__} "
-        f"of its own. {do}."
+        f"the model must accept inputs of shape {shapes}, {len(inputs[0])} in a batch; it raised this "
+        f"{type(error).__name__} itself. {do}."
     )
 
 
 def of_function(name: str, takes: str) -> Callable[[Exception], str]:
-    """Return what says of an error which function of the user's it is from, and what that must take."""
+    """Return a function that makes the note for an error of a user's function: which one, and what it must take."""
     return lambda error: (
-        f"the function `{name}` must take {takes}; got this {type(error).__name__} of its own. Correct the function."
+        f"the function `{name}` must take {takes}; it raised this {type(error).__name__} itself. Correct the function."
     )
 
 
 def of_batch(model: Any, got: str, *, alone: bool) -> str:
-    """Return what is to be said of a model whose output for a sample depends on the others of its batch.
+    """Return the note on a model whose output for a sample depends on the others in its batch.
 
-    ``alone``: that each sample is in a batch of its own already.
+    ``alone``: whether each sample is already in its own batch.
     """
     named = ", ".join(map(repr, _without_statistics(model)[:3]))
     do = [f"give the layers {named} running statistics, track_running_stats=True"] if named else []
-    do += [] if alone else ["pass `batch_size=1`, which runs each masked input by itself"]
+    do += [] if alone else ["pass `batch_size=1`, which runs each masked input alone"]
     return (
-        f"the output for a sample must not depend on the others of its batch; got {got}. To measure it, "
+        f"the output for a sample must not depend on the others in its batch; got {got}. To measure it, "
         f"{', or '.join(do)}."
     )
 

@@ -1,4 +1,4 @@
-"""Sentences as players: a word with all its tokens; stop-words, punctuation and special tokens are none."""
+"""Sentences as players: words with all their tokens, without stop words, punctuation and special tokens."""
 
 import re
 import unicodedata
@@ -24,12 +24,12 @@ under until up upon us ve very was we were what when where whether which while w
 will with within would you your yours yourself yourselves
 """
 STOP_WORDS = frozenset(_ENGLISH.split())
-"""English words that are no players by default: function words, but no negations."""
+"""English words that are not players by default: function words, except negations."""
 
 Span: TypeAlias = tuple[int, int]
 
-# The class of each character: `w` letters and digits, `u` those of scripts that set no spaces between words, `m` signs
-# that combine with the character before them, `j` what may stand inside a word, or a space.
+# The class of each character: `w` letters and digits, `u` those of scripts without spaces between words, `m` marks that
+# combine with the preceding character, `j` what may occur inside a word, or a space.
 _WORD = re.compile(r"w[wm]*(?:j[wm]+)*|u[um]*")
 _JOINERS = "'\u2019.-\u00b7\u05f3\u05f4\u2010\u2011"  # of Catalan and Hebrew, too
 _INVISIBLE = "\u00ad\u200c\u200d\u2060"  # soft hyphen, joiner and non-joiner of Persian and Indic scripts
@@ -50,14 +50,14 @@ class Words:
     input_ids, attention_mask
         What the model takes, shape ``(sentences, tokens)``, padded to the longest sentence.
     parts
-        Number of the meaningful word each token belongs to, counted from 0 in each sentence; -1 for stop-words,
-        punctuation, special tokens and padding. Same shape; see `choose_parts`.
+        Index of the meaningful word each token belongs to, from 0 in each sentence; -1 for stop words, punctuation,
+        special tokens and padding. Same shape; see `choose_parts`.
     words
-        The meaningful words of each sentence, as they are written there.
+        The meaningful words of each sentence, as written there.
     mask_token_id
-        The token that stands for a masked word: the baseline.
+        The token that replaces a masked word: the baseline.
     token_type_ids
-        Which text of a pair each token belongs to; None where the tokenizer does not tell.
+        Which text of a pair each token belongs to; None if the tokenizer does not provide it.
     """
 
     input_ids: Int64[Tensor, "sentences tokens"]
@@ -81,7 +81,7 @@ class Words:
         return {"input_ids": self.input_ids, "attention_mask": self.attention_mask, **more}
 
     def names_of(self, feature_mask: Int64[Tensor, "sentences tokens"]) -> tuple[tuple[str, ...], ...]:
-        """Return the words that are players of a mask which `choose_parts` made of ``parts``, a row for each sentence.
+        """Return the words that are players of a mask made by `choose_parts` from ``parts``, a row for each sentence.
 
         Examples
         --------
@@ -114,48 +114,48 @@ def words(
     tokenizer
         A fast tokenizer of Hugging Face ``transformers``.
     sentences
-        The texts, or pairs of them.
+        The sentences, or pairs of them.
     stop_words
-        Words, in lower case, that are no players; nor are contractions of them, as ``it's`` of ``it`` and ``s``. Those
-        with ``not`` (``can't``) are negations, and players.
+        Words, in lower case, that are not players; nor are their contractions, such as ``it's`` from ``it`` and ``s``.
+        Those with ``not`` (``can't``) are negations, and are players.
     mask_token
         Token that replaces those of a masked word; the tokenizer's own mask token by default.
     max_length
-        Longest sentence in tokens; what is beyond is cut off.
+        Longest sentence in tokens; longer ones are truncated.
     allow_empty
         Accept sentences without any meaningful word; all their ``parts`` are -1, and they cannot be measured.
     segment
-        A function that returns the words of a text in order, as ``jieba.lcut`` does; punctuation among them is no word.
+        A function that returns the words of a text in order, such as ``jieba.lcut``; punctuation among them is ignored.
 
     Raises
     ------
     InputError
-        If the tokenizer gives no positions, has no such token or none for padding, the mask token is that of padding,
-        or a sentence has no meaningful word.
+        If the tokenizer provides no positions or has no such token or none for padding, if the mask token is the
+        padding token, or if a sentence has no meaningful word.
 
     Warns
     -----
     InputWarning
-        If the mask token is also that of padding.
+        If the mask token is also the padding token.
 
     Notes
     -----
-    A word is a run of letters and digits with the signs that combine with them, and with ``'``, ``.`` or ``-`` inside;
-    special tokens that are written out in a sentence are none. In scripts that set no spaces between words (Chinese,
-    Japanese, Thai, Lao, Khmer, Myanmar) each token is a word. Source: paper, appendix on text: ten random meaningful
-    words, masked by [MASK].
+    A word is a run of letters and digits with the marks that combine with them, and with ``'``, ``.`` or ``-`` inside;
+    special tokens written out in a sentence are not words. In scripts without spaces between words (Chinese, Japanese,
+    Thai, Lao, Khmer, Myanmar) each token is a word. Source: paper, appendix on text: ten random meaningful words,
+    masked by [MASK].
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
-            f"`tokenizer` must be a fast one, which tells where its tokens stand; got {type(tokenizer).__name__}. "
+            f"`tokenizer` must be a fast one, which provides token positions; got {type(tokenizer).__name__}. "
             "Load it with use_fast=True."
         )
     mask_id = _mask_id(tokenizer, mask_token)
     texts = _texts(sentences)
     if tokenizer.pad_token is None and len(texts) > 1:
         raise InputError(
-            f"several sentences need a token for padding; got a {type(tokenizer).__name__} without one. Name one that "
-            "the model ignores, for example: tokenizer.pad_token = tokenizer.eos_token"
+            f"several sentences need a padding token; got a {type(tokenizer).__name__} without one. Set one that the "
+            "model ignores, for example: tokenizer.pad_token = tokenizer.eos_token"
         )
     coded = tokenizer(
         *(list(side) for side in zip(*texts, strict=True)),
@@ -172,7 +172,7 @@ def words(
         row_parts, found = _parts_of(text, spans, tokens, stop_words)
         if not found and not allow_empty:
             raise InputError(
-                f"each sentence needs a word that is no stop-word; got none in sentence {row}, "
+                f"each sentence needs a word that is not a stop word; got none in sentence {row}, "
                 f"{' '.join(text)[:60]!r}. Leave it out, or pass fewer `stop_words`."
             )
         parts.append([row_parts.get(token, -1) for token in range(len(coded["input_ids"][row]))])
@@ -185,22 +185,22 @@ def words(
 def _texts(sentences: Any) -> list[tuple[str, ...]]:
     """Return each sentence as a tuple of one text, or of the two of a pair."""
     if isinstance(sentences, str) or not isinstance(sentences, Iterable):
-        raise InputError("`sentences` must be a list of at least one text; got one text. Write it as [text].")
+        raise InputError("`sentences` must be a list of at least one string; got one string. Write it as [text].")
     texts = [(text,) if isinstance(text, str) else text for text in sentences]
     if not texts:
-        raise InputError("`sentences` must be a list of at least one text; got none. Write it as [text].")
+        raise InputError("`sentences` must be a list of at least one string; got none. Write it as [text].")
     for text in texts:
         pair = isinstance(text, tuple | list) and len(text) in (1, 2) and all(isinstance(side, str) for side in text)
         if not pair or len(text) != len(texts[0]):
             raise InputError(
-                f"`sentences` must all be texts, or all pairs of texts; got {text!r:.60}. Write a pair as (first, "
+                f"`sentences` must all be strings, or all pairs of strings; got {text!r:.60}. Write a pair as (first, "
                 "second)."
             )
     return [tuple(text) for text in texts]
 
 
 def _tokens_of(coded: Any, row: int, text: tuple[str, ...], special: Collection[str]) -> list[tuple[int, int, Span]]:
-    """Return the tokens of one sentence that are words or parts of them: which, of which text, and where in it."""
+    """Return the tokens of one sentence that belong to words: their index, text and span."""
     out = []
     marks = zip(coded["offset_mapping"][row], coded["special_tokens_mask"][row], coded.sequence_ids(row), strict=True)
     for token, ((start, stop), mark, side) in enumerate(marks):
@@ -216,7 +216,7 @@ def _parts_of(
     tokens: Sequence[tuple[int, int, Span]],
     stop_words: Collection[str],
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Return the number of the meaningful word of each token that belongs to one, and these words."""
+    """Return the index of the meaningful word of each token that belongs to one, and these words."""
     kept: dict[tuple[int, Span], int] = {}
     parts: dict[int, int] = {}
     for token, side, (start, stop) in tokens:
@@ -235,7 +235,7 @@ def _class_of(char: str) -> str:
 
 
 def _word_spans(text: str, tokens: Sequence[Span], segment: Callable[[str], Iterable[str]] | None) -> list[Span]:
-    """Return where the words of a text stand; of scripts without spaces each token is one."""
+    """Return the spans of the words of a text; in scripts without spaces each token is one."""
     classes = "".join(_class_of(char) for char in text)
     if segment is not None:
         return _given_spans(text, classes, segment)
@@ -246,7 +246,7 @@ def _word_spans(text: str, tokens: Sequence[Span], segment: Callable[[str], Iter
 
 
 def _pieces(classes: str, run: Span, tokens: Sequence[Span]) -> list[Span]:
-    """Return a run of a script without spaces cut where tokens begin, but not within a character and its signs."""
+    """Return a run of a script without spaces cut where tokens begin, but not within a character and its marks."""
     begin, end = run
     inside = sorted({start for start, _ in tokens if begin < start < end and classes[start] != "m"})
     cuts = [at for at in inside if not any(start < at < stop for start, stop in tokens)]
@@ -259,7 +259,7 @@ def _given_spans(text: str, classes: str, segment: Callable[[str], Iterable[str]
         start = text.find(word, at) if isinstance(word, str) else -1
         if start < 0:
             raise InputError(
-                f"`segment` must return the words of a text as they stand there, in order; got {word!r:.60}. Return "
+                f"`segment` must return the words of a text as they occur there, in order; got {word!r:.60}. Return "
                 "parts of the text."
             )
         at = start + len(word)
@@ -269,7 +269,7 @@ def _given_spans(text: str, classes: str, segment: Callable[[str], Iterable[str]
 
 
 def _is_stop_word(word: str, stop_words: Collection[str]) -> bool:
-    """Return whether a word is one of ``stop_words`` or a contraction of such words; those with ``n't`` are none."""
+    """Return whether a word is one of ``stop_words`` or a contraction of such words; those with ``n't`` are not."""
     pieces = _APOSTROPHE.split(word.lower())
     return word.lower() in stop_words or (pieces[-1] != "t" and all(piece in stop_words for piece in pieces))
 
@@ -277,16 +277,16 @@ def _is_stop_word(word: str, stop_words: Collection[str]) -> bool:
 def _mask_id(tokenizer: Any, mask_token: str | None) -> int:
     if mask_token is not None and mask_token == tokenizer.pad_token:
         warnings.warn(
-            f"`mask_token` should differ from the token for padding, or a network that looks for the end of a sentence "
-            f"reads another position once words are masked; got {mask_token!r} for both. Pass another token, of a "
-            "space for example.",
+            f"`mask_token` should differ from the padding token, or a network that searches for the end of the "
+            f"sequence reads another position once words are masked; got {mask_token!r} for both. Pass another "
+            "token, for example that of a space.",
             InputWarning,
             stacklevel=3,
         )
     if mask_token is None:
         if tokenizer.mask_token_id is None:
             raise InputError(
-                f"a masked word needs a token to stand for it; got a {type(tokenizer).__name__} without [MASK]. Pass "
+                f"a masked word needs a token to replace it; got a {type(tokenizer).__name__} without [MASK]. Pass "
                 "one as `mask_token`, for example the one for unknown words."
             )
         return int(tokenizer.mask_token_id)

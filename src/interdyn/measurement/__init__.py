@@ -1,4 +1,4 @@
-"""The one composition: from a network and inputs to interactions, and from interactions over steps to a verdict."""
+"""The complete path: from a network and inputs to interactions, and from interactions over steps to a verdict."""
 
 from interdyn.measurement._again import prediction_again
 from interdyn.measurement._composition import (

@@ -1,4 +1,4 @@
-"""What a finished run says of its prediction, computed again from the tables it keeps."""
+"""The prediction of a finished run, recomputed from the tables it keeps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def prediction_again(history: History, *, options: Mapping[str, Any] | None = No
     Parameters
     ----------
     history
-        The measurements of a training that is over.
+        The measurements of a finished training.
     options
         As in `History.result`.
 
@@ -29,8 +29,8 @@ def prediction_again(history: History, *, options: Mapping[str, Any] | None = No
     --------
     >>> prediction_again(History(["test"]))
     Traceback (most recent call last):
-    interdyn.errors.IncompleteRunError: verdicts need a measured step; got no whole files of group `test` in memory. \
-Measure a step first.
+    interdyn.errors.IncompleteRunError: verdicts need a measured step; got no complete files of group `test` in \
+memory. Measure a step first.
     """
     trajectory, chosen = history.trajectory(), chosen_options(options) | history.salience
     inside = find_phases(trajectory, seed=chosen["seed"]).in_phase_2

@@ -1,4 +1,4 @@
-"""The one place where a network is measured: masked outputs, their split, the record of both."""
+"""The one place where a network is measured: masked outputs, their split, and the record of both."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -71,31 +71,31 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, calibrate_batch_
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`, with the same defaults.
     device
-        Where tables and interactions lie, ``"cpu"`` or ``"cuda"``; by default where the network is, which is not moved.
+        Where tables and interactions are stored, ``"cpu"`` or ``"cuda"``; by default the network's device.
     config
-        All options above in one record, as trackers and recipes use it; what is passed beside it goes before it.
+        All options above in one record, as trackers and recipes use it; arguments passed in addition override it.
     allow_large
         Accept more than 20 million masked inputs, and a split that is expected to take more than ten minutes.
     show_progress
-        Draw a bar for the masked inputs and, from 13 players on, one for the split, on standard error; by default only
-        the second, on a terminal.
+        Show a progress bar for the masked inputs and, from 13 players, one for the split, on standard error; by default
+        only the second, on a terminal.
     identified
-        Fill ``.identified``: what sparsity alone leaves open of mean order, orders and the strongest interactions, at
-        the cost of some hundred splits of each sample (`interdyn.sparsify.identified`); samples that a constant
-        explains get NaN.
+        Fill ``.identified``: the ranges that sparsity alone leaves open for mean order, orders and the strongest
+        interactions, at the cost of a few hundred splits per sample (`interdyn.sparsify.identified`); NaN for samples
+        that a constant explains.
 
     Returns
     -------
     Interactions
         Tables of shape ``(samples, 2**n)``, in the unit of the output, with residual and certified gap;
-        ``forward_passes`` and ``seconds`` (``"forward"``, ``"split"``) say what it cost.
+        ``forward_passes`` and ``seconds`` (``"forward"``, ``"split"``) are the cost.
 
     Raises
     ------
     InterdynError
-        All that `value_table` and `split` raise, before any forward pass where that can be.
+        As `value_table` and `split`, before any forward pass where possible.
     Exception
-        What the network itself raises, the same object, with a note that says what it was given.
+        What the network itself raises: the same object, with a note on the inputs it was given.
 
     Notes
     -----
@@ -136,7 +136,7 @@ layer, additional_forward_args, sample_ids, allow_fewer, names, calibrate_batch_
 
 
 def _identified(found: Interactions, *, threads: int | None, allow_large: bool) -> Identified:
-    """Return the ranges of all samples; NaN for those that a constant explains, of which nothing can be said."""
+    """Return the ranges of all samples; NaN for those that a constant explains, which have no interactions to range."""
     rows = (found.objective > 0).nonzero()[:, 0]
     if len(rows) == len(found):
         return identified_ranges(found, threads=threads, allow_large=allow_large)
@@ -164,10 +164,10 @@ def measured(
 ) -> tuple[ValueTable, Interactions]:
     """Return the tables of masked outputs and their interactions; see `interdyn.measure`.
 
-    Both are where the network is, unless the config names a device. ``allow_long_split`` accepts a split that is
+    Both are on the network's device, unless the config names another. ``allow_long_split`` accepts a split that is
     expected to take more than ten minutes.
     """
-    worker_count(config.threads)  # refused before any forward pass, as a device is that does not exist
+    worker_count(config.threads)  # refused before any forward pass, as is a device that does not exist
     device = None if config.device is None else checked_device(config.device)
 
     def further(n: int, samples: int) -> tuple[float, float]:
@@ -207,7 +207,7 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
     ModelError, NonFiniteError
         If the network returns something unusable.
     """
-    ids, target, config = group.sample_ids, group.target, replace(group.config, names=None)  # which are not kept
+    ids, target, config = group.sample_ids, group.target, replace(group.config, names=None)  # names are not kept
     table, found = measured(
         model, group.samples, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
@@ -217,14 +217,14 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
 
 
 def batch_rows(model: Model, group: Group) -> int:
-    """Return how many rows go through a network at once when a group is measured: what ``"auto"`` comes to, here."""
+    """Return how many rows go through a network at once when a group is measured: the value of ``"auto"`` here."""
     few = group.first(1).drawn(min(group.n_players, _FEW))
     table, _ = measured(model, few.samples, replace(few.config, names=None), target=few.target, show_progress=False)
     return int(table.provenance["batch_rows"])
 
 
 def checked_device(name: str | torch.device) -> torch.device:
-    """Return the device of that name, ``"auto"`` for a graphics card if there is one.
+    """Return the device of that name; ``"auto"`` is a GPU if there is one.
 
     Raises
     ------

@@ -30,20 +30,20 @@ from interdyn.store import content_hash
 
 @dataclass(frozen=True, kw_only=True)
 class MeasurementConfig:
-    """How a network is measured: everything but the network, the samples and the step.
+    """How a network is measured: everything except the network, the samples and the step.
 
     `interdyn.measure`, `interdyn.Tracker`, the section ``[measure]`` of a recipe and ``interdyn watch`` take the same
-    options; the first two take a config as it is, and what is passed beside it goes before it.
+    options; the first two also take a config, which arguments passed in addition override.
 
     Attributes
     ----------
     players, feature_mask, baselines, layer, output_key, batch_size, allow_fewer, names, calibrate_batch_norm
-        As in `interdyn.value_table`; the pages of a run show names of columns and tokens. A tracker copies the rows on
-        which batch norm is calibrated when it is made; in a recipe it is their number.
+        As in `interdyn.value_table`; the pages of a run show names of columns and tokens. A tracker copies the
+        calibration rows of batch norm when it is created; in a recipe it is their number (`docs/howto/recipes.md`).
     output
-        As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` where samples have no target.
+        As in `interdyn.value_table`; None: ``"log-odds"``, or ``"regression"`` for samples without target.
     device
-        Where tables and interactions lie, ``"cpu"`` or ``"cuda"``; None: where the network is, which is never moved.
+        Where tables and interactions are stored, ``"cpu"`` or ``"cuda"``; None: the network's device.
     noise_bound, solver, tol, max_iter, merge_order_one, order_weight, rates, threads
         As in `interdyn.sparsify.split`.
     salience, salience_rule
@@ -79,14 +79,14 @@ class MeasurementConfig:
     calibrate_batch_norm: Any = None
 
     def split_seconds(self, n: int, samples: int) -> float:
-        """Return about how long splitting the tables of so many samples of ``n`` players takes; 0: not known."""
+        """Return roughly how long splitting the tables of that many samples of ``n`` players takes; 0: not known."""
         if self.solver != "admm":
             return 0.0
         finest = first_tolerance(self.tol, self.order_weight, n)
         return expected_seconds(n, samples, tol=finest, threads=self.threads)
 
     def settings(self) -> dict[str, Any]:
-        """Return the options that decide what is measured, as plain data; some only where they are not the default."""
+        """Return the options that determine what is measured, as plain data; some only if not at their default."""
         named = self.output if isinstance(self.output, str) else getattr(self.output, "__name__", "output")
         out = {
             "players": "feature_mask" if self.players is None else repr(self.players),
@@ -108,9 +108,9 @@ _FIELDS = tuple(one.name for one in fields(MeasurementConfig))
 
 
 def configured(config: MeasurementConfig | None, given: Mapping[str, Any]) -> MeasurementConfig:
-    """Return ``config`` with those of its fields that are given, and not None, in place of its own.
+    """Return ``config`` with its fields replaced by those options that are not None.
 
-    ``players`` and ``feature_mask`` stand for one another: one that is given leaves no place for the other's default.
+    ``players`` and ``feature_mask`` are alternatives: passing one removes the other from ``config``.
 
     Examples
     --------
@@ -134,18 +134,18 @@ class Group:
     name
         ``"test"``, ``"train"`` or another name of letters, digits and ``_``.
     inputs
-        Tensors with samples along dim 0, on the CPU or a device of their own.
+        Tensors with samples along dim 0, on the CPU or another device.
     target
-        Class of each sample, shape ``(samples,)``; None for a regression, but its values where ``output`` is a
+        Class of each sample, shape ``(samples,)``; None for a regression, but its values if ``output`` is a
         function.
     sample_ids
         A number for each sample, which with the seed fixes the draw of its players.
     config
         How it is measured.
     keywords
-        The name by which the network takes each input; empty where it takes them by position.
+        The name by which the network takes each input; empty if by position.
     about
-        What a feature mask and numbers do not say of the game: ``players``, ``baselines``, ``n_parts``.
+        What feature masks and numbers do not state about the game: ``players``, ``baselines``, ``n_parts``.
     """
 
     name: str
@@ -161,12 +161,12 @@ class Group:
 
     @property
     def samples(self) -> Samples:
-        """The inputs as `interdyn.value_table` takes them."""
+        """The inputs in the form `interdyn.value_table` takes."""
         return Samples(self.inputs, self.keywords)
 
     @property
     def n_players(self) -> int:
-        """How many players a sample has: as many as are to be drawn, or as a map of features holds."""
+        """How many players a sample has: as many as are drawn, or as a feature mask has."""
         players = self.config.players
         if players is None:
             mask = self.config.feature_mask
@@ -175,7 +175,7 @@ class Group:
         return players.count(self.inputs[0].shape[1:])
 
     def drawn(self, n_players: int | None) -> "Group":
-        """Return the group with so many of its players drawn; None, or given one by one: as they are."""
+        """Return the group with that many of its players drawn; unchanged for None or explicitly given players."""
         players = self.config.players
         if players is None or n_players is None or n_players == players.n:
             return self
@@ -216,13 +216,13 @@ class Group:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return numbers and a hash of the samples, by which another group is told from this one."""
+        """Return numbers and a hash of the samples, which distinguish this group from another."""
         parts = (*self.inputs, *(() if self.target is None else (self.target,)))
         return {"ids": list(self.sample_ids), "sha256": _content(parts)}
 
 
 def _content(parts: Sequence[Tensor]) -> str:
-    """Return a hash of tensors, of what they hold as bytes: not every type of torch is one of NumPy."""
+    """Return a hash of the bytes of tensors: not every torch type is a NumPy type."""
     content = {
         f"{i} {part.dtype} {tuple(part.shape)}": part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         for i, part in enumerate(parts)
@@ -235,23 +235,23 @@ def checked_groups(
 ) -> tuple[Group, ...]:
     """Return the groups of a probe ``(x, y)``, or of several, ``{"test": (x, y), "train": (x, y, own_config)}``.
 
-    In place of ``(x, y)`` a ``Dataset``, a ``DataLoader`` or a batch by name that holds its ``labels``; ``x`` and ``y``
-    in any form that `interdyn.game.samples_of` takes.
+    ``(x, y)`` may be replaced by a ``Dataset``, a ``DataLoader`` or a batch by name that contains its ``labels``; ``x``
+    and ``y`` may have any form that `interdyn.game.samples_of` takes.
 
-    Samples that do not come in random order would make the first few a poor choice; they are taken as they come. Groups
-    that are made already stay as they are.
+    Samples are taken in the order given; if that is not random, the first few are a poor choice. Existing `Group`
+    objects are kept.
 
     Raises
     ------
     InputError, ShapeError
-        If it is neither, a group is empty, targets do not fit, all samples of a group have one class, or a group has
-        not either players or a feature mask.
+        If it is neither, a group is empty, targets do not fit, all samples of a group have one class, or a group does
+        not have exactly one of players and feature mask.
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
     groups = probe if isinstance(probe, Mapping) and not is_batch(probe) else {"test": probe}
     if not groups:
-        raise InputError("`probe` must hold samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
+        raise InputError("`probe` must contain samples; got an empty mapping. Pass (x, y), or {'test': (x, y)}.")
     each = sample_ids if isinstance(sample_ids, Mapping) else dict.fromkeys(groups, sample_ids)
     return tuple(
         _checked(name, given, _of_group(config, name, groups), each.get(name)) for name, given in groups.items()
@@ -259,13 +259,13 @@ def checked_groups(
 
 
 def _kept(given: Any) -> Samples:
-    """Return rows that later changes of what was passed do not reach."""
+    """Return a copy of rows that later changes of the caller's data do not affect."""
     rows = calibration_rows(given)
     return replace(rows, inputs=tuple(x.detach().clone() for x in rows.inputs))
 
 
 def _of_group(config: MeasurementConfig, name: Any, groups: Mapping[str, Any]) -> MeasurementConfig:
-    """Return the config with those options that are given by group, as ``feature_mask={"test": ..., "train": ...}``."""
+    """Return the config with the options that are given by group, as ``feature_mask={"test": ..., "train": ...}``."""
     given = {option: getattr(config, option) for option in ("players", "feature_mask", "baselines")}
     by_group = {k: v for k, v in given.items() if isinstance(v, Mapping) and v and set(v) <= set(groups)}
     own: dict[str, Any] = {option: value.get(name) for option, value in by_group.items()}
@@ -280,7 +280,7 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
     if isinstance(given, tuple | list | Tensor | np.ndarray) and not pair:
         raise InputError(
             f"`probe` must be a pair (inputs, targets); got {type(given).__name__} for {name!r}. For a regression pass "
-            "(x, None), for a group that is measured in a way of its own (x, y, MeasurementConfig(...))."
+            "(x, None); for a group with its own options, (x, y, MeasurementConfig(...))."
         )
     samples = samples_of(given[0], given[1]) if pair else samples_of(given)
     ids = _ids(name, sample_ids, len(samples))
@@ -315,7 +315,7 @@ def _targets(name: str, given: Tensor | None, samples: int, *, values: bool) -> 
         return None if target is None else target.cpu().clone()
     if samples > 1 and len(torch.unique(target)) == 1:
         raise InputError(
-            f"the probe {name!r} must have samples of two classes or more; got class {int(target[0])} only, whose "
-            "course is not that of the network. Draw the probe at random from all classes."
+            f"the probe {name!r} must have samples of at least two classes; got class {int(target[0])} only, whose "
+            "trajectory is not that of the network. Draw the probe at random from all classes."
         )
     return target.cpu().clone()

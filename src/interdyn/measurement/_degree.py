@@ -1,4 +1,4 @@
-"""A second witness of the order that needs no split: the Walsh degree of what near-by steps have in common."""
+"""A second measure of order that needs no split: the Walsh degree of what nearby steps have in common."""
 
 from itertools import combinations
 
@@ -12,22 +12,22 @@ from interdyn.transforms import walsh_from_values
 
 
 def cross_spectrum(v: Float[Tensor, "steps *batch subsets"]) -> Float[Tensor, "*batch degrees"]:
-    r"""Return the cross spectrum of near-by steps, ``C_0 .. C_n`` of each sample, in the unit of the tables squared.
+    r"""Return the cross spectrum of nearby steps, ``C_0 .. C_n`` of each sample, in the unit of the tables squared.
 
     $$C_k = \sum_{|S| = k} \frac{1}{\binom{m}{2}} \sum_{i < j} w_i(S)\, w_j(S)$$
 
-    with ``w`` the Walsh coefficients of each step. What differs from step to step cancels on average, so that a term
-    may be negative; of a single step the spectrum is that of its power, ``w(S)^2``, noise included.
+    with ``w`` the Walsh coefficients of each step. What differs between steps cancels on average, so a term may be
+    negative; for a single step the spectrum is its power, ``w(S)^2``, noise included.
 
     Parameters
     ----------
     v
-        Value tables of the same samples at ``m`` near-by steps, shape ``(m, *batch, 2**n)``.
+        Value tables of the same samples at ``m`` nearby steps, shape ``(m, *batch, 2**n)``.
 
     Raises
     ------
     ShapeError
-        If there is no step, or the last axis is not a power of two long.
+        If there is no step, or the length of the last axis is not a power of two.
 
     Notes
     -----

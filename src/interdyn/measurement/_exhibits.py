@@ -1,4 +1,4 @@
-"""What samples look like beside their players, for a run's directory: small, and only for the eye."""
+"""How samples and their players are shown: small sample views for a run directory, for display only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,21 +12,21 @@ from interdyn.game import FeatureNames
 from interdyn.measurement._config import Group
 from interdyn.store import Exhibit, Pieces
 
-_SIDE = 96  # pixels: larger pictures are shown smaller
-_POINTS = 512  # of a cloud: more are not shown
+_SIDE = 96  # pixels: larger images are reduced
+_POINTS = 512  # per cloud: further points are not shown
 
 
 def exhibit_of(
     group: Group, *, shown: Num[np.ndarray, "samples *shape"] | None = None, classes: Sequence[str] = ()
 ) -> Exhibit | None:
-    """Return pictures, points, words or columns of a group as it is measured; None for inputs of another kind.
+    """Return the images, points, words or columns of a measured group; None for inputs of another kind.
 
     Parameters
     ----------
     group
         The samples; ``config.names`` names columns or tokens, or the players, as parts of clouds and pictures.
     shown
-        The samples as people know them, such as before they were standardised, shape ``(samples, *shape)``; by default
+        The samples in readable form, such as before they were standardised, shape ``(samples, *shape)``; by default
         the inputs.
     classes
         Name of each class.
@@ -34,7 +34,7 @@ def exhibit_of(
     Raises
     ------
     InputError
-        If the names are fewer or more than the features of a sample.
+        If there are fewer or more names than features of a sample.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def check_names(group: Group) -> None:
     Raises
     ------
     InputError
-        If a sample is no row of columns or tokens, or they are fewer or more than its features.
+        If a sample is not a row of columns or tokens, or there are fewer or more names than features.
     """
     if _names_of_features(group) is None:
         return
@@ -94,7 +94,7 @@ def check_names(group: Group) -> None:
 
 
 def _names_of_features(group: Group) -> FeatureNames | None:
-    """Return the names of a group's columns or tokens; None where there are none, or they are those of players."""
+    """Return the names of a group's columns or tokens; None if there are none, or they are names of players."""
     names, shape = group.config.names, group.inputs[0].shape
     if names is None or callable(names) or isinstance(names, Mapping):
         return names
@@ -103,7 +103,7 @@ def _names_of_features(group: Group) -> FeatureNames | None:
 
 
 def _mask_of(group: Group, shape: tuple[int, ...]) -> Int[np.ndarray, "samples ..."] | None:
-    """Return the player of each feature of each sample, or of each cell of a feature map; None where it is unknown."""
+    """Return the player of each feature of each sample, or of each cell of a feature map; None if not known."""
     config, players = group.config, group.config.players
     tokens = not group.inputs[0].is_floating_point()
     if config.layer is not None and len(shape) != 4 and not tokens:
@@ -128,9 +128,9 @@ def _with_pictures(
     shown: Num[np.ndarray, "samples channels height width"],
     mask: Int[np.ndarray, "samples channels rows cols"],
 ) -> Exhibit:
-    """Return an exhibit of small 8-bit pictures, each from its darkest to its brightest, and the player of each pixel.
+    """Return a view of small 8-bit images, each scaled from its darkest to its brightest, and each pixel's player.
 
-    ``mask`` may be of another size than the pictures, as that of a feature map is: only where its cells lie matters.
+    ``mask`` may differ in size from the images, as for a feature map: only the position of its cells matters.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def _with_pictures(
 def _with_points(
     bare: Exhibit, shown: Num[np.ndarray, "samples points axes"], mask: Int[np.ndarray, "samples points axes"]
 ) -> Exhibit:
-    """Return an exhibit of clouds of points and the player of each point; of many points some are taken, evenly."""
+    """Return a view of point clouds and each point's player; of many points, an evenly spaced selection."""
     chosen = np.linspace(0, shown.shape[1] - 1, min(shown.shape[1], _POINTS)).astype(int)
     players = mask[:, :, 0][:, chosen].astype(np.int16)
     return replace(bare, points=shown[:, chosen].astype(np.float32), players=players)
@@ -169,14 +169,12 @@ def _steps(players: Int[np.ndarray, "steps features"]) -> Pieces:
 
 
 def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]) -> Pieces:
-    """Return the words of a sentence, or name, value and player of each column or columns with a name in common."""
+    """Return the words of a sentence, or name, value and player of each column, or of columns that share a name."""
     names = _names_of_features(group)
     if isinstance(names, Mapping):
         outside = [i for columns in names.values() for i in columns if not 0 <= i < len(row)]
         if outside:
-            raise InputError(
-                f"`names` must stand for columns 0 to {len(row) - 1}; got column {outside[0]}. Correct it."
-            )
+            raise InputError(f"`names` must refer to columns 0 to {len(row) - 1}; got column {outside[0]}. Correct it.")
         named = [(name, list(columns)) for name, columns in names.items() if len(columns)]
         return tuple((_told(name, row, columns), int(players[columns[0]])) for name, columns in named)
     texts = [f"column {i + 1}" for i in range(len(row))]
@@ -184,8 +182,8 @@ def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]
         texts = [str(text) for text in (names(row.tolist()) if callable(names) else names)]
     if len(texts) != len(row):
         raise InputError(
-            f"`names` must give a text for each of the {len(row)} columns or tokens of a sample; got {len(texts)}. "
-            "Give as many."
+            f"`names` must give a string for each of the {len(row)} columns or tokens of a sample; got {len(texts)}. "
+            "Pass as many."
         )
     if callable(names):
         return _words(texts, players.tolist())
@@ -193,12 +191,12 @@ def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]
 
 
 def _told(name: str, row: np.ndarray, columns: Sequence[int]) -> str:
-    """Return the name of a column with its value; of several columns the name alone, as they hold mere indicators."""
+    """Return the name of a column with its value; for several columns only the name, as they are indicators."""
     return f"{name} = {float(row[columns[0]]):.4g}" if len(columns) == 1 else name
 
 
 def _words(tokens: Sequence[str], players: Sequence[int]) -> Pieces:
-    """Return the words of a sentence, put together from their tokens, each with its player, without padding and frame.
+    """Return the words of a sentence, joined from their tokens, each with its player; no padding or special tokens.
 
     Examples
     --------

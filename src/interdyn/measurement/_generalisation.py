@@ -1,4 +1,4 @@
-"""How far interactions generalise: between the groups of samples of a run, and between two networks."""
+"""How far interactions generalise: between the sample groups of a run, and between two networks."""
 
 from pathlib import Path
 
@@ -19,17 +19,17 @@ def generalisation(
     n_draws: int = 500,
     seed: int = 0,
 ) -> OrderSimilarity:
-    """Return how far training and test samples of a run have the same interactions, order by order, from its directory.
+    """Return how similar the interactions of training and test samples of a run are, order by order.
 
     Parameters
     ----------
     run
         A run or its folder, whose players are the same parts of the input for all samples: columns, or all cells of a
-        grid, none drawn.
+        grid, without a draw.
     step
         One of its steps; by default the last.
     groups
-        The two groups to compare, class by class where the run holds classes.
+        The two groups to compare, class by class if the run records classes.
     level, n_draws, seed
         As in `interdyn.spectra.jaccard_by_order`.
 
@@ -38,7 +38,7 @@ def generalisation(
     InputError
         If the players differ by sample, or the run has no such group or step.
     IncompleteRunError
-        If that step is not measured.
+        If the step is not measured.
 
     Notes
     -----
@@ -49,8 +49,8 @@ def generalisation(
     if cut["drawn"]:
         raise InputError(
             f"comparing different samples needs players that are the same parts of the input for all of them; got "
-            f"{cut['players']} in {opened.path}, which differ by sample. Make a run whose players are all the cells or "
-            "columns, none drawn, or compare two networks on the same samples with `agreement`."
+            f"{cut['players']} in {opened.path}, which differ by sample. Run it with all cells or columns as players, "
+            "without a draw, or compare two networks on the same samples with `agreement`."
         )
     a, b = (_measured(opened, step, group) for group in groups)
     classes = a.targets is not None and b.targets is not None
@@ -76,12 +76,12 @@ def agreement(
     n_draws: int = 500,
     seed: int = 0,
 ) -> OrderSimilarity:
-    """Return how far two networks have the same interactions on the same samples, order by order, from their runs.
+    """Return how similar the interactions of two networks on the same samples are, order by order.
 
     Parameters
     ----------
     run, other
-        Runs or their folders (or one run twice, at two steps), with the same samples and the same cut into players.
+        Runs or their folders (or one run twice, at two steps), with the same samples and the same players.
     group
         The group of samples.
     step, other_step
@@ -113,13 +113,13 @@ def agreement(
     if differ := different_games(games):
         raise InputError(
             f"two networks are compared in the same game; got runs that differ in {', '.join(differ)}. Measure both in "
-            "one way."
+            "the same way."
         )
     return jaccard_by_order(interactions(a), interactions(b), paired=True, level=level, n_draws=n_draws, seed=seed)
 
 
 def _cut(run: Run) -> dict[str, object]:
-    """Return how a run cuts its samples into players, and whether that differs by sample."""
+    """Return how a run partitions its samples into players, and whether that differs by sample."""
     recipe = store.read_recipe(run)
     tracker = recipe.get("tracker")
     if tracker is not None:
@@ -142,5 +142,5 @@ def _measured(run: Run, step: int | None, group: str) -> Measurement:
         if found is not None:
             return found
     raise IncompleteRunError(
-        f"group `{group}` must be measured; got no whole file of it in {run.path}. {store.to_measure(run)}"
+        f"group `{group}` must be measured; got no complete file of it in {run.path}. {store.to_measure(run)}"
     )

@@ -1,4 +1,4 @@
-"""The measurements of a training, put together: its trajectory, its verdicts, its samples."""
+"""The measurements of a training, combined: its trajectory, its verdicts, its samples."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ class _Kept:
     reading: Reading
     forward_passes: int
     seconds: Mapping[str, float]
-    tables: np.ndarray | None  # to predict; of the first group, where no folder holds them
+    tables: np.ndarray | None  # for predictions; of the first group, if no folder contains them
 
 
 class History:
     """The measurements of one training.
 
-    A step counts once every group of samples is measured there. Those **belong together** whose groups have the
-    samples and as many players as those of the last: a training that was interrupted may go on with other ones, and
-    what was measured before is then kept and left out.
+    A step counts once every group of samples is measured there. Steps **belong together** if their groups have the same
+    samples and numbers of players as the last step: an interrupted training may resume with others, and earlier
+    measurements are then kept but not used.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class History:
     salience, salience_rule
         As in `interdyn.spectra.order_spectrum`.
     window
-        How many near-by steps a measurement takes: which step belongs to which, the steps alone tell
+        How many nearby steps a measurement takes; which steps belong to one measurement follows from the steps alone
         (`interdyn.schedules.windows_of`). What is judged are the values of the single steps.
 
     Examples
@@ -85,12 +85,12 @@ class History:
         self._entries: dict[int, Mapping[str, Any]] = {}
         self._verdicts: dict[tuple[tuple[int, ...], bool], Verdict] = {}
         self.over = False
-        """Whether the training has ended, so that its verdict judges the whole of it once; adding goes on with it."""
+        """Whether the training has ended, so that its verdict judges all of it once; adding a step resumes it."""
         self._recent = Recent(window)
 
     @classmethod
     def read(cls, run: store.Run | str | Path, **salience: Any) -> "History":
-        """Return what a run has measured by now, finished or not; salience by its recipe unless it is given.
+        """Return what a run has measured so far, finished or not; salience as in its recipe unless given.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class History:
 
     @property
     def damage(self) -> str:
-        """What cannot be read of a run on disk, in a sentence; empty where all is whole."""
+        """A sentence on what cannot be read of a run on disk; empty if everything is intact."""
         return "" if self._reader is None else self._reader.damage
 
     def add(self, measured: Sequence[Measurement], entry: Mapping[str, Any] | None = None) -> None:
@@ -138,7 +138,7 @@ class History:
         measured
             One measurement for each group.
         entry
-            What else is known of the step: ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy``,
+            What else is known about the step: ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy``,
             ``seconds``.
         """
         step, kept = measured[0].step, {}
@@ -161,7 +161,7 @@ class History:
 
     @property
     def count(self) -> int:
-        """How many measurements there are: steps, or windows of them."""
+        """How many measurements there are: steps, or windows of steps."""
         return len(set(windows_of(self.steps, self.window)))
 
     @property
@@ -170,7 +170,7 @@ class History:
         return belonging({step: tuple(self._kept[step][g].reading.mark for g in self.groups) for step in self._kept})
 
     def column(self, name: str, steps: Sequence[int] | None = None) -> np.ndarray | None:
-        """Return a quantity recorded beside the measurements, NaN where it was not; None where it never was."""
+        """Return a quantity recorded with the measurements, NaN where missing; None if never recorded."""
         at = self.together if steps is None else steps
         values = [self._entries[step].get(name) for step in at]
         column = np.array([np.nan if value is None else value for value in values], dtype=float)
@@ -213,26 +213,26 @@ class History:
         )
 
     def _numbers(self) -> np.ndarray | None:
-        """Return which measurement each step belongs to; None where each is one of its own."""
+        """Return which measurement each step belongs to; None if each step is a measurement."""
         return None if self.window == 1 else np.array(windows_of(self.together, self.window))
 
     def verdict(self, step: int | None = None) -> Verdict | None:
-        """Return the three statements, by default on all measurements; None before the first. Computed once for each.
+        """Return the three statements, by default on all measurements; None before the first. Cached.
 
-        While training goes on, a measurement counts once it has all its near-by steps, or the next has begun.
+        During training, a measurement counts once all of its nearby steps are measured, or the next one has started.
 
         Parameters
         ----------
         step
-            The last step that counts: the verdict is what was known then. Without it, of a training that is over the
-            whole is judged once (`interdyn.dynamics.whole_verdict`), of one that goes on what is known now.
+            The last step that counts: the verdict is what was known then. Without it, a finished training is judged
+            once as a whole (`interdyn.dynamics.whole_verdict`), a running one by what is known now.
         """
         at = tuple(s for s in self.together if step is None or s <= step)
         over = self.over and step is None
         return self._judged(at if over else self._whole(at), over=over) if at else None
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Return what was known after each measurement: `verdict` at all steps that belong to the last, each once.
+        """Return what was known after each measurement: `verdict` at all steps that belong together, each cached.
 
         Raises
         ------
@@ -245,14 +245,14 @@ class History:
         return tuple(self._judged(one, over=False) for one in known)
 
     def _whole(self, at: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the steps of whole measurements, for which rates are known; all where there is none yet."""
+        """Return the steps of complete measurements, for which rates are known; all if there is none yet."""
         return at[: up_to_whole(at, self.window)] or at
 
     def _judged(self, at: tuple[int, ...], *, over: bool) -> Verdict:
         if (at, over) not in self._verdicts:
             seen, pattern = self.trajectory().first(len(at)), self._pattern(at)
             numbers = windows_of(at, self.window)
-            before = self._verdicts.get((at[: numbers.index(numbers[-1])], False))  # of the measurement before
+            before = self._verdicts.get((at[: numbers.index(numbers[-1])], False))  # of the previous measurement
             judged = whole_verdict(seen, pattern=pattern) if over else None
             self._verdicts[at, over] = judged or online_verdict(seen, before=before, pattern=pattern)
         return self._verdicts[at, over]
@@ -263,19 +263,19 @@ class History:
         return any(self.column(name) is not None for name in ("test_loss", "test_accuracy"))
 
     def _pattern(self, at: Sequence[int]) -> Onset | None:
-        """Return `find_pattern` of the first group of training samples, whose labels may be trusted; None without."""
+        """Return `find_pattern` of the first group of training samples with trusted labels; None without one."""
         group = next((name for name in self.groups if is_training(name) and name != MISLABELLED), None)
         return None if group is None else pattern_of(at, [self.seen(step, group) for step in at], self.window)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample at a step, by default the last; see `sample_table`.
 
-        Measurements after ``step`` never count.
+        Measurements after ``step`` are never used.
 
         Raises
         ------
         InputError
-            If the step is not one of those measured.
+            If the step is not measured.
         IncompleteRunError
             If nothing is measured yet.
         """
@@ -285,18 +285,18 @@ class History:
         return sample_table(self.readings(step), training=training)
 
     def result(self, *, options: Mapping[str, Any] | None = None) -> RunResult:
-        """Return the result of a training that is over.
+        """Return the result of a finished training.
 
         Parameters
         ----------
         options
-            As in `analyse`; the salience is that of the history. ``ranges`` (True): also what sparsity leaves open.
+            As in `analyse`, with the history's salience. ``ranges`` (True): also what sparsity leaves open.
 
         Raises
         ------
         IncompleteRunError
-            If a group has not been measured at every step of the run's plan; a training that is tracked has none, and
-            what is damaged of it is left out and told.
+            If a group was not measured at every step of the run's plan; a tracked training has no plan, and its
+            damaged files are left out and reported.
         """
         if self._run is not None and not self._run.open_ended:
             missing = [step for step in self._run.steps if step not in self._kept]
@@ -316,7 +316,7 @@ class History:
         return self._signed(result, **more)
 
     def tables(self) -> list[np.ndarray]:
-        """Return tables of the first group at the steps that belong together, to predict; fewer if one is damaged."""
+        """Return tables of the first group at the steps that belong together; fewer if one is damaged."""
         name, reader = self.groups[0], self._reader
         if reader is None:
             return [kept for step in self.together if (kept := self._kept[step][name].tables) is not None]
@@ -324,7 +324,7 @@ class History:
         return [predictable(one.v) for one in read if one is not None]
 
     def result_so_far(self) -> RunResult:
-        """Return the result of a training that goes on, as far as it can be known; no theory.
+        """Return the result of a running training, as far as it is known; without the theory.
 
         Raises
         ------
@@ -340,7 +340,7 @@ class History:
         return self._signed(so_far(at, courses, self._losses(), verdict), **more)
 
     def _windows(self, courses: Mapping[str, Course], *, n_bootstrap: int, seed: int) -> WindowResult | None:
-        """Return the courses of the measurements; None where each step is one of its own."""
+        """Return the curves of the measurements; None if each step is a measurement."""
         if self.window == 1:
             return None
         return of_windows(self.together, self.window, courses, self._recent, n_bootstrap=n_bootstrap, seed=seed)
@@ -357,7 +357,7 @@ class History:
         return np.array(at, dtype=float), courses
 
     def _signed(self, result: RunResult, **more: Any) -> RunResult:
-        """Return a result with what the history knows besides: accuracies, the samples, the cost, the run's name."""
+        """Return a result with what else the history knows: accuracies, samples, cost, the run's name."""
         told = {"samples": sample_table(self.readings(together=True))} | self.cost() | more
         if self.damage:
             told["verdict"] = (*result.verdict, self.damage)
@@ -373,7 +373,7 @@ class History:
         return self._kept[step][group].seen
 
     def readings(self, step: int | None = None, *, together: bool = False) -> list[Reading]:
-        """Return what each measurement up to ``step`` tells of its samples; of all, or those that belong together."""
+        """Return the readings of each measurement up to ``step``; of all, or those that belong together."""
         at = self.together if together else self.steps
         return [self._kept[s][g].reading for s in at if step is None or s <= step for g in self.groups]
 
@@ -397,4 +397,4 @@ class History:
         where, do = ("memory", "Measure a step first.")
         if self._run is not None:
             where, do = str(self._run.path), store.to_measure(self._run)
-        raise IncompleteRunError(f"{what} a measured step; got no whole files of group `{group}` in {where}. {do}")
+        raise IncompleteRunError(f"{what} a measured step; got no complete files of group `{group}` in {where}. {do}")

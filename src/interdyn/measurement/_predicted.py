@@ -18,17 +18,17 @@ from interdyn.theory._prediction import named
 from interdyn.theory._search import total_variation
 from interdyn.values import Band, Interactions, MechanismResult, PredictionResult, PredictionSummary, Selection
 
-_PLAYERS = 16  # beyond, a table takes many seconds
-_ENTRIES = 2**18  # of the tables of a step: four samples of 16 players
+_PLAYERS = 16  # above this, a table takes many seconds
+_ENTRIES = 2**18  # in the tables of a step: four samples of 16 players
 _STEPS = 64
 _SPLIT_SAMPLES, _SPLIT_SECONDS = 8, 20.0
-_TOO_LOW = 0.3  # correlation of near-by steps: what mechanisms predict differs by less than tables change by themselves
-_NEAR = 0.01  # of a correlation: below it a prediction does not exceed a ceiling
+_TOO_LOW = 0.3  # correlation of nearby steps below which tables change more than mechanisms differ
+_NEAR = 0.01  # of a correlation: by less than this a prediction does not exceed a ceiling
 _OF_THE_SPLIT = ("tol", "max_iter", "merge_order_one")
 
 
 def predictable(v: Float[np.ndarray, "samples subsets"]) -> Float[np.ndarray, "few subsets"]:
-    """Return the tables of as many first samples as a prediction takes.
+    """Return the tables of the first samples, as many as a prediction uses.
 
     Examples
     --------
@@ -39,9 +39,9 @@ def predictable(v: Float[np.ndarray, "samples subsets"]) -> Float[np.ndarray, "f
 
 
 def near_by(count: int) -> Int[np.ndarray, " steps"]:
-    """Return for each step but the last the measurement whose tables are its ceiling; -1 where there is none.
+    """Return for each step but the last the measurement whose tables are its ceiling; -1 if there is none.
 
-    It is the next one, and of the last but one the one before, since the last network is what predictions start from.
+    It is the next one, and for the last but one the previous one, since predictions start from the last network.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def predicted(
     Parameters
     ----------
     tables
-        Those of each step, of the first samples of a group (`predictable`).
+        Tables of each step, of the first samples of a group (`predictable`).
     final
         Interactions of that group at the last step.
     strength
@@ -80,8 +80,8 @@ def predicted(
 
     Notes
     -----
-    At most 64 steps, evenly spread, and as many samples as make a quarter of a million entries a step. Of the
-    predictions so many are split as take some twenty seconds in one thread, of at most eight samples.
+    At most 64 steps, evenly spaced, and as many samples as make a quarter of a million entries per step. As many
+    predictions are split as take about twenty seconds in one thread, of at most eight samples.
     """
     count, n = len(steps), final.n_players
     reason = _why_not(tables, count, n)
@@ -91,7 +91,7 @@ def predicted(
     samples = min(len(tables[-1]), len(final))
     if len({table.shape[-1] for table in tables}) > 1 or min(map(len, tables)) < samples:
         return PredictionResult(
-            reason="The checkpoints have other samples or players than the last: measure all in one way."
+            reason="The checkpoints have other samples or players than the last: measure all of them alike.",
         )
     salience = {"salience": chosen["salience"], "salience_rule": chosen["salience_rule"]}
     w_star = _first(target_weights(final, **salience), samples)
@@ -123,16 +123,16 @@ def predicted(
 
 
 def _why_not(tables: Sequence[Float[np.ndarray, "samples subsets"]], count: int, n: int) -> str:
-    """Return why nothing can be predicted, in words; empty where it can."""
+    """Return why nothing can be predicted, as a sentence; empty if it can."""
     if len(tables) < count:
         return "The tables of a checkpoint could not be read: `interdyn check` says what is damaged."
     if count < 2:
         return "There is no checkpoint before the last one: measure more."
     if min(map(len, tables)) < 2:
-        return "A mechanism's parameter is fitted on other samples, and one was measured: measure two or more."
+        return "A mechanism's parameter is fitted on other samples, but only one was measured: measure two or more."
     if n > _PLAYERS:
         return (
-            f"Tables of {n} players take long: up to {_PLAYERS} are predicted without asking, more by "
+            f"Tables of {n} players take long: up to {_PLAYERS} are predicted automatically, more by "
             "`interdyn.theory.predict_tables`."
         )
     return ""
@@ -198,22 +198,22 @@ def _summary(
 def _doubts(
     found: TablePrediction, mean: TablePrediction, chosen: Bool[np.ndarray, " steps"], pair: tuple[Mechanism, Mechanism]
 ) -> list[str]:
-    """Return what weakens a comparison: parameters at the end of what was tried, a ceiling that is none."""
+    """Return what weakens a comparison: parameters at the end of the tested range, a ceiling that is too low."""
     out = []
     for name in pair:
         edges = int(found.at_edge[found.mechanisms.index(name), chosen].sum())
         if edges:
             out.append(
-                f"The parameter of {named(name)} is the largest that was tried at {edges} of {int(chosen.sum())} "
+                f"The parameter of {named(name)} is the largest tested at {edges} of {int(chosen.sum())} "
                 "steps, so a larger one may predict better."
             )
     ceiling, best = known_mean(mean.ceiling)[0], mean.mean[:, 0]
     if np.isnan(best).all() or np.isnan(ceiling):
         return out
     if ceiling < _TOO_LOW:
-        out.append(f"Near-by steps correlate at {ceiling:.2f}, which is too little to tell mechanisms apart.")
+        out.append(f"Nearby steps correlate at {ceiling:.2f}, which is too little to distinguish mechanisms.")
     elif ceiling < np.nanmax(best) - _NEAR:
-        out.append("Measurements lie so far apart that a near-by one is no ceiling.")
+        out.append("Measurements are too far apart for a nearby one to be a ceiling.")
     return out
 
 
@@ -229,9 +229,9 @@ def _distances(
     inside: Bool[np.ndarray, " steps"],
     salience: Mapping[str, Any],
 ) -> tuple[Float[np.ndarray, "mechanisms steps"], int]:
-    """Return the distance of the order distributions of predicted and measured tables, and of how many samples.
+    """Return the distance of the order distributions of predicted and measured tables, and the number of samples.
 
-    At the steps of phase 2, without one at all; evenly spread where they would take too long, NaN at the others.
+    At the steps of phase 2, or at all if there is none; evenly spaced if they would take too long, NaN elsewhere.
     """
     out = np.full((len(found.mechanisms), len(inside)), np.nan)
     rule = final.settings
@@ -257,7 +257,7 @@ def _distances(
 def _split_as(
     final: Interactions, tables: Float[Tensor, "some samples subsets"], samples: int, salience: Mapping[str, Any]
 ) -> Float[np.ndarray, "some samples orders"]:
-    """Return the salient strength per order of tables that are split as those of ``final`` were."""
+    """Return the salient strength per order of tables split by the settings of ``final``."""
     rule = final.settings
     bound = rule.get("noise_bound", "absolute")
     given = {name: rule[name] for name in _OF_THE_SPLIT if name in rule}

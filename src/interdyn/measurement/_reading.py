@@ -1,4 +1,4 @@
-"""What a measurement tells of each sample: small enough to keep for every step of a training."""
+"""What a measurement shows about each sample: small enough to keep for every step of a training."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from interdyn.spectra import OrderProfile, SalienceRule, order_profile, order_sp
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions, OrderSpectrum
 
-_SAME = 1e-5  # of the range of a table: a player that changes less, in single precision, changes nothing
+_SAME = 1e-5  # of the range of a table: a player with a smaller effect, in single precision, has none
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Reading:
     step, group
         Optimiser step; name of the group.
     sample_ids, labels
-        Number and class of each sample, shape ``(samples,)``; no labels where none are known.
+        Number and class of each sample, shape ``(samples,)``; no labels if not known.
     output
         ``v(N)``: with all players present, shape ``(samples,)``.
     without
-        The same with each player left out, shape ``(samples, n)``; NaN for a player that changes no output at all, as
-        those that fill up a sample of fewer players.
+        The same without each player, shape ``(samples, n)``; NaN for a player that never changes the output, such as
+        those that pad a sample of fewer players.
     profile
         Orders and cancellation.
     unit
@@ -47,7 +47,7 @@ class Reading:
 
     @property
     def mark(self) -> Hashable:
-        """By what readings of a group belong together: the same samples, and as many players."""
+        """The key that readings of a group which belong together share: the samples and numbers of players."""
         return self.group, self.sample_ids.tobytes(), self.without.shape[-1]
 
 
@@ -62,16 +62,16 @@ def reading(
     salience_rule: SalienceRule = "mean-effect",
     spectrum: OrderSpectrum | None = None,
 ) -> Reading:
-    """Return what interactions tell of each sample; for `sample_table`.
+    """Return what interactions show about each sample; for `sample_table`.
 
     Parameters
     ----------
     found
         A batch of samples, from `interdyn.measure`; shape ``(samples, 2**n)``.
     labels
-        Class of each sample as training sees it: that whose output was measured.
+        Class of each sample as used in training: the one whose output was measured.
     group
-        A name that begins with ``train`` says that the samples were trained on.
+        A name that starts with ``train`` marks samples that are trained on.
     step
         Optimiser step.
     sample_ids
@@ -79,12 +79,12 @@ def reading(
     salience, salience_rule
         As in `interdyn.spectra.order_spectrum`.
     spectrum
-        That of the interactions, where it is known.
+        Unit of the interactions, if known.
 
     Raises
     ------
     ShapeError
-        If there is not one table for each sample, or labels or numbers do not fit.
+        If there is not one table per sample, or labels or numbers do not fit.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def reading(
     >>> reading(found, labels=[3]).output, reading(found, labels=[3]).without
     (array([4.]), array([[7., 6.]]))
     """
-    instance(found, "found", Interactions, do="Pass what `measure` returns.")
+    instance(found, "found", Interactions, do="Pass the result of `measure`.")
     step = whole(step, "step")
     if not isinstance(group, str) or not group:
         raise InputError(f'`group` must be a name; got {told(group)}. Pass "train", for example.')
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise ShapeError(
-            f"one table for each of one or more samples is needed; got a batch of shape {found.batch_shape}. Measure a "
-            "batch of samples."
+            f"`found` must have one table for each of one or more samples; got a batch of shape {found.batch_shape}. "
+            "Measure a batch of samples."
         )
     samples = found.batch_shape[0]
     ids = np.arange(samples) if sample_ids is None else np.array(whole_row(sample_ids, "sample_ids"), dtype=np.int64)
@@ -118,7 +118,7 @@ def reading(
 
 
 def _changes_something(v: Float[np.ndarray, "samples subsets"]) -> np.ndarray:
-    """Return which players change the output of some mask, shape ``(samples, n)``."""
+    """Return which players change the output under some mask, shape ``(samples, n)``."""
     samples, size = v.shape
     limit = _SAME * (v.max(axis=1) - v.min(axis=1))
     out = []

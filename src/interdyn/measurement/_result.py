@@ -1,4 +1,4 @@
-"""From interactions over steps to spectra, phases, theory and a verdict in words: the result of a training."""
+"""From interactions over steps to spectra, phases, theory and a verdict: the result of a training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ from interdyn.values import (
 from interdyn.values._table_prediction import DISTANCES
 
 _RATIO_NOISE = np.logspace(-10, 2, 49)
-RESAMPLES = 200  # of the samples, for intervals at every step of a training that goes on
+RESAMPLES = 200  # of the samples, for intervals at every step of a running training
 _RULE = ("solver", "noise_bound", "tol", "tol_rule", "max_iter", "merge_order_one")
-_SAMPLES, _SECONDS = 8, 40.0  # of the ranges in a result, at most
-_PROGRAMS = 14  # splits that each end of a range takes, about
+_SAMPLES, _SECONDS = 8, 40.0  # limits for the ranges in a result
+_PROGRAMS = 14  # approximate number of splits per end of a range
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def analyse(
     test_loss: Sequence[float] | None,
     options: Mapping[str, Any] | None = None,
 ) -> RunResult:
-    """Return what a run's interactions say: order distributions, phases, the theory's fit, a verdict.
+    """Return what a run's interactions show: order distributions, phases, the theory's fit, a verdict.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def analyse(
         if len(shapes := {tuple(one.i_and.shape) for one in found}) > 1:
             raise InputError(
                 f"group {name!r} needs the same samples and players at every step; got tables of shapes "
-                f"{sorted(shapes)}. Leave out the steps that were measured otherwise."
+                f"{sorted(shapes)}. Leave out the steps that were measured differently."
             )
         courses[name] = Course([Seen.of(one, **rule) for one in found], list(group["sample_ids"]))
     if not courses:
@@ -112,7 +112,7 @@ def analyse(
 
 
 def _tables_of(found: Interactions) -> np.ndarray:
-    """Return the tables that interactions explain, of as many samples as are predicted."""
+    """Return the tables that interactions explain, for the samples that are predicted."""
     v = values_from_and(found.i_and) + values_from_or(found.i_or) + found.residual
     return predictable(v.cpu().numpy())
 
@@ -132,9 +132,9 @@ def chosen_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
 def so_far(
     steps: np.ndarray, courses: Mapping[str, Course], losses: Mapping[str, np.ndarray], verdict: Verdict
 ) -> RunResult:
-    """Return the result of a training that goes on, as far as it can be known.
+    """Return the result of a running training, as far as it is known.
 
-    There is no theory, since its ``w*`` is the final network's; the stage of the verdict stands under ``stage``.
+    There is no theory, since its ``w*`` is the final network's; the verdict's stage is given as ``stage``.
     """
     measured = _measured(steps, courses, losses, n_bootstrap=RESAMPLES, seed=0)
     phases = PhaseResult(
@@ -169,7 +169,7 @@ def _measured(
     n_bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return what holds of every training: groups with their spectra, losses, quality and rule of the splits."""
+    """Return what every training has: groups with their spectra, losses, quality and options of the splits."""
     main = next(iter(courses.values()))
     every = [one for course in courses.values() for one in course.seen]
     gap, residual = (np.concatenate(parts) for parts in ([s.gap for s in every], [s.relative_residual for s in every]))
@@ -197,7 +197,7 @@ def of_the_whole(
     window: np.ndarray | None = None,
     tables: Sequence[np.ndarray] = (),
 ) -> RunResult:
-    """Return the result of a whole training, from spectra of all groups, and of the first its tables and last split."""
+    """Return the result of a finished training, from all spectra, and the first group's tables and split."""
     main, resampling = next(iter(courses.values())), {"n_bootstrap": chosen["bootstrap"], "seed": chosen["seed"]}
     known = {name: losses.get(name) for name in ("train_loss", "test_loss", "test_accuracy")}
     trajectory = Trajectory(steps, main.strength, unit=main.seen[0].unit, window=window, **known)
@@ -221,8 +221,8 @@ def of_the_whole(
     sentences = [verdict.sentence, prediction.sentence, *_mislabelled(mean_orders)]
     if isinstance(measured["split"].order_weight, tuple):
         sentences.append(
-            "Its measurements were split by different rules, so orders at different checkpoints cannot be compared: "
-            "measure them again."
+            "The checkpoints were split with different options, so their orders cannot be compared: measure them again "
+            "with the same options."
         )
     norms = RowNorms(noise_var=_RATIO_NOISE, ratios=row_norm_ratios(last.n_players, _RATIO_NOISE))
     said: dict[str, Any] = {
@@ -284,7 +284,7 @@ def split_rule(settings: Iterable[Mapping[str, Any]]) -> SplitRule:
 def left_open(found: Interactions, *, step: float) -> LeftOpen | None:
     """Return what sparsity leaves open of the interactions at one step, on the first samples that vary.
 
-    As many samples as take some forty seconds in one thread, at most eight; None where that is less than one.
+    As many samples as take about forty seconds in one thread, at most eight; None if that is less than one.
     """
     rows = (found.objective > 0).nonzero()[:, 0]
     n = found.n_players
@@ -355,7 +355,7 @@ def _theory(fit: NoiseFit, in_phase_2: np.ndarray) -> TheoryResult:
 
 def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
     if not in_phase_2.any():
-        return TheorySummary(sentence="No second phase was found, which alone the theory is about.")
+        return TheorySummary(sentence="No second phase was found, and the theory is about the second phase only.")
     trend = falling(fit.noise_var, in_phase_2)
     distances = (fit.tv_distance, fit.tv_null_sigma0, fit.tv_null_tilt, fit.tv_low, fit.tv_high)
     mean, sigma0, tilt, low, high = (float(x[in_phase_2].mean()) for x in distances)
@@ -370,14 +370,14 @@ def _overall(fit: NoiseFit, in_phase_2: np.ndarray) -> TheorySummary:
         noise_rank_correlation_low=trend.low,
         noise_rank_correlation_high=trend.high,
         sentence=(
-            f"{DISTANCES} Over phase 2 the theory's is on average {mean:.3f} from the measured one (total variation, 0 "
-            f"to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
+            f"{DISTANCES} Over phase 2 the theory's distance from the measured one is {mean:.3f} on average (total "
+            f"variation, 0 to 1); without noise {sigma0:.3f}, a one-parameter tilt {tilt:.3f}. {trend.sentence}"
         ),
     )
 
 
 def _mislabelled(mean_orders: Mapping[str, np.ndarray]) -> list[str]:
-    """Return in a short sentence whether mislabelled samples have a higher order at the end."""
+    """Return a sentence on whether mislabelled samples have a higher order at the end; empty without such samples."""
     if not {"mislabelled", "test"} <= mean_orders.keys():
         return []
     wrong, right = mean_orders["mislabelled"][-1], mean_orders["test"][-1]
@@ -385,5 +385,5 @@ def _mislabelled(mean_orders: Mapping[str, np.ndarray]) -> list[str]:
         return []
     side = "higher" if wrong > right else "not higher"
     return [
-        f"At the end mislabelled training samples have mean order {wrong:.2f}, {side} than test samples ({right:.2f})."
+        f"At the end, mislabelled training samples have mean order {wrong:.2f}, {side} than test samples ({right:.2f})."
     ]

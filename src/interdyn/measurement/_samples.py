@@ -1,4 +1,4 @@
-"""The samples of a training one by one: order profile, cancellation, score, who looks mislabelled."""
+"""The samples of a training one by one: order profile, cancellation, score, and which look mislabelled."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ from interdyn.values import SampleFlags, SampleRow, SampleTable
 _LEVEL = 0.9
 _CARRIERS = 3  # players that are named
 _DIGITS = 9  # of scores
-_HALF, _LEARNED = 0.5, 0.9  # of the labels that the network gives at its best: from where to where scores are means
-_RATE = 0.02  # of held-out samples that may be flagged
-_RIGHT = 0.5  # of the flags, as far as can be told, and surely some, or there are none
+_HALF, _LEARNED = 0.5, 0.9  # shares of the best accuracy between which scores are averaged
+_RATE = 0.02  # share of held-out samples that may be flagged
+_RIGHT = 0.5  # estimated share of correct flags below which nothing is flagged
 MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
 
 
@@ -26,36 +26,36 @@ def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None 
 
     $$\mathrm{score} = -\frac{1}{m} \sum_{j=1}^{m} v_j(N)$$
 
-    with ``v_j(N)`` the log-odds of the label, all players present, at the ``j``-th of the ``m`` measurements from the
-    first at which the network gave half of the labels that it gives at its best, to the first at which it had learned
-    and gave nine tenths: of samples it was not trained on (of all, where there are no others). So the score is high
-    where a network that is learning speaks against the label, whatever it memorises later. Interactions say on what a
-    label rests; they do not decide the rank.
+    with ``v_j(N)`` the log-odds of the label, with all players present, at the ``j``-th of the ``m`` measurements from
+    the first with half of the best accuracy to the first with nine tenths of it; the accuracy is that on samples that
+    were not trained on (on all, if there are no others). The score is therefore high where a network that is learning
+    contradicts the label, whatever it memorises later. Interactions show what a label rests on; they do not determine
+    the rank.
 
     Parameters
     ----------
     readings
         Of one or more groups at one or more steps, from `reading`; a group's samples are the same at all steps.
     training
-        Names of the groups that were trained on; by default those that begin with ``train``, and ``mislabelled``.
+        Names of the groups that were trained on; by default those that start with ``train``, and ``mislabelled``.
 
     Raises
     ------
     InputError
-        If there is no reading, or ``training`` names a group that there is not.
+        If there is no reading, or ``training`` names an unknown group.
 
     Notes
     -----
     A training sample is flagged when it scores above the ``k``-th highest of ``h`` samples that were not trained on,
-    ``k = floor(0.02 (h + 1))``. Were training samples with a right label like those, of ``t`` of them a number
-    with the beta-binomial distribution ``(t, k, h + 1 - k)`` would be flagged, ``t k / (h + 1)`` on average; its 90 %
-    interval gives that of the flags' precision (`interdyn.values.SampleFlags`). Right labels that were trained on score
-    a little lower than those held out, so it is rather too low than too high. None is flagged where less than half of
-    the flags would be right, or the interval reaches 0; with fewer than 49 samples held out nothing can be said. Scores
-    need outputs that are ``"log-odds"``.
+    ``k = floor(0.02 (h + 1))``. If ``t`` training samples with a correct label were like those, the number flagged
+    would be beta-binomial with parameters ``(t, k, h + 1 - k)``, ``t k / (h + 1)`` on average; its 90 % interval gives
+    that of the flags' precision (`interdyn.values.SampleFlags`). Correct labels that were trained on score slightly
+    lower than held-out ones, so the precision is rather too low than too high. Nothing is flagged if less than half of
+    the flags would be correct, or the interval reaches 0; with fewer than 49 held-out samples there is no estimate.
+    Scores need outputs that are ``"log-odds"``.
 
     Source: area under the margin, Pleiss et al., 2020, of which this is a smooth form that ends before labels are
-    memorised; conformal outlier tests, Bates et al., 2023. How well it finds wrong labels beside others:
+    memorised; conformal outlier tests, Bates et al., 2023. How well it finds wrong labels compared with other scores:
     ``docs/results/mislabelled.md``.
 
     Examples
@@ -105,12 +105,12 @@ def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None 
 
 
 def is_training(group: str) -> bool:
-    """Return whether a group of that name holds training samples."""
+    """Return whether a group of that name contains training samples."""
     return group.startswith("train") or group == MISLABELLED
 
 
 def _courses(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[str, list[Reading]]:
-    """Return each group at the steps where all have the samples and as many players as at the last, ascending."""
+    """Return each group at the steps where all have the samples and numbers of players of the last, ascending."""
     by_step: dict[int, dict[str, Reading]] = {}
     for r in kept:
         if r.group in now and r.mark == now[r.group].mark:
@@ -120,9 +120,9 @@ def _courses(kept: Sequence[Reading], now: Mapping[str, Reading]) -> dict[str, l
 
 
 def _while_learning(courses: dict[str, list[Reading]], trained: Sequence[str]) -> dict[str, list[Reading]]:
-    """Return the readings from half of the labels that the network gives at its best, to most of them.
+    """Return the readings from half of the best accuracy to most of it.
 
-    Of samples that were not trained on, where there are any; else of all but those known to be mislabelled.
+    The accuracy is that on samples that were not trained on, if any; otherwise on all but known mislabelled ones.
     """
     counted = [n for n in courses if n not in trained] or [n for n in courses if n != MISLABELLED] or list(courses)
     right = np.mean(np.concatenate([np.array([r.output for r in courses[n]]) > 0 for n in counted], axis=1), axis=1)
@@ -137,7 +137,7 @@ def _score(course: Sequence[Reading]) -> Float[np.ndarray, " samples"]:
 
 
 def flags_of(own: Float[np.ndarray, " training"], others: Float[np.ndarray, " others"]) -> SampleFlags:
-    """Return above which score training samples are flagged, and how many of the flags should be right.
+    """Return the score above which training samples are flagged, and how many of the flags should be correct.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def flags_of(own: Float[np.ndarray, " training"], others: Float[np.ndarray, " ot
 
 
 def _beta_binomial(count: int, a: float, b: float) -> Float[np.ndarray, " outcomes"]:
-    """Return the chances of 0, 1, ..., ``count`` successes whose probability is drawn from a beta distribution."""
+    """Return the probabilities of 0, 1, ..., ``count`` successes whose probability has a beta distribution."""
     const = lgamma(count + 1) + lgamma(a + b) - lgamma(a) - lgamma(b) - lgamma(count + a + b)
     logs = [lgamma(x + a) + lgamma(count - x + b) - lgamma(x + 1) - lgamma(count - x + 1) for x in range(count + 1)]
     return np.exp(np.array(logs) + const)
@@ -178,7 +178,7 @@ def _rows(groups: Mapping[str, Reading], scores: Mapping[str, np.ndarray]) -> li
 
 
 def _plain_row(r: Reading, i: int) -> SampleRow:
-    """Return what one measurement tells of one sample, without score and rank."""
+    """Return what one measurement shows about one sample, without score and rank."""
     loss = np.nan_to_num(r.output[i] - r.without[i], nan=-np.inf)
     return SampleRow(
         group=r.group,
@@ -198,7 +198,7 @@ def _plain_row(r: Reading, i: int) -> SampleRow:
 
 
 def _flagged(row: SampleRow, measured: Sequence[int], step: int) -> SampleRow:
-    """Return a row that is flagged, and says why: what the network said of the label, and on what it rests now."""
+    """Return a flagged row with the reason: how the network judged the label, and what that rests on now."""
     name = "its label" if row.label is None else f"its label {row.label}"
     over = "" if list(measured) == [step] else f"; {0.0 - row.score:+.1f} on average while it learned"
     if row.output <= 0:

@@ -30,7 +30,7 @@ class Seen:
     effect
         Mean over samples of ``|v(N) - v({})|``.
     unit, settings
-        Those of the interactions.
+        As in the interactions.
     """
 
     spectrum: OrderSpectrum

@@ -1,4 +1,4 @@
-"""Between memory and disk: the record of a measurement, and all that a run holds."""
+"""Between memory and disk: the record of a measurement, and everything a run contains."""
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
@@ -26,7 +26,7 @@ def as_record(
     seconds: Mapping[str, float],
     targets: Tensor | None = None,
 ) -> Measurement:
-    """Return tables and interactions of a group of samples at one step, as a run on disk keeps them."""
+    """Return tables and interactions of a group of samples at one step, in the form that a run on disk keeps."""
     return Measurement(
         step=step,
         group=group,
@@ -47,7 +47,7 @@ def as_record(
 
 
 def interactions(measurement: Measurement) -> Interactions:
-    """Return what was stored as `Interactions`; the residual is computed again from the tables.
+    """Return stored data as `Interactions`; the residual is recomputed from the tables.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def interactions(measurement: Measurement) -> Interactions:
 
 
 def belonging(steps: Mapping[int, Hashable]) -> tuple[int, ...]:
-    """Return the steps whose measurements belong together, ascending: those whose mark is that of the last.
+    """Return the steps whose measurements belong together, ascending: those whose mark equals that of the last.
 
     Examples
     --------
@@ -85,19 +85,19 @@ def belonging(steps: Mapping[int, Hashable]) -> tuple[int, ...]:
 
 
 def mark(measured: Iterable[Measurement]) -> Hashable:
-    """Return by what measurements of all groups at a step belong to those at another: samples and number of players."""
+    """Return the key that measurements which belong together share: samples and numbers of players of all groups."""
     return tuple((m.group, m.sample_ids.tobytes(), m.v.shape[-1]) for m in measured)
 
 
 def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[Measurement]]]:
-    """Return losses and seconds of every step, and each group's measurements, of the steps that belong together.
+    """Return losses and seconds of every step, and each group's measurements, for the steps that belong together.
 
-    What is damaged is left out, with a warning.
+    Damaged files are left out, with a warning.
 
     Raises
     ------
     IncompleteRunError
-        If nothing is measured, or a group is not at a step of the run's plan.
+        If nothing is measured, or a group is missing at a step of the run's plan.
     StorageError
         If a file cannot be read.
     """
@@ -115,11 +115,11 @@ def measurements(run: store.Run) -> tuple[list[dict[str, Any]], dict[str, list[M
 
 
 def not_measured(run: store.Run, step: int) -> IncompleteRunError:
-    """Return the error for a step at which a group is not measured that an analysis of the whole run needs."""
+    """Return the error for a step where a group is not measured that an analysis of the complete run needs."""
     absent = (group for group in run.groups if store.read_measurement(run, step, group=group) is None)
     group = next(absent, run.groups[0])
     return IncompleteRunError(
-        f"the analysis needs group `{group}` at step {step}; got no whole file of it in {run.path}. "
+        f"the analysis needs group `{group}` at step {step}; got no complete file of it in {run.path}. "
         f"{store.to_measure(run)}"
     )
 
@@ -129,6 +129,6 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as plain data; a tensor of bounds is in the tables already."""
+    """Return settings as plain data; a tensor of bounds is already in the tables."""
     plain = {key: value for key, value in settings.items() if isinstance(value, str | bool | int | float)}
     return plain | {key: settings[key] for key in ("n_parts",) if settings.get(key)}

@@ -1,4 +1,4 @@
-"""The near-by steps of each measurement, put together: courses of windows, and how repeatable an explanation is."""
+"""The nearby steps of each measurement, combined: curves over windows, and the repeatability of an explanation."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,18 @@ from interdyn.spectra import SalienceRule, bootstrap_distribution, window_mean
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Band, Interactions, Repeatability, WindowResult
 
-NOISE = 0.005  # of a table's standard deviation: a disturbance that no training step is needed for
-_SAMPLES, _SECONDS = 8, 20.0  # of the splits with noise, at most
+NOISE = 0.005  # of a table's standard deviation: a disturbance without any training step
+_SAMPLES, _SECONDS = 8, 20.0  # limits for the splits with noise
 _OPTIONS = ("solver", "tol", "max_iter", "merge_order_one", "order_weight")
 
 
 class Recent:
-    """The newest steps of the first group: their explanations, and of each near-by pair the cross spectrum.
+    """The latest steps of the first group: their explanations, and the cross spectrum of each nearby pair.
 
     Parameters
     ----------
     window
-        How many steps a measurement takes; of single ones only the newest is kept.
+        How many steps a measurement takes; with 1, only the latest is kept.
     """
 
     def __init__(self, window: int) -> None:
@@ -38,7 +38,7 @@ class Recent:
         self._pairs: dict[tuple[int, int], Float[Tensor, " degrees"]] = {}
 
     def add(self, step: int, found: Interactions) -> None:
-        """Take the interactions at a step, which is later than those before, or takes the place of one."""
+        """Take the interactions at a step, which is later than those before, or replaces one."""
         v = _tables(found)
         for other, before in self._kept if self._kept.maxlen != 1 else ():
             if before.i_and.shape == found.i_and.shape and 10 * max(step, other) <= 11 * min(step, other):
@@ -54,7 +54,7 @@ class Recent:
         return self._kept[-1][1]
 
     def found(self, steps: Sequence[int]) -> list[Interactions]:
-        """Return the interactions at these steps; fewer where they are not kept any more."""
+        """Return the interactions at these steps, as far as they are still kept."""
         known = dict(self._kept)
         return [known[step] for step in steps if step in known]
 
@@ -74,7 +74,7 @@ def _tables(found: Interactions) -> Float[Tensor, "*batch subsets"]:
 def of_windows(
     steps: Sequence[int], window: int, courses: Mapping[str, Course], recent: Recent, *, n_bootstrap: int, seed: int
 ) -> WindowResult:
-    """Return the courses of the measurements: mean of the single spectra, and the second witness."""
+    """Return the curves of the measurements: mean of the single spectra, and the second measure of order."""
     groups = groups_of(steps, window)
     orders, shares = {}, {}
     for name, course in courses.items():
@@ -94,7 +94,7 @@ def of_windows(
 
 
 def pattern_of(steps: Sequence[int], seen: Sequence[Seen], window: int) -> Onset:
-    """Return `find_pattern` of a group, whose values are the means of each measurement's steps."""
+    """Return `find_pattern` of a group, from the means over each measurement's steps."""
     high = [one.spectrum.strength[:, HIGH_ORDER - 1 :].sum(axis=1).mean() for one in seen]
     both, windows = np.array([high, [one.effect for one in seen]]), groups_of(steps, window)
     first, means = [float(steps[i[0]]) for i in windows], np.stack([both[:, i].mean(axis=1) for i in windows], axis=1)
@@ -111,10 +111,10 @@ def repeatability(
 ) -> Repeatability | None:
     """Return the repeatability by order of the last measurement of several steps, with its conditioning line.
 
-    The latter is that of the last step's tables and of the same with noise, split anew (seed 0). On the first samples
-    that vary, at most eight; fewer where their splits would take more than twenty seconds.
+    The latter compares the last step's tables with the same tables plus noise, split again (seed 0). On the first
+    samples that vary, at most eight; fewer if their splits would take more than twenty seconds.
 
-    None where the last measurement has one step, or the splits cannot be made again.
+    None if the last measurement has one step, or the splits cannot be repeated.
     """
     at = [steps[i] for i in groups_of(steps, window)[-1]]
     found = recent.found(at)

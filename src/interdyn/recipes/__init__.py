@@ -1,6 +1,6 @@
 """Recipes: a model, data, a training and a measurement as one TOML file, and the function that runs it.
 
-Loading this package loads no torch; `run_recipe` and what it needs are imported on first use.
+Loading this package does not load torch; `run_recipe` and its dependencies are imported on first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Pictures moved and mirrored at random while a network trains on them."""
+"""Images shifted and mirrored at random during training."""
 
 import torch
 from jaxtyping import Float
@@ -9,18 +9,18 @@ from interdyn.recipes._schema import AugmentationSection
 
 
 def check_augmentation(section: AugmentationSection, shape: tuple[int, ...], *, tokens: bool) -> None:
-    """Refuse to augment what is no picture, and shifts as large as the picture.
+    """Refuse to augment inputs that are not images, and shifts as large as the image.
 
     Raises
     ------
     RecipeError
-        If the inputs are no pictures ``(C, H, W)`` of more than ``shift`` pixels a side.
+        If the inputs are not images ``(C, H, W)`` of more than ``shift`` pixels a side.
     """
     if section == AugmentationSection():
         return
     if tokens or len(shape) != 3 or min(shape[1:]) <= section.shift:
         raise RecipeError(
-            f"`training.augmentation` needs pictures (C, H, W) of more than {section.shift} pixels a side; got inputs "
+            f"`training.augmentation` needs images (C, H, W) of more than {section.shift} pixels a side; got inputs "
             f"of shape {shape}. Leave it out, or choose a smaller shift: --set training.augmentation.shift=1"
         )
 
@@ -28,14 +28,14 @@ def check_augmentation(section: AugmentationSection, shape: tuple[int, ...], *, 
 def augmented(
     pictures: Float[Tensor, "batch channels rows cols"], section: AugmentationSection
 ) -> Float[Tensor, "batch channels rows cols"]:
-    """Return pictures shifted by up to ``shift`` pixels down and across, and mirrored left to right half of the time.
+    """Return images shifted by up to ``shift`` pixels vertically and horizontally, and mirrored half of the time.
 
-    Both shifts are uniform from ``-shift`` to ``shift``, each picture's own; what comes in from outside is 0. Drawn
-    from PyTorch's global generator, of which a training has its own state.
+    Both shifts are uniform from ``-shift`` to ``shift``, independent for each image; the margin is 0. Drawn from
+    PyTorch's global generator, of which a training has its own state.
 
     Notes
     -----
-    Source: He et al. (2016), Deep residual learning, section 4.2: a crop of the padded picture, and its mirror image.
+    Source: He et al. (2016), Deep residual learning, section 4.2: a crop of the padded image, and its mirror image.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The samples of a run: a data set, divided for training and testing, with some labels flipped."""
+"""The samples of a run: a data set, split for training and testing, with some labels flipped."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from interdyn.values import Term
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a factory of data returns.
+    """What a data factory returns.
 
     Attributes
     ----------
@@ -29,22 +29,22 @@ class Dataset:
     measurable
         Samples whose interactions may be measured, shape ``(samples,)``; None means all.
     planted
-        The true interactions of a measurable sample, where they are known.
+        The true interactions of a measurable sample, if known.
     test
-        Which samples are the test part, shape ``(samples,)``, where the data come with one; None: drawn at random.
+        Which samples are the test part, shape ``(samples,)``, if the data have one; None: drawn at random.
     given
-        Class of each sample as training sees it, where people got some wrong, shape ``(samples,)``; None: ``targets``.
+        Class of each sample as used in training, if some labels are wrong, shape ``(samples,)``; None: ``targets``.
     parts
-        The part of its sample that each feature belongs to (word of a sentence, named part of a thing), -1 for none;
-        of a shape that broadcasts to ``inputs``. None: the data have no parts.
+        The part that each feature belongs to (word of a sentence, named part of an object), -1 for none; of a shape
+        that broadcasts to ``inputs``. None: the data have no parts.
     mask_value
-        What a masked feature becomes where neither a mean nor 0 makes sense, as the token [MASK].
+        What a masked feature is set to if neither a mean nor 0 makes sense, such as the token [MASK].
     names
-        Name of each column, or of each part where there are ``parts`` of a table; only for the eye.
+        Name of each column, or of each part of a table with ``parts``; for display only.
     vocabulary
-        What each token stands for, a piece of a word that goes on beginning with ``##``; only for the eye.
+        Text of each token; a piece that continues a word starts with ``##``; for display only.
     class_names
-        Name of each class; only for the eye.
+        Name of each class; for display only.
     """
 
     inputs: Num[np.ndarray, "samples *shape"]
@@ -72,7 +72,7 @@ class Samples:
     targets
         True targets, shape ``(samples,)``.
     given
-        Targets as training sees them: some labels of training samples are flipped; shape ``(samples,)``.
+        Targets as used in training: some labels of training samples are flipped; shape ``(samples,)``.
     train_ids, test_ids
         Indices of the training and the test samples.
     flipped_ids
@@ -80,7 +80,7 @@ class Samples:
     parts, mask_value, names, vocabulary, class_names
         As in `Dataset`.
     shown
-        The inputs as they are before standardising, shape ``(samples, *shape)``; only for the eye.
+        The inputs before standardising, shape ``(samples, *shape)``; for display only.
     """
 
     inputs: Num[Tensor, "samples *shape"]
@@ -116,13 +116,13 @@ class Samples:
 
 
 def load_samples(section: DataSection, *, allow_code: bool = False) -> Samples:
-    """Return the samples that the section of a recipe describes; the same for the same section.
+    """Return the samples that a recipe's section describes; equal sections give equal samples.
 
     Raises
     ------
     RecipeError
-        If the data set or an option is unknown, it is ``module:factory`` without ``allow_code``, or the division
-        leaves nothing.
+        If the data set or an option is unknown, it is ``module:factory`` without ``allow_code``, or the split leaves
+        nothing.
     DataError
         If the factory returns something that is not a data set.
     MissingExtraError
@@ -161,7 +161,7 @@ def load_samples(section: DataSection, *, allow_code: bool = False) -> Samples:
 
 
 def _divide(data: Dataset, section: DataSection, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return training and test samples in random order: the data's own division, or one drawn."""
+    """Return training and test samples in random order: the data's own split, or a drawn one."""
     order = rng.permutation(len(data.inputs))
     if data.test is None:
         n_test = round(section.test_fraction * len(order))
@@ -184,12 +184,12 @@ def _targets(targets: np.ndarray, n_classes: int | None) -> Tensor:
 def _given(
     data: Dataset, train_ids: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels that training sees, a share of them moved to another class, and whose are wrong."""
+    """Return the labels used in training, a share of them moved to another class, and which are wrong."""
     given = (data.targets if data.given is None else data.given).copy()
     if share:
         if data.n_classes is None or data.n_classes < 2:
             raise RecipeError(
-                f"`data.label_noise` needs a data set with two or more classes; got {share} for one without. "
+                f"`data.label_noise` needs a data set with at least two classes; got {share} for one without. "
                 "Set it to 0: --set data.label_noise=0"
             )
         flipped = rng.permutation(train_ids)[: round(share * len(train_ids))]
@@ -200,7 +200,7 @@ def _given(
 
 
 def _check(data: Any, name: str) -> None:
-    """Refuse what a user's factory must not return."""
+    """Refuse invalid results of a user's factory."""
     if not isinstance(data, Dataset):
         raise DataError(
             f"the data {name!r} must be a `Dataset`; got {type(data).__name__}. Return one from the factory."
@@ -209,14 +209,12 @@ def _check(data: Any, name: str) -> None:
         value = getattr(data, field)
         if value is not None and (not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf"):
             got = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-            raise DataError(
-                f"`{field}` of the data {name!r} must be an array of NumPy that holds numbers; got {got}. Convert it."
-            )
+            raise DataError(f"`{field}` of the data {name!r} must be a NumPy array of numbers; got {got}. Convert it.")
     _check_lengths(data, name)
     if data.parts is not None and (data.parts.dtype.kind not in "iu" or not _same_axes(data.parts, data.inputs)):
         raise DataError(
-            f"`parts` of the data {name!r} must be whole numbers that broadcast to inputs of shape "
-            f"{data.inputs.shape}; got {data.parts.dtype} of shape {data.parts.shape}. Name the part of each feature."
+            f"`parts` of the data {name!r} must be integers that broadcast to inputs of shape "
+            f"{data.inputs.shape}; got {data.parts.dtype} of shape {data.parts.shape}. Give the part of each feature."
         )
     for field in ("inputs", "targets"):
         if not np.isfinite(getattr(data, field)).all():
@@ -227,7 +225,7 @@ def _check(data: Any, name: str) -> None:
     for labels in (data.targets, data.given):
         if labels is not None and data.n_classes and not ((labels >= 0) & (labels < data.n_classes)).all():
             raise DataError(
-                f"the targets of {name!r} must lie in 0..{data.n_classes - 1}; got values in "
+                f"the targets of {name!r} must be in 0..{data.n_classes - 1}; got values in "
                 f"{labels.min()}..{labels.max()}. Number the classes from 0."
             )
 
@@ -249,6 +247,6 @@ def _check_lengths(data: Dataset, name: str) -> None:
 
 
 def _same_axes(parts: np.ndarray, inputs: np.ndarray) -> bool:
-    """Return whether parts have the first axes of inputs, each as long or 1."""
+    """Return whether the axes of parts match those of inputs, each of the same length or 1."""
     pairs = zip(parts.shape[1:], inputs.shape[1:], strict=False)
     return parts.ndim <= inputs.ndim and all(a in (1, b) for a, b in pairs)

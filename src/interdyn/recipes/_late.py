@@ -1,4 +1,4 @@
-"""Numbers of a finished run about what happens late, when the training samples are known."""
+"""Numbers of a finished run about what happens late, after the training samples are fitted."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from interdyn.values import RunResult
 
 FITTED = 0.05  # share of its first value below which the training loss counts as spent
-MEMORISED = 0.99  # training accuracy from which on the training samples count as known
-GENERALISED = 0.9  # the same of the test samples
+MEMORISED = 0.99  # training accuracy at which the training samples count as known
+GENERALISED = 0.9  # the same for the test samples
 
 
 def late_order_change(result: RunResult, group: str | None = None) -> float | None:
@@ -18,40 +18,40 @@ def late_order_change(result: RunResult, group: str | None = None) -> float | No
     $$m(t_\mathrm{end}) - m(t_f), \qquad t_f = \min\{t : L_\mathrm{train}(t) < 0.05\, L_\mathrm{train}(0)\}$$
 
     over measured steps ``t``; ``m`` is the mean order of a group of samples, by default the first. Negative: it falls.
-    None where the loss is never spent, or only at the end.
+    None if the loss is never spent, or only at the end.
     """
     return _moved(_mean_order(result, group), _fitted(result))
 
 
 def late_test_accuracy_change(result: RunResult) -> float | None:
-    """Return how far the test accuracy moves after the training loss is spent, as `late_order_change` has it."""
+    """Return how far the test accuracy moves after the training loss is spent, as defined in `late_order_change`."""
     return _moved(result.test_accuracy, _fitted(result))
 
 
 def memorised_step(result: RunResult) -> float | None:
-    """Return the first measured step with a training accuracy of 0.99 or more, None if there is none."""
+    """Return the first measured step with a training accuracy of at least 0.99, None if there is none."""
     return _first(result.steps, _reached(result.train_accuracy, MEMORISED))
 
 
 def generalised_step(result: RunResult) -> float | None:
-    """Return the first measured step with a test accuracy of 0.9 or more, None if there is none."""
+    """Return the first measured step with a test accuracy of at least 0.9, None if there is none."""
     return _first(result.steps, _reached(result.test_accuracy, GENERALISED))
 
 
 def generalisation_delay(result: RunResult) -> float | None:
-    """Return `generalised_step` over `memorised_step`: large where a network groks (Power et al., 2022)."""
+    """Return `generalised_step` divided by `memorised_step`: large if a network groks (Power et al., 2022)."""
     late, early = generalised_step(result), memorised_step(result)
     return None if late is None or not early else late / early
 
 
 def order_lead(result: RunResult) -> float | None:
-    r"""Return the step of the late change of test accuracy over that of the late change of the mean order.
+    r"""Return the step of the late change of test accuracy divided by that of the mean order.
 
-    Late is from ``t_f`` on (`late_order_change`); the step of a change is the first one at which half of it is done,
+    Late means from ``t_f`` on (`late_order_change`); the step of a change is the first at which half of it is done,
 
     $$t_{1/2} = \min\{t \ge t_f : s\,(x(t) - x(t_f)) \ge \tfrac12\, |x(t_\mathrm{end}) - x(t_f)|\}$$
 
-    with ``s`` the sign of the change. Above 1 interactions move before the test accuracy does. None where either does
+    with ``s`` the sign of the change. Above 1, interactions move before the test accuracy does. None if either does
     not move.
     """
     start = _fitted(result)
@@ -62,13 +62,13 @@ def order_lead(result: RunResult) -> float | None:
 
 
 def error_bump(result: RunResult) -> float | None:
-    r"""Return how high the test error stands between two lower places, past the least test loss: double descent.
+    r"""Return how far the test error rises above two lower places, after the smallest test loss: double descent.
 
     $$\max_{b \ge t_\ast} \min\bigl(e(b) - \min_{a \le b} e(a),\; e(b) - \min_{c \ge b} e(c)\bigr)$$
 
-    over measured steps, with ``e`` 1 minus the test accuracy and ``t_*`` the step of the least test loss: before it an
-    error that goes up and down is only unsteady. 0 for an error that falls, or falls and then rises to the end; noise
-    of the test error alone gives about twice its standard error.
+    over measured steps, with ``e`` 1 minus the test accuracy and ``t_*`` the step of the smallest test loss: before it,
+    an error that goes up and down is only unsteady. 0 for an error that falls, or falls and then rises to the end;
+    noise of the test error alone gives about twice its standard error.
     Source: Nakkiran et al. (2019), Deep Double Descent, epoch-wise.
     """
     loss, accuracy = result.test_loss, result.test_accuracy
@@ -80,7 +80,7 @@ def error_bump(result: RunResult) -> float | None:
 
 
 def end_mean_order_of(group: str) -> Callable[[RunResult], float | None]:
-    """Return the quantity: the mean order at the end, on a group of samples; None where it is not measured."""
+    """Return the quantity: the mean order at the end, on a group of samples; None if it is not measured."""
 
     def end(result: RunResult) -> float | None:
         order = _mean_order(result, group)
@@ -95,7 +95,7 @@ def _mean_order(result: RunResult, group: str | None) -> Float[np.ndarray, " ste
 
 
 def _fitted(result: RunResult) -> int | None:
-    """Return the place of the first step at which the training loss is spent; None if there is none before the end."""
+    """Return the index of the first step at which the training loss is spent; None if there is none before the end."""
     loss = result.train_loss
     if loss is None:
         return None

@@ -1,4 +1,4 @@
-"""Reading recipes: a name of the library or a file, overrides, and errors for people."""
+"""Reading recipes: a library name or a file, overrides, and readable errors."""
 
 import tomllib
 import warnings
@@ -19,7 +19,7 @@ _SMOKE_PLAYERS = 8
 def recipes() -> dict[str, str]:
     """Return name and description of every recipe in the library: those of all installed providers.
 
-    A recipe that cannot be read, or whose name two providers give, is left out with a warning.
+    A recipe that cannot be read, or a name that two providers use, is left out with a warning.
 
     Raises
     ------
@@ -57,21 +57,21 @@ def load_recipe(
     source
         Name of a recipe in the library, or the path of a TOML file.
     overrides
-        Texts ``section.key=value``; the value is TOML (a bare word counts as text). They have the last word, over the
-        scale and over ``protocol = "paper"``.
+        Strings ``section.key=value``; the value is TOML (a bare word is a string). They override everything, including
+        the scale and ``protocol = "paper"``.
     scale
         Name of a table ``[scale.NAME]`` of the recipe, whose dotted keys replace those of the file: the same experiment
-        at another size, as ``"paper"`` for the published one. Without one, what the file says.
+        at another size, such as ``"paper"`` for the published one. By default, the file's own values.
     smoke
         Scale everything down so that the run takes under 20 seconds; the expected block is dropped, and the table
         ``[scale.smoke]`` is applied, if there is one.
     changes
-        Dotted keys to values, as a study sets them; over the scale, under the overrides.
+        Dotted keys to values, as a study sets them; they override the scale, and ``overrides`` override them.
 
     Raises
     ------
     RecipeError
-        If there is no such recipe, or a key or value cannot be used; names the nearest that can.
+        If there is no such recipe, or a key or value cannot be used; names the nearest valid one.
 
     Examples
     --------
@@ -100,16 +100,16 @@ def load_recipe(
     asked_for = not of_a_run or any(path == ["protocol"] for path, _, _ in given)
     if tree.get("protocol") == "paper" and asked_for:
         _rescale(tree, paper_options(tree))
-        for path, value, told in given:  # what is asked for on the command line has the last word
+        for path, value, told in given:  # the command line has the last word
             _put(tree, path, value, told=told)
     recipe = resolve(tree)
-    if code_of(recipe):  # which only the provider of its library may name
+    if code_of(recipe):  # only the provider of its library may name code
         recipe._provider = provider
     return _smoke(recipe) if smoke else recipe
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:
-    """Return what a recipe names as ``module:factory`` and so would run, by its key; not what its provider ships.
+    """Return what a recipe names as ``module:factory`` and would therefore run, by key; not its provider's own code.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _rescale(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def resolve(tree: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that plain data describe.
+    """Return the recipe described by plain data.
 
     Raises
     ------
@@ -141,30 +141,30 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
 
 
 def _read(source: str | Path) -> tuple[dict[str, Any], str]:
-    """Return what a recipe says, and the package of the provider whose library it is in; empty for a file."""
+    """Return the content of a recipe, and the package of the provider whose library it is in; empty for a file."""
     known = library()
     found = known.get(str(source)) or {Path(source): ""}
     files = list(found)
     if len(files) > 1:
         raise RecipeError(
-            f"a name of the library must be that of one recipe; got `{source}` for {' and '.join(map(str, files))}. "
-            "Give the path of one of them, or remove the package of the other."
+            f"a library name must be that of one recipe; got `{source}` for {' and '.join(map(str, files))}. "
+            "Pass the path of one of them, or uninstall the other package."
         )
     try:
         return tomllib.loads(files[0].read_text(encoding="utf-8")), found[files[0]]
     except FileNotFoundError:
         raise RecipeError(
-            f"a recipe is a name of the library or a TOML file; got {str(source)!r}. "
+            f"a recipe must be a library name or a TOML file; got {str(source)!r}. "
             f"{nearest_provided(str(source), list(known))}{' List them: interdyn recipes' if known else ''}"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:  # no text, no TOML, nested beyond reading, no name of a file
+    except (OSError, ValueError, RecursionError) as error:  # not text, not TOML, nested too deeply, not a file name
         raise RecipeError(
             f"a recipe must be a readable TOML file; got {str(files[0])!r}: {error}. Correct it there."
         ) from None
 
 
 def _parsed(override: str) -> tuple[list[str], Any, str]:
-    """Return the path and the value of ``section.key=value``, and the text itself."""
+    """Return the path and the value of ``section.key=value``, and the string itself."""
     dotted, equals, text = override.partition("=")
     path = [part.strip() for part in dotted.split(".")]
     if not equals or not all(path):
@@ -184,7 +184,7 @@ def _put(tree: dict[str, Any], path: Sequence[str], value: Any, *, told: str) ->
         branch = tree.setdefault(part, {})
         if not isinstance(branch, dict):
             raise RecipeError(
-                f"an override names a key inside a section; got {told!r}, but `{part}` is a value. "
+                f"an override must name a key inside a section; got {told!r}, but `{part}` is a value. "
                 "Write for example: --set training.epochs=20"
             )
         tree = branch
@@ -201,7 +201,7 @@ def _smoke(recipe: Recipe) -> Recipe:
             "data": recipe.data.model_copy(update={"n_train": n_train, "n_test": min(recipe.data.n_test or 200, 200)}),
             "training": recipe.training.model_copy(update={"epochs": min(recipe.training.epochs, 3)}),
             "checkpoints": recipe.checkpoints.model_copy(
-                update={"count": min(recipe.checkpoints.count, 4), "window": 1}  # for which the training is too short
+                update={"count": min(recipe.checkpoints.count, 4), "window": 1}  # too short for windows
             ),
             "players": recipe.players.model_copy(update={"n": n and min(n, _SMOKE_PLAYERS)}),
             "measure": measure.model_copy(
@@ -219,7 +219,7 @@ def _smoke(recipe: Recipe) -> Recipe:
 
 
 def sentence(error: ValidationError) -> str:
-    """Return the first problem in our own words: needed, got, do."""
+    """Return the first problem as a sentence: what was needed, given, and what to do."""
     problems = error.errors(include_url=False, include_context=False)
     problem = problems[0]
     keys = _keys_of(problem["loc"])
@@ -249,7 +249,7 @@ def _rule(kind: str, message: str) -> str:
 def _keys_of(place: Sequence[Any]) -> list[str]:
     keys: list[str] = []
     for part in place:
-        # the first part that is no key of a section, or follows a plain value, still belongs to the place
+        # the first part that is not a key of a section, or follows a plain value, still belongs to the place
         if keys and not _fields_at(keys):
             break
         keys.append(str(part))

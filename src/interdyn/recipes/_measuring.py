@@ -1,4 +1,4 @@
-"""Which samples a recipe measures, how, and what they look like."""
+"""Which samples a recipe measures, how, and how they are shown."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,12 +27,12 @@ from interdyn.store import Exhibit
 
 
 def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
-    """Return the groups of samples of a run; the same for the same recipe.
+    """Return the groups of samples of a run; equal recipes give equal groups.
 
     Raises
     ------
     RecipeError
-        If the data set has fewer samples than asked for, or not the parts or the baseline that the recipe names.
+        If the data set has fewer samples than requested, or not the parts or the baseline that the recipe names.
     """
     rng = np.random.default_rng(recipe.measure.seed)
     enough = _enough(recipe, samples)
@@ -45,7 +45,7 @@ def choose_groups(recipe: Recipe, samples: Samples) -> tuple[Group, ...]:
 
 
 def _wanted(recipe: Recipe, samples: Samples) -> dict[str, tuple[np.ndarray, int, Tensor]]:
-    """Return for each kind of group the samples that may be in it, how many are drawn, and their targets."""
+    """Return for each kind of group the candidate samples, how many are drawn, and their targets."""
     section = recipe.measure
     of = {
         "test": (samples.test_ids, section.test_samples, samples.targets),
@@ -72,7 +72,7 @@ def _enough(recipe: Recipe, samples: Samples) -> np.ndarray:
 def _draw(ids: np.ndarray, count: int, rng: np.random.Generator, name: str) -> np.ndarray:
     if len(ids) < count:
         raise RecipeError(
-            f"`measure.{name}_samples` must be at most the {len(ids)} {name} samples there are with enough players; "
+            f"`measure.{name}_samples` must be at most {len(ids)}, the {name} samples with enough players; "
             f"got {count}. Lower it or `players.n`, for example: --set measure.{name}_samples={len(ids)}"
         )
     return np.sort(rng.permutation(ids)[:count])
@@ -94,7 +94,7 @@ def _group(name: str, ids: np.ndarray, samples: Samples, targets: Tensor, recipe
         chosen = choose_parts(parts, section.n, seed=section.seed, sample_ids=ids.tolist(), others=section.others)
         mask = chosen.reshape(*chosen.shape, *(1,) * (inputs.ndim - chosen.ndim))
         if recipe.measure.layer and not inputs.is_floating_point():
-            mask = mask[..., None]  # an embedding makes a vector of each token
+            mask = mask[..., None]  # an embedding makes each token a vector
         _check_numbers(mask, recipe, name)
     given = {**recipe.measure.model_dump(), **recipe.analysis.model_dump(), "allow_fewer": section.fewer is not None}
     given |= {"players": players, "feature_mask": mask, "baselines": baselines, "names": _names(samples)}
@@ -124,7 +124,7 @@ def _names(samples: Samples) -> FeatureNames | None:
 
 
 def exhibits_of(groups: Sequence[Group], samples: Samples) -> list[Exhibit]:
-    """Return what the samples of each group look like, as they were before they were standardised."""
+    """Return how the samples of each group are shown, as they were before standardising."""
     assert samples.shown is not None
     shown = [np.asarray(samples.shown[list(group.sample_ids)]) for group in groups]
     found = [exhibit_of(g, shown=x, classes=samples.class_names) for g, x in zip(groups, shown, strict=True)]
@@ -132,23 +132,23 @@ def exhibits_of(groups: Sequence[Group], samples: Samples) -> list[Exhibit]:
 
 
 def _check_numbers(mask: Tensor, recipe: Recipe, name: str) -> None:
-    """Refuse a group whose samples have other numbers of players than the recipe speaks of."""
+    """Refuse a group whose samples have fewer players than the recipe requires."""
     found, section = n_parts(mask.numpy()), recipe.players
     most, least = int(found.max(initial=0)), int(found.min(initial=2**31))
     if len(found) and section.n is not None and most < section.n:
         raise RecipeError(
-            f"`players.n` must be at most {most}, what the longest of the {name} samples has; got {section.n}. Lower "
+            f"`players.n` must be at most {most}, the most that any of the {name} samples has; got {section.n}. Lower "
             f"it: --set players.n={most}"
         )
     if len(found) and section.fewer is None and least < most:
         raise RecipeError(
-            f"without `players.n` all {name} samples need the same number of parts; got {least} to {most}. Draw as "
-            f"many of each, --set players.n={least}, or measure them as they are: --set players.fewer=measure"
+            f"without `players.n` all {name} samples need the same number of parts; got {least} to {most}. Draw the "
+            f"same number, --set players.n={least}, or allow fewer: --set players.fewer=measure"
         )
 
 
 def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | None) -> Tensor | float | str:
-    """Return what masked features become, for the inputs of one group."""
+    """Return what masked features are set to, for the inputs of one group."""
     baseline = recipe.measure.baseline
     if baseline == "mean-embedding":
         return baseline
@@ -162,7 +162,7 @@ def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | 
     if baseline == "mask":
         if samples.mask_value is None:
             raise RecipeError(
-                f'`measure.baseline = "mask"` needs data with a value for what is masked, as [MASK]; got '
+                f'`measure.baseline = "mask"` needs data with a mask value, such as [MASK]; got '
                 f'{recipe.data.name!r}, which has none. Use a number or "mean".'
             )
         return samples.mask_value
@@ -176,13 +176,13 @@ def _baseline(recipe: Recipe, samples: Samples, inputs: Tensor, parts: Tensor | 
 
 
 def numbers_of_players(groups: Sequence[Group], recipe: Recipe, samples: Samples) -> tuple[dict[str, Any], list[str]]:
-    """Return what a summary says of samples that have fewer players than are drawn, as numbers and in sentences.
+    """Return what a summary reports about samples with fewer players than are drawn, as numbers and as sentences.
 
     Returns
     -------
     tuple[dict[str, Any], list[str]]
-        ``left_out``: name of each group to the number of its candidates that were left out, where there are any;
-        ``players_of_samples``: name of each group to the number of players of each sample, where they differ.
+        ``left_out``: name of each group to the number of its candidates that were left out, if any;
+        ``players_of_samples``: name of each group to the number of players of each sample, if they differ.
     """
     told: dict[str, Any] = {}
     sentences = []
@@ -200,13 +200,14 @@ def numbers_of_players(groups: Sequence[Group], recipe: Recipe, samples: Samples
             told.setdefault("players_of_samples", {})[group.name] = tuple(found)
             fewer, least, most = sum(k < max(found) for k in found), min(found), max(found)
             sentences.append(
-                f"{fewer} of {len(found)} {group.name} samples have fewer than {most} players, the least {least}."
+                f"{fewer} of {len(found)} {group.name} samples have fewer than {most} players; the smallest number is "
+                f"{least}."
             )
     return told, sentences
 
 
 def choose_players(section: PlayersSection) -> Players:
-    """Return the players of a recipe that are cut in the same way for all samples."""
+    """Return the players of a recipe whose partition is the same for all samples."""
     if section.kind == "patches" and section.rows and section.cols:
         players = patches(section.rows, section.cols)
         players = players.central(*section.central) if section.central else players

@@ -9,11 +9,11 @@ from torch import nn
 from interdyn.errors import RecipeError
 from interdyn.recipes._schema import TrainingSection
 
-_DROPS = (0.5, 0.75)  # shares of a training from which on the rate of the schedule "step" is ten times smaller
+_DROPS = (0.5, 0.75)  # shares of a training at which the rate of the schedule "step" drops by a factor of ten
 
 
 def optimisers_of(network: nn.Module, section: TrainingSection, *, n_outputs: int) -> dict[str, torch.optim.Optimizer]:
-    """Return the optimisers of a network by name; each parameter is of one of them.
+    """Return the optimisers of a network by name; each parameter belongs to one of them.
 
     ``"muon"`` is `torch.optim.Muon` for the weight matrices of hidden layers; all other parameters (biases, norms,
     convolutions, embeddings, the output layer) are AdamW's. Muon's update has the root mean square of AdamW's
@@ -22,7 +22,7 @@ def optimisers_of(network: nn.Module, section: TrainingSection, *, n_outputs: in
     Raises
     ------
     RecipeError
-        If PyTorch has no Muon, or the network no weights for it.
+        If PyTorch has no Muon, or the network has no weights for it.
 
     Notes
     -----
@@ -55,10 +55,10 @@ def optimisers_of(network: nn.Module, section: TrainingSection, *, n_outputs: in
 
 
 def hidden_matrices(network: nn.Module, *, n_outputs: int) -> list[nn.Parameter]:
-    """Return the weights with two axes of hidden layers: neither of embeddings nor of the output layer.
+    """Return the weights of hidden layers with two axes: neither embeddings nor the output layer.
 
     The output layer is the last linear layer, in the order of the network's modules, if it has as many outputs as the
-    network. A parameter that is no layer's weight, as learned places of tokens, is none of them.
+    network. Parameters that are not a layer's weight, such as learned position embeddings, are excluded.
 
     Examples
     --------
@@ -78,16 +78,16 @@ def hidden_matrices(network: nn.Module, *, n_outputs: int) -> list[nn.Parameter]
 
 
 def rate_factor(section: TrainingSection, step: int, total: int) -> float:
-    r"""Return what the learning rate is multiplied by in the update after ``step`` others of ``total``.
+    r"""Return the factor of the learning rate in the update after ``step`` others of ``total``.
 
     With $w = \lceil \mathrm{warmup\_ratio} \cdot \mathrm{total} \rceil$ the factor is $(s + 1) / (w + 1)$ at a step
-    $s < w$. After that it is 1 (``"constant"``); $0.1$ to the power of how many of 50 % and 75 % of the training have
-    passed (``"step"``); $(1 + \cos \pi (s - w) / (\mathrm{total} - w)) / 2$ (``"cosine"``).
+    $s < w$. After that it is 1 (``"constant"``); 1, 0.1 and 0.01 before 50 %, before 75 % and after 75 % of the
+    training (``"step"``); $(1 + \cos \pi (s - w) / (\mathrm{total} - w)) / 2$ (``"cosine"``).
 
     Notes
     -----
     Those of `torch.optim.lr_scheduler`: ``LinearLR`` from ``1 / (w + 1)``, then ``MultiStepLR`` or
-    ``CosineAnnealingLR``, put together by ``SequentialLR``. Sources: He et al. (2016), section 4.2; Loshchilov and
+    ``CosineAnnealingLR``, combined by ``SequentialLR``. Sources: He et al. (2016), section 4.2; Loshchilov and
     Hutter (2017), SGDR, equation 5 without restarts.
 
     Examples

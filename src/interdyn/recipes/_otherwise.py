@@ -1,4 +1,4 @@
-"""Choices of a recipe made otherwise, one at a time, for `interdyn.recipes.trust`."""
+"""Alternatives to the choices of a recipe, one at a time, for `interdyn.recipes.trust`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,28 @@ from interdyn.recipes._schema import Recipe
 from interdyn.schedules import windows_of
 
 CHECKPOINTS = 10
-"""How many are measured again."""
+"""How many checkpoints are measured again."""
 
-_LEVELS = (0.1, 0.9)  # quantiles of what a network takes in, as baselines
-_MOST_ROWS = 256  # for those quantiles
+_LEVELS = (0.1, 0.9)  # quantiles of a network's inputs, used as baselines
+_MOST_ROWS = 256  # rows for those quantiles
 
 
 @dataclass(frozen=True)
 class Change:
-    """One choice made in one way.
+    """One alternative choice.
 
     Attributes
     ----------
     what, way
-        The choice, and how it is made.
+        The choice, and its alternative.
     sections
         Names of the recipe's sections to their changes.
     steps
         Checkpoints to measure instead; None: the same.
     window
-        Near-by steps of a measurement.
+        Nearby steps per measurement.
     why
-        Why it cannot be made; empty where it can.
+        Why it is not possible; empty if it is.
     """
 
     what: str
@@ -45,13 +45,13 @@ class Change:
     why: str = ""
 
     def applied(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with the choice made so."""
+        """Return the recipe with this choice."""
         update = {name: getattr(recipe, name).model_copy(update=given) for name, given in self.sections.items()}
         return recipe.model_copy(update=update)
 
 
 def chosen(steps: Sequence[int], *, shift: int = 0) -> tuple[int, ...]:
-    """Return evenly chosen checkpoints, both ends among them; with a ``shift`` the neighbours of those between.
+    """Return evenly spaced checkpoints, including both ends; with a ``shift``, the neighbours of those in between.
 
     Examples
     --------
@@ -72,18 +72,18 @@ def begins_of(steps: Sequence[int], window: int) -> list[int]:
 def otherwise(
     recipe: Recipe, steps: Sequence[int], samples: Samples, network: nn.Module, n_players: int
 ) -> Iterator[Change]:
-    """Yield each choice made otherwise, in two ways where there are two.
+    """Yield alternatives to each choice, two if there are two.
 
     Parameters
     ----------
     recipe
         Of the run.
     steps
-        At which the run has its networks.
+        Steps at which the run has its networks.
     samples, network
         Its data and its final network, whose levels give baselines.
     n_players
-        Of its last measurement.
+        Interactions of its last measurement.
     """
     yield from _baselines(recipe, samples, network)
     yield from _players(recipe, n_players)
@@ -104,7 +104,7 @@ def otherwise(
 
 
 def _baselines(recipe: Recipe, samples: Samples, network: nn.Module) -> Iterator[Change]:
-    """Yield the first two baselines that make sense for the inputs and are not that of the recipe."""
+    """Yield the first two baselines that make sense for the inputs and differ from the recipe's."""
     ways = dict(_candidates(recipe, samples, network))
     own = recipe.measure.baseline
     others = {way: change for way, change in ways.items() if change["baseline"] != own}
@@ -138,7 +138,7 @@ def _candidates(recipe: Recipe, samples: Samples, network: nn.Module) -> Iterato
 
 
 def _output_of(network: nn.Module, layer: str, rows: torch.Tensor) -> torch.Tensor:
-    """Return what a layer gives, in eval mode, on the CPU."""
+    """Return the output of a layer, in eval mode, on the CPU."""
     kept: list[torch.Tensor] = []
     hook = network.get_submodule(layer).register_forward_hook(lambda _, __, out: kept.append(out.detach().cpu()))
     try:
@@ -150,9 +150,9 @@ def _output_of(network: nn.Module, layer: str, rows: torch.Tensor) -> torch.Tens
 
 
 def _players(recipe: Recipe, n_players: int) -> Iterator[Change]:
-    """Yield other players, other numbers of them, and what else may become of those that are not drawn."""
+    """Yield other players, other numbers of them, and other treatments of those that are not drawn."""
     section = recipe.players
-    if section.n is None:  # all of them: fewer can be drawn, others cannot
+    if section.n is None:  # all of them: fewer can be drawn, but no others
         for n in (n_players - 1, n_players - 2):
             yield Change("number of players", str(n), {"players": {"n": n}})
         return
@@ -166,15 +166,15 @@ def _players(recipe: Recipe, n_players: int) -> Iterator[Change]:
 
 
 def _windows(window: int, steps: Sequence[int]) -> Iterator[Change]:
-    """Yield measurements of two and of three near-by steps, where the run has their networks."""
+    """Yield measurements of two and of three nearby steps, if the run has their networks."""
     own = set(chosen(begins_of(steps, window)))
     for size in (2, 3):
         if size > window:
             why = (
-                f"the run has the networks of {window} near-by step{'s' if window > 1 else ''} only; run it with "
+                f"the run has the networks of {window} nearby step{'s' if window > 1 else ''} only; run it with "
                 "--set checkpoints.window=3"
             )
-            yield Change("window", f"{size} near-by steps", why=why)
+            yield Change("window", f"{size} nearby steps", why=why)
             continue
         kept: list[int] = []
         first, count = -1, 0
@@ -184,4 +184,4 @@ def _windows(window: int, steps: Sequence[int]) -> Iterator[Change]:
             count += 1
             if wanted and count <= size:
                 kept.append(step)
-        yield Change("window", f"{size} near-by steps", steps=tuple(kept), window=size)
+        yield Change("window", f"{size} nearby steps", steps=tuple(kept), window=size)

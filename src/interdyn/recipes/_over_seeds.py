@@ -1,4 +1,4 @@
-"""Means over seeds, with intervals for few of them."""
+"""Means over seeds, with intervals for small numbers of seeds."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 LEVEL = 0.95
 """Nominal coverage of intervals over seeds."""
 WITHIN = 0.1
-"""Half the width of the interval that `Estimate.seeds_needed` is about, as a share of the mean."""
+"""Half the width of the interval that `Estimate.seeds_needed` refers to, as a share of the mean."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class Estimate:
     Attributes
     ----------
     value
-        The mean; None where no run has the quantity.
+        The mean; None if no run has the quantity.
     low, high
         Ends of its interval; None with fewer than two seeds.
     n
-        How many runs have the quantity, of differences how many seeds.
+        How many runs have the quantity; for differences, how many seeds.
     spread
         Standard deviation between seeds (with ``n - 1``); None with fewer than two.
     seeds_needed
         How many seeds give an interval of at most 10 % of the mean to either side, see `seeds_needed`; None with fewer
-        than two, and where the mean is 0.
+        than two seeds or a mean of 0.
     """
 
     value: float | None
@@ -47,7 +47,7 @@ class Estimate:
 
 
 def mean_over(values: Sequence[float | bool | None]) -> Estimate:
-    """Return a mean with its interval by Student's t, at `LEVEL`.
+    """Return a mean with its Student's t interval, at `LEVEL`.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def mean_over(values: Sequence[float | bool | None]) -> Estimate:
 
 
 def seeds_needed(mean: float, spread: float) -> int | None:
-    r"""Return the least number of seeds $n \ge 2$ with $t_{n-1} s / \sqrt n \le 0.1 |\bar x|$; None for a mean of 0.
+    r"""Return the smallest number of seeds $n \ge 2$ with $t_{n-1} s / \sqrt n \le 0.1 |\bar x|$; None for a mean of 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The paper's way of measuring, as recipe options: ``protocol = "paper"``."""
+"""The paper's settings as recipe options: ``protocol = "paper"``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,17 +31,17 @@ _BY_KIND: Mapping[str, Mapping[str, Any]] = {
 def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dotted keys that the paper's protocol sets in a recipe.
 
-    Ten players of each of 50 test samples; the bound of the residual 0.02 of ``|v(N) - v({})|``, no weight for
-    orders; salience 0.03 of its mean. Of pictures 8x8 cells of the feature map after the second ReLU of a VGG, the
-    first of an AlexNet, the named layer of another network; the central 6x6 can be players, masked to 0. Of sentences
-    the words, masked by [MASK]; of point clouds 30 clusters, moved to their centres. The theory's threshold is the
-    sample's own, and orders up to one are merged, in every protocol.
+    Ten players of each of 50 test samples; the residual bounded by 0.02 of ``|v(N) - v({})|``, without order weights;
+    salience 0.03 of its mean. Images: 8x8 cells of the feature map after the second ReLU of a VGG, the first of an
+    AlexNet, the named layer of another network; the central 6x6 can be players, masked to 0. Sentences: the words,
+    masked by [MASK]. Point clouds: 30 clusters, moved to their centres. In every protocol, the theory's threshold is
+    the sample's own, and AND and OR interactions of single players are merged.
 
     Raises
     ------
     RecipeError
-        If the paper has no protocol for such players, or pictures are to be masked for a network that the paper does
-        not have without naming a layer.
+        If the paper has no protocol for such players, or images are to be masked for a network that is not in the
+        paper without naming a layer.
 
     Notes
     -----
@@ -55,7 +55,7 @@ def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
     kind = tree.get("players", {}).get("kind")
     if kind not in _BY_KIND:
         raise RecipeError(
-            f'`protocol = "paper"` needs players that the paper has: {", ".join(_BY_KIND)}; got {kind!r}. '
+            f'`protocol = "paper"` needs players that the paper uses: {", ".join(_BY_KIND)}; got {kind!r}. '
             "Leave the protocol out."
         )
     options = {**_ALWAYS, **_BY_KIND[kind]}
@@ -64,7 +64,7 @@ def paper_options(tree: Mapping[str, Any]) -> dict[str, Any]:
     network, named = tree.get("model", {}).get("name"), tree.get("measure", {}).get("layer")
     if network not in _LAYER and not named:
         raise RecipeError(
-            f'`protocol = "paper"` masks a feature map of pictures and needs its layer for the network {network!r}; '
+            f'`protocol = "paper"` masks a feature map of images and needs its layer for the network {network!r}; '
             "got none. Name it, for example: --set measure.layer=features.relu2"
         )
     return {**options, "measure.layer": _LAYER.get(network, named)}

@@ -8,9 +8,9 @@ from interdyn.recipes import _late
 from interdyn.values import PredictionSummary, RunResult, TheorySummary
 
 Quantity = Callable[[RunResult], float | bool | None]
-HIGH = 4  # orders from which on an interaction counts as one of high order (`interdyn.dynamics.HIGH_ORDER`)
-_LOW = 0.5  # orders above the least mean order up to which a network counts as one of low order
-_ACCURACY = 0.85  # of test samples, at which networks are compared
+HIGH = 4  # order at and above which an interaction is of high order (`interdyn.dynamics.HIGH_ORDER`)
+_LOW = 0.5  # orders above the smallest mean order up to which a network counts as one of low order
+_ACCURACY = 0.85  # on test samples, at which networks are compared
 
 
 def _orders(result: RunResult) -> np.ndarray:
@@ -28,7 +28,7 @@ def _at(column: np.ndarray | None, index: int) -> float | None:
 
 
 def _turned(order: np.ndarray, *, rise: bool) -> float | None:
-    """Return the mean order at the start, or the largest after the least one, minus the least one."""
+    """Return the mean order at the start, or the largest after the smallest one, minus the smallest one."""
     if np.isnan(order).all():
         return None
     lowest = int(np.nanargmin(order))
@@ -61,7 +61,7 @@ def _high_share(result: RunResult) -> float | None:
 
 
 def _high_ratio(result: RunResult) -> float | None:
-    """Return ``H / V`` at the end, as in `interdyn.dynamics.pattern_signal`, but of the first group."""
+    """Return ``H / V`` at the end, as in `interdyn.dynamics.pattern_signal`, but for the first group."""
     group = result.first
     if group is None or group.strength is None or group.effect is None or not group.effect[-1] > 0:
         return None
@@ -75,7 +75,7 @@ def _place(result: RunResult, name: str) -> float | None:
 
 
 def _loss_at(result: RunResult, name: str) -> float | None:
-    """Return the training loss at a place, in a straight line over ``log(1 + step)`` between two checkpoints."""
+    """Return the training loss at a place, linear in ``log(1 + step)`` between two checkpoints."""
     place = _place(result, name)
     if place is None or result.train_loss is None:
         return None
@@ -83,9 +83,9 @@ def _loss_at(result: RunResult, name: str) -> float | None:
 
 
 def _low_share(result: RunResult) -> float | None:
-    """Return the share of training, on the axis ``log(1 + step)``, with a mean order of at most the least plus 0.5.
+    """Return the share of training, on the axis ``log(1 + step)``, with a mean order of at most the smallest plus 0.5.
 
-    Between checkpoints the mean order is taken as a straight line over that axis.
+    Between checkpoints the mean order is interpolated linearly on that axis.
     """
     order = _orders(result)
     known = np.isfinite(order)
@@ -99,7 +99,7 @@ def _low_share(result: RunResult) -> float | None:
 
 
 def _first_accurate(result: RunResult) -> int | None:
-    """Return the first checkpoint that gets 85 % of all test samples right."""
+    """Return the first checkpoint that classifies 85 % of all test samples correctly."""
     if result.test_accuracy is None:
         return None
     there = np.flatnonzero(np.asarray(result.test_accuracy) >= _ACCURACY)
@@ -162,4 +162,4 @@ QUANTITIES: dict[str, Quantity] = {
     "test_error_bump": _late.error_bump,
     "planted_error": lambda result: (result.planted or {}).get("max_error"),
 }
-"""Name to what gives the number of a run; None where the run has none. Accuracies, losses and shares are of the end."""
+"""Name to a function of a run's result; None if the run has no such number. Accuracies, losses, shares: at the end."""

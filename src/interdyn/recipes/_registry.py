@@ -1,6 +1,6 @@
 """Models, data sets and recipes by name: those registered in this process, and those of providers.
 
-A provider is a package that a distribution names in the entry-point group ``interdyn.recipes``::
+A provider is a package that a distribution declares in the entry-point group ``interdyn.recipes``::
 
     [project.entry-points."interdyn.recipes"]
     acme = "acme_recipes"
@@ -38,7 +38,7 @@ def model(name: str) -> Callable[[Factory], Factory]:
 
     ``shape`` is the shape of one input without the sample axis, ``n_outputs`` the number of classes, or 1 for
     a regression. A second factory under one name is an error when the name is looked up. The same function may be
-    defined again, as when a cell of a notebook is run again.
+    defined again, for example by running a notebook cell again.
     """
     return _adder(_MODELS, name)
 
@@ -54,14 +54,14 @@ def find_model(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
     Parameters
     ----------
     name
-        A registered name; ``module:factory`` of what is registered; or, with ``allow_code``, any other.
+        A registered name; ``module:factory`` of a registered factory; or, with ``allow_code``, any other.
     allow_code
-        Whether to import a module, and so to run code, because ``name`` says so.
+        Whether a module may be imported, and so code run, because ``name`` says so.
 
     Raises
     ------
     RecipeError
-        If there is none, two have the name, or it is code that is not allowed.
+        If there is none, two share the name, or it is code that is not allowed.
     """
     return _find(name, _MODELS, "model", allow_code=allow_code)
 
@@ -72,7 +72,7 @@ def find_dataset(name: str, *, allow_code: bool = False) -> Callable[..., Any]:
     Raises
     ------
     RecipeError
-        If there is none, two have the name, or it is code that is not allowed.
+        If there is none, two share the name, or it is code that is not allowed.
     """
     return _find(name, _DATASETS, "data", allow_code=allow_code)
 
@@ -92,7 +92,7 @@ def is_code(name: str, *, provider: str = "") -> bool:
 def library() -> dict[str, dict[Path, str]]:
     """Return the files of the providers' recipes by name, each with the package of its provider.
 
-    A name that two providers give has two files.
+    A name that two providers use has two files.
     """
     found: dict[str, dict[Path, str]] = {}
     for provider, spec in _of_providers(find_spec):  # a dotted name imports its parent
@@ -103,7 +103,7 @@ def library() -> dict[str, dict[Path, str]]:
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
-    """Return the clause that helps with a misspelt name: the nearest choice, or all of them.
+    """Return a hint for a misspelt name: the nearest choice, or all of them.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def nearest(name: str, choices: Sequence[str]) -> str:
 
 
 def nearest_provided(name: str, choices: Sequence[str]) -> str:
-    """Return the clause of `nearest` for a name that providers give, or how to get them where there are none."""
+    """Return the hint of `nearest` for a name from providers, or how to install one if there are none."""
     if choices and entry_points(group=_GROUP):
         return nearest(name, choices)
     return (
@@ -127,12 +127,12 @@ def nearest_provided(name: str, choices: Sequence[str]) -> str:
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """Return the function that ``module:function`` names.
+    """Return the function named by ``module:function``.
 
     Raises
     ------
     RecipeError
-        If it cannot be imported, or is no function.
+        If it cannot be imported, or is not a function.
     """
     module, _, attribute = name.partition(":")
     try:
@@ -156,7 +156,7 @@ def call_factory(
     Raises
     ------
     RecipeError
-        If the factory takes no such option or lacks one; ``place`` is the section to correct.
+        If the factory has no such option, or an option is missing; ``place`` is the section to correct.
 
     Examples
     --------
@@ -177,25 +177,26 @@ def call_factory(
         signature.bind(*arguments, **fixed, **options)
     except TypeError as error:
         raise RecipeError(
-            f"[{place}] must give what the factory takes; got {dict(options)}: {error}. Add it to the recipe."
+            f"[{place}] must have the options that the factory needs; got {dict(options)}: {error}. Add the missing "
+            "one to the recipe."
         ) from None
     return factory(*arguments, **fixed, **options)
 
 
 def _check_option(parameter: inspect.Parameter | None, value: Any, *, place: str) -> None:
-    """Refuse an option that is not of the type that the factory names, where it names one."""
+    """Refuse an option that does not have the type annotated in the factory, if there is one."""
     if parameter is None or parameter.annotation in (parameter.empty, Any):
         return
     try:
         kind = TypeAdapter(parameter.annotation)
-    except (PydanticUserError, TypeError, AttributeError):  # a type of the factory's own, which a recipe cannot hold
+    except (PydanticUserError, TypeError, AttributeError):  # a type of the factory's own, which recipes cannot hold
         return
     try:
-        kind.validate_json(json.dumps(value), strict=True)  # a list may stand for a tuple, 1 for 1.0
+        kind.validate_json(json.dumps(value), strict=True)  # a list may replace a tuple, 1 may replace 1.0
     except (ValidationError, TypeError, ValueError, RecursionError):
         named = getattr(parameter.annotation, "__name__", str(parameter.annotation))
         raise RecipeError(
-            f"`{place}` must be of the type {named}; got {value!r:.60}. Correct it, or pass --set {place}=VALUE."
+            f"`{place}` must have the type {named}; got {value!r:.60}. Correct it, or pass --set {place}=VALUE."
         ) from None
 
 
@@ -210,7 +211,7 @@ def _adder(registry: dict[str, dict[str, Callable[..., Any]]], name: str) -> Cal
 def _find(
     name: str, registry: Mapping[str, Mapping[str, Callable[..., Any]]], section: str, *, allow_code: bool
 ) -> Callable[..., Any]:
-    for _ in _of_providers(import_module):  # each registers what it has
+    for _ in _of_providers(import_module):  # each registers what it provides
         pass
     if ":" in name:
         registered = [factories[name] for factories in registry.values() if name in factories]
@@ -229,7 +230,7 @@ def _find(
         )
     if len(factories) > 1:
         raise RecipeError(
-            f"`{section}.name` must name one factory; got {name!r} for {' and '.join(factories)}. Name one of these: "
+            f"`{section}.name` must name one factory; got {name!r} for {' and '.join(factories)}. Choose one of these: "
             f"--set {section}.name={next(iter(factories))}"
         )
     return next(iter(factories.values()))
@@ -238,8 +239,8 @@ def _find(
 def _of_providers(find: Callable[[str], _T | None]) -> Iterator[tuple[EntryPoint, _T]]:
     """Yield every provider with what is found by the name of its package.
 
-    One that fails is warned of and does not stop the others: what the import of a stranger's package raises is of no
-    known type.
+    One that fails causes a warning and does not stop the others: what the import of an unknown package raises can have
+    any type.
     """
     for provider in entry_points(group=_GROUP):
         try:

@@ -1,4 +1,4 @@
-"""The main job: train, measure at every checkpoint, analyse; stop at any moment and go on."""
+"""Running a recipe: train, measure at every checkpoint, analyse; can be stopped and resumed at any moment."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -39,52 +39,51 @@ def run_recipe(
     shard: str | None = None,
     patience: float | None = None,
 ) -> store.Run:
-    """Do everything a recipe says, in the folder ``out``; what is there already, and whole, is not done again.
+    """Run a recipe in the folder ``out``; what is already there and intact is not done again.
 
     Parameters
     ----------
     recipe
         A resolved recipe; see `load_recipe`.
     out
-        Folder of the run: empty, absent, or a run of the same recipe, of which is made what is not there or damaged.
+        Folder of the run: empty, new, or a run of the same recipe, whose missing or damaged parts are done.
     progress
         Called after each training step and each measured checkpoint.
     allow_code
-        Import and run what the recipe names as ``module:factory``; see `code_of`. What is registered, and what the
-        provider of a recipe of the library ships, needs no permission.
+        Import and run what the recipe names as ``module:factory``; see `code_of`. Registered factories, and the code
+        of a library recipe's own provider, need no permission.
     executor
-        Any ``concurrent.futures.Executor`` whose workers see the folder ``out``: checkpoints are measured there in
-        units, while training goes on here. A run that began without goes on as it began, a group at a time.
+        Any ``concurrent.futures.Executor`` whose workers see the folder ``out``: they measure checkpoints in units,
+        while training continues here. A run that started without one continues as it started, a group at a time.
     shard
         ``"i/N"``: measure this part of the units only; N processes with the same arguments share the run. The first
-        trains, the others wait for its checkpoints.
+        one trains, the others wait for its checkpoints.
     patience
-        Seconds without news after which units are handed out again, and the second shard and those after it give up to
-        wait; None: as `interdyn.tracking.Engine` says, and an hour.
+        Seconds without an answer after which units are resubmitted, and after which shards other than the first stop
+        waiting; None: as `interdyn.tracking.Engine`, and an hour.
 
     Returns
     -------
     store.Run
-        The run; finished, its summary is in ``summary.json``. With a ``shard`` the process that measures last finishes
-        it.
+        The run; once finished, its summary is in ``summary.json``. With a ``shard``, the last process finishes it.
 
     Raises
     ------
     RecipeError
-        If the recipe cannot be run, names code that is not allowed, or the folder holds a run of another recipe.
+        If the recipe cannot be run, names code that is not allowed, or the folder contains a run of another recipe.
     RunError
         If the folder is something else, or writing fails; what was written before is intact.
     ModelError
         If the network returns something unusable, or training diverges.
     EngineError
-        If units could not be measured, when all others are; if the executor takes no work, or its workers have other
+        If units could not be measured, once all others are; if the executor accepts no work, or its workers have other
         versions or do not see the folder; if the first shard writes no checkpoints.
 
     Notes
     -----
-    Killed at any moment it loses at most the checkpoint in work. A second call ends with the same numbers as
-    an uninterrupted one: the order of the data depends on seed and epoch alone, and the optimiser and the
-    random numbers are kept with each checkpoint. Neither global random numbers nor thread counts are changed.
+    If killed, it loses at most the current checkpoint. A second call ends with the same numbers as an uninterrupted
+    one: the order of the data depends only on seed and epoch, and the optimiser and random states are saved with each
+    checkpoint. Neither global random states nor thread counts are changed.
     """
     allowed, out = allow_code or not code_of(recipe), Path(out)
     part = None if shard is None else Shard.of(shard)
@@ -93,7 +92,7 @@ def run_recipe(
     steps = measured_steps(recipe, total_steps(recipe.training, len(samples.train_ids)))
     follows = part is not None and part.index > 1
     if follows:
-        wait_for(lambda: store.holds_a_run(out), f"no run has begun in {out}", patience)
+        wait_for(lambda: store.holds_a_run(out), f"no run has started in {out}", patience)
     in_units = executor is not None or part is not None
     recipe = resolved(recipe, samples, out, in_units=in_units, allow_code=allowed)
     groups = choose_groups(recipe, samples)
@@ -137,13 +136,13 @@ def run_recipe(
 
 
 def _of_units(progress: Progress, groups: Sequence[Group], block: int | None, steps: int) -> Callable[[int], None]:
-    """Return what reports how many units of a run are measured."""
+    """Return the function that reports how many units of a run are measured."""
     total = steps * sum(len(store.blocks_of(len(group), block)) for group in groups)
     return lambda done: progress("measuring", done, total)
 
 
 def _without_measuring(progress: Progress) -> Progress:
-    """Return the progress of training and analysing alone, where units report for themselves."""
+    """Return the progress of training and analysing only, for runs whose units report themselves."""
 
     def report(stage: str, done: int, total: int) -> None:
         if stage != "measuring":
@@ -153,7 +152,7 @@ def _without_measuring(progress: Progress) -> Progress:
 
 
 def _is_whole(run: store.Run) -> bool:
-    """Return whether results, measurements and networks of a run are all there and whole."""
+    """Return whether results, measurements and networks of a run all exist and are intact."""
     reader = store.Reader(run)
     return (
         store.has_result(run) and all(reader.checkpoint(step) is not None for step in run.steps) and _is_measured(run)
@@ -161,20 +160,20 @@ def _is_whole(run: store.Run) -> bool:
 
 
 def _is_measured(run: store.Run) -> bool:
-    """Return whether all measurements of a run are there and whole."""
+    """Return whether all measurements of a run exist and are intact."""
     reader = store.Reader(run)
     return all(reader.measurement(step, group=group) is not None for step in run.steps for group in run.groups)
 
 
 def _train(run: store.Run, trainer: Trainer, tracker: Tracker, progress: Progress) -> None:
-    """Train and measure step by step, whatever is not on disk yet."""
+    """Train and measure step by step, as far as it is not on disk yet."""
     _resume(run, trainer)
     last, groups = run.steps[-1], len(run.groups)
     for index, step in enumerate(run.steps):
         if store.read_checkpoint(run, step) is None:
             with MEASURING:  # units may be measured in other threads
                 trainer.advance(step, on_step=lambda done: progress("training", done, last))
-            # the checkpoint comes last: where it is, the state of training is too
+            # the checkpoint is written last: if it exists, so does the state of training
             store.write_trainer(run, step, trainer.state())
             tracker.observe(step, trainer.network)
             store.drop_trainers(run, before=step)
@@ -198,7 +197,7 @@ def _follow(run: store.Run, trainer: Trainer, tracker: Tracker, patience: float 
 
 
 def _resume(run: store.Run, trainer: Trainer) -> None:
-    """Bring training to the newest step from which it can go on; it stays at the beginning if there is none."""
+    """Bring training to the latest step from which it can resume; to the beginning if there is none."""
     whole = []
     for step in run.steps:
         if store.read_checkpoint(run, step) is None:
@@ -229,7 +228,7 @@ def _analyse(run: store.Run, recipe: Recipe, samples: Samples, groups: Sequence[
 def planted_error(found: Interactions, planted: Sequence[Term]) -> dict[str, float]:
     """Return how far interactions are from the planted ones, relative to the strongest planted one.
 
-    Interactions of one player are the same function as AND and as OR; the two are added before comparing.
+    An interaction of one player is the same function as AND and as OR; the two are added before comparing.
 
     Returns
     -------
@@ -252,7 +251,7 @@ def planted_error(found: Interactions, planted: Sequence[Term]) -> dict[str, flo
     for kind, players, value in planted:
         wanted[0 if kind == "and" else 1, subset_from_members(players, n)] += value
     error = torch.stack([found.i_and, found.i_or], dim=-2) - wanted
-    error[..., 0] = 0.0  # the constant is no interaction
+    error[..., 0] = 0.0  # the constant is not an interaction
     single = [1 << player for player in range(n)]
     error[..., 0, single] += error[..., 1, single]
     error[..., 1, single] = 0.0

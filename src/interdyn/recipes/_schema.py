@@ -1,4 +1,4 @@
-"""What a recipe may say: one frozen record for each section of the file; unknown keys are refused."""
+"""What a recipe may contain: one frozen record for each section of the file; unknown keys are refused."""
 
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,7 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """The samples: a registered name or ``module:factory``, their division, the share of flipped labels."""
+    """The samples: a registered name or ``module:factory``, their split, the share of flipped labels."""
 
     name: str
     options: Options
@@ -42,7 +42,7 @@ class DataSection(Section):
 
 
 class AugmentationSection(Section):
-    """How pictures are changed at random in training: shifted by up to so many pixels, mirrored left to right."""
+    """Random changes of images in training: shifts by up to ``shift`` pixels, mirroring left to right."""
 
     shift: Annotated[int, Field(ge=0)] = 0
     flip: bool = False
@@ -66,9 +66,9 @@ class TrainingSection(Section):
 
 
 class CheckpointsSection(Section):
-    """When the network is kept: step 0, then log-spaced steps from ``first`` to the end of training.
+    """When the network is saved: step 0, then log-spaced steps from ``first`` to the end of training.
 
-    ``window``: how many near-by steps a measurement takes, spread over the tenth of training that follows.
+    ``window``: how many nearby steps a measurement takes, spread over the following tenth of the training.
     """
 
     count: Annotated[int, Field(ge=2)] = 16
@@ -109,7 +109,7 @@ class PlayersSection(Section):
             if getattr(self, key) is not None and key not in _ALLOWED[self.kind]:
                 raise ValueError(f"{self.kind} have no `{key}`")
         if self.fewer and self.kind != "parts":
-            raise ValueError(f"{self.kind} have no `fewer`, as all samples have as many")
+            raise ValueError(f"{self.kind} have no `fewer`, as all samples have the same number")
         if self.central is not None and len(self.central) != 2:
             raise ValueError("`central` needs two numbers, rows and columns")
         return self
@@ -147,7 +147,7 @@ class MeasureSection(Section):
         of_a_layer = not isinstance(self.baseline, str) or self.baseline == "mean-embedding"
         if self.layer is not None and not of_a_layer:
             raise ValueError(
-                "with a `layer`, `baseline` must be a number, since it is that of the layer's output, or "
+                "with a `layer`, `baseline` must be a number, since it applies to the layer's output, or "
                 '"mean-embedding" of a layer that embeds tokens'
             )
         if self.layer is None and self.baseline == "mean-embedding":
@@ -156,11 +156,11 @@ class MeasureSection(Section):
 
 
 class UnitsSection(Section):
-    """How work is cut into units, each a checkpoint and so many samples of a group, and what decides their bits.
+    """How work is divided into units, each a checkpoint and a block of samples, and what determines their bits.
 
-    ``samples``: of a unit; by default those of a group. ``batch_size``: rows of a forward pass. ``threads``: of PyTorch
-    and of the split in a process. ``dtype``: of the network's weights while it is measured. What is left out is filled
-    in when the run begins. Without the section a run is measured in one process, unless workers are asked for.
+    ``samples``: per unit; by default all of a group. ``batch_size``: rows per forward pass. ``threads``: of PyTorch and
+    of the split in a process. ``dtype``: of the network's weights while it is measured. Keys left out are filled in
+    when the run starts. Without the section, a run is measured in one process, unless workers are requested.
     """
 
     samples: Count | None = None
@@ -182,7 +182,7 @@ class AnalysisSection(Section):
 class ExpectedSection(Section):
     """What `verify` checks in the finished run; a key that is absent is not checked.
 
-    ``phase_2_distance_max`` is of before: recipes and runs that have it are read, and it is not checked any more.
+    ``phase_2_distance_max`` is from earlier versions: it is still read, but not checked any more.
     """
 
     spindle: bool | None = None
@@ -204,11 +204,11 @@ _LATER: dict[str, tuple[str, ...]] = {
     "training": ("schedule", "warmup_ratio", "label_smoothing", "augmentation"),
     "checkpoints": ("window",),
     "analysis": ("ranges",),
-}  # keys that recipes of before do not have: at their defaults they are left out, and a recipe keeps its hash
+}  # keys that older recipes do not have: at their defaults they are left out, so that a recipe keeps its hash
 
 
 class Recipe(Section):
-    """A whole recipe, resolved: every key has its value."""
+    """A complete recipe, resolved: every key has its value."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
@@ -226,7 +226,7 @@ class Recipe(Section):
     _provider: str = PrivateAttr("")  # package of the provider whose library it is in, whose code it may name
 
     def plain(self) -> dict[str, Any]:
-        """Return the recipe as plain data that TOML can hold; without absent keys, and newer ones at their default."""
+        """Return the recipe as plain data for TOML; without absent keys, and newer ones at their default."""
         out = self.model_dump(mode="json", exclude_none=True)
         for name, keys in _LATER.items():
             section = getattr(self, name)

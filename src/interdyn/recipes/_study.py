@@ -1,4 +1,4 @@
-"""A study: one question, the runs of a recipe that answer it, and claims that the answer is held against."""
+"""A study: one question, the runs of a recipe that answer it, and claims to compare the answer with."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -38,8 +38,8 @@ class ClaimSection(Section):
     """What the runs are expected to show.
 
     ``quantity`` is one of `quantities`; its mean over the runs that ``of`` selects, by settings or ``variant``, minus
-    that over those of ``against`` if it is given, is at least ``min`` and at most ``max``. With
-    ``statistic = "spread"`` it is the standard deviation between seeds that is.
+    that over those of ``against`` if given, must be at least ``min`` and at most ``max``. With
+    ``statistic = "spread"``, this applies to the standard deviation between seeds.
     """
 
     text: str
@@ -60,10 +60,10 @@ class ClaimSection(Section):
 
 
 class Study(Section):
-    """A study, as its file has it: every variant with every combination of the grid is run with every seed.
+    """A study, as in its file: every variant with every combination of the grid is run with every seed.
 
-    ``recipe`` is one of the library or a TOML file beside that of the study; ``report`` names the quantities that are
-    tabled, ``spread`` also how much they vary between seeds and how many seeds a mean within 10 % needs.
+    ``recipe`` is one of the library or a TOML file next to that of the study; ``report`` names the quantities that are
+    tabulated, ``spread`` those whose variation between seeds is, with the number of seeds for a mean within 10 %.
     """
 
     name: _Name
@@ -82,7 +82,7 @@ class Study(Section):
     def _is_consistent(self) -> "Study":
         names = [one.name for one in self.variant]
         if len(set(names)) < len(names):
-            raise ValueError(f"variants need names of their own; got {names}")
+            raise ValueError(f"variants need distinct names; got {names}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ; got {self.seeds}")
         if unknown := [name for name in self.report if name not in QUANTITIES]:
@@ -110,7 +110,7 @@ class Planned:
 
     @property
     def folder(self) -> str:
-        """Name of its folder in that of the study."""
+        """Name of its folder in the study's folder."""
         text = "".join(c if c.isalnum() or c in "._=+-" else "-" for c in self.variant)
         return f"{text}--seed-{self.seed}"
 
@@ -127,12 +127,12 @@ class Planned:
 
 
 def load_study(file: str | Path) -> Study:
-    """Return the study that a TOML file describes; every recipe of it is resolved, so that none fails later.
+    """Return the study in a TOML file; every recipe of it is resolved, so that none fails later.
 
     Raises
     ------
     RecipeError
-        If it cannot be read, or says what no study says.
+        If it cannot be read, or contains something that is not part of a study.
     """
     if not Path(file).is_file():
         raise RecipeError(f"a study is a TOML file; got {str(file)!r}, which is no file. See docs/howto/studies.md.")
@@ -152,7 +152,7 @@ def load_study(file: str | Path) -> Study:
     folders = [run.folder for run in plan]
     if len(set(folders)) < len(folders):
         twice = next(name for name in folders if folders.count(name) > 1)
-        raise RecipeError(f"the runs of a study need names of their own; got `{twice}` twice. Rename a variant.")
+        raise RecipeError(f"the runs of a study need distinct names; got `{twice}` twice. Rename a variant.")
     for claim in study.claim:
         for chosen in (claim.of, claim.against):
             if chosen is not None and not selected(plan, chosen):
@@ -161,7 +161,7 @@ def load_study(file: str | Path) -> Study:
 
 
 def planned(study: Study) -> list[Planned]:
-    """Return the runs of a study, those of one variant together.
+    """Return the runs of a study, grouped by variant.
 
     Examples
     --------

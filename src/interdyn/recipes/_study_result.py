@@ -1,4 +1,4 @@
-"""What the runs of a study have found, and what its claims are worth."""
+"""What the runs of a study have found, and whether its claims hold."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ _COLUMNS = ("steps", "train_loss", "test_loss", "train_accuracy", "test_accuracy
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim and what the runs say of it."""
+    """A claim and what the runs show about it."""
 
     text: str
     needed: str
@@ -31,14 +31,14 @@ class ClaimResult:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """What one finished run of a study has found.
+    """The findings of one finished run of a study.
 
     Attributes
     ----------
     planned
-        Which one it is.
+        The planned run.
     values
-        Each of the quantities; None where the run has none.
+        Each of the quantities; None if the run does not have it.
     course
         ``steps``, and at each ``mean_order``, losses and accuracies as far as the run has them.
     """
@@ -70,7 +70,7 @@ def _short(column: Iterable[float | None]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What the runs of a study have found by now.
+    """What the runs of a study have found so far.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class StudyResult:
     runs
         Its runs, in the order of `planned`; None for those that are not finished.
     failed
-        Folders of those that cannot be read, to the reason.
+        Folders that cannot be read, with the reason.
     """
 
     study: Study
@@ -107,11 +107,11 @@ class StudyResult:
         }
 
     def claims(self) -> list[ClaimResult]:
-        """Return each claim with what the finished runs say; one without any does not hold."""
+        """Return each claim with the result of the finished runs; without finished runs it does not hold."""
         return [self._claim(claim) for claim in self.study.claim]
 
     def tables(self) -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
-        """Return heading, columns and rows of everything that is told: means, spread where it is asked for, claims."""
+        """Return heading, columns and rows of every table: means, spread if requested, claims."""
         columns = ("variant", "runs", *(name.replace("_", " ") for name in self.study.report))
         kinds: dict[str, Callable[[Estimate], str]] = {"Means over seeds, with 95 % intervals": str}
         if self.study.spread:
@@ -145,7 +145,7 @@ class StudyResult:
         return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
 
     def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: str) -> dict[int, float]:
-        """Return the mean of a quantity over the chosen runs of each seed: seeds are what varies by chance."""
+        """Return the mean of a quantity over the chosen runs of each seed: only the seed varies by chance."""
         out: dict[int, list[float]] = {}
         for run in self.finished if chosen is not None else ():
             value = run.values.get(quantity) if selected([run.planned], chosen or {}) else None
@@ -167,7 +167,7 @@ class StudyResult:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "StudyResult":
-        """Return the result that `to_json` made; what the study says is not looked up in recipes again.
+        """Return the result that `to_json` made, without loading recipes again.
 
         Raises
         ------
@@ -180,14 +180,14 @@ class StudyResult:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise RunError(
                 f"the result of a study must be as `interdyn study` writes it; got {type(error).__name__}: {error}. "
-                "Give the command again."
+                "Run the command again."
             ) from None
         runs = [StudyRun(plan, *kept[plan.folder]) if plan.folder in kept else None for plan in planned(study)]
         return cls(study, tuple(runs), {})
 
 
 def read_study(study: Study, out: Path) -> StudyResult:
-    """Return what the runs of a study in its folder have found by now; no run is begun."""
+    """Return what the runs of a study in its folder have found so far; no run is started."""
     runs: list[StudyRun | None] = []
     failed = {}
     for run in planned(study):
@@ -202,13 +202,13 @@ def read_study(study: Study, out: Path) -> StudyResult:
 
 
 def run_of_study(file: str, index: int, out: str, smoke: bool, allow_code: bool) -> str:
-    """Make one run of a study, in whatever process; return why it could not be made, or nothing."""
+    """Run one planned run of a study, in any process; return why it failed, or an empty string."""
     from interdyn.recipes._run import run_recipe
 
     study = load_study(file)
     run = planned(study)[index]
     try:
         run_recipe(run.recipe(study, smoke=smoke), Path(out) / run.folder, allow_code=allow_code)
-    except InterdynError as error:  # others go on
+    except InterdynError as error:  # others continue
         return f"{run.folder}: {error}"
     return ""

@@ -1,4 +1,4 @@
-"""Training that can stop at any checkpoint and go on from the disk with the same numbers, bit for bit."""
+"""Training that can stop at any checkpoint and resume from disk with the same numbers, bit for bit."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,13 +20,13 @@ from interdyn.recipes._schema import AugmentationSection, ModelSection, Recipe, 
 from interdyn.schedules import apart, too_short, with_near
 from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 
-_BATCHES = 4  # batches of training in one forward pass when losses are taken: memory that training showed to be there
+_BATCHES = 4  # training batches per forward pass when losses are computed: memory that training showed to suffice
 
 
 def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
-    """Return ``count`` steps: 0, and log-spaced ones from ``first`` to ``total``, each once.
+    """Return ``count`` steps: 0, and log-spaced ones from ``first`` to ``total``, without duplicates.
 
-    Where there are fewer than ``count`` steps, all of them.
+    If there are fewer than ``count`` steps, all of them.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     first = min(first, total)
     kept: list[int] = []
     points = count - 1
-    while len(kept) < min(count - 1, total - first + 1):  # neighbours round to one step: ask for more points
+    while len(kept) < min(count - 1, total - first + 1):  # neighbours round to one step: use more points
         kept = sorted({round(step) for step in np.geomspace(first, total, points)} if points > 1 else {total})
         points += 1
     while len(kept) > count - 1:  # one point more can add two steps; both ends stay
@@ -49,7 +49,7 @@ def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
 
 
 def measured_steps(recipe: Recipe, total: int) -> tuple[int, ...]:
-    """Return all steps at which a recipe measures: log-spaced ones, and those near by of each window.
+    """Return all steps at which a recipe measures: log-spaced ones, and the nearby ones of each window.
 
     Raises
     ------
@@ -69,7 +69,7 @@ _UNBUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeEr
 def build_model(
     section: ModelSection, *, shape: tuple[int, ...], n_outputs: int, seed: int, allow_code: bool = False
 ) -> nn.Module:
-    """Return the network of a recipe with its first weights; the global random numbers are left as they were.
+    """Return the network of a recipe with its initial weights; the global random states are left unchanged.
 
     Raises
     ------
@@ -107,13 +107,13 @@ def build_model(
 
 
 def network_of(recipe: Recipe, samples: Samples, *, allow_code: bool) -> nn.Module:
-    """Return the network of a recipe with its first weights, for its samples; see `build_model`."""
+    """Return the network of a recipe with its initial weights, for its samples; see `build_model`."""
     shape, outputs, seed = samples.shape, samples.n_outputs, recipe.training.seed
     return build_model(recipe.model, shape=shape, n_outputs=outputs, seed=seed, allow_code=allow_code)
 
 
 def total_steps(section: TrainingSection, n_train: int) -> int:
-    """Return the number of optimiser steps of a whole training."""
+    """Return the number of optimiser steps of the complete training."""
     return section.epochs * math.ceil(n_train / section.batch_size)
 
 
@@ -132,7 +132,7 @@ class Trainer:
     Raises
     ------
     RecipeError
-        If the optimiser, label smoothing or augmentation does not go with the network, the data or this PyTorch.
+        If the optimiser, label smoothing or augmentation does not suit the network, the data or this PyTorch version.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class Trainer:
     network
         The network; do not change it.
     device
-        Where it is; batches go there.
+        Its device; batches are moved there.
     """
 
     def __init__(self, recipe: Recipe, samples: Samples, *, allow_code: bool = False) -> None:
@@ -159,7 +159,7 @@ class Trainer:
             self._random["random.cuda"] = torch.Generator(self.device).manual_seed(section.seed).get_state()
 
     def advance(self, to: int, *, on_step: Callable[[int], None] | None = None) -> None:
-        """Train until ``to`` optimiser steps are done; the global random numbers are left as they were."""
+        """Train until ``to`` optimiser steps are done; the global random states are left unchanged."""
         samples, size = self._samples, self._section.batch_size
         per_epoch = math.ceil(len(samples.train_ids) / size)
         self.network.train()
@@ -180,7 +180,7 @@ class Trainer:
 
     @property
     def _cuda(self) -> list[int]:
-        """The number of the graphics card, if it is one."""
+        """The index of the GPU, if it is one."""
         if self.device.type != "cuda":
             return []
         return [torch.cuda.current_device() if self.device.index is None else self.device.index]
@@ -204,13 +204,13 @@ class Trainer:
     def losses(self, network: Any = None) -> dict[str, float]:
         """Return loss (and accuracy of a classifier) on training and test samples, in eval mode.
 
-        Training losses are on the labels given in training, test losses on the true ones; of ``network``, by default
-        the one in training.
+        Training losses use the labels given in training, test losses the true ones; of ``network``, by default the one
+        in training.
 
         Raises
         ------
         ModelError
-            If the training loss is not finite any more.
+            If the training loss is no longer finite.
         """
         samples = self._samples
         groups = {
@@ -231,7 +231,7 @@ class Trainer:
         return weights_of(self.network)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what resuming needs besides the weights: the optimisers' tensors and the random numbers."""
+        """Return what resuming needs besides the weights: the optimisers' tensors and the random states."""
         arrays = {name: state.numpy() for name, state in self._random.items()}
         for name, optimiser in self._optimisers.items():
             for index, entries in optimiser.state_dict()["state"].items():
@@ -256,7 +256,7 @@ class Trainer:
 
 
 def _check_data(section: TrainingSection, samples: Samples) -> None:
-    """Refuse what the data of a recipe do not allow in training."""
+    """Refuse data that a recipe's training options do not allow."""
     if section.label_smoothing and samples.n_classes is None:
         raise RecipeError(
             f"`training.label_smoothing` needs data with classes; got {section.label_smoothing:g} for a regression. "
@@ -267,5 +267,5 @@ def _check_data(section: TrainingSection, samples: Samples) -> None:
 
 
 def _order(ids: Int[np.ndarray, " train"], *, seed: int, epoch: int) -> Int[np.ndarray, " train"]:
-    """Return the training samples in the order of one epoch; it depends on seed and epoch alone."""
+    """Return the training samples in the order of one epoch; it depends only on seed and epoch."""
     return np.random.default_rng([seed, epoch]).permutation(ids)

@@ -1,4 +1,4 @@
-"""How much the findings of a run move with each choice that another person would have made otherwise."""
+"""How much the findings of a run change with each choice that could have been made differently."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from interdyn.tracking import load_weights
 from interdyn.values import Band, RunResult
 
 SAMPLES = 5
-"""How many are measured again."""
+"""How many samples are measured again."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice made in one way.
+    """One choice with its findings.
 
     Attributes
     ----------
     what, way
-        The choice, and how it is made.
+        The choice, and its alternative.
     result
-        What the run would have found; None where it could not be measured so.
+        What the run would have found; None if it could not be measured that way.
     why
         The reason for that.
     """
@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Trust:
-    """What a run finds, and what it would have found.
+    """What a run finds, and what it would have found with other choices.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Trust:
     own
         With the choices of the run.
     others
-        With one choice made otherwise each.
+        With one choice changed at a time.
     """
 
     recipe: str
@@ -74,26 +74,26 @@ def trust(
     allow_code: bool = False,
     device: str | None = None,
 ) -> Trust:
-    """Measure the stored networks of a run again, with one choice made otherwise at a time.
+    """Measure the stored networks of a run again, with one choice changed at a time.
 
     Parameters
     ----------
     run
-        A finished run of a recipe, with its networks. Ten of its checkpoints are taken, evenly by their number, and
-        five samples; of a window its first step.
+        A finished run of a recipe, with its networks. Ten of its checkpoints are used, evenly spaced by index, and five
+        samples; of a window, its first step.
     progress
-        Called with how many choices are measured, and of how many.
+        Called with the number of measured choices and the number of all choices.
     allow_code
         As in `run_recipe`.
     device
-        ``"cpu"``, ``"cuda"`` or ``"auto"``; None: where the recipe trains.
+        ``"cpu"``, ``"cuda"`` or ``"auto"``; None: the recipe's device.
 
     Raises
     ------
     InputError
-        If the run is of a tracked training, whose recipe is not known; if there is no such device.
+        If the run is of a tracked training, which has no recipe to repeat; if there is no such device.
     IncompleteRunError
-        If a network is not there.
+        If a network is missing.
     RecipeError
         If the recipe names code that is not allowed, or its data are missing.
     """
@@ -130,12 +130,12 @@ def _few(recipe: Recipe) -> dict[str, Any]:
 
 
 class _Again:
-    """Measures the stored networks of a run by changed recipes; what was measured before, only once.
+    """Measures the stored networks of a run with changed recipes; nothing is measured twice.
 
     Attributes
     ----------
     network
-        That of the last step measured.
+        Interactions of the last step measured.
     """
 
     def __init__(self, run: store.Run, samples: Samples, recipe: Recipe, *, allow_code: bool, device: str) -> None:
@@ -144,7 +144,7 @@ class _Again:
         self._known: dict[tuple[str, int], Measurement] = {}
 
     def result(self, recipe: Recipe, steps: Sequence[int], *, window: int = 1) -> RunResult:
-        """Return what a run by the recipe would have found at these checkpoints."""
+        """Return what a run with the recipe would have found at these checkpoints."""
         analysis = recipe.analysis
         group = choose_groups(recipe, self._samples)[0]
         history = History([group.name], window=window, salience=analysis.salience, salience_rule=analysis.salience_rule)
@@ -154,8 +154,8 @@ class _Again:
                 saved = store.read_checkpoint(self._run, step)
                 if saved is None:
                     raise IncompleteRunError(
-                        f"measuring again needs the network of step {step}; got none in {self._run.path}. Give the "
-                        "run's command again."
+                        f"measuring again needs the network of step {step}; got none in {self._run.path}. Run "
+                        "the recipe's command again."
                     )
                 if (game, step) not in self._known:
                     load_weights(self.network, saved.weights)
@@ -165,14 +165,14 @@ class _Again:
 
 
 Found = tuple[float, float | None, float | None]
-"""A number with the ends of its interval, of `RunResult.phases` or over samples; None where there is none."""
+"""A number with the ends of its interval, of `RunResult.phases` or over samples; None if there is none."""
 
 _ORDERS = ("start", "least", "end")
 _PLACES = ("fall_ends", "rise_starts")
 
 
 def trust_numbers(result: RunResult) -> dict[str, Found | None]:
-    """Return what `trust` compares of a result; None where it is not there.
+    """Return the numbers of a result that `trust` compares; None where missing.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def trust_json(found: Trust) -> dict[str, Any]:
         phases = one.result.phases
         return {**out, **trust_numbers(one.result), "two_phases": phases is not None and phases.found}
 
-    own = told(Choice("as the run has it", "", found.own))
+    own = told(Choice("as in the run", "", found.own))
     return {
         "recipe": found.recipe,
         "steps": list(found.steps),
@@ -222,8 +222,8 @@ def trust_json(found: Trust) -> dict[str, Any]:
 
 
 def trust_rows(found: Trust) -> list[tuple[str, ...]]:
-    """Return what is found by each choice in words: choice, way, mean orders, end of the fall, start of the rise."""
-    named = [Choice("as the run has it", "", found.own), *found.others]
+    """Return the findings of each choice as text: choice, way, mean orders, end of the fall, start of the rise."""
+    named = [Choice("as in the run", "", found.own), *found.others]
     return [(one.what, one.way, *(_told(one.result) if one.result else (one.why, "", "", "", ""))) for one in named]
 
 

@@ -1,4 +1,4 @@
-"""What a recipe leaves open until a run begins, and the work of a run for the processes that share it."""
+"""What a recipe leaves open until a run starts, and the work of a run for the processes that share it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ from interdyn.tracking import Work
 
 
 def resolved(recipe: Recipe, samples: Samples, out: Path, *, in_units: bool, allow_code: bool) -> Recipe:
-    """Return the recipe with what it leaves open filled in: as the run in ``out`` has it, or anew.
+    """Return the recipe with open keys filled in: as the run in ``out`` has them, or new.
 
-    Left open may be the rows on which batch norm is calibrated, if the network has some, and what decides the bits of a
-    unit, if there are units. A run that began without them goes on without.
+    Open keys are the rows on which batch norm is calibrated, if the network has some, and what determines the bits of a
+    unit, if there are units. A run that started without them continues without.
     """
     if store.holds_a_run(out):
         kept = Recipe.model_validate({**recipe.plain(), **_open_keys(recipe, store.read_recipe(store.open_run(out)))})
@@ -47,7 +47,7 @@ def resolved(recipe: Recipe, samples: Samples, out: Path, *, in_units: bool, all
 
 
 def _open_keys(recipe: Recipe, kept: dict[str, object]) -> dict[str, object]:
-    """Return the sections of a recipe with what it leaves open, from the one with which a run began."""
+    """Return the open keys by section of a recipe, from the recipe with which a run started."""
     plain = recipe.plain()
     out: dict[str, object] = {}
     for name, open_keys in (("measure", ["calibrate_batch_norm"]), ("units", list(UnitsSection.model_fields))):

@@ -10,29 +10,29 @@ from interdyn.values import PredictionResult, RunResult
 
 NOT_CHECKED = {
     "phase_2_distance_max": (
-        "distances of order distributions cannot tell the theory from what is not the theory; expect "
+        "distances of order distributions cannot distinguish the theory from other mechanisms; expect "
         "theory_correlation_min or theory_gain_min"
     )
 }
-"""Expectations of before that are read and not checked, with the reason."""
+"""Expectations of earlier versions that are read but not checked, with the reason."""
 
-_SAME = 1e-3  # of a correlation: other processors round otherwise, and then a neighbouring parameter may be best
+_SAME = 1e-3  # of a correlation: other processors round differently, and a neighbouring parameter may then be best
 
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation and how it went.
+    """One expectation and its outcome.
 
     Attributes
     ----------
     key
         Key of the recipe's expected block.
     needed
-        What was expected, in words.
+        What was expected, as text.
     got
-        What the run has; None where the run has no such number.
+        What the run has; None if the run has no such number.
     holds
-        Whether the expectation holds; it does not where the run has no such number.
+        Whether the expectation holds; it does not if the run has no such number.
     """
 
     key: str
@@ -55,14 +55,14 @@ def checks(result: RunResult, expected: ExpectedSection) -> list[Check]:
 
 
 def check_prediction(result: RunResult, again: PredictionResult) -> Check:
-    """Return whether the correlations that a run holds are those that its tables give.
+    """Return whether the stored correlations of a run are those that its tables give.
 
     Parameters
     ----------
     result
-        What the run says.
+        The stored result of the run.
     again
-        What `interdyn.measurement.prediction_again` finds.
+        The result of `interdyn.measurement.prediction_again`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Value tables to the sparsest AND and OR interactions, with a certificate of how sparse."""
+"""From value tables to the sparsest AND and OR interactions, with a certificate of how sparse they are."""
 
 from interdyn.sparsify._effort import BAR_FROM as BAR_FROM, LONGEST as LONGEST, expected_seconds
 from interdyn.sparsify._identified import identified

@@ -1,25 +1,25 @@
-"""The certified solver: operator splitting with Halpern anchoring, restarts and an adaptive step.
+"""The certified solver: operator splitting with Halpern anchoring, restarts and adaptive steps.
 
 The unknown ``(a, o, d)`` (AND, OR, residual) lies in the affine set ``Z a + W o + d = v``; the cost is a soft
 threshold on ``(a, o)`` and a box on ``d``. One step reflects at the proximal map and projects exactly on the affine
 set (Peaceman-Rachford, the over-relaxed limit of ADMM). Four things make it fast where a fixed step stalls:
 
 1. *Halpern anchoring*: step ``k`` since the last restart is averaged with the anchor with weight ``1/(k+2)``, which
-   gives the reflected (non-averaged) map a convergence rate of its own [lieder2021, chen2024].
-2. *Restarts*, each table for itself, when the fixed-point residual has fallen to a fifth, or has turned, or a
-   seventh of all steps went by [lu2024].
-3. *A metric*: an interaction steps the less, the higher its order (`_symmetry.metric`).
-4. *Adaptive steps*: at a restart the step of the interactions, and apart from it that of the residual, becomes the
-   ratio of the distances that its primal and its dual part travelled since the last one. The projection takes any
-   ratio of the two, because its blocks are diagonalised.
+   gives the reflected (non-averaged) map its own convergence rate [lieder2021, chen2024].
+2. *Restarts*, separately for each table, when the fixed-point residual has fallen to a fifth, or has turned, or a
+seventh of all steps have passed [lu2024].
+3. *A metric*: the higher the order of an interaction, the smaller its steps (`_symmetry.metric`).
+4. *Adaptive steps*: at a restart the step of the interactions, and separately that of the residual, becomes the
+ratio of the distances that its primal and its dual part have travelled since the last restart. The projection allows
+any ratio of the two, because its blocks are diagonalised.
 
-A certificate is not of the iteration's own point, but of where some steps lead from it with a much shorter threshold (a
-point that is nearly feasible) and with a much longer one (multipliers that are). Both halve the steps.
+A certificate is not taken from the iteration's own point, but from where some steps lead from it with a much shorter
+threshold (a nearly feasible point) and with a much longer one (nearly feasible multipliers). Both halve the steps.
 
-Every start is the same declared point, the constant ``v({})`` (which is 0 in the units of the problem); the first
-threshold is proportional to the size of the minimum-norm explanation, so that the whole course scales with the table.
-A table leaves the batch when its gap is certified. ``benchmarks/bench_split.py`` measures what this gains over a
-fixed step. This file is the definition, and the form for graphics cards; on the CPU `_fused` follows the same course.
+Every start is the same fixed point, the constant ``v({})`` (which is 0 in the units of the problem); the first
+threshold is proportional to the size of the minimum-norm explanation, so that the iteration scales with the table.
+A table leaves the batch when its gap is certified. ``benchmarks/bench_split.py`` measures the gain over a fixed step.
+This file is the definition, and the form used on GPUs; on the CPU `_fused` takes the same steps.
 Sources: docs/references.bib.
 """
 
@@ -31,12 +31,12 @@ from torch import Tensor
 
 from interdyn.sparsify._problem import Problem, clip
 
-CHECK_EVERY, SELDOM_FROM, SELDOM = 15, 250, 30  # steps from one certificate to the next; at first, and later
+CHECK_EVERY, SELDOM_FROM, SELDOM = 15, 250, 30  # steps between certificates: initially, and later
 FIRST_THRESHOLD = 0.5  # times the root mean square of the minimum-norm explanation
 RANGE = 50.0  # the threshold stays within this factor of the first
-NEAR = 3.0  # times the tolerance: how near the bound is to the cost when a better one is sought
-AHEAD, LONGER, SOFTER = 20, 300.0, 3.0  # steps of a look ahead, and how much its own steps differ
-STILL = 1e-20  # squared distance, in units of the table, below which rounding is all there is
+NEAR = 3.0  # times the tolerance: how close the bound must be to the cost before a better one is sought
+AHEAD, LONGER, SOFTER = 20, 300.0, 3.0  # trial steps for a certificate, and how their step sizes differ
+STILL = 1e-20  # squared distance, in units of the table, below which only rounding is left
 SUFFICIENT, NECESSARY, LONG, SHORTEST = 0.2, 0.9, 0.14, 3  # restart rules
 
 
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass
 class _State:
-    """The iteration of the tables still at work; rows go together."""
+    """The iteration of the tables still being solved; the rows belong together."""
 
     rows: Tensor  # (b,) position in the whole batch
     w: Tensor  # (3, b, subsets): a, o, d before the proximal map
@@ -61,18 +61,18 @@ class _State:
     point: Tensor  # (3, b, subsets): proximal point at the last restart
     slope: Tensor  # (3, b, subsets): scaled dual point at the last restart
     tau: Tensor  # (b, 1): step of the interactions, their threshold
-    s: Tensor  # (b, 1): step of the residual, over tau
+    s: Tensor  # (b, 1): step of the residual, divided by tau
     tau_first: Tensor  # (b, 1)
     since: Tensor  # (b, 1): steps since the last restart
     first: Tensor  # (b,): residual right after the last restart
-    last: Tensor  # (b,): residual of the step before
+    last: Tensor  # (b,): residual of the previous step
 
     def take(self, keep: Tensor) -> "_State":
         return _State(*(x[:, keep] if x.ndim == 3 else x[keep] for x in vars(self).values()))
 
 
 def first_ratio(n: int) -> float:
-    """Return the ratio of the steps of the residual and of the interactions at the start: 6 at ``n = 10``."""
+    """Return the initial ratio of the steps of the residual and of the interactions: 6 at ``n = 10``."""
     return 6.0 * math.sqrt(2.0 ** (n - 10))
 
 
@@ -93,7 +93,7 @@ def _start(problem: Problem) -> _State:
 
 
 def _dual_part(problem: Problem, w: Tensor, tau: Tensor) -> Tensor:
-    """Return ``w - prox(w)``: the threshold part of ``(a, o)``, what the box cut off ``d``."""
+    """Return ``w - prox(w)``: the threshold part of ``(a, o)``, and what the box cuts off ``d``."""
     u = torch.empty_like(w)
     low, high = problem.thresholds
     u[:2] = torch.minimum(torch.maximum(w[:2], tau * low), tau * high)
@@ -103,7 +103,7 @@ def _dual_part(problem: Problem, w: Tensor, tau: Tensor) -> Tensor:
 
 
 def _half_move(problem: Problem, w: Tensor, u: Tensor, s: Tensor) -> Tensor:
-    """Return half of what reflecting at the proximal map, with dual part ``u``, and at the affine set changes."""
+    """Return half the change made by reflecting at the proximal map, with dual part ``u``, and at the affine set."""
     p = w - 2 * u
     y = problem.gram.solve(problem.v - problem.operator.explain(p[0], p[1]) - p[2], s)
     return torch.cat([problem.step(y), (s * y)[None]]).sub_(u)
@@ -161,9 +161,9 @@ def _step(problem: Problem, state: _State, k: int) -> Tensor:
 
 
 def first_point(problem: Problem) -> Outcome:
-    """Return the best constant of each table where it is feasible, and the bound that needs no solver.
+    """Return the best constant of each table if it is feasible, and the bound that needs no solver.
 
-    That bound is 0, but for costs of which a slope has the wrong sign.
+    That bound is 0, except for costs with a slope of the wrong sign.
     """
     x, feasible = problem.constant_point()
     zero = problem.v.new_zeros(len(problem.v))
@@ -175,9 +175,9 @@ def first_point(problem: Problem) -> Outcome:
 
 
 def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_iter: int) -> None:
-    """Work on the tables ``todo`` until each has a certified relative gap of at most ``tol``; keeps it in ``best``.
+    """Solve the tables ``todo`` until each has a certified relative gap of at most ``tol``; results go to ``best``.
 
-    This is the definition of the course: plain tensor operations on a batch, on any device. On the CPU the compiled
+    This is the definition of the iteration: plain tensor operations on a batch, on any device. On the CPU the compiled
     form in `_fused` does the same.
     """
     part = problem.take(todo)
@@ -201,7 +201,7 @@ def improve(problem: Problem, best: Outcome, todo: Tensor, *, tol: float, max_it
 def _ahead(problem: Problem, w: Tensor, u: Tensor, tau: Tensor, s: Tensor, *, longer: float, softer: float) -> Tensor:
     """Return ``w`` after `AHEAD` anchored steps from the same point with steps ``longer * tau`` and ``s / softer``.
 
-    A short threshold makes points nearly feasible at little cost, because what is 0 stays so; a long one does the same
+    A short threshold makes points nearly feasible at little cost, because zeros stay zero; a long one does the same
     for multipliers. Neither would get far in the long run.
     """
     tau, s = longer * tau, s / softer
@@ -221,11 +221,11 @@ def _multipliers(problem: Problem, u: Tensor, tau: Tensor, s: Tensor) -> Tensor:
 def _certify(
     part: Problem, rows: Tensor, best: Outcome, w: Tensor, u: Tensor, tau: Tensor, s: Tensor, *, tol: float, last: bool
 ) -> None:
-    """Keep the repaired point and the lower bound of each table where they are better than before.
+    """Keep the repaired point and the lower bound of each table where they improve.
 
-    The residual has multipliers of its own, and those that fit it and the interactions best; both prove a bound. Where
-    that is not far from the cost, a better bound is sought by a look ahead, and a point once its own cost would do: to
-    be feasible costs more, hardly ever less.
+    The residual has multipliers of its own, and there are those that fit it and the interactions best; both prove a
+    bound. If that is close to the cost, trial steps seek a better bound, and a better point once its own cost would
+    suffice: becoming feasible raises the cost, and hardly ever lowers it.
     """
     bound = torch.maximum(part.lower_bound(_multipliers(part, u, tau, s)), part.lower_bound(u[2] / (s * tau)))
     best.dual[rows] = torch.maximum(bound, best.dual[rows])

@@ -1,4 +1,4 @@
-"""What a split costs, told before it starts: time, memory; and a bar while it runs."""
+"""The cost of a split, estimated before it starts: time and memory; and a progress bar while it runs."""
 
 import sys
 from collections.abc import Iterator
@@ -23,21 +23,21 @@ LONGEST = 600.0
 """Seconds that a call may be expected to take without ``allow_large=True``."""
 
 BAR_FROM = 13
-"""Players from which on a bar is drawn on a terminal."""
+"""Number of players from which a progress bar is shown on a terminal."""
 
 _STEPS, _GROWTH, _FINENESS = 600.0, 1.25, 0.3  # steps at n = 10 and tol = 1e-3, and how they grow
-_STEP_SECONDS = 2e-9  # of one table, over n 2^n, on an ordinary processor
-_LITTLE = 2**28  # bytes that are always there
-_SURE = 8.0  # times longer than expected is more than any processor takes
+_STEP_SECONDS = 2e-9  # of one table, divided by n 2^n, on an ordinary processor
+_LITTLE = 2**28  # bytes that are always available
+_SURE = 8.0  # no processor takes more than this many times the expected time
 _TRIAL_STEPS = 4
 _TRIAL_COST = 20.0  # of a trial, in steps: its own, the start, the certificate
-_TRIAL_PLAYERS = 18  # at most: more players take longer in proportion, and a trial of them many seconds
+_TRIAL_PLAYERS = 18  # at most: more players take proportionally longer, and their trial many seconds
 
 
 def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | None = None) -> float:
-    """Return about how long a split of ``tables`` tables of ``n`` players takes.
+    """Return roughly how long a split of ``tables`` tables of ``n`` players takes.
 
-    Where that may be more than ten minutes, a trial of some steps tells how fast this machine is. Tables differ: few
+    If that may be more than ten minutes, a trial of some steps measures the speed of this machine. Tables differ: few
     take more than three times as long.
 
     Examples
@@ -56,12 +56,12 @@ def expected_seconds(n: int, tables: int, *, tol: float = 1e-3, threads: int | N
 
 @lru_cache(maxsize=8)
 def _step_seconds(n: int) -> float:
-    """Return the time of a step of one table on this machine, by a trial."""
-    tables = 1 if n >= WITHIN else 4  # as many as go side by side
+    """Return the time of a step of one table on this machine, from a trial."""
+    tables = 1 if n >= WITHIN else 4  # as many as are solved side by side
     v = torch.randn(tables, 2**n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     trial = Problem.weighted(v - v[:, :1], torch.zeros(tables, 1, dtype=torch.float64), 0.0)
     if n < WITHIN:
-        solve(trial, tol=1e-9, max_iter=1, threads=1)  # loads what is compiled
+        solve(trial, tol=1e-9, max_iter=1, threads=1)  # loads compiled code
     start = perf_counter()
     solve(trial, tol=1e-9, max_iter=_TRIAL_STEPS, threads=1)
     return (perf_counter() - start) / (tables * _TRIAL_COST)
@@ -80,18 +80,18 @@ def refuse_slow(problem: Problem, *, tol: float, repeats: int, workers: int) -> 
     if seconds > LONGEST:
         raise TooLargeError(
             f"splitting {tables:,} tables of {n} players to tol = {tol:.0e} takes about {seconds / 60:,.0f} minutes in "
-            f"{workers} threads on this machine; up to {LONGEST / 60:.0f} go without asking. Use fewer players, fewer "
+            f"{workers} threads on this machine; the limit is {LONGEST / 60:.0f} minutes. Use fewer players, fewer "
             "tables or a coarser `tol`, or pass `allow_large=True`."
         )
 
 
 def refuse_unfit(v: Float[Tensor, "batch subsets"]) -> None:
-    """Refuse tables of too many players, and a result that does not fit in the memory at hand.
+    """Refuse tables of too many players, and results that do not fit into the available memory.
 
     Raises
     ------
     TooLargeError
-        With what is needed and what there is.
+        With the memory needed and available.
     """
     n = n_players_from_size(v.shape[-1])
     if n > MAX_PLAYERS:
@@ -106,13 +106,13 @@ def refuse_unfit(v: Float[Tensor, "batch subsets"]) -> None:
     free = _free_bytes()
     if free is not None and needed > free:
         raise TooLargeError(
-            f"the interactions of {len(v):,} tables of {n} players need {needed / 2**30:.1f} GiB; there are "
-            f"{free / 2**30:.1f} GiB free. Split fewer tables at a time and keep what you need of each part."
+            f"the interactions of {len(v):,} tables of {n} players need {needed / 2**30:.1f} GiB; "
+            f"{free / 2**30:.1f} GiB are free. Split fewer tables at a time and keep what you need of each part."
         )
 
 
 def _free_bytes() -> int | None:
-    """Return the memory that this process can still have, None where the system does not tell."""
+    """Return the memory that this process can still allocate, None if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -129,9 +129,9 @@ def _free_bytes() -> int | None:
 
 @contextmanager
 def progress_of(problem: Problem, *, tol: float, show: bool | None) -> Iterator[Watch | None]:
-    """Give a function that moves a bar on standard error; None where none is drawn.
+    """Return a function that moves a progress bar on standard error; None if none is shown.
 
-    A table counts by how far its gap has come from 1 to ``tol``, in logarithms.
+    A table counts by how far its gap has come from 1 to ``tol``, on a logarithmic scale.
     """
     n, tables = n_players_from_size(problem.v.shape[-1]), len(problem.v)
     if show is None:

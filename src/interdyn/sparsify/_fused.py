@@ -1,10 +1,10 @@
 """The certified solver as one compiled loop; importing this file loads Numba.
 
-The course is that of `interdyn.sparsify._admm`, its slow twin, step by step; the names are the same. What differs is
-only where numbers wait: the move of a step is applied in the pass over memory that begins the next one, so that a
-step reads and writes each array once or twice. Small tables go four side by side, each in a lane of its own, large ones
-alone, so that they stay in the cache. A table whose gap is certified leaves its lane to the next one; the others
-do not notice. The loop takes tables from a counter, so that any number of threads may run it on one batch.
+It takes the same steps as its slow twin `interdyn.sparsify._admm`, with the same names. The only difference is when
+numbers are written: the move of a step is applied in the pass over memory that begins the next one, so that a step
+reads and writes each array once or twice. Small tables are solved four side by side, one per lane; large ones
+alone, so that they stay in the cache. A table whose gap is certified leaves its lane to the next one, without
+affecting the others. The loop takes tables from a counter, so that any number of threads may run it on one batch.
 """
 
 import math
@@ -78,14 +78,14 @@ def _adapted(primal: float, dual: float, old: float, first: float) -> float:
 
 @njit(**INNER)
 def _set(lane: Any, row: int, i: int, wide: int, value: float) -> None:
-    """Set what table ``i`` has for itself, in the ``wide`` lanes that are its own."""
+    """Set the per-table values of table ``i``, in its ``wide`` lanes."""
     for j in range(i, i + wide):
         lane[4 * row + j] = value
 
 
 @njit(**INNER)
 def _first_threshold(work: Any, metric: Any, plan: Any, out: Any) -> None:
-    """Write the first threshold of each table, in proportion to its least-norm explanation without the constant."""
+    """Write the first threshold of each table, in proportion to its minimum-norm explanation without the constant."""
     _, _, _, v, by_and, by_or, y, other, path, _, _ = work
     size = len(y)
     for c in range(0, size, 4):
@@ -106,7 +106,7 @@ def _first_threshold(work: Any, metric: Any, plan: Any, out: Any) -> None:
 
 @njit(**INNER)
 def _fill(i: int, wide: int, r: int, problem: Any, work: Any, lane: Any, threshold: float, ratio: float) -> None:
-    """Begin table ``r`` in lane ``i``, from the declared point: the constant ``v({})``."""
+    """Start table ``r`` in lane ``i`` from the fixed point: the constant ``v({})``."""
     bound, budget, _ = problem
     w, anchor = work[:2]
     for c in range(i, len(w), 4 // wide):
@@ -182,7 +182,7 @@ def _mark_due(rows: Any, steps: Any, check: Any, max_iter: int) -> None:
 
 @njit(**INNER)
 def _take_next(rows: Any, steps: Any, fresh: Any, v: Any, todo: Any, counter: Any, table: Any) -> None:
-    """Give each free lane the next table, as long as any is left, and mark these lanes."""
+    """Give each free lane the next table, as long as there is one, and mark these lanes."""
     for i in range(len(rows)):
         fresh[i] = False
         if rows[i] < 0 and counter[0] < len(todo):
@@ -213,7 +213,7 @@ def _solver(stamp: str) -> Any:
         while not stop[0]:
             _mark_due(rows, steps, check, max_iter)
             free = counter[0] < len(todo) and (rows < 0).any()
-            if check.any() or free:  # the move that waits is made first
+            if check.any() or free:  # the pending move is made first
                 advance(w, anchor, by_and, by_or, y, table, cost, lane)
                 lane[LIVE * 4 : LIVE * 4 + 4] = 0.0
             if check.any():
@@ -250,11 +250,12 @@ def loop(layout: str) -> Callable[..., None]:
     """Return the loop for tables ``"side by side"`` or ``"within"`` (`interdyn.compiled._lanes`).
 
     ``loop(v, (bound, budget, least), (low, high, scale), which, todo, counter, stop, tol, max_iter, ratio, (x, primal,
-    dual, cost, steps), plan)`` works on tables ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``,
-    ``primal``, ``dual``, ``cost`` and ``steps`` are those of `Outcome`, and begin with a first point; what comes before
-    ``todo`` is that of `Problem`, slopes times the metric; ``scale`` is the metric and one over it. Interactions stand
-    AND before OR, in shape ``(costs, 2 * 2**n)`` side by side, where all tables have the first cost, and ``(costs, 2 *
-    2**n / 4, 4)`` within; ``ratio`` is the first ratio of both steps, ``plan`` the arrays of `Plan`.
+    dual, cost, steps), plan)`` solves the tables ``v[todo]`` until none is left or ``stop[0]`` is not 0. ``x``,
+    ``primal``, ``dual``, ``cost`` and ``steps`` are those of `Outcome`, and start from a first point; the arguments
+    before ``todo`` are those of `Problem`, with slopes times the metric; ``scale`` is the metric and its inverse.
+    Interactions are stored AND before OR, in shape ``(costs, 2 * 2**n)`` side by side, where all tables have the first
+    cost, and ``(costs, 2 * 2**n / 4, 4)`` within; ``ratio`` is the first ratio of both steps, ``plan`` the arrays of
+    `Plan`.
     """
     return compiled(
         _solver(source_stamp(Path(__file__).parent, Path(butterfly_file).parent)),

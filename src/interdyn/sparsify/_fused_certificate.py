@@ -1,6 +1,6 @@
-"""The certificate of the compiled solver: points repaired, multipliers eased; importing this file loads Numba.
+"""The certificate of the compiled solver: repairing points, scaling multipliers; importing this file loads Numba.
 
-Each function is that of `_problem.Problem` or `_admm` with the same name, for the tables at work.
+Each function is the one of `_problem.Problem` or `_admm` with the same name, for the tables being solved.
 """
 
 from typing import Any
@@ -106,7 +106,7 @@ def _approach(work: Any, lane: Any, metric: Any, plan: Any) -> None:
 
 @njit(**INNER)
 def _repair(work: Any, lane: Any, metric: Any, plan: Any) -> None:
-    """Move ``x`` by the least step that brings every residual within the bound; refined twice."""
+    """Move ``x`` by the smallest step that brings every residual within the bound; refined twice."""
     _, _, x, v, by_and, by_or, y, other, path, _, _ = work
     inside = load(lane, INSIDE * 4)
     worst = np.empty(4)
@@ -150,7 +150,7 @@ def _multipliers(w: Any, alone: Any, work: Any, lane: Any, cost: Any, plan: Any)
 
 @njit(**INNER)
 def _look_ahead(work: Any, lane: Any, cost: Any, plan: Any, longer: float, softer: float) -> None:
-    """Set ``ahead`` to where `AHEAD` steps with other steps lead; those stay in ``lane``. See `_admm._ahead`."""
+    """Set ``ahead`` to the result of `AHEAD` steps with other step sizes, kept in ``lane``; see `_admm._ahead`."""
     w, _, _, v, by_and, by_or, y, other, path, ahead, start = work
     tau_next, s_next = np.empty(4), np.empty(4)
     for i in range(4):
@@ -176,7 +176,7 @@ def _look_ahead(work: Any, lane: Any, cost: Any, plan: Any, longer: float, softe
 
 @njit(**INNER)
 def _return(lane: Any, steps: Any) -> None:
-    """Put back the steps of before the look ahead."""
+    """Restore the step sizes from before the trial steps."""
     for i in range(4):
         lane[TAU * 4 + i], lane[S * 4 + i] = steps[i], steps[4 + i]
 
@@ -235,9 +235,9 @@ def _own_point(w: Any, x: Any, lane: Any, cost: Any) -> None:
 @njit(**INNER)
 def certify(rows: Any, check: Any, steps: Any, problem: Any, work: Any, lane: Any, cost: Any, plan: Any, best: Any,
              tol: float, max_iter: int) -> None:  # fmt: skip
-    """Keep what is better than before of the tables whose turn it is; spoils ``check``.
+    """Keep what improves of the tables whose certificate is due; overwrites ``check``.
 
-    The course is that of `_admm._certify`.
+    It follows `_admm._certify`.
     """
     w, _, x, _, _, _, y, _, _, ahead, alone = work
     alone = alone[: len(y)]

@@ -1,15 +1,15 @@
 """What sparsity alone leaves open, whatever the order weight, by linear programs certified from both sides.
 
-Of all explanations whose plain L1 norm is at most ``B``, a little above the least one, the largest value of a linear
-function of the positive and negative parts of the interactions is sought: the strength of an order, ``sum |S| |x(S)|``
+Among all explanations whose plain L1 norm is at most ``B``, slightly above the smallest one, find the largest value of
+a linear function of the positive and negative parts of the interactions: the strength of an order, ``sum |S| |x(S)|``
 (over ``B``, the mean order), one interaction. For any price ``mu > 0``
 
     max { c(x) : |x| <= B }  <=  (B - min_x { |x| - mu c(x) }) / mu,
 
 so that each split with a tilted cost, certified from below, gives an upper end, and its point a value that is
-reached, mixed with another point where its norm is not ``B``. A few prices bring both together. The least value is
-the largest of ``-c``. Positive and negative parts are apart, as in the linear programs of the tests: an explanation
-may spend what is left of ``B`` on a pair that cancels. Source: split.md of the project, section 1.
+reached, mixed with another point if its norm is not ``B``. A few prices bring both together. The smallest value is
+minus the largest of ``-c``. Positive and negative parts are separate, as in the linear programs of the tests: an
+explanation may spend what is left of ``B`` on a pair that cancels. Source: split.md of the project, section 1.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ from interdyn.values import Identified, Interactions, Range, n_players_from_size
 from interdyn.values._convert import moved
 
 MAX_ITER = 20_000
-_FINE = 0.02  # of the slack: how finely the least norm is found
-_TILTED = 0.1  # of the slack: how finely a tilted problem is solved
-_ROUNDS = 6  # prices at most for each end
-_CLOSE = 0.02  # of the width: both sides of an end may differ by so much
-_FIRST = {"order": 0.03, "mean": 0.02, "one": 0.3}  # prices to begin with
-_DEAREST = 4.0  # price beyond which nothing moves
+_FINE = 0.02  # of the slack: tolerance of the smallest norm
+_TILTED = 0.1  # of the slack: tolerance of a tilted problem
+_ROUNDS = 6  # most prices for each end
+_CLOSE = 0.02  # of the width: allowed difference between both sides of an end
+_FIRST = {"order": 0.03, "mean": 0.02, "one": 0.3}  # initial prices
+_DEAREST = 4.0  # price above which nothing changes
 _ENTRIES = 2**23  # of the costs of one batch of problems
 
 
@@ -42,8 +42,8 @@ _ENTRIES = 2**23  # of the costs of one batch of problems
 class _Quantity:
     """A linear function of the parts of the interactions, for each table of a batch.
 
-    ``cost`` has shape ``(tables or 1, 2, 2**n)``; ``of_parts``: it counts positive and negative parts alike;
-    ``spare``: by how much what is left of the budget can raise it, and its negative.
+    ``cost`` has shape ``(tables or 1, 2, 2**n)``; ``of_parts``: whether positive and negative parts count alike;
+    ``spare``: by how much the rest of the budget can raise it, and its negative.
     """
 
     kind: str
@@ -66,8 +66,8 @@ def identified(
 ) -> Identified:
     r"""Return what sparsity alone leaves open of a reported explanation: ranges certified from both sides.
 
-    All explanations count that keep the bound on the residual and whose plain L1 norm is at most ``factor`` times the
-    least one. For each table, the least and the largest
+    All explanations are included that keep the bound on the residual and whose plain L1 norm is at most ``factor``
+    times the smallest one. The ranges are, for each table, the smallest and the largest
 
     $$\frac{\sum_S |S|\,|I(S)|}{\sum_{S \neq \emptyset} |I(S)|}, \qquad \sum_{|S| = k} |I(S)|, \qquad I(S)$$
 
@@ -79,12 +79,12 @@ def identified(
     found
         From `split` or `measure`; the tables are those that it explains.
     slack
-        ``factor`` is ``1 + slack``, or one plus the excess of the reported explanation in plain L1 norm where that is
-        larger, so that it is always among those that count.
+        ``factor`` is ``1 + slack``, or one plus the excess of the reported explanation in plain L1 norm if that is
+        larger, so that the reported explanation is always included.
     strongest
         How many interactions.
     threads
-        Worker threads at most, as in `split`.
+        Most worker threads, as in `split`.
     allow_large
         Accept work that is expected to take more than ten minutes.
 
@@ -102,7 +102,7 @@ def identified(
 
     Notes
     -----
-    Cost: some hundred splits of each table. Oracle: linear programs with HiGHS (tests). Source: the project's
+    Cost: a few hundred splits of each table. Oracle: linear programs with HiGHS (tests). Source: the project's
     split.md, section 1.
 
     Examples
@@ -113,7 +113,7 @@ def identified(
     >>> round(float(ranges.mean_order.low), 2), round(float(ranges.mean_order.high), 2)
     (1.0, 2.0)
     """
-    instance(found, "found", Interactions, do="Pass what `split` returns.")
+    instance(found, "found", Interactions, do="Pass the result of `split` or `measure`.")
     slack = number(slack, "slack", least=0, most=1, open_=True, do="It is a share of the L1 norm: pass 1e-3.")
     strongest = whole(strongest, "strongest", do="Pass 10, for example.")
     size, home = found.i_and.shape[-1], found.i_and.device
@@ -181,7 +181,7 @@ def _quantities(x: Float[Tensor, "2 tables subsets"], n: int, count: int) -> tup
     kinds, subsets = index // size, index % size
     for i in range(count):
         cost = torch.zeros_like(flat).reshape(-1, 2 * size).scatter_(1, index[i][:, None], 1.0).reshape(flat.shape)
-        cost[:, 1, single] = cost[:, 0, single]  # of a single player AND and OR are one
+        cost[:, 1, single] = cost[:, 0, single]  # for a single player AND and OR are the same
         quantities.append(_Quantity("one", cost, of_parts=False, spare=(0.0, 0.0)))
     return quantities, kinds, subsets
 
@@ -193,8 +193,8 @@ def _ranges(
     n = plain.operator.n
     best = solve(plain, tol=_FINE * slack, max_iter=MAX_ITER, threads=threads)
     own = plain.objective(x)
-    limit = torch.maximum((1 + slack) * best.primal, own)  # no less than the budget meant, for the certified side
-    sure = torch.maximum((1 + slack) * best.dual, own)  # no more, for the side that is reached
+    limit = torch.maximum((1 + slack) * best.primal, own)  # at least the intended budget, for the certified side
+    sure = torch.maximum((1 + slack) * best.dual, own)  # at most the intended budget, for the side that is reached
     quantities, kinds, subsets = _quantities(x, n, count)
     ends = [
         _End(quantity, side, quantity.value(x), own, quantity.value(best.x), best.primal, limit, sure)
@@ -250,7 +250,7 @@ class _End:
         return -free - tilt, free - tilt
 
     def take(self, rows: Tensor, x: Tensor, dual: Tensor) -> None:
-        """Learn from the solved problems of the tables ``rows``."""
+        """Update both sides from the solved problems of the tables ``rows``."""
         norm = x[:, :, 1:].abs().sum(dim=(0, 2))
         quantity = self.quantity
         if len(quantity.cost) > 1:
@@ -269,7 +269,7 @@ class _End:
         self.open[rows] &= self.price[rows] != price
 
     def _meet(self, value: Tensor, norm: Tensor) -> None:
-        """Raise what is reached by a point, what is left of the budget, and mixtures with points met before."""
+        """Raise what is reached by a point, the rest of the budget, and mixtures with earlier points."""
         within = norm <= self.sure
         alone = value + (self.sure - norm).clamp_min(0.0) * self.spare
         best = torch.where(within, alone, -torch.inf)
@@ -282,7 +282,7 @@ class _End:
 
 
 def _tilt(plain: Problem, ends: list[_End], limit: Tensor, *, tol: float, threads: int) -> None:
-    """Solve one problem for each end that is open and each table, all in one batch."""
+    """Solve one problem for each open end and each table, all in one batch."""
     free = order_weights(plain.operator.n, 0.0).to(plain.v)[None]
     rows = [end.open.nonzero()[:, 0] for end in ends]
     counts = [len(each) for each in rows]

@@ -6,7 +6,7 @@
 **Products.** ``Z`` is a Kronecker power of a 2x2 matrix, and ``W o = sum(o) - (Z o)`` at the complement, so a batch of
 products is two small matrix products, over the upper and the lower players.
 
-**Projection.** ``(K D K^T + s I)^{-1}``, with a metric ``D`` of orders, does not factor over players, but it falls into
+**Projection.** ``(K D K^T + s I)^{-1}``, with a metric ``D`` of orders, does not factor over players, but splits into
 small blocks in the symmetry of swapping them: `_symmetry`.
 """
 

@@ -1,10 +1,10 @@
-"""The passes over memory that a step of the compiled solver is made of; importing this file loads Numba.
+"""The passes over memory that make up a step of the compiled solver; importing this file loads Numba.
 
-Each goes once over the arrays of the tables at work: four side by side, or one (`interdyn.compiled._lanes` describes
-both; ``low`` says which). Of a table of ``2**n`` numbers, ``w`` and ``anchor`` hold three, one after the other: the AND
-interactions, the OR interactions, the residual, before the proximal map. The OR side of a projection is kept at
-complements, where it is read backwards. Numbers of a table stand in all lanes that are its own. ``cost`` is what an
-interaction costs: its slopes below and above 0 times the metric, the metric, and one over it.
+Each reads the arrays of the tables being solved once: four side by side, or one (`interdyn.compiled._lanes` describes
+both; ``low`` selects). Of a table of ``2**n`` numbers, ``w`` and ``anchor`` store three, one after the other: the AND
+interactions, the OR interactions, the residual, before the proximal map. The OR side of a projection is stored at
+complements, where it is read backwards. Per-table numbers are repeated in all lanes of the table. ``cost`` is what an
+interaction costs: its slopes below and above 0 times the metric, the metric, and its inverse.
 """
 
 from typing import Any
@@ -32,14 +32,14 @@ from interdyn.compiled._lanes import (
 )
 from interdyn.transforms._butterfly import finish_subsets, finish_supersets, power, subset_sums, superset_sums
 
-# rows of `lane`: what each of the four tables has for itself
+# rows of `lane`: the per-table values of each of the four tables
 TAU, S, BOUND, INSIDE, BUDGET, LIVE, WEIGHT, TAU_FIRST, SINCE, FIRST, LAST, RESTART = range(12)
 LANE_ROWS = 12
 
 
 @njit(forceinline=True, **INNER)
 def cut(x: Any, low: Any, high: Any) -> Any:
-    """Return ``x - prox(x)`` of an interaction: what lies between the thresholds."""
+    """Return ``x - prox(x)`` of an interaction: the part between the thresholds."""
     return least(most(x, low), high)
 
 
@@ -65,7 +65,7 @@ def _superset_sums(layout: Any, x: Any) -> None:
 
 @njit(**INNER)
 def advance(w: Any, anchor: Any, by_and: Any, by_or: Any, y: Any, v: Any, cost: Any, lane: Any) -> Any:
-    """Apply the move that waits, and reflect at the proximal map.
+    """Apply the pending move, and reflect at the proximal map.
 
     ``by_and``, ``by_or`` and ``y`` hold the projection of the last step on entry (`adjoint`). On return they hold the
     reflected AND interactions, the OR interactions at their complements, and ``v`` minus the reflected residual; the
@@ -159,7 +159,7 @@ def residuals(w: Any, by_and: Any, by_or: Any, y: Any, cost: Any, lane: Any, out
 def travelled(w: Any, anchor: Any, cost: Any, lane: Any, out: Any) -> None:
     """Write the squared distances since the last restart: primal and dual, of the interactions and of the residual.
 
-    Where the last restart was, the anchor tells: its own proximal point and dual part are those of the point then.
+    The anchor gives the position of the last restart: its proximal point and dual part are those of that point.
     """
     size = len(w) // 3
     low, high, _, inverse = cost

@@ -5,8 +5,8 @@
 
 The cost of an interaction has slope ``low < 0`` below 0 and ``high`` above. Weights of orders are ``high = -low =
 w``; a linear cost on top shifts both. The dual is ``max v.y - bound.|y|`` subject to ``low <= K^T y <= high``, where
-the free constant asks that ``y`` sums to 0. The multiplier of the empty set occurs in no other constraint and sees to
-that, so every ``y`` scaled to feasibility proves a lower bound, and every repaired point an upper bound. Source:
+the free constant requires that ``y`` sums to 0. The multiplier of the empty set occurs in no other constraint and
+ensures that, so every ``y`` scaled to feasibility proves a lower bound, and every repaired point an upper one. Source:
 paper.md of the project, section 2, and split.md, sections 1 and 3; the program is the paper's eq. (3) with its box on
 the noise.
 """
@@ -23,10 +23,10 @@ from interdyn.sparsify._symmetry import metric
 from interdyn.values import n_players_from_size, orders
 
 FREE = 1e-200
-"""Slope of the cost of the constant: nothing, but something to divide by."""
+"""Slope of the cost of the constant: nearly 0, but usable as a divisor."""
 
 LEAST = 1e-12
-"""Least denominator of a relative gap, in units of the table's range."""
+"""Smallest denominator of a relative gap, in units of the table's range."""
 
 WIDE = 4.0
 """A bound, in units of the range of its table, that no table exceeds."""
@@ -34,12 +34,12 @@ WIDE = 4.0
 APPROACH = 10
 """Steps towards an explanation before a point is repaired."""
 
-_FURTHEST = 1000  # exponent up to which a factor is a number of its own
+_FURTHEST = 1000  # exponent up to which a factor is a finite number
 
 
 @lru_cache(maxsize=16)
 def _metric_on(n: int, device: torch.device) -> Float[Tensor, " subsets"]:
-    """Return the metric on a device, where every step needs it: it goes to a graphics card once."""
+    """Return the metric on a device, where every step needs it: it is copied to a GPU once."""
     return torch.from_numpy(metric(n)).to(device)
 
 
@@ -49,7 +49,7 @@ def clip(x: Tensor, bound: Tensor) -> Tensor:
 
 
 def order_weights(n: int, order_weight: float) -> Float[Tensor, "2 subsets"]:
-    """Return ``1 + order_weight (|S| - 1)`` for the AND and the OR interactions, nothing for the constant."""
+    """Return ``1 + order_weight (|S| - 1)`` for the AND and the OR interactions, nearly 0 for the constant."""
     one = 1 + order_weight * (torch.tensor(orders(n).tolist(), dtype=torch.float64) - 1)
     weights = torch.stack([one, one])
     weights[0, 0], weights[1, 0] = FREE, 1.0
@@ -72,7 +72,7 @@ class Problem:
         Which of the costs is that of each table, shape ``(batch,)``.
     budget
         Largest plain L1 norm of the explanations of interest, shape ``(batch,)``: lower bounds need to hold for these
-        alone, and gaps are relative to it. 0: for all explanations, and gaps are relative to the cost.
+        only, and gaps are relative to it. 0: for all explanations, and gaps are relative to the cost.
     """
 
     v: Float[Tensor, "batch subsets"]
@@ -102,7 +102,7 @@ class Problem:
 
     @property
     def metric(self) -> Float[Tensor, " subsets"]:
-        """How far each interaction steps, relative to others: ``D``."""
+        """The relative step size of each interaction: ``D``."""
         return _metric_on(n_players_from_size(self.v.shape[-1]), self.v.device)
 
     @property
@@ -114,13 +114,13 @@ class Problem:
 
     @property
     def thresholds(self) -> tuple[Float[Tensor, "2 rows subsets"], Float[Tensor, "2 rows subsets"]]:
-        """The slopes in the metric: what the solver cuts off, over its step."""
+        """The slopes in the metric: the solver's thresholds, divided by its step."""
         low, high = self.slopes
         return low * self.metric, high * self.metric
 
     @property
     def least(self) -> Float[Tensor, " batch"]:
-        """Least denominator of the relative gap of each table."""
+        """Smallest denominator of the relative gap of each table."""
         return torch.where(self.budget > 0, self.budget, LEAST)
 
     def take(self, rows: Tensor) -> "Problem":
@@ -138,7 +138,7 @@ class Problem:
         return self.v - self.operator.explain(x[0], x[1])
 
     def step(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, "2 batch subsets"]:
-        """Return ``D K^T y``, by how much the interactions move for the multipliers ``y``."""
+        """Return ``D K^T y``, the move of the interactions for the multipliers ``y``."""
         return torch.stack(self.operator.adjoint(y)) * self.metric
 
     def approached(
@@ -146,8 +146,8 @@ class Problem:
     ) -> Float[Tensor, "2 batch subsets"]:
         """Return ``x`` moved towards the nearest explanation, in the metric, by `APPROACH` steps of ADMM.
 
-        What a point lacks is little, but spread over many masks, and to represent it exactly costs much; residuals that
-        have room within their bound make way for a smoother, cheaper correction. ``s`` weighs both against each other.
+        The error of a point is small, but spread over many masks, and representing it exactly is expensive; residuals
+        with room within their bound allow a smoother, cheaper correction. ``s`` weighs both against each other.
         """
         inside = self.bound * (1 - 1e-9)
         before = self.residual(x)
@@ -160,7 +160,7 @@ class Problem:
         return x + self.step(y)
 
     def repaired(self, x: Float[Tensor, "2 batch subsets"]) -> Float[Tensor, "2 batch subsets"]:
-        """Return ``x`` moved by the least step, in the metric, that brings every residual within the bound.
+        """Return ``x`` moved by the smallest step, in the metric, that brings every residual within the bound.
 
         The step is ``D K^T (K D K^T)^{-1} e`` with ``e`` what exceeds the bound; it is refined twice, because the
         condition number of the matrix grows threefold with each player.
@@ -177,9 +177,9 @@ class Problem:
     def lower_bound(self, y: Float[Tensor, "batch subsets"]) -> Float[Tensor, " batch"]:
         """Return a lower bound of the cost, from any ``y``.
 
-        Without a budget it is the dual value of ``y`` scaled to feasibility. Within a budget ``B`` slopes that are
-        wider by what ``y`` lacks raise the cost of an explanation by at most ``B`` times as much, which holds for
-        slopes of any sign.
+        Without a budget it is the dual value of ``y`` scaled to feasibility. Within a budget ``B``, widening the slopes
+        by the infeasibility of ``y`` raises the cost of an explanation by at most ``B`` times as much, for slopes of
+        any sign.
         """
         y = torch.cat([-y[:, 1:].sum(-1, keepdim=True), y[:, 1:]], dim=-1)
         z = torch.stack(self.operator.adjoint(y))
@@ -193,7 +193,7 @@ class Problem:
     def constant_point(self) -> tuple[Tensor, Tensor]:
         """Return the constant explanation nearest to ``v({})``, shape ``(2, batch, 2**n)``, and where it is feasible.
 
-        It is the whole answer where the table varies by no more than twice the bound.
+        It is the complete answer if the table varies by no more than twice the bound.
         """
         low, high = self.v.amax(-1) - self.bound[:, 0], self.v.amin(-1) + self.bound[:, 0]
         constant = torch.zeros_like(low).maximum(low).minimum(high)

@@ -1,6 +1,6 @@
 """The exact projection as compiled loops; importing this file loads Numba.
 
-What is computed is described in `_symmetry`. Two players are taken in at a time, so that each number is read and
+The computation is described in `_symmetry`. Two players are processed at a time, so that each number is read and
 written once for two: a row of a path is then four quarters (neither player present, the second, the first, both), and a
 path of ``d`` rows has four children, long-long, long-short, short-long and short-short, of ``d + 2``, ``d``, ``d`` and
 ``d - 2`` rows. Slow twin: `GramSolver`.
@@ -25,7 +25,7 @@ PLAN = f"Tuple(({', '.join(['int64[::1]'] * 3 + ['float64[::1]'] * 3 + ['int64[:
 
 @njit(**INNER)
 def _in_one(x: Any, y: Any, lengths: Any, bases: Any, first: int, last: int, half: int, share: Any) -> None:
-    """Take in one player, ``x`` to ``y``; ``half`` is half a row, in numbers of all four tables."""
+    """Process one player, ``x`` to ``y``; ``half`` is half a row, in numbers of all four tables."""
     for p in range(first, last):
         d = lengths[p]
         base = bases[p] * 2 * half
@@ -66,7 +66,7 @@ def _out_one(x: Any, y: Any, lengths: Any, bases: Any, first: int, last: int, ha
 
 @njit(**INNER)
 def _in_two(x: Any, y: Any, lengths: Any, bases: Any, first: int, last: int, q: int, share: Any) -> None:
-    """Take in two players, ``x`` to ``y``; ``q`` is a quarter of a row, in numbers of all four tables.
+    """Process two players, ``x`` to ``y``; ``q`` is a quarter of a row, in numbers of all four tables.
 
     Rows of the long and the short child of the first player are made on the way, their halves without (``0``) and with
     (``1``) the second player.
@@ -201,7 +201,7 @@ def _times(matrix: Any, at: int, d: int, x: Any, start: int, out: Any, to: int) 
 
 @njit(forceinline=True, **INNER)
 def _times_two(matrix: Any, at: int, d: int, x: Any, start: int, start2: int, out: Any, to: int, to2: int) -> None:
-    """Write the products of a ``d x d`` matrix with two paths, which keeps twice as many sums under way."""
+    """Write the products of a ``d x d`` matrix with two paths, which keeps twice as many sums in flight."""
     j = 0
     while j + 3 <= d:
         t0 = t1 = t2 = u0 = u1 = u2 = splat(0.0)
@@ -274,10 +274,10 @@ def _blocks(x: Any, s: Any, lengths: Any, bases: Any, first: int, last: int, int
 @njit(**INNER)
 def _last_two(x: Any, s: Any, lengths: Any, bases: Any, first: int, last: int, share: Any, into: Any, back: Any,
               offsets: Any, values: Any, path: Any) -> None:  # fmt: skip
-    """Do all that remains on paths whose rows are single vectors, the last two players within: four paths at once.
+    """Process paths whose rows are single vectors, with the last two players within: four paths at once.
 
-    Four paths of one length are transposed, so that each has a lane; then their last two players are taken in, their
-    blocks done, and everything undone. Where fewer are left, one of them stands in for the missing.
+    Four paths of one length are transposed, so that each has a lane; then their last two players are processed, their
+    blocks applied, and everything undone. If fewer are left, one of them is repeated.
     """
     a, b = path[8 * ROWS : 8 * ROWS + 16 * ROWS], path[24 * ROWS : 24 * ROWS + 16 * ROWS]
     one_length, one_base = np.empty(1, np.int64), np.zeros(1, np.int64)
@@ -316,7 +316,7 @@ def project(layout: Any, y: Any, other: Any, s: Any, plan: Any, path: Any) -> No
     ``plan`` holds the arrays of `Plan` in their order; ``path`` is `PATH` long.
     """
     lengths, bases, first, share, into, back, offsets, values = plan
-    n = power(len(y)) - 2  # players to take in here, in rows of whole vectors
+    n = power(len(y)) - 2  # players to process here, in rows of complete vectors
     x = y
     m = n & 1
     if m:

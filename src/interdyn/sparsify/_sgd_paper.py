@@ -1,9 +1,9 @@
-"""The laboratory's recipe, for fidelity: momentum SGD on the L1 norm, projected on the noise box.
+"""The authors' recipe, for fidelity: momentum SGD on the L1 norm, projected on the noise box.
 
 ``v_and = (v - d)/2 + g``, ``v_or = (v - d)/2 - g``; sub-gradient steps on ``sum |I_and| + |I_or|`` in ``(g, d)`` from
-zero, momentum 0.9, a rate set by hand that falls tenfold in the course, ``d`` clipped to the box. The rate is *not*
+zero, momentum 0.9, a hand-set rate that falls tenfold over the run, ``d`` clipped to the box. The rate is *not*
 scale-free: the same network doubled needs another rate. Here all tables of a batch run together, by butterflies
-instead of dense ``2^n x 2^n`` products; the iterates are the same. ``benchmarks/bench_split.py`` holds the dense
+instead of dense ``2^n x 2^n`` products; the iterates are the same. ``benchmarks/bench_split.py`` has the dense
 form. Source: practice of the authors' earlier public code (paper.md of the project, section 2).
 """
 
@@ -20,7 +20,7 @@ from interdyn.transforms import and_from_values, or_from_values
 from interdyn.transforms._mobius import butterfly_
 
 MOMENTUM = 0.9
-_BOUND_TOLERANCE = 1e-2  # how far below the optimum the lower bound of the gap may lie
+_BOUND_TOLERANCE = 1e-2  # how far below the optimum the lower bound of the gap may be
 
 
 def _interactions(v: Tensor, g: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,7 @@ def descend(
 
 
 def solve_sgd_paper(problem: Problem, units: Units, *, steps: int, rates: Sequence[float]) -> Outcome:
-    """Run the recipe at each rate, on the tables as they are, and keep the lowest objective of each.
+    """Run the recipe at each rate, on the tables unchanged, and keep the lowest objective of each.
 
     The lower bound that certifies the gap is not part of the recipe; it comes from the certified solver.
     """

@@ -1,4 +1,4 @@
-"""The certified solver for a batch of tables: which form of it runs, in how many threads, and how finely."""
+"""The certified solver for a batch of tables: which form of it runs, in how many threads, and with which tolerance."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,20 +17,20 @@ from interdyn.sparsify._problem import Problem
 from interdyn.sparsify._symmetry import plan
 from interdyn.values import n_players_from_size, orders
 
-_TENSOR_ENTRIES = 2**17  # that one batch of the form by tensors holds: its arrays then stay in the cache
-_BRIEF = 2**28  # entries times steps at most, up to which a split ends before an interruption would be missed
-_VECTOR = 3  # players from which on a table fills vectors of its own
-WITHIN = 11  # players from which on a table has a thread to itself: four side by side would leave the cache
+_TENSOR_ENTRIES = 2**17  # in one batch of the tensor form: its arrays then stay in the cache
+_BRIEF = 2**28  # entries times steps up to which a split ends before an interruption would be noticed
+_VECTOR = 3  # number of players from which a table fills complete vectors
+WITHIN = 11  # number of players from which a table has its own thread: four side by side would exceed the cache
 
 COARSEST, FINEST, FINER = 1e-2, 1.5e-4, 4.0
-"""Without an order weight: the tolerances tried, each a quarter of the one before."""
+"""Without an order weight: the tolerances tried, each a quarter of the previous one."""
 
 SHARE = 0.1
-"""By how much of the interval over tables the strength of an order may move."""
+"""By how much of its interval over tables the strength of an order may change."""
 
-_PILOT = 16  # tables at most on which a tolerance is tried
+_PILOT = 16  # most tables on which a tolerance is tried
 _NORMAL_90 = 1.645  # half of a 90 % interval, in standard errors
-_COUNTS = 0.01  # of all strength, from which on an order counts
+_COUNTS = 0.01  # share of all strength from which an order counts
 
 Watch = Callable[[Outcome], None]
 """Called now and then, while threads work, with the best points and bounds so far."""
@@ -51,13 +51,13 @@ def solve(
     problem
         The tables, bounds and costs.
     tol
-        Relative gap at which a table is done.
+        Relative gap at which a table is finished.
     max_iter
-        Steps after which the best point so far is returned; its gap is certified all the same.
+        Steps after which the best point so far is returned; its gap is certified nevertheless.
     threads
-        Worker threads at most; see `interdyn.compiled.worker_count`. The result does not depend on their number.
+        Most worker threads; see `interdyn.compiled.worker_count`. The result does not depend on their number.
     watch
-        Called now and then with what there is so far.
+        Called now and then with the result so far.
 
     Returns
     -------
@@ -132,12 +132,12 @@ def _compiled(
 
 
 def first_tolerance(tol: float | str, order_weight: float, n: int) -> float:
-    """Return the tolerance to begin with: the one given, or ``order_weight / n``.
+    """Return the initial tolerance: the one given, or ``order_weight / n``.
 
     Raises
     ------
     InputError
-        If it is a word other than "auto".
+        If it is a string other than "auto".
     """
     n = whole(n, "n")
     order_weight = number(order_weight, "order_weight", least=0, most=1, do="Leave it at 0.02.")
@@ -149,9 +149,9 @@ def first_tolerance(tol: float | str, order_weight: float, n: int) -> float:
 
 
 def settled_tolerance(problem: Problem, *, max_iter: int, threads: int) -> float:
-    """Return the coarsest tolerance that the order spectrum of ``problem`` does not feel; see `split`.
+    """Return the coarsest tolerance that does not affect the order spectrum of ``problem``; see `split`.
 
-    A single table has no interval to be held against; it gets 1e-3.
+    A single table has no interval to compare with; it gets 1e-3.
     """
     tables = len(problem.v)
     if tables < 2:

@@ -24,14 +24,14 @@ from interdyn.transforms._mobius import checked_table
 from interdyn.values import Interactions, as_tensor, members, n_players_from_size
 
 ORDER_WEIGHT = 0.02
-"""How much more an interaction costs for each player more."""
+"""Additional cost of an interaction per additional player."""
 
-_TIES = 0.7  # of the tolerance, to which a table is solved where ties go to low orders: they weigh little in the gap
-_SLACK = 1e-9  # of the range, by which rounding may exceed a bound
+_TIES = 0.7  # of the tolerance; tables are solved to it if ties go to low orders, which count little in the gap
+_SLACK = 1e-9  # of the range: by how much rounding may exceed a bound
 _ROUNDING = 1e-7  # relative gap below 0 that rounding can explain
 
 PIECE = 2**20
-"""Table entries in a piece of the work that follows the solver, so that it needs little memory beside the result."""
+"""Table entries per piece of the work after the solver, to keep its memory small."""
 
 
 @dataclass(frozen=True)
@@ -95,33 +95,32 @@ def split(
         one that broadcasts to it): absolute bounds, in the unit of ``v``.
     solver
         ``"admm"``: certified, batched, scale-free. ``"lp"``: HiGHS, the oracle (extra ``lp``, at most 11 players).
-        ``"sgd-paper"``: the laboratory's momentum SGD, far from its own optimum, for fidelity.
+        ``"sgd-paper"``: the authors' momentum SGD, far from its own optimum, for fidelity.
     tol
-        Certified relative gap at which a table is done. One coarser than ``order_weight / n`` cannot tell
-        neighbouring orders apart, one coarser than ``order_weight`` is refused. ``"auto"``: ``order_weight / n``;
-        without a weight the coarsest of 1e-2, 2.5e-3, 6e-4 and 1.6e-4 that moves the strength of no order, on average
-        over the tables, by more than a tenth of its interval (found on up to 16 tables). ``settings`` says what it
-        came to.
+        Certified relative gap at which a table is finished. One coarser than ``order_weight / n`` cannot distinguish
+        neighbouring orders, one coarser than ``order_weight`` is refused. ``"auto"``: ``order_weight / n``; without
+        a weight, the coarsest of 1e-2, 2.5e-3, 6e-4 and 1.6e-4 that changes the strength of no order, on average over
+        the tables, by more than a tenth of its interval (determined on up to 16 tables). ``settings`` records the
+        value used.
     max_iter
         Limit on steps (default 20,000, for ``"sgd-paper"`` its number of steps).
     merge_order_one
         AND and OR interactions of one player are the same function. ``True`` reports their sum as AND, ``False`` half
         of it in each.
     order_weight
-        ``epsilon``: how much more an interaction costs for each player beyond the first. Sparsity alone leaves the
-        order open: ``x0 + x1`` is ``AND{0} + AND{1}`` and, at the same L1 norm, ``AND{0, 1} + OR{0, 1}``. At any
-        weight above 0 the first is reported; a function without interactions holds at most ``tol / order_weight`` of
-        its strength above order 1. 0: the paper's problem. What sparsity leaves open whatever the weight:
-        `identified`.
+        ``epsilon``: additional cost of an interaction for each player beyond the first. Sparsity alone leaves the order
+        open: ``x0 + x1`` is ``AND{0} + AND{1}`` and, at the same L1 norm, ``AND{0, 1} + OR{0, 1}``. With any weight
+        above 0 the first is reported; a function without interactions has at most ``tol / order_weight`` of its
+        strength above order 1. 0: the paper's problem. What sparsity leaves open whatever the weight: `identified`.
     rates
         Learning rates of ``"sgd-paper"``; the best of them is kept for each table.
     threads
-        Worker threads at most; by default ``INTERDYN_THREADS``, else all cores that this process may use. Results do
+        Most worker threads; by default ``INTERDYN_THREADS``, otherwise all cores that this process may use. Results do
         not depend on it.
     allow_large
         Accept work that is expected to take more than ten minutes.
     show_progress
-        Draw a bar with the remaining time on standard error; by default from 13 players on, on a terminal.
+        Show a progress bar with the remaining time on standard error; by default from 13 players, on a terminal.
     unit
         Unit of ``v``, for labels.
 
@@ -129,24 +128,24 @@ def split(
     -------
     Interactions
         ``i_and``, ``i_or``, ``residual`` of shape ``(*batch, 2**n)``; ``objective``, ``gap``, ``status``,
-        ``noise_bound`` of shape ``(*batch,)``. The constant is ``i_and[..., 0]``, costs nothing and does not count;
-        ``i_or[..., 0]`` is 0. ``objective`` is the weighted norm above. ``gap`` is ``(objective - bound) /
-        objective`` with a lower bound from a feasible dual point, whatever the solver did: no explanation has an
-        objective below ``(1 - gap) objective``. It holds for the reported explanation, whose residual is checked.
+        ``noise_bound`` of shape ``(*batch,)``. The constant is ``i_and[..., 0]`` and costs nothing; ``i_or[..., 0]`` is
+        0. ``objective`` is the weighted norm above. ``gap`` is ``(objective - bound) / objective`` with a lower bound
+        from a feasible dual point, whatever the solver did: no explanation has an objective below
+        ``(1 - gap) objective``. It holds for the reported explanation, whose residual is checked.
 
     Raises
     ------
     ShapeError
         If the last axis of ``v`` is not a power of two long, or bounds do not fit.
     TooLargeError
-        If there are more than 24 players, the result does not fit in the memory at hand, or the work is expected to
-        take more than ten minutes; before it starts.
+        If there are more than 24 players, the result does not fit into the available memory, or the work is expected
+        to take more than ten minutes; before it starts.
     NonFiniteError
-        If ``v`` holds NaN or infinity; names the sample and the players present.
+        If ``v`` contains NaN or infinity; names the sample and the players present.
     InputError
         If an option is out of range.
     CertificateError
-        If a lower bound exceeds the objective: a fault of ours, never silent.
+        If a lower bound exceeds the objective: a bug, never silent.
 
     Warns
     -----
@@ -155,8 +154,8 @@ def split(
 
     Notes
     -----
-    A step costs ``O(n 2^n)`` operations for each table, some twenty microseconds at n = 10; the number of steps grows
-    by a quarter or more with each player. Beside the result, a thread needs memory for 64 tables. Oracle:
+    A step costs ``O(n 2^n)`` operations per table, about twenty microseconds at n = 10; the number of steps grows by a
+    quarter or more with each player. Besides the result, a thread needs memory for 64 tables. Oracle:
     ``solver="lp"``.
     Source: paper, section 2 and its appendix on the sparsest interactions.
 
@@ -182,7 +181,7 @@ def split(
         _rates(rates),
     )
     home = table.device
-    if settings.solver == "admm" and available():  # faster on one core than the form by tensors on a graphics card
+    if settings.solver == "admm" and available():  # faster on one core than the tensor form on a GPU
         table = table.cpu()
     flat = table.reshape(-1, table.shape[-1])
     refuse_unfit(flat)
@@ -230,12 +229,12 @@ def _refuse_non_finite(flat: Tensor) -> None:
         raise NonFiniteError(
             f"`v` must be finite; got {flat[row, subset]} in table {row} (flat index) at subset {subset}, players "
             f"{list(members(subset))} present, and {int(bad.sum()) - 1} more such entries. "
-            "Look at the network's output for that masked input."
+            "Check the network's output for that masked input."
         )
 
 
 def _bounds(noise_bound: float | Tensor | np.ndarray, table: Tensor, units: Units) -> tuple[Tensor, Any]:
-    """Return bounds in units of the tables, shape ``(batch,)``, and what to write about them in the settings."""
+    """Return bounds in units of the tables, shape ``(batch,)``, and their description for the settings."""
     batch = table.shape[:-1]
     if isinstance(noise_bound, Tensor | np.ndarray | list | tuple):
         bound = as_tensor(noise_bound, "noise_bound", dtype=torch.float64).to(table.device)
@@ -270,9 +269,9 @@ def _solve(problem: Problem, units: Units, settings: SplitSettings, workers: int
 
 
 def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Place the order one of ``x``, in place; return residuals, by how much they exceed the bound, and objectives.
+    """Place the interactions of single players of ``x``; return residuals, their excess over bounds, and objectives.
 
-    A piece at a time, so that little memory is needed beside the result.
+    In place, a piece at a time, so that little memory is needed besides the result.
     """
     residual = torch.empty_like(problem.v)
     over, objective = torch.empty_like(problem.v[:, 0]), torch.empty_like(problem.v[:, 0])
@@ -289,13 +288,13 @@ def _finished(problem: Problem, x: Tensor, n: int, *, merge: bool) -> tuple[Tens
 def _certificate(
     problem: Problem, over: Tensor, objective: Tensor, outcome: Outcome, settings: SplitSettings
 ) -> tuple[Tensor, list[str]]:
-    """Return the certified gap of each reported explanation, infinite where it is not feasible, and a sentence."""
+    """Return the certified gap of each reported explanation, infinite if it is not feasible, and a sentence."""
     gap = problem.relative_gap(objective, outcome.dual)
     if bool((gap < -_ROUNDING).any()):
         row = int(gap.argmin())
         raise CertificateError(
             f"a lower bound must not exceed the objective; got {float(outcome.dual[row]):.9g} above "
-            f"{float(objective[row]):.9g} in table {row} (flat index). This is a fault of interdyn: please report it "
+            f"{float(objective[row]):.9g} in table {row} (flat index). This is a bug in interdyn: please report it "
             "with the table."
         )
     gap = torch.where(over <= _SLACK, gap.clamp_min(0.0), torch.inf)
@@ -303,7 +302,7 @@ def _certificate(
     if late and settings.solver != "sgd-paper":
         warnings.warn(
             f"{late} of {gap.numel()} tables did not reach tol = {settings.tol:.0e} (worst gap "
-            f"{float(gap.max()):.1e}); their gap is certified all the same. Raise `max_iter` or `tol`.",
+            f"{float(gap.max()):.1e}); their gap is certified nevertheless. Raise `max_iter` or `tol`.",
             PrecisionWarning,
             stacklevel=3,
         )

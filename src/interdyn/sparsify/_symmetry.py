@@ -1,25 +1,25 @@
-"""The projection of the split in the symmetry of swapping players: paths, and one small block for each length.
+"""The projection of the split, using the symmetry of swapping players: paths, and one small block per length.
 
 ``(K D K^T + s I)^{-1}`` does not factor over players, but it commutes with every permutation of them. So an orthogonal
 change of basis brings it to blocks of at most ``n + 1`` rows (Schur, Clebsch and Gordan), and that change is a cascade
 that takes the players in one at a time, ``O(n 2^n)`` in all.
 
 **Paths.** A path is a list of rows of the table, ``x_0 .. x_{d-1}``: sums over the subsets of each size of those
-players that count alike so far. It begins as the whole table, a path of one row. A further player, the highest not yet
-taken in, parts each row in a lower half (absent) and an upper half (present), and the path has two children:
+players that count alike so far. It starts as the whole table, a path of one row. A further player, the highest not yet
+processed, splits each row into a lower half (absent) and an upper half (present), and the path has two children:
 
 - long, ``d + 1`` rows: ``l_0 = lower_0``, ``l_k = lower_k + upper_{k-1}``, ``l_d = upper_{d-1}``;
 - short, ``d - 1`` rows, where the player counts against the others: ``s_{k-1} = (k/d) l_k - upper_{k-1}`` for
   ``0 < k < d``.
 
-They are kept one after the other in the place of their parent, which is made again by
+They are stored one after the other in the place of their parent, which is recovered by
 ``upper_{k-1} = (k/d) l_k - s_{k-1}`` and ``lower_k = l_k - upper_{k-1}``. Row ``k`` of a path of ``d`` rows is longer
 than its unit vector by the square root of ``C(d-1, k)``, times a number that all rows of the path share; the blocks
 absorb it. That takes half the operations of plane rotations, ``(c, s) = (sqrt((d-k)/d), sqrt(k/d))``, the same change
 of basis with unit vectors.
 
 **Blocks.** After ``n`` players there are ``C(n, j) - C(n, j-1)`` paths of ``d = n + 1 - 2 j`` rows, and all paths of
-one length share a block: ``K D^(1/2)`` on them is a ``d x 2d`` matrix, taken apart once into singular values and
+one length share a block: ``K D^(1/2)`` on them is a ``d x 2d`` matrix, decomposed once into singular values and
 vectors; not ``K D K^T``, whose smallest eigenvalues drown in rounding from n = 14 on. ``D`` is `metric`.
 Source: split.md of the project, section 2; paper, section 2 for ``K = [Z W]``.
 """
@@ -33,16 +33,16 @@ import numpy as np
 from interdyn.values import orders
 
 FALL = 0.5
-"""How much less an interaction steps for each player more."""
+"""Factor by which the step of an interaction falls per additional player."""
 
 MAX_ROWS = 32
-"""Rows of a path at most, and the stride of tables indexed by the length of a path and a row of it."""
+"""Most rows of a path, and the stride of tables indexed by the length of a path and a row of it."""
 
 
 def metric(n: int) -> np.ndarray:
     """Return ``D``, the metric in which the solver steps: ``FALL^(|S| - n/2)`` for each interaction, shape ``(2**n,)``.
 
-    Interactions of high order are many, and most of them end at 0; the smaller step brings them there without swinging.
+    Interactions of high order are many, and most of them end at 0; smaller steps bring them there without oscillation.
     """
     return np.asarray(FALL ** (orders(n) - n / 2))
 
@@ -66,7 +66,7 @@ def stages(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def scales(d: int) -> np.ndarray:
-    """Return the length of each row of a path of ``d`` rows, shape ``(d,)``, up to a number shared by all."""
+    """Return the length of each row of a path of ``d`` rows, shape ``(d,)``, up to a factor shared by all."""
     return np.sqrt([comb(d - 1, k) for k in range(d)])
 
 

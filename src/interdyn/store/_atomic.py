@@ -1,6 +1,6 @@
 """One way to write: a temporary name, fsync, rename, fsync of the folder.
 
-A reader sees the old file, the new file or no file, never half of one; a process killed at any moment leaves
+A reader sees the old file, the new file or no file, never a partial one; a process killed at any moment leaves
 at most a temporary file, which readers ignore and the next writer removes.
 """
 
@@ -40,8 +40,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     b'all of it'
     """
     if path.exists() and not path.is_file():  # a folder or a device, which a rename would replace
-        raise StorageError(f"`{path}` must be a file, or not there yet; got something else. Choose another name.")
-    temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{token_hex(4)}-{path.name}")  # not that of another host
+        raise StorageError(f"`{path}` must be a file or not exist yet; got something else. Choose another name.")
+    temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{token_hex(4)}-{path.name}")  # unique over hosts, too
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_synced(temp, data)
@@ -69,7 +69,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` survive a loss of power, where the system can open a folder."""
+    """Make a rename inside ``folder`` survive a power failure, if the system can open a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -80,7 +80,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:
-    r"""Return ``content`` as JSON text; a number that is not finite becomes ``null``, which JSON can hold.
+    r"""Return ``content`` as JSON text; a number that is not finite becomes ``null``, as JSON has no such number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What of a run on disk is whole, and what can be made so from the rest."""
+"""Which files of a run are intact, and which others can be restored from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _JSON = {"run.json": True, "env.json": True, "summary.json": False, "analysis.js
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the files of a run.
+    """A finding about the files of a run.
 
     Attributes
     ----------
@@ -39,19 +39,19 @@ class Finding:
 
 
 def check_run(folder: Path | str, *, repair: bool = False) -> list[Finding]:
-    """Return what is wrong with the files of a run, each of which is read as a whole.
+    """Return what is wrong with the files of a run, each of which is read completely.
 
     Parameters
     ----------
     repair
-        Write ``run.json`` and ``recipe.toml`` anew where they are damaged, from the headers of the measurements and
-        from each other; the checkpoint of a tracked training, without weights, from its measurement; remove temporary
-        files. Nothing else is changed or removed: what is damaged counts as absent; the run makes it again if it can.
+        Restore ``run.json`` and ``recipe.toml`` if damaged, from the headers of the measurements and from each other;
+        the checkpoint of a tracked training, without weights, from its measurement; remove temporary files. Nothing
+        else is changed or removed: a damaged file counts as missing, and the run makes it again if it can.
 
     Raises
     ------
     NotARunError, SchemaError, StorageError
-        As `open_run`; with ``repair`` also where another process writes.
+        As `open_run`; with ``repair`` also if another process is writing.
     """
     if not repair:
         return [*_leftovers(open_run(folder)), *_wrong(open_run(folder))]
@@ -59,14 +59,14 @@ def check_run(folder: Path | str, *, repair: bool = False) -> list[Finding]:
     left = leftovers(Path(folder))
     with writing(Path(folder)):
         run = open_run(folder)
-        done = [Finding(name, "removed; a writer that was killed had left it", True) for name in left]
-        done += [Finding(name, "written anew from the other files", True) for name in mend(run)]
-        done += [Finding(name, "written anew from its measurement", True) for name in _rescued(run)]
+        done = [Finding(name, "removed; left by a writer that was killed", True) for name in left]
+        done += [Finding(name, "restored from the other files", True) for name in mend(run)]
+        done += [Finding(name, "restored from its measurement", True) for name in _rescued(run)]
         return done + list(_wrong(open_run(folder)))
 
 
 def drop_damaged_checkpoints(run: Run) -> None:
-    """Remove checkpoints that are damaged, so that a training that can make them again does; call it inside `writing`.
+    """Remove damaged checkpoints, so that a training which can make them again does; call it inside `writing`.
 
     Raises
     ------
@@ -84,33 +84,33 @@ def drop_damaged_checkpoints(run: Run) -> None:
 
 
 def _leftovers(run: Run) -> list[Finding]:
-    return [Finding(name, "left by a writer that was killed, or that writes now") for name in leftovers(run.path)]
+    return [Finding(name, "left by a killed writer, or in use by a running one") for name in leftovers(run.path)]
 
 
 def _wrong(run: Run) -> Iterator[Finding]:
-    """Yield every file that is damaged or lacking, and what makes it again."""
+    """Yield every file that is damaged or missing, and how to restore it."""
     for name, needed in _JSON.items():
         try:
             if read_json(run.path / name) is None and needed:
-                yield Finding(name, f"it is not there. {_again(run, name)}")
+                yield Finding(name, f"it is missing. {_again(run, name)}")
         except DamagedError as damage:
             yield Finding(name, f"{damage}. {_again(run, name)}")
     if not has_whole_recipe(run):
-        yield Finding("recipe.toml", f"it is damaged or not there. {_again(run, 'recipe.toml')}")
+        yield Finding("recipe.toml", f"it is damaged or missing. {_again(run, 'recipe.toml')}")
     reader = Reader(run)
     for folder in FOLDERS:
         for name in names_in(run.path / folder):
             reader.look(f"{folder}/{name}")
     yield from (Finding(file, f"{why}. {_again(run, file)}") for file, why in reader.damaged.items())
-    if (run.path / "summary.json").is_file():  # else it goes on, and lacks much
+    if (run.path / "summary.json").is_file():  # otherwise it is unfinished, and much is missing
         for step, group in product(run.steps, run.groups):
             file = file_of("measurements", step, group)
             if file not in reader.damaged and not (run.path / file).is_file():
-                yield Finding(file, f"it is not there. {_again(run, file)}")
+                yield Finding(file, f"it is missing. {_again(run, file)}")
 
 
 def _rescued(run: Run) -> list[str]:
-    """Write damaged checkpoints of a tracked training anew, which are losses alone; return their names."""
+    """Restore damaged checkpoints of a tracked training, with losses only; return their names."""
     reader, done = Reader(run), []
     for step in run.steps if run.open_ended else ():
         entry, file = reader.entry(step), file_of("checkpoints", step)
@@ -122,17 +122,17 @@ def _rescued(run: Run) -> list[str]:
 
 
 def _again(run: Run, file: str) -> str:
-    """Return what makes a file again, as a sentence."""
+    """Return a sentence on how to restore a file."""
     if file in ("run.json", "recipe.toml"):
-        return f"Write it anew: interdyn check {run.path} --repair"
+        return f"Restore it: interdyn check {run.path} --repair"
     if file == "env.json":
-        return "It says on what machine the run began, and nothing else needs it."
+        return "It records the machine on which the run started; nothing else needs it."
     if file in ("summary.json", "analysis.json"):
-        return f"Write it anew: interdyn report {run.path}" if run.open_ended else to_measure(run)
+        return f"Write it again: interdyn report {run.path}" if run.open_ended else to_measure(run)
     if file.startswith("units/"):
-        return "It is measured again when the run goes on."
+        return "It is measured again when the run is resumed."
     if file.startswith("exhibits/"):
-        return "The page shows numbers in its place."
+        return "The report shows numbers instead."
     if file.startswith("trainer/"):
-        return "A run that goes on trains from its beginning, to the same numbers; a finished one does not need it."
+        return "A resumed run trains from its beginning, to the same numbers; a finished one does not need it."
     return to_measure(run)

@@ -1,9 +1,9 @@
 """The formats of a run's files, each with a digest over all of it: arrays with a header, JSON, TOML.
 
-A digest is the SHA-256 of the file as it stands with the 64 digits of the digest itself as zeros. Of a file of arrays
-it is over the header, which holds the hash of the arrays (`content_hash`): so losses are read, and checked, without
-weights.
-Files of earlier versions have the hash of the arrays alone, or none, and are read as they are.
+A digest is the SHA-256 of the complete file with the 64 digits of the digest itself replaced by zeros. For a file of
+arrays it covers the header, which contains the hash of the arrays (`content_hash`): losses can thus be read, and
+checked, without the weights.
+Files of earlier versions have the hash of the arrays alone, or none, and are read unchanged.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from interdyn.store._atomic import json_bytes, write_atomic
 SCHEMA = 1
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64}  # by their names in the format
 _UNSEALED = "0" * 64
-_DIGEST = re.compile(  # at the beginning of JSON and TOML; in the header of arrays a key of its own
+_DIGEST = re.compile(  # at the beginning of JSON and TOML; in the header of arrays a separate key
     rb'(?:\A\{\n "digest": "|\A# digest: |"digest":"\\")([0-9a-f]{64})(?="|\\"|\n)'
 )
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # as JSON writes them
-BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)  # by content
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)  # of bad content
 
 Arrays = Mapping[str, np.ndarray]
 Header = dict[str, Any]
 
 
 class DamagedError(ValueError):
-    """A file is not whole, or not the one its name says; in words. It stays within this room."""
+    """A file is incomplete, or not the one its name states. It is not raised outside this package."""
 
 
 def content_hash(arrays: Arrays) -> str:
@@ -56,7 +56,7 @@ def content_hash(arrays: Arrays) -> str:
 
 
 def sealed(data: bytes) -> bytes:
-    """Return the bytes of a file with its digest in place of the zeros that stand for it."""
+    """Return the bytes of a file with its digest in place of the zeros."""
     found = _DIGEST.search(data)
     assert found is not None
     assert found[1] == _UNSEALED.encode()
@@ -64,31 +64,31 @@ def sealed(data: bytes) -> bytes:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Return whether a file has a digest, as those of earlier versions have not.
+    """Return whether a file has a digest, which those of earlier versions do not have.
 
     Raises
     ------
     DamagedError
-        If it has one that does not hold.
+        If its digest does not match.
     """
     found = _DIGEST.search(data)
     if found is None:
         return False
     plain = data[: found.start(1)] + _UNSEALED.encode() + data[found.end(1) :]
     if hashlib.sha256(plain).hexdigest().encode() != found[1]:
-        raise DamagedError("its digest does not hold")
+        raise DamagedError("its digest does not match")
     return True
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return what is in a file, or None where there is none.
+    """Return the bytes of a file, or None if there is none.
 
     Raises
     ------
     DamagedError
-        If it is no file.
+        If it is not a file.
     StorageError
-        If the system cannot tell: an error of the disk, no permission.
+        If the system cannot read it: a disk error, no permission.
     """
     try:
         with _in_words(path):
@@ -99,7 +99,7 @@ def read_bytes(path: Path) -> bytes | None:
 
 @contextmanager
 def _in_words(path: Path) -> Iterator[None]:
-    """Say in words what the system cannot read inside the block; that there is no file goes through as it is."""
+    """Turn system errors inside the block into errors of this package; a missing file passes through unchanged."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -111,12 +111,12 @@ def _in_words(path: Path) -> Iterator[None]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted; none where there is no folder.
+    """Return the names in a folder, sorted; none if the folder does not exist.
 
     Raises
     ------
     StorageError
-        If the system cannot tell.
+        If the system cannot read it.
     """
     try:
         return sorted(entry.name for entry in folder.iterdir())
@@ -127,10 +127,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:
-    """Return the error for what is there, or may be, and cannot be read."""
+    """Return the error for a file that exists, or may exist, and cannot be read."""
     return StorageError(
-        f"a run needs files that can be read; got {path}: {error.strerror or error}. Nothing is lost by that: see to "
-        "the disk or the permissions, then do the same again."
+        f"a run needs readable files; got {path}: {error.strerror or error}. Nothing is lost: check the disk and the "
+        "permissions, then try again."
     )
 
 
@@ -146,12 +146,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the content of a JSON file, or None where there is no file.
+    """Return the content of a JSON file, or None if there is no file.
 
     Raises
     ------
     DamagedError, SchemaError, StorageError
-        If it is damaged, or of another name; if a newer version wrote it; if it cannot be read.
+        If it is damaged, or has another name; if a newer version wrote it; if it cannot be read.
     """
     data = read_bytes(path)
     if data is None:
@@ -159,9 +159,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = _from_json(data)
     except BROKEN:
-        raise DamagedError("it is no whole JSON") from None
+        raise DamagedError("it is not complete JSON") from None
     if not isinstance(content, dict):
-        raise DamagedError("it is no JSON object")
+        raise DamagedError("it is not a JSON object")
     check_schema(content.get("schema"), path)
     _check_sealed(content, is_sealed(data))
     content.pop("digest", None)
@@ -170,7 +170,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _from_json(raw: bytes | str) -> Any:
-    r"""Return what JSON says, with U+FFFD for halves of characters, which no other text can hold.
+    r"""Return the content of JSON, with U+FFFD for unpaired surrogates, which no other text can contain.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def write_arrays(path: Path, arrays: Arrays, *, header: Mapping[str, Any]) -> No
 
 
 def read_header(path: Path) -> Header | None:
-    """Return the header of a file, or None where there is no whole file.
+    """Return the header of a file, or None if there is no complete file.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def read_header(path: Path) -> Header | None:
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
-    """Return arrays and header of a file, or None where there is no whole file with the right digest.
+    """Return arrays and header of a file, or None if there is no complete file with a matching digest.
 
     Raises
     ------
@@ -246,13 +246,13 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
 
 
 def load_header(path: Path) -> Header | None:
-    """Return the header of a file, None where there is no file; raises `DamagedError`, else as `read_header`."""
+    """Return the header of a file, None if there is no file; raises `DamagedError`, else as `read_header`."""
     found = _raw_header(path)
     return None if found is None else _header_of(found[1], path)
 
 
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
-    """Return arrays and header, None where there is no file; raises `DamagedError`, else as `read_arrays`."""
+    """Return arrays and header, None if there is no file; raises `DamagedError`, else as `read_arrays`."""
     header = load_header(path)
     if header is None:
         return None
@@ -264,16 +264,16 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], Header] | None:
     except OSError as error:
         raise unreadable(path, error) from error
     except (SafetensorError, *BROKEN):
-        raise DamagedError("it is cut short, or its header is damaged") from None
+        raise DamagedError("it is truncated, or its header is damaged") from None
     if header.get("sha256") != content_hash(arrays):
-        raise DamagedError("its numbers are not those that were written")
+        raise DamagedError("its numbers differ from those written")
     return arrays, header
 
 
 def map_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...] | None:
-    """Return arrays of a file whose entries are read from disk as they are looked at, or None where there is none.
+    """Return arrays of a file whose entries are read from disk on access, or None if there is no file.
 
-    The content is not held against its hash: this is for a file that `read_arrays` has found whole before.
+    The content is not checked against its hash: this is for files that `read_arrays` has checked before.
     """
     try:
         found = _raw_header(path)
@@ -295,7 +295,7 @@ def map_arrays(path: Path, names: Sequence[str]) -> tuple[np.ndarray, ...] | Non
 
 
 def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
-    """Return size and content of the header as the format has it, its digest checked; None where there is no file."""
+    """Return size and content of the stored header, with its digest checked; None if there is no file."""
     try:
         with _in_words(path), path.open("rb") as file:
             size, total = int.from_bytes(file.read(8), "little"), path.stat().st_size
@@ -303,7 +303,7 @@ def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if len(raw) < size or not raw:
-        raise DamagedError("it is cut short")
+        raise DamagedError("it is truncated")
     new = is_sealed(raw)
     try:
         content = _from_json(raw)
@@ -314,7 +314,7 @@ def _raw_header(path: Path) -> tuple[int, dict[str, Any]] | None:
     except BROKEN:
         raise DamagedError("its header is damaged") from None
     if total != 8 + size + end:
-        raise DamagedError("it is not as long as it was written")
+        raise DamagedError("its length differs from that written")
     return size, content
 
 
@@ -329,9 +329,9 @@ def _header_of(content: Mapping[str, Any], path: Path) -> Header:
 
 
 def _check_sealed(content: Mapping[str, Any], as_written: bool) -> None:
-    """Refuse a file whose digest is not where it was written; files without any, of earlier versions, have no name."""
+    """Refuse a file whose digest is missing where one was written; files of earlier versions have none."""
     if not as_written and ("digest" in content or "file" in content):
-        raise DamagedError("its digest does not hold")
+        raise DamagedError("its digest does not match")
 
 
 def _check_name(found: Any, wanted: str) -> None:
@@ -340,7 +340,7 @@ def _check_name(found: Any, wanted: str) -> None:
 
 
 def check_schema(schema: Any, path: Path) -> None:
-    """Refuse what a newer version wrote."""
+    """Refuse files of a newer version."""
     if isinstance(schema, int) and schema > SCHEMA:
         raise SchemaError(
             f"this version of interdyn reads files up to schema {SCHEMA}; got schema {schema} in {path}. "

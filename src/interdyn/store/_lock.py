@@ -20,7 +20,7 @@ from interdyn.store._run import FOLDERS, holds_a_run
 
 try:
     import fcntl
-except ImportError:  # Windows: `filelock` knows its locks, which no child inherits
+except ImportError:  # Windows: `filelock` uses its locks, which child processes do not inherit
     _has_flock = False
 else:
     _has_flock = True
@@ -30,11 +30,11 @@ _BEFORE_RUN_JSON = {"recipe.toml", "env.json", LOCK_NAME}
 
 
 class Hold:
-    """The right to write to the run in a folder, held by this process until it is let go or taken over."""
+    """The right to write to the run in a folder, held by this process until it is released or taken over."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._descriptor: int | None = None  # of the lock file, where locks are those of the system
+        self._descriptor: int | None = None  # of the lock file, where the system has such locks
         self._other: FileLock | None = None
 
     def __bool__(self) -> bool:
@@ -68,7 +68,7 @@ class Hold:
         self._sign()
 
     def _sign(self) -> None:
-        """Write into the lock who holds it, for those who are refused."""
+        """Write the holder into the lock, for processes that are refused."""
         if self._descriptor is not None:
             text = json.dumps(
                 {
@@ -78,32 +78,32 @@ class Hold:
                     "command": " ".join(sys.argv)[:200],
                 }
             )
-            with suppress(OSError):  # on a full disk it has no name
+            with suppress(OSError):  # on a full disk the holder stays unnamed
                 os.ftruncate(self._descriptor, 0)
                 os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self) -> None:
-        """Let it go; nothing happens where it was taken over, or this process was forked from the holder."""
+        """Release it; does nothing if it was taken over, or this process was forked from the holder."""
         _HELD.discard(self)
         descriptor, self._descriptor = self._descriptor, None
         other, self._other = self._other, None
         if descriptor is not None:
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # children of programs that fork on their own may have it, too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # forked children may have it, too
             os.close(descriptor)
         if other is not None:
             other.release()
 
     def forget(self) -> None:
-        """Close what a forked child has inherited, so that the lock ends with its holder; the holder keeps it."""
+        """Close what a forked child has inherited, so that the lock ends with its holder, which keeps it."""
         descriptor, self._descriptor, self._other = self._descriptor, None, None
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
 
     def is_of(self, folder: Path) -> bool:
-        """Return whether it is the right to write in this folder, by its place or its lock file."""
+        """Return whether it is the right to write in this folder, by its path or its lock file."""
         if self._folder == folder.resolve():
             return True
         with suppress(OSError):
@@ -169,18 +169,18 @@ def is_written(folder: Path | str) -> bool:
 def writing(folder: Path, *, take_over: bool = False) -> Iterator[Hold]:
     """Hold the right to write to the run in ``folder``.
 
-    The system takes the right back when the process ends, however it ends; children that it forked do not have it.
-    Temporary files that a killed writer left behind are removed on entry.
+    The system releases it when the process ends, however it ends; forked children do not have it. Temporary files left
+    by a killed writer are removed on entry.
 
     Parameters
     ----------
     take_over
-        Take the right from whatever holds it in this process, as a cell of a notebook does that is run again.
+        Take the right from its holder in this process, for example when a notebook cell is run again.
 
     Raises
     ------
     NotARunError
-        If the folder holds something that is not a run; nothing is touched.
+        If the folder contains something that is not a run; nothing is touched.
     StorageError
         If another process is writing to this run, or the folder cannot be written to.
     """
@@ -199,7 +199,7 @@ def writing(folder: Path, *, take_over: bool = False) -> Iterator[Hold]:
         ) from error
     except OSError as error:
         raise StorageError(
-            f"a run needs a folder that can be written to, with locks of files; got {folder}: "
+            f"a run needs a writable folder with file locks; got {folder}: "
             f"{error.strerror or error}. Choose another folder."
         ) from error
     with ExitStack() as stack:
@@ -212,13 +212,13 @@ def sweep(folder: Path) -> list[str]:
     """Remove the temporary files in the folder of a run, and return their names; call it inside `writing`."""
     found = leftovers(folder)
     for name in found:
-        with suppress(OSError):  # readers pass them over
+        with suppress(OSError):  # readers ignore them
             (folder / name).unlink(missing_ok=True)
     return found
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return the temporary files that a killed writer has left in the folder of a run."""
+    """Return the temporary files left by a killed writer in the folder of a run."""
     places = ("", *FOLDERS, "figures")
     return [
         f"{place}{'/' if place else ''}{name}"
@@ -229,28 +229,28 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def _owner(folder: Path) -> str:
-    """Return who holds the lock, as far as it says so."""
+    """Return who holds the lock, if it is recorded."""
     try:
         told = json.loads((folder / LOCK_NAME).read_text(encoding="utf-8"))
         process, host, since, command = (told[key] for key in ("process", "host", "since", "command"))
     except (OSError, ValueError, KeyError, TypeError):
-        return "a process that did not sign"
+        return "an unknown process"
     if process == os.getpid() and host == socket.gethostname():
         return f"this process, since {since}, with a tracker that is not closed,"
     return f"process {process} on {host}, since {since} ({command}),"
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder with content that no run began."""
+    """Refuse a folder with content that belongs to no run."""
     try:
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else [folder.name][: folder.exists()]
     except OSError as error:
         raise StorageError(
-            f"a run needs a folder that can be read; got {folder}: {error.strerror or error}. Choose another folder."
+            f"a run needs a readable folder; got {folder}: {error.strerror or error}. Choose another folder."
         ) from error
     foreign = sorted(n for n in names if n not in _BEFORE_RUN_JSON and not n.startswith(TEMP_PREFIX))
     if foreign and "run.json" not in names and not holds_a_run(folder):
         raise NotARunError(
-            f"a new run needs an empty folder; got {folder}, which holds `{foreign[0]}` and is not a run. "
+            f"a new run needs an empty folder; got {folder}, which contains `{foreign[0]}` and is not a run. "
             "Choose another folder with --out."
         )

@@ -1,4 +1,4 @@
-"""The one reader of what a run has measured: whole files, and those that are not, with the reason."""
+"""The one reader of what a run has measured: intact files, and damaged ones with the reason."""
 
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -17,7 +17,7 @@ _Header = Mapping[str, Any]
 
 
 class Reader:
-    """Reads the files of a run, and keeps which are damaged.
+    """Reads the files of a run, and remembers which are damaged.
 
     Parameters
     ----------
@@ -26,20 +26,20 @@ class Reader:
 
     Notes
     -----
-    A file that is cut short, whose digest does not hold, or that is another file than its name says (of another step,
-    group or run) is **damaged**; it counts as absent and is in `damaged`. What the system cannot read, for an error of
-    the disk or a lack of permission, is neither: every method raises `StorageError` then, and `SchemaError` where a
-    newer version wrote.
+    A file that is truncated, whose digest does not match, or that is not the file its name states (of another step,
+    group or run) is **damaged**; it counts as missing and is listed in `damaged`. A file that the system cannot read,
+    because of a disk error or a lack of permission, is neither: every method then raises `StorageError`, and
+    `SchemaError` if a newer version wrote it.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.damaged: dict[str, str] = {}
-        """Name of each damaged file within the run, to the reason."""
+        """Name of each damaged file within the run, with the reason."""
 
     @property
     def damage(self) -> str:
-        """What is damaged, in a sentence; empty where all that was read is whole."""
+        """A sentence on what is damaged; empty if all that was read is intact."""
         if not self.damaged:
             return ""
         (first, why), others = next(iter(self.damaged.items())), len(self.damaged) - 1
@@ -47,9 +47,9 @@ class Reader:
         return f"A file of the run is damaged: {first} ({why}){more}; the rest is used. `interdyn check` lists all."
 
     def steps(self, known: Container[int] = ()) -> Iterator[tuple[dict[str, Any], list[Measurement]]]:
-        """Yield what is known of each step, and its measurements, where all groups are measured; those ``known`` not.
+        """Yield each step, and its measurements, where all groups are measured, except the ``known`` ones.
 
-        Half of a step counts when it is whole.
+        A step counts once all of its groups are complete.
         """
         for step in self.run.steps:
             if step in known or (entry := self.entry(step)) is None:
@@ -60,9 +60,9 @@ class Reader:
                 yield entry, whole
 
     def entry(self, step: int) -> dict[str, Any] | None:
-        """Return step, losses and seconds of a checkpoint, or None where there is none; no weights are read.
+        """Return step, losses and seconds of a checkpoint, or None if there is none; no weights are read.
 
-        In a training that is tracked, which cannot make it again, a damaged one is read from the measurements.
+        In a tracked training, which cannot make it again, a damaged one is read from the measurements.
         """
         file = file_of("checkpoints", step)
         found = self._load(file, step, _entry, arrays=False)
@@ -74,27 +74,27 @@ class Reader:
         return found
 
     def checkpoint(self, step: int) -> Checkpoint | None:
-        """Return the checkpoint of a step, or None where there is no whole one."""
+        """Return the checkpoint of a step, or None if there is no intact one."""
         return self._load(file_of("checkpoints", step), step, _checkpoint)
 
     def trainer(self, step: int) -> dict[str, np.ndarray] | None:
-        """Return the state of training at a step, or None where there is no whole one."""
+        """Return the state of training at a step, or None if there is no intact one."""
         return self._load(file_of("trainer", step), step, lambda arrays, _: dict(arrays))
 
     def measurement(self, step: int, *, group: str) -> Measurement | None:
-        """Return the tables of a group at a step, or None where there is no whole file of them."""
+        """Return the tables of a group at a step, or None if there is no intact file of them."""
         return self._load(file_of("measurements", step, group), step, _measurement, group=group)
 
     def unit(self, step: int, group: str, block: tuple[int, int]) -> Measurement | None:
-        """Return what a worker wrote of a block of samples, or None where there is no whole file of it."""
+        """Return what a worker wrote for a block of samples, or None if there is no intact file of it."""
         return self._load(unit_file(step, group, block), step, _measurement, group=group)
 
     def exhibit(self, group: str) -> Exhibit | None:
-        """Return what the samples of a group look like, or None where there is no whole file of it."""
+        """Return how the samples of a group are shown, or None if there is no intact file of it."""
         return self._load(f"exhibits/{group}.safetensors", None, _exhibit, group=group)
 
     def look(self, file: str) -> None:
-        """Read a file by its name within the run, for `damaged`; one that a run does not have is passed over."""
+        """Read a file by its name within the run, for `damaged`; one that a run does not have is ignored."""
         folder, name = file.split("/")
         match = _NAME.fullmatch(name)
         if match is None:
@@ -120,7 +120,7 @@ class Reader:
         group: str | None = None,
         arrays: bool = True,
     ) -> _T | None:
-        """Return what is in a file, or None where there is none; a damaged one is kept in mind."""
+        """Return the content of a file, or None if there is none; a damaged one is remembered."""
         self.damaged.pop(file, None)
         path = self.run.path / file
         try:
@@ -137,43 +137,43 @@ class Reader:
         except DamagedError as damage:
             self.damaged[file] = str(damage)
         except (KeyError, TypeError, ValueError, AttributeError):
-            self.damaged[file] = "its header lacks something"
+            self.damaged[file] = "an entry of its header is missing"
         return None
 
     def _check(self, file: str, step: int | None, group: str | None, header: _Header) -> None:
-        """Refuse a file that is another one than its name says."""
+        """Refuse a file that is not the one its name states."""
         origin = (header.get("run") or {}).get("id") or self.run.id
         if header.get("config_hash") != self.run.config_hash or (self.run.id and origin != self.run.id):
-            raise DamagedError("it is of another run")
+            raise DamagedError("it belongs to another run")
         if header.get("file", file) != file or header.get("step") != step:
             raise DamagedError(f"it is {header.get('file', 'another file')} under another name")
         if group is not None and header.get("group") != group:
-            raise DamagedError("it is of another group")
+            raise DamagedError("it belongs to another group")
 
 
 def read_checkpoint(run: Run, step: int) -> Checkpoint | None:
-    """Return the checkpoint of ``step``, or None where the run has no whole one; see `Reader`."""
+    """Return the checkpoint of ``step``, or None if the run has no intact one; see `Reader`."""
     return Reader(run).checkpoint(step)
 
 
 def read_history(run: Run) -> list[dict[str, Any]]:
-    """Return step, losses and seconds of every checkpoint the run has by now; no weights are read; see `Reader`."""
+    """Return step, losses and seconds of every checkpoint of the run so far, without weights; see `Reader`."""
     reader = Reader(run)
     return [entry for step in run.steps if (entry := reader.entry(step)) is not None]
 
 
 def read_trainer(run: Run, step: int) -> dict[str, np.ndarray] | None:
-    """Return the state of training at ``step``, or None where the run has no whole one; see `Reader`."""
+    """Return the state of training at ``step``, or None if the run has no intact one; see `Reader`."""
     return Reader(run).trainer(step)
 
 
 def read_measurement(run: Run, step: int, *, group: str) -> Measurement | None:
-    """Return the tables of ``group`` at ``step``, or None where the run has no whole file of them; see `Reader`."""
+    """Return the tables of ``group`` at ``step``, or None if the run has no intact file of them; see `Reader`."""
     return Reader(run).measurement(step, group=group)
 
 
 def read_exhibit(run: Run, group: str) -> Exhibit | None:
-    """Return what the samples of a group look like, or None where the run does not hold it, as older ones do not."""
+    """Return how the samples of a group are shown, or None if the run does not contain it, as older ones do not."""
     return Reader(run).exhibit(group)
 
 
@@ -182,7 +182,7 @@ def _entry(_: _Arrays, header: _Header) -> dict[str, Any]:
 
 
 def _rescued(_: _Arrays, header: _Header) -> dict[str, Any]:
-    """Return losses and seconds of a step as a measurement repeats them; those of earlier versions know of none."""
+    """Return losses and seconds of a step as repeated in a measurement; those of earlier versions have none."""
     entry = dict(header.get("entry") or {})
     seconds = _numbers(entry.pop("seconds", {}))
     return {**_numbers(entry), "seconds": seconds}
@@ -196,7 +196,7 @@ def _measurement(arrays: _Arrays, header: _Header) -> Measurement:
     tables = {name: arrays[name] for name in TABLES}
     samples = len(tables["sample_ids"])
     if any(len(table) != samples for table in tables.values()):
-        raise DamagedError("its tables do not fit one another")
+        raise DamagedError("its tables do not match")
     return Measurement(
         step=header["step"],
         group=header["group"],
@@ -223,8 +223,8 @@ def _exhibit(arrays: _Arrays, header: _Header) -> Exhibit:
 
 
 def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return numbers by name, as they stand."""
+    """Return numbers by name, unchanged."""
     out = dict(found)
     if any(not isinstance(number, int | float) for number in out.values() if number is not None):
-        raise DamagedError("its header holds something that is no number")
+        raise DamagedError("its header contains something that is not a number")
     return out

@@ -1,4 +1,4 @@
-"""The recipe of a run: what it began with, kept in two files of which each can be written from the other."""
+"""The recipe of a run: what it started with, kept in two files, each of which can be restored from the other."""
 
 import hashlib
 import json
@@ -38,15 +38,15 @@ def begin_run(
     groups: Sequence[str],
     environment: Mapping[str, Any],
 ) -> Run:
-    """Open the run in ``path``, or begin one there; call it inside `writing`. Without ``steps`` it is open-ended.
+    """Open the run in ``path``, or start one there; call it inside `writing`. Without ``steps`` it is open-ended.
 
-    An open-ended run keeps the name with which it began, whatever its folder is called by now. Where ``run.json`` or
-    ``recipe.toml`` is damaged, it is written anew.
+    An open-ended run keeps the name it started with, whatever its folder is called by now. If ``run.json`` or
+    ``recipe.toml`` is damaged, it is restored.
 
     Raises
     ------
     RecipeError
-        If the folder holds a run of another recipe.
+        If the folder contains a run of another recipe.
     NotARunError, SchemaError
         If the identity of the run cannot be read, or a newer version of this package wrote it.
     StorageError
@@ -58,7 +58,7 @@ def begin_run(
         if run.config_hash != config_hash(wanted):
             keys = ", ".join(f"`{key}`" for key in _differences(_any_recipe(run), wanted)[:3])
             raise RecipeError(
-                f"continuing the run in {path} needs the recipe it began with; "
+                f"continuing the run in {path} needs the recipe it started with; "
                 f"got one that differs{' in ' if keys else ''}{keys}. Choose another folder with --out."
             )
         mend(run, wanted)
@@ -82,7 +82,7 @@ def begin_run(
 
 
 def mend(run: Run, recipe: Mapping[str, Any] | None = None) -> list[str]:
-    """Write ``run.json`` and ``recipe.toml`` anew where they are damaged or gone; call it inside `writing`.
+    """Restore ``run.json`` and ``recipe.toml`` if damaged or missing; call it inside `writing`.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def mend(run: Run, recipe: Mapping[str, Any] | None = None) -> list[str]:
 
 
 def read_recipe(run: Run) -> dict[str, Any]:
-    """Return the resolved recipe of a run, as plain data; ``run.json`` has it too, if ``recipe.toml`` is damaged.
+    """Return the resolved recipe of a run, as plain data; from ``run.json`` if ``recipe.toml`` is damaged.
 
     Raises
     ------
@@ -120,14 +120,14 @@ def read_recipe(run: Run) -> dict[str, Any]:
     found = _any_recipe(run)
     if not found:
         raise IncompleteRunError(
-            f"a run holds its recipe in `recipe.toml`; got none that can be read in {run.path}. "
-            f"Put it there again, or begin again in another folder: interdyn run RECIPE --out DIR"
+            f"a run needs its recipe in `recipe.toml`; got none that can be read in {run.path}. "
+            f"Put it back, or start again in another folder: interdyn run RECIPE --out DIR"
         )
     return found
 
 
 def _any_recipe(run: Run) -> dict[str, Any]:
-    """Return the recipe of a run by either of the files that hold it; empty where neither is whole."""
+    """Return the recipe of a run from either of the files that contain it; empty if neither is intact."""
     with suppress(DamagedError):
         if (found := _recipe_in_toml(run)) is not None:
             return found
@@ -139,7 +139,7 @@ def _any_recipe(run: Run) -> dict[str, Any]:
 
 
 def _recipe_in_toml(run: Run) -> dict[str, Any] | None:
-    """Return what is in ``recipe.toml``, or None where there is no such file."""
+    """Return the content of ``recipe.toml``, or None if there is no such file."""
     data = read_bytes(run.path / "recipe.toml")
     if data is None:
         return None
@@ -147,16 +147,16 @@ def _recipe_in_toml(run: Run) -> dict[str, Any] | None:
     try:
         recipe = tomllib.loads(data.decode())
     except ValueError:
-        raise DamagedError("it is no whole TOML") from None
+        raise DamagedError("it is not complete TOML") from None
     if run.id and not new:
-        raise DamagedError("its digest is not there")
+        raise DamagedError("its digest is missing")
     if new and config_hash(recipe) != run.config_hash:
-        raise DamagedError("it is not the recipe that the run began with")
+        raise DamagedError("it is not the recipe that the run started with")
     return recipe
 
 
 def has_whole_recipe(run: Run) -> bool:
-    """Return whether ``recipe.toml`` is there, whole and that of the run."""
+    """Return whether ``recipe.toml`` exists, is intact and belongs to the run."""
     try:
         return _recipe_in_toml(run) is not None
     except DamagedError:
@@ -164,7 +164,7 @@ def has_whole_recipe(run: Run) -> bool:
 
 
 def read_salience(run: Run) -> dict[str, Any]:
-    """Return the rule of salience that the run's recipe names, as options ``salience`` and ``salience_rule``.
+    """Return the run's rule of salience, as options ``salience`` and ``salience_rule``.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def read_salience(run: Run) -> dict[str, Any]:
 
 
 def read_window(run: Run) -> int:
-    """Return how many near-by steps a measurement of the run takes, by its recipe; 1 where none can be read."""
+    """Return how many nearby steps a measurement of the run takes, by its recipe; 1 if none can be read."""
     recipe = _any_recipe(run)
     said = [recipe[place] for place in ("tracker", "checkpoints") if isinstance(recipe.get(place), Mapping)]
     found = next((one["window"] for one in said if "window" in one), 1)

@@ -1,4 +1,4 @@
-"""What a run holds: for each step network, state of training and measurements; what its samples look like."""
+"""What a run contains: for each step network, training state and measurements; and how its samples are shown."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Checkpoint:
     losses
         ``train_loss``, ``test_loss`` and, for a classifier, ``train_accuracy``, ``test_accuracy``.
     seconds
-        Wall time since the checkpoint before: ``training``, ``evaluation``.
+        Wall time since the previous checkpoint: ``training``, ``evaluation``.
     """
 
     step: int
@@ -62,8 +62,8 @@ class Measurement:
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part (``forward``, ``split``).
     targets
-        Class whose output was measured, int64, shape ``(samples,)``: of a training sample the one given in training.
-        None where there are no classes, and in runs written before it was kept.
+        Class whose output was measured, int64, shape ``(samples,)``: for a training sample the one used in training.
+        None without classes, and in runs written before it was recorded.
     """
 
     step: int
@@ -89,7 +89,7 @@ def file_of(folder: str, step: int, group: str = "") -> str:
 
 
 def unit_file(step: int, group: str, block: tuple[int, int]) -> str:
-    """Return the name of the file of a block of samples, by its first one and the one after its last."""
+    """Return the name of the file of a block of samples, by its first index and the one after its last."""
     return file_of("units", step, f"{group}.{block[0]:06d}-{block[1]:06d}")
 
 
@@ -99,8 +99,8 @@ def _identity(run: Run, file: str, step: int | None = None) -> dict[str, Any]:
 
 
 def _write(run: Run, file: str, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
-    if not run.path.is_dir():  # which must not be made anew, without the rest
-        raise StorageError(f"a run goes on in its folder; got {run.path}, which is not there any more. Put it back.")
+    if not run.path.is_dir():  # must not be created again without the rest
+        raise StorageError(f"a run is written to its folder; got {run.path}, which no longer exists. Put it back.")
     write_arrays(run.path / file, arrays, header=header)
 
 
@@ -119,7 +119,7 @@ def write_checkpoint(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def write_trainer(run: Run, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the state of training at ``step`` (optimiser, random numbers).
+    """Write the state of training at ``step`` (optimiser, random states).
 
     Raises
     ------
@@ -138,10 +138,10 @@ def trainer_steps(run: Run) -> list[int]:
 
 
 def drop_trainers(run: Run, *, before: int) -> None:
-    """Remove the states of training older than step ``before``; only the newest serves to resume."""
+    """Remove the states of training before step ``before``; only the latest is needed to resume."""
     for step in trainer_steps(run):
         if step < before:
-            with suppress(OSError):  # it only takes room
+            with suppress(OSError):  # it only takes up space
                 (run.path / file_of("trainer", step)).unlink()
 
 
@@ -151,7 +151,7 @@ def write_measurement(run: Run, measurement: Measurement, *, entry: Mapping[str,
     Parameters
     ----------
     entry
-        What else is known of the step, losses and ``seconds``: from here it is read if the checkpoint is damaged.
+        What else is known about the step, losses and ``seconds``: used if the checkpoint is damaged.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def write_measurement(run: Run, measurement: Measurement, *, entry: Mapping[str,
 
 
 def write_tables(run: Run, file: str, measurement: Measurement, *, entry: Mapping[str, Any] | None = None) -> None:
-    """Write the tables of a measurement, of a whole group or of some of its samples, to a file of the run."""
+    """Write the tables of a measurement, of a complete group or of some of its samples, to a file of the run."""
     header = _identity(run, file, measurement.step) | {
         "group": measurement.group,
         "status": list(measurement.status),
@@ -185,37 +185,37 @@ def write_tables(run: Run, file: str, measurement: Measurement, *, entry: Mappin
 def map_interactions(
     run: Run, step: int, *, group: str
 ) -> tuple[Float[np.ndarray, "samples subsets"], Float[np.ndarray, "samples subsets"]] | None:
-    """Return ``i_and, i_or`` of a measurement that was read before, to look at few of their entries, or None.
+    """Return ``i_and, i_or`` of a measurement that was read before, for access to few of their entries, or None.
 
-    Entries are read from disk as they are looked at, and are not held against the checksum again. The file stays open
-    as long as the arrays are kept, so keep few.
+    Entries are read from disk on access, and are not checked again. The file stays open as long as the arrays are kept,
+    so keep few.
     """
     found = map_arrays(run.path / file_of("measurements", step, group), ("i_and", "i_or"))
     return None if found is None else (found[0], found[1])
 
 
 Pieces = tuple[tuple[str, int], ...]
-"""The pieces of a sample in reading order: what is written, and its player, below 0 for none."""
+"""The pieces of a sample in reading order: the text of each, and its player, below 0 for none."""
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """The samples of one group, to be looked at; not what the network sees.
+    """The samples of one group as they are shown to people; not the network's inputs.
 
     Attributes
     ----------
     group, sample_ids
         The group; indices into the data set, shape ``(samples,)``.
     pictures
-        8-bit pictures, grey or red, green, blue, shape ``(samples, height, width, 1 or 3)``; None where there are none.
+        8-bit images, grey or red, green, blue, shape ``(samples, height, width, 1 or 3)``; None if there are none.
     points
-        Points of clouds, float32, shape ``(samples, points, 2 or 3)``; None where there are none.
+        Points of clouds, float32, shape ``(samples, points, 2 or 3)``; None if there are none.
     players
         The player of each pixel ``(samples, height, width)`` or point ``(samples, points)``, below 0 for none.
     pieces
-        Words or columns of each sample; empty where there are none.
+        Words or columns of each sample; empty if there are none.
     classes
-        Name of each class, where the data name them.
+        Name of each class, if the data have names.
     """
 
     group: str
@@ -228,7 +228,7 @@ class Exhibit:
 
 
 def write_exhibit(run: Run, exhibit: Exhibit) -> None:
-    """Write what the samples of a group look like, in the folder ``exhibits``.
+    """Write how the samples of a group are shown, in the folder ``exhibits``.
 
     Raises
     ------

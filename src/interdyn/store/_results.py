@@ -13,7 +13,7 @@ from interdyn.values import RunResult
 
 
 def write_result(run: Run, result: RunResult) -> None:
-    """Write ``analysis.json`` and then ``summary.json``, whose presence says that the run is complete.
+    """Write ``analysis.json`` and then ``summary.json``, whose presence means that the run is complete.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def write_result(run: Run, result: RunResult) -> None:
 
 
 def withdraw_results(run: Run) -> None:
-    """Take the summary away, if there is one: a run that goes on is not complete any more.
+    """Remove the summary, if there is one: a run that is resumed is not complete any more.
 
     Raises
     ------
@@ -39,9 +39,7 @@ def withdraw_results(run: Run) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StorageError(
-            f"a summary that holds no longer must be taken away; got {error}. Check {run.path}."
-        ) from error
+        raise StorageError(f"an outdated summary must be removed; got {error}. Check {run.path}.") from error
 
 
 def read_result(run: Run | str | Path, *, brief: bool = False) -> RunResult:
@@ -58,10 +56,9 @@ def read_result(run: Run | str | Path, *, brief: bool = False) -> RunResult:
     Raises
     ------
     IncompleteRunError
-        If the run has not come to its end, or its results are damaged; says how far it is and the command that finishes
-        it.
+        If the run is not finished, or its results are damaged; states its progress and the command that finishes it.
     NotARunError, SchemaError, StorageError, RunError
-        If the folder is no run, a newer version of this package wrote it, it cannot be read, or an entry does not fit.
+        If the folder is not a run, a newer version of this package wrote it, it cannot be read, or an entry is invalid.
     """
     opened = as_run(run)
     summary = _read(opened, "summary.json")
@@ -75,7 +72,7 @@ def read_result(run: Run | str | Path, *, brief: bool = False) -> RunResult:
 
 
 def has_result(run: Run) -> bool:
-    """Return whether the results of a run are there and whole.
+    """Return whether the results of a run exist and are intact.
 
     Raises
     ------
@@ -105,26 +102,26 @@ def _read(run: Run, name: str, *, needed: bool = True) -> dict[str, Any] | None:
 
 def _incomplete(run: Run, name: str) -> IncompleteRunError:
     return IncompleteRunError(
-        f"a finished run was needed; got {run.path}, which lacks a whole `{name}` and has {_progress(run)}. "
+        f"a finished run was needed; got {run.path}, which has no intact `{name}`; it has {_progress(run)}. "
         f"{_way_out(run)}"
     )
 
 
 def _way_out(run: Run) -> str:
-    if run.open_ended:  # a training of the user's own
+    if run.open_ended:  # a user's own training
         return f"Close its tracker, or call: interdyn report {run.path}. While it grows: interdyn dashboard {run.path}"
     return f"Finish it: {_command(run)}"
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """Return what every result says of its run: recipe, hash of its settings, version of this package."""
+    """Return what every result records about its run: recipe, hash of its settings, version of this package."""
     return {"recipe": run.recipe_name, "config_hash": run.config_hash, "version": VERSION}
 
 
 def to_measure(run: Run) -> str:
-    """Return what to do about a measurement that a run lacks, as the last sentence of an error."""
+    """Return what to do about a missing measurement of a run, as the last sentence of an error."""
     if run.open_ended:
-        return "Its training was not measured there, or the file is damaged: choose a step that is there, or train on."
+        return "It was not measured there, or the file is damaged: choose a measured step, or train further."
     return f"Measure it: {_command(run)}"
 
 

@@ -1,4 +1,4 @@
-"""The identity of a run directory: which recipe, which plan, written by which version; by whatever file tells it."""
+"""The identity of a run directory: which recipe and plan, written by which version; from any file that states it."""
 
 import json
 import os
@@ -44,17 +44,17 @@ class Run:
     config_hash
         SHA-256 of the resolved recipe; see `config_hash`.
     steps
-        The planned checkpoints, ascending optimiser steps; of an open-ended run those there when it was opened.
+        The planned checkpoints, ascending optimiser steps; for an open-ended run, those present when it was opened.
     groups
         The planned groups of samples.
     created
         Date and time, UTC, ISO 8601.
     version
-        Version of this package that began the run.
+        Version of this package that started the run.
     open_ended
-        Whether the run takes any further step, as one does that follows a training of unknown length.
+        Whether the run accepts any further step, as one that follows a training of unknown length does.
     id
-        Drawn when the run began, so that a file of another one is told from its own; empty in runs of earlier versions.
+        Drawn when the run started, to recognise files of another run; empty in runs of earlier versions.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What ``run.json`` says, and every header repeats."""
+        """The content of ``run.json``, which every header repeats."""
         return {
             "kind": KIND,
             "schema": SCHEMA,
@@ -92,7 +92,7 @@ class Run:
 
 
 def as_run(run: "Run | str | Path") -> Run:
-    """Return a run as it is, or that in a folder.
+    """Return a run unchanged, or the run in a folder.
 
     Raises
     ------
@@ -103,12 +103,12 @@ def as_run(run: "Run | str | Path") -> Run:
 
 
 def holds_a_run(path: Path) -> bool:
-    """Return whether a run was begun in a folder, though what says so may be damaged by now.
+    """Return whether a run was started in a folder, even if the file that identifies it is damaged.
 
     Raises
     ------
     StorageError
-        If the system cannot tell.
+        If the system cannot read it.
     """
     try:
         if read_json(path / "run.json") is not None:
@@ -120,7 +120,7 @@ def holds_a_run(path: Path) -> bool:
 
 
 def open_run(path: str | Path) -> Run:
-    """Return the run in ``path``; where its ``run.json`` is damaged, by what its other files say.
+    """Return the run in ``path``; if its ``run.json`` is damaged, from its other files.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def open_run(path: str | Path) -> Run:
     SchemaError
         If a newer version of this package wrote it.
     StorageError
-        If the system cannot tell: an error of the disk, no permission.
+        If the system cannot read it: a disk error, no permission.
     """
     path = file_path(path, "run", error=NotARunError)
     _check_links(path)
@@ -164,7 +164,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def _headers(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the headers of the measurements and checkpoints in a folder that can be read."""
+    """Yield the readable headers of the measurements and checkpoints in a folder."""
     for folder in ("measurements", "checkpoints"):
         for name in names_in(path / folder):
             if name.startswith("step_") and (header := read_header(path / folder / name)) is not None:
@@ -172,9 +172,9 @@ def _headers(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _identity_in_files(path: Path) -> dict[str, Any] | None:
-    """Return what ``run.json`` would say, by the headers of the other files; None where they do not tell.
+    """Return the content of ``run.json`` from the headers of the other files; None if they do not have it.
 
-    Each header holds it; in runs of earlier versions the recipe and the names of the files tell most of it.
+    Each header contains it; in runs of earlier versions the recipe and the names of the files give most of it.
     """
     headers = list(_headers(path))
     told = Counter(json.dumps(header["run"], sort_keys=True) for header in headers if header.get("run"))
@@ -199,7 +199,7 @@ def _identity_in_files(path: Path) -> dict[str, Any] | None:
 
 
 def _check_identity(identity: Mapping[str, Any]) -> None:
-    """Refuse what no run has: steps that are no numbers, groups whose names lead out of the folder."""
+    """Refuse what no run has: steps that are not numbers, groups whose names lead out of the folder."""
     steps, groups = identity["steps"], identity["groups"]
     texts = ("recipe_name", "config_hash", "created", "version")
     if not (
@@ -212,14 +212,14 @@ def _check_identity(identity: Mapping[str, Any]) -> None:
 
 
 def _check_links(path: Path) -> None:
-    """Refuse a run in which something leads elsewhere, or is neither a file nor a folder.
+    """Refuse a run with links, or with entries that are neither files nor folders.
 
-    What a stranger sends could show files of this computer otherwise, or keep a reader waiting for ever.
+    In an untrusted run they could expose files of this computer, or keep a reader waiting forever.
 
     Raises
     ------
     NotARunError
-        Names what it is.
+        Names the entry.
     """
     for folder in (path, *(path / name for name in (*FOLDERS, "figures"))):
         try:
@@ -228,21 +228,21 @@ def _check_links(path: Path) -> None:
             continue
         for entry in entries:
             if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
-                what = "a link" if entry.is_symlink() else "something that is no file"
+                what = "a link" if entry.is_symlink() else "something that is not a file"
                 raise NotARunError(
-                    f"a run must hold files and folders of its own; got {what}, `{entry.path}`. Put what it stands "
-                    "for in its place, or remove it."
+                    f"a run must contain only files and folders; got {what}, `{entry.path}`. Replace it by the file it "
+                    "points to, or remove it."
                 )
 
 
 def _runs_below(path: Path) -> str:
-    """Return which runs a folder holds that is none itself, as the last sentence of an error."""
+    """Return which runs a folder that is not a run contains, as the last sentence of an error."""
     found = sorted(file.parent.name for file in path.glob("*/run.json"))
-    return f"Take one of the runs in it: {', '.join(found[:8])}." if found else "Choose the folder of a run."
+    return f"Choose one of the runs in it: {', '.join(found[:8])}." if found else "Choose the folder of a run."
 
 
 def _parsed(path: Path) -> dict[str, Any] | None:
-    """Return what is in the ``recipe.toml`` of a folder whose identity is not known, or None."""
+    """Return the content of the ``recipe.toml`` of a folder whose identity is not known, or None."""
     try:
         data = read_bytes(path / "recipe.toml") or b""
         is_sealed(data)
@@ -252,12 +252,12 @@ def _parsed(path: Path) -> dict[str, Any] | None:
 
 
 def _steps_on_disk(path: Path) -> tuple[int, ...]:
-    """Return the steps of an open-ended run; a step is there once its checkpoint is, which is written last."""
+    """Return the steps of an open-ended run; a step exists once its checkpoint does, which is written last."""
     names = names_in(path / "checkpoints")
     return tuple(sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name))))
 
 
 def check_inside(run: Run, step: int) -> None:
-    """Refuse a step that the run's plan does not have."""
+    """Refuse a step that is not in the run's plan."""
     if not run.open_ended and step not in run.steps:
         raise StorageError(f"step {step} must be one of the run's checkpoints; got the plan {list(run.steps)}.")

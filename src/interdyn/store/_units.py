@@ -1,4 +1,4 @@
-"""What workers write: the measurement of a block of samples, each in a file of its own, until a group is whole."""
+"""What workers write: the measurement of a block of samples, each in a separate file, until a group is complete."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from interdyn.store._run import Run, check_inside
 
 
 def blocks_of(samples: int, size: int | None) -> list[tuple[int, int]]:
-    """Return the blocks into which so many samples are cut; with ``size`` None one.
+    """Return the blocks into which that many samples are cut; one block if ``size`` is None.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def blocks_of(samples: int, size: int | None) -> list[tuple[int, int]]:
 
 
 def write_unit(run: Run, measurement: Measurement, block: tuple[int, int]) -> None:
-    """Write the measurement of a block of samples; workers do so beside the process that holds the run.
+    """Write the measurement of a block of samples; workers do so while another process has the run locked.
 
     Raises
     ------
@@ -36,15 +36,15 @@ def write_unit(run: Run, measurement: Measurement, block: tuple[int, int]) -> No
 
 
 def has_unit(run: Run, step: int, group: str, block: tuple[int, int]) -> bool:
-    """Return whether the file of a block is there; what is in it is not read."""
+    """Return whether the file of a block exists; it is not read."""
     return (run.path / unit_file(step, group, block)).is_file()
 
 
 def joined(parts: Sequence[Measurement]) -> Measurement:
     """Return the measurement of all samples of consecutive blocks of a group at one step.
 
-    Numbers of the settings that differ, as a tolerance that is settled for each block, are the largest; passes and
-    seconds are the sums.
+    Numeric settings that differ, such as a tolerance chosen for each block, become their maximum; passes and seconds
+    are summed.
 
     Examples
     --------
@@ -77,11 +77,11 @@ def _settings(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def drop_units(run: Run, beginning: str = "") -> None:
-    """Remove the files of units whose names begin so, and the folder if it is empty then."""
+    """Remove the unit files whose names start with the given prefix, and the folder if it is then empty."""
     folder = run.path / "units"
     for name in names_in(folder):
         if name.startswith(beginning):
-            with suppress(OSError):  # it only takes room
+            with suppress(OSError):  # it only takes up space
                 (folder / name).unlink()
     with suppress(OSError):
         folder.rmdir()

@@ -1,4 +1,4 @@
-"""What the theory expects to measure: the target weights, and their strength per order under noise."""
+"""What the theory predicts for a measurement: the target weights, and their strength per order under noise."""
 
 import math
 from typing import Literal
@@ -43,9 +43,9 @@ def target_weights(
     Raises
     ------
     InputError
-        For an unknown ``empty`` or a bad threshold.
+        For an unknown ``empty`` or an invalid threshold.
     NonFiniteError
-        When ``final`` holds NaN or infinity.
+        If ``final`` contains NaN or infinity.
 
     Notes
     -----
@@ -107,7 +107,7 @@ def strength_by_level(
     array([[2.   , 2.   ],
            [1.926, 0.668]])
     """
-    instance(w_star, "w_star", Selection, do="Pass what `target_weights` returns.")
+    instance(w_star, "w_star", Selection, do="Pass the result of `target_weights`.")
     salience = number(salience, "salience", least=0, do=f"Leave it at {DEFAULT_SALIENCE}.")
     noise_var = np.atleast_1d(noise_levels(noise_var))
     both = torch.stack([w_star.i_and, w_star.i_or], dim=-2)
@@ -117,7 +117,7 @@ def strength_by_level(
 
 
 def _salient_strength(weights: Float[Tensor, "levels *batch kinds subsets"], salience: float) -> np.ndarray:
-    tau = salience * weights[..., 1:].sum(dim=(-2, -1)).abs()  # v_theo less the constant
+    tau = salience * weights[..., 1:].sum(dim=(-2, -1)).abs()  # v_theo minus the constant
     salient = is_salient(weights, tau[..., None].expand(weights.shape[:-1]))
     kept = torch.where(salient, weights.abs(), weights.new_zeros(()))
     return np.asarray(sum_by_order(kept.sum(dim=-2))[..., 1:].cpu().numpy())

@@ -1,4 +1,4 @@
-"""The noise level of each checkpoint, from its distribution over orders, in words; whether it falls over phase 2."""
+"""The noise level of each checkpoint, from its order distribution; and whether it falls over phase 2."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from interdyn.values import Interactions
 
 @dataclass(frozen=True)
 class NoiseFit:
-    """The theory's nearest noise level at each step, how near it comes, and how near simpler explanations come.
+    """The theory's nearest noise level at each step, its distance, and the distances of simpler explanations.
 
     All arrays have one entry per step; NaN where nothing is salient. Distances are total variation
     distances between distributions over orders, 0 to 1.
@@ -28,9 +28,9 @@ class NoiseFit:
     Attributes
     ----------
     noise_var, noise_var_low, noise_var_high
-        The paper's ``sigma**2`` that comes nearest, with a bootstrap interval over samples.
+        The nearest value of the paper's ``sigma**2``, with a bootstrap interval over samples.
     tv_distance, tv_low, tv_high
-        Its distance, with a bootstrap interval (the level is searched anew in every draw).
+        Its distance, with a bootstrap interval (the level is searched again in every draw).
     tv_null_sigma0
         Distance of the theory without noise.
     tv_null_tilt, tilt
@@ -38,7 +38,7 @@ class NoiseFit:
     distribution
         The theory's order distribution at ``noise_var``, shape ``(steps, n orders)``.
     sentence
-        The same in words, one entry per step.
+        The result as sentences, one entry per step.
     empty_effect
         Distance with the other choice for the empty set, at its own nearest level, minus ``tv_distance``.
     level
@@ -82,7 +82,7 @@ def fit_noise(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> NoiseFit:
-    r"""Return, for each step, the noise level at which the theory comes nearest to what was measured.
+    r"""Return, for each step, the noise level at which the theory is nearest to the measurement.
 
     $$\hat\sigma^2_t = \arg\min_{\sigma^2} \tfrac12 \sum_k |p_t(k) - p_{theo}(k; \sigma^2)|$$
 
@@ -94,8 +94,8 @@ def fit_noise(
         Measured salient strength of orders ``1..n`` of the same samples in the same order, shape
         ``(steps, samples, n)``: `OrderSpectrum.strength` of all steps, stacked, in the unit of the output.
     steps, boundary_step
-        Number of each step, and the step at which phase 2 starts. Of steps before it the sentence says
-        so: the theory is about phase 2.
+        Number of each step, and the step at which phase 2 starts. The sentences of earlier steps state that the theory
+        is about phase 2.
     noise_levels
         Levels to search, positive and ascending; by default `default_levels` and, around the nearest, finer ones.
     salience, salience_rule
@@ -113,16 +113,16 @@ def fit_noise(
     InputError
         For an option that cannot be used, or a boundary without ``steps``.
     NonFiniteError
-        If an input holds NaN or infinity.
+        If an input contains NaN or infinity.
 
     Notes
     -----
     The distance is a rough function of the level, because of the threshold: all levels are tried. Ties go to the
-    smallest noise. The theory's strength is computed once for each level and sample, so a draw costs no transform;
-    outside the finer levels an interval is as coarse as the grid, a sixth of a decade. Intervals are stretched to
-    contain their estimate (a least distance is biased upwards by resampling); at level 0.9 they held the noise in
-    83 % of 150 planted worlds with perturbed samples at n = 5 and in 92 % of 100 at n = 8. Cost: twice some 300
-    levels of ``O(n 2**n)`` per sample and kind, for 20 samples at n = 10 about a second. Oracle: known worlds in
+    smallest noise. The theory's strength is computed once for each level and sample, so a draw needs no transform;
+    outside the finer levels an interval is as coarse as the grid, a sixth of a decade. Intervals are extended to
+    contain their estimate (resampling biases a minimum distance upwards); at level 0.9 they contained the noise in
+    83 % of 150 planted worlds with perturbed samples at n = 5 and in 92 % of 100 at n = 8. Cost: twice about 300
+    levels of ``O(n 2**n)`` per sample and kind, about a second for 20 samples at n = 10. Oracle: known worlds in
     ``tests/test_theory.py``, made with dense matrices. Source: paper, section 5; distance, intervals and nulls
     are ours.
 
@@ -184,7 +184,7 @@ def _with_intervals(
     tv_low, tv_high = interval(tv_draws, found.distance, edges)
     return {
         "noise_var": noise_var,
-        "noise_var_low": np.minimum(np.exp(log_low), noise_var),  # again: exp and log round
+        "noise_var_low": np.minimum(np.exp(log_low), noise_var),  # again, as exp and log round
         "noise_var_high": np.maximum(np.exp(log_high), noise_var),
         "tv_distance": found.distance,
         "tv_low": tv_low,
@@ -218,9 +218,9 @@ def _check(
 
 
 def _describe(step: Mapping[str, Any], boundary_step: float | None) -> str:
-    """Return in a plain sentence or three how near the theory comes at a step, and what weakens that.
+    """Return one to three sentences on how near the theory is at a step, and what weakens that.
 
-    ``step`` holds its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
+    ``step`` has its number as ``"step"`` (NaN when unknown), fields of `NoiseFit`, and the claims ``"is_final"``
     (measured strength is that of ``w*``), ``"at_low"`` and ``"at_high"`` (the level lies at an end of the search).
 
     Examples
@@ -235,11 +235,11 @@ def _describe(step: Mapping[str, Any], boundary_step: float | None) -> str:
         return "Nothing is salient in the network or in the theory, so there are no distributions to compare."
     if boundary_step is not None and step["step"] < boundary_step:
         return (
-            f"This is phase 1, before the boundary at step {boundary_step:g}, which the theory is not about: the "
+            f"This is phase 1, before the boundary at step {boundary_step:g}, which the theory does not cover: the "
             f"nearest noise level ({step['noise_var']:.2g}, distance {tv:.3f}) has no meaning here."
         )
     if step["is_final"]:
-        return "This network supplies the target of the regression, so its agreement is no test."
+        return "This network supplies the target of the regression, so its agreement is not a test."
     said = f"Nearest noise variance {step['noise_var']:.2g}: its order distribution is {tv:.3f} from the measured one."
     return " ".join([said, *_remarks(step)])
 
@@ -253,7 +253,7 @@ def _remarks(step: Mapping[str, Any]) -> list[str]:
         out.append(f"The simpler explanation by {' or by '.join(as_good)} is at least as near.")
     if step["at_low"] or step["at_high"]:
         end = "lower" if step["at_low"] else "upper"
-        out.append(f"The level lies at the {end} end of the search, so it is only a bound.")
+        out.append(f"The level is at the {end} end of the search range, so it is only a bound.")
     return out
 
 
@@ -263,14 +263,13 @@ class NoiseTrend(NamedTuple):
     Attributes
     ----------
     rank_correlation, low, high
-        Spearman's correlation, -1 when each level is below the one before, with an interval; NaN when there are
-        too few steps.
+        Spearman's correlation, -1 if each level is below the previous one, with an interval; NaN with too few steps.
     n_steps
-        Steps that entered.
+        Number of steps used.
     is_falling
-        The whole interval is below 0.
+        Whether the complete interval is below 0.
     sentence
-        The same in words.
+        The result as a sentence.
     """
 
     rank_correlation: float
@@ -298,7 +297,7 @@ def falling(
     Parameters
     ----------
     noise_var
-        Fitted level of each step in the order of time, `NoiseFit.noise_var`; NaN where there is none.
+        Fitted level of each step in temporal order, `NoiseFit.noise_var`; NaN where there is none.
     in_phase_2
         The steps to use. Leave out the last step, whose network supplies ``w*``.
     level
@@ -313,8 +312,8 @@ def falling(
 
     Notes
     -----
-    The interval takes the steps for independent, which neighbours in training are not quite: read it as a guide. A
-    perfect correlation of ``m`` steps is moved half a swap of neighbours inwards, ``6 / (m (m^2 - 1))``, so that its
+    The interval assumes independent steps, which neighbours in training are not quite: treat it as a guide. A perfect
+    correlation of ``m`` steps is moved inwards by half a swap of neighbours, ``6 / (m (m^2 - 1))``, so that its
     interval has a width. Source: Bonett and Wright (2000).
 
     Examples

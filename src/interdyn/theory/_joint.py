@@ -1,7 +1,7 @@
 r"""One regression over AND and OR together, $G (G + 2^n \sigma^2)^{-1} y$, without a matrix over subsets.
 
 $G = J C^{-1} J^T$, ``J`` the triggers of AND and of OR, ``C`` their variances $2^{|T|}$, is the same under any exchange
-of players. Players are coupled one after the other, as spins one half are: a rotation of pairs takes $2^n$ masks to
+of players. Players are coupled one after the other, like spins one half: a rotation of pairs maps $2^n$ masks to
 ``C(n, k) - C(n, k - 1)`` copies of a block of ``n - 2 k + 1`` rows, for each ``k`` up to ``n / 2``. On all copies of a
 block ``G`` is one small matrix, which is diagonalised once.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 _BY_AND = np.array([[1.0, 1.0], [1.0, 1.5]])  # of one player, absent or present in two masks: sum of the triggers' 1/C
 _BY_OR = np.array([[1.5, 1.0], [1.0, 1.0]])  # the same for the sets that miss a mask; both have determinant 1/2
-_BLOCK = 2**20  # numbers at a time; some levels of a small table, one of a large
+_BLOCK = 2**20  # numbers at a time: some levels of a small table, one of a large one
 
 
 def joint_tables(

@@ -1,10 +1,10 @@
-r"""What a network with weaker interactions could look like: five mechanisms, each with one parameter, as value tables.
+r"""How a network with weaker interactions could behave: five mechanisms, each with one parameter, as value tables.
 
 All start from the final network's interactions $w^*$ and give the table that a network before it would have:
 
 | mechanism | table | parameter |
 |---|---|---|
-| ``"theory"`` | that of ``M w*``, AND and OR each by itself (paper, section 5) | noise variance |
+| ``"theory"`` | that of ``M w*``, AND and OR separately (paper, section 5) | noise variance |
 | ``"joint theory"`` | $G (G + 2^n \sigma^2)^{-1} y$, one regression over AND and OR together | noise variance |
 | ``"tilt"`` | that of $w^*(S) e^{-b \max(|S| - 1, 0)}$ | ``b`` |
 | ``"noise operator"`` | $\sum_S \rho^{|S|} w(S) \chi_S$, ``w`` the Walsh coefficients of ``y`` | ``1 - rho`` |
@@ -35,7 +35,7 @@ MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 
 
 def default_parameters(mechanism: Mechanism, n: int) -> Float[np.ndarray, " parameters"]:
-    """Return the parameters that are tried for a mechanism, ascending; the first takes nothing away.
+    """Return the parameters that are tried for a mechanism, ascending; the first removes nothing.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def mechanism_tables(
     >>> [table.round(decimals=2).tolist() for table in mechanism_tables(w_star, "tilt", [0.0, 1.0])]
     [[0.0, 1.0, 1.0, 4.0], [0.0, 1.0, 1.0, 2.74]]
     """
-    instance(w_star, "w_star", Selection, do="Pass what `target_weights` returns.")
+    instance(w_star, "w_star", Selection, do="Pass the result of `target_weights`.")
     choice(mechanism, "mechanism", MECHANISMS)
     at = np.atleast_1d(real_array(parameters, "parameters", finite=True))
     most = 1.0 if mechanism == "noise operator" else np.inf

@@ -22,8 +22,8 @@ from interdyn.values import Selection
 from interdyn.values._convert import as_tensor
 from interdyn.values._table_prediction import THEORY
 
-_FLAT = 1e-12  # of the size of a table: its spread is rounding
-_LEVEL = 1e-4  # of a correlation: a parameter that gains less over the one before has come to its limit
+_FLAT = 1e-12  # of the size of a table: below this its variation is rounding
+_LEVEL = 1e-4  # of a correlation: a parameter that gains less than this over the previous one has reached its limit
 _BLOCK = 2**22  # numbers of measured tables at a time
 
 
@@ -31,7 +31,7 @@ _BLOCK = 2**22  # numbers of measured tables at a time
 class TablePrediction:
     """How well each mechanism predicts the value tables of samples that its parameter was not fitted on.
 
-    Correlations are Pearson's over all masks but weigh each sample alike; NaN where a table does not vary.
+    Correlations are Pearson's over all masks and weigh each sample equally; NaN where a table does not vary.
 
     Attributes
     ----------
@@ -43,10 +43,10 @@ class TablePrediction:
     parameter
         The parameter that is best on average over all samples, shape ``(mechanisms, steps)``.
     at_edge
-        Whether that parameter is the largest that was tried and still gains over the one before, so that a larger one
-        may be better; same shape.
+        Whether that parameter is the largest tested and still gains over the previous one, so that a larger one may be
+        better; same shape.
     ceiling
-        Correlation of the measured table with that of a near-by step, shape ``(steps, samples)``; NaN where there is
+        Correlation of the measured table with that of a nearby step, shape ``(steps, samples)``; NaN where there is
         none.
     level
         Nominal coverage of the intervals.
@@ -67,7 +67,7 @@ class TablePrediction:
         return known_mean(self.correlation)
 
     def interval(self, mechanism: Mechanism) -> Float[np.ndarray, "2 steps"]:
-        """Return low and high ends of the mean correlation of a mechanism, from resampled samples."""
+        """Return the low and high ends of a mechanism's mean correlation, from resampled samples."""
         return self._interval(self._row(mechanism))
 
     def gain(self, mechanism: Mechanism, over: Mechanism) -> Float[np.ndarray, "3 steps"]:
@@ -78,7 +78,7 @@ class TablePrediction:
     def best(self, step: int) -> tuple[Mechanism, ...]:
         """Return the mechanism that predicts best at a step, by its index, and those it is not shown to be better than.
 
-        Empty where no table varies.
+        Empty if no table varies.
         """
         means = self.mean[:, step]
         if np.isnan(means).all():
@@ -88,7 +88,7 @@ class TablePrediction:
         return first, *(name for name in rivals if not self.gain(first, name)[1, step] > 0)
 
     def over(self, steps: Bool[np.ndarray, " steps"]) -> "TablePrediction":
-        """Return the mean over some steps, each sample by itself, as the prediction of a single step.
+        """Return the mean over some steps, separately for each sample, as the prediction of a single step.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class TablePrediction:
         """
         chosen = np.flatnonzero(real_array(steps, "steps"))
         if not len(chosen):
-            raise InputError("`steps` must choose one step or more; got none. Choose those of phase 2, or all.")
+            raise InputError("`steps` must select one step or more; got none. Select those of phase 2, or all.")
         return replace(
             self,
             correlation=known_mean(self.correlation[:, chosen].swapaxes(1, 2))[:, None],
@@ -117,11 +117,11 @@ class TablePrediction:
         mean = dict(zip(self.mechanisms, np.nan_to_num(self.mean[:, step], nan=-2), strict=True))
         ours, others = ([name for name in mean if (name in THEORY) is own] for own in (True, False))
         if not ours or not others:
-            raise InputError("`mechanisms` must hold the theory and a rival; got one side alone. Predict with both.")
+            raise InputError("`mechanisms` must contain the theory and a rival; got one side only. Predict with both.")
         return max(ours, key=mean.__getitem__), max(others, key=mean.__getitem__)
 
     def for_the_theory(self, step: int = 0) -> str:
-        """Return in words whether the theory, in one regression or two, predicts better than what is not the theory.
+        """Return a sentence on whether the theory, in one regression or two, predicts better than the other mechanisms.
 
         Raises
         ------
@@ -142,16 +142,16 @@ class TablePrediction:
         if low > 0:
             than = "the theory" if loses else "any rival"
             return f"{named(first).capitalize()} predicts the tables better than {than}: {words}"
-        return f"Beyond {named(rival)}, nothing is shown for the theory: {words}"
+        return f"The theory is not shown to predict better than {named(rival)}: {words}"
 
     def sentence(self, step: int) -> str:
-        """Return in words which mechanism predicts the tables of a step best, and by how much; or that none does."""
+        """Return a sentence on which mechanism predicts the tables of a step best, by how much, or that none does."""
         best = self.best(step)
         if not best:
             return "Nothing can be predicted: the tables, or those of the final network, do not vary."
         mean = {name: self.mean[i, step] for i, name in enumerate(self.mechanisms)}
         ceiling = known_mean(self.ceiling)[step]
-        of = f" of {ceiling:.2f}, the correlation of near-by steps" if np.isfinite(ceiling) else ""
+        of = f" of {ceiling:.2f}, the correlation of nearby steps" if np.isfinite(ceiling) else ""
         first, *others = best
         if others:
             names = ", ".join(f"{named(name)} {mean[name]:.2f}" for name in best)
@@ -164,7 +164,7 @@ class TablePrediction:
                 f"({low:.3f} to {high:.3f}) more than {named(second)}."
             )
         ends = [named(name) for name in best if self.at_edge[self._at(name), step]]
-        return words + (f" The parameter of {' and '.join(ends)} is the largest that was tried." if ends else "")
+        return words + (f" The parameter of {' and '.join(ends)} is the largest tested." if ends else "")
 
     def _at(self, mechanism: Mechanism) -> int:
         choice(mechanism, "mechanism", self.mechanisms)
@@ -190,7 +190,7 @@ def predict_tables(
     n_draws: int = 2000,
     seed: int = 0,
 ) -> TablePrediction:
-    r"""Predict measured tables from the final network's interactions, by each mechanism, and tell which does best.
+    r"""Predict measured tables from the final network's interactions, by each mechanism, and compare them.
 
     $$r_{t,x} = \mathrm{corr}_T\left(v_t(T), \hat v_{\theta_{t,-x}}(T)\right), \qquad
       \theta_{t,-x} = \arg\max_\theta \sum_{x' \ne x} \mathrm{corr}_T\left(v_t(T), \hat v_\theta(T)\right)$$
@@ -204,7 +204,7 @@ def predict_tables(
     near
         Tables at a step near to each, for the ceiling: what no mechanism can be expected to exceed.
     mechanisms
-        Those to compare.
+        The mechanisms to compare.
     parameters
         Parameters to try, ascending, by mechanism; by default `default_parameters`.
     level, n_draws, seed
@@ -217,12 +217,12 @@ def predict_tables(
     InputError
         If there are fewer than two samples: the parameter is fitted on the others.
     NonFiniteError
-        If a table holds NaN or infinity.
+        If a table contains NaN or infinity.
 
     Notes
     -----
-    Each prediction is made once for all steps; cost, besides `mechanism_tables`, ``steps * 2**n`` multiplications for
-    each sample and parameter. Samples are one axis of chance, seeds another: an interval is about other samples of this
+    Each prediction is made once for all steps; cost, besides `mechanism_tables`, ``steps * 2**n`` multiplications per
+    sample and parameter. Samples are one source of chance, seeds another: an interval is about other samples of this
     training. Oracle: ``tests/test_prediction.py``. Source: this project; the paper compares order distributions.
 
     Examples
@@ -251,13 +251,13 @@ def predict_tables(
 def _held_out(
     w_star: Selection, mechanism: Mechanism, unit: Tensor, given: Float[np.ndarray, " parameters"] | None
 ) -> tuple[Float[np.ndarray, "steps samples"], Float[np.ndarray, " steps"], Bool[np.ndarray, " steps"]]:
-    """Return the correlation of each sample by the parameter of the others, and the parameter of all."""
+    """Return the correlation of each sample with the parameter of the others, and the parameter of all."""
     tried = default_parameters(mechanism, w_star.n_players) if given is None else real_array(given, "parameters")
     if given is not None and (tried.ndim != 1 or not len(tried) or (np.diff(tried) <= 0).any()):
         raise InputError(f"`parameters` must ascend; got {tried.tolist()} for {mechanism!r}. Sort them.")
     tables = mechanism_tables(w_star, mechanism, tried)
     r = torch.stack([_correlation(unit, _standardised(table)) for table in tables]).cpu().numpy()
-    known = np.nan_to_num(r, nan=0.0)  # a table that does not vary tells nothing of a parameter
+    known = np.nan_to_num(r, nan=0.0)  # a table that does not vary carries no information on a parameter
     total = known.sum(axis=-1)
     of_others = total[..., None] - known
     chosen = of_others.argmax(axis=0)
@@ -269,7 +269,7 @@ def _held_out(
 
 
 def _standardised(tables: Float[Tensor, "*batch subsets"]) -> Float[Tensor, "*batch subsets"]:
-    """Return tables less their mean over masks, of length 1; NaN where a table does not vary."""
+    """Return tables minus their mean over masks, of length 1; NaN where a table does not vary."""
     centred = tables - tables.mean(dim=-1, keepdim=True)
     size = centred.norm(dim=-1, keepdim=True)
     varies = size > _FLAT * tables.norm(dim=-1, keepdim=True)
@@ -287,15 +287,15 @@ def _correlation(
 
 
 def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    instance(w_star, "w_star", Selection, do="Pass what `target_weights` returns.")
+    instance(w_star, "w_star", Selection, do="Pass the result of `target_weights`.")
     shape = tuple(w_star.i_and.shape)
 
     def checked(tables: Tensor, name: str) -> Tensor:
         tables = as_tensor(tables, name, dtype=torch.float64)
         if tables.ndim != 3 or tuple(tables.shape[1:]) != shape or not len(tables):
             raise ShapeError(
-                f"`{name}` must hold tables of the samples and players of `w_star` at one step or more, shape (steps, "
-                f"samples, 2**n); got {tuple(tables.shape)} beside {shape}. Measure the same samples and players."
+                f"`{name}` must have tables of the samples and players of `w_star` at one step or more, shape (steps, "
+                f"samples, 2**n); got {tuple(tables.shape)} for {shape}. Measure the same samples and players."
             )
         if not bool(tables.isfinite().all()):
             raise NonFiniteError(f"`{name}` must be finite; got NaN or infinity. Leave such steps or samples out.")
@@ -305,18 +305,18 @@ def _checked(w_star: Selection, measured: Tensor, near: Tensor | None) -> tuple[
     near = None if near is None else checked(near, "near")
     if near is not None and len(near) != len(measured):
         raise ShapeError(
-            f"`near` must have a step for each of {len(measured)}; got {len(near)}. Repeat one if need be."
+            f"`near` must have a step for each of {len(measured)}; got {len(near)}. Repeat one if necessary."
         )
     if shape[0] < 2:
         raise InputError(
-            "`w_star` must hold two samples or more, since the parameter of a mechanism is fitted on the others; got "
+            "`w_star` must have at least two samples, since the parameter of a mechanism is fitted on the others; got "
             "one. Measure more samples."
         )
     return measured, near
 
 
 def named(mechanism: Mechanism) -> str:
-    """Return a mechanism as it stands in a sentence."""
+    """Return the phrase for a mechanism in a sentence."""
     return {"nothing": "the final network itself", "joint theory": "the theory in one regression"}.get(
         mechanism, f"the {mechanism}"
     )

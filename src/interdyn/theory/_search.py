@@ -1,4 +1,4 @@
-"""The noise level whose order distribution is nearest to a measured one, how sure it is, and a simpler rival."""
+"""The noise level whose order distribution is nearest to a measured one, its uncertainty, and a simpler rival."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,14 +16,14 @@ from interdyn.values import MAX_PLAYERS, Selection
 _PER_DECADE = 6
 _FINER = 8  # points of the second grid between two neighbours of the first
 _TIE = 1e-9
-_CHUNK = 25  # bootstrap draws at a time: some ten MiB for twenty steps
+_CHUNK = 25  # bootstrap draws at a time: about ten MiB for twenty steps
 
 
 def default_levels(n: int) -> Float[np.ndarray, " levels"]:
-    """Return noise levels over all the theory can tell apart for ``n`` players, six a decade, ascending.
+    """Return noise levels over all that the theory can distinguish for ``n`` players, six per decade, ascending.
 
-    From a tenth of the smallest eigenvalue (below it nothing changes any more) to a hundred times the largest (above
-    it ``M`` only shrinks).
+    From a tenth of the smallest eigenvalue (nothing changes below it) to a hundred times the largest (above it ``M``
+    only shrinks).
 
     Examples
     --------
@@ -37,7 +37,7 @@ def default_levels(n: int) -> Float[np.ndarray, " levels"]:
 
 
 def finer_levels(levels: Float[np.ndarray, " levels"], best: Int[np.ndarray, " steps"]) -> Float[np.ndarray, " finer"]:
-    """Return new levels between the best ones and their neighbours, ascending, none of the old ones.
+    """Return new levels between the best ones and their neighbours, ascending, without the old ones.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def total_variation(
 
 
 def nearest(distance: Float[np.ndarray, "*batch levels"]) -> Int[np.ndarray, "*batch"]:
-    """Return the first level whose distance is the least (within 1e-9), so that ties go to the smallest noise.
+    """Return the first level whose distance is smallest (within 1e-9), so that ties go to the smallest noise.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def check_levels(noise_var: Sequence[float] | np.ndarray) -> Float[np.ndarray, "
 
 
 class Match(NamedTuple):
-    """What the theory expects at each level, and the nearest level of each step."""
+    """The theory's prediction at each level, and the nearest level of each step."""
 
     levels: Float[np.ndarray, " levels"]
     expected: Float[np.ndarray, "levels samples orders"]

@@ -1,4 +1,4 @@
-r"""The weights that are best under parameter noise, and the norms of the rows of ``M``, without the matrix.
+r"""The weights that are optimal under parameter noise, and the norms of the rows of ``M``, without the matrix.
 
 A player is absent or present, so every matrix of the theory is an ``n``-fold Kronecker product of a 2x2 matrix:
 ``J^T J = G (x) ... (x) G`` and ``2^n diag(2^|T|) = D (x) ... (x) D`` with ``G = [[2, 1], [1, 1]]`` and
@@ -29,7 +29,7 @@ U = U / np.sqrt(D @ U**2)
 """Eigenvectors in columns, ``U^T D U = I``; row 0: player absent, row 1: present."""
 
 _TOGETHER = 5  # players per matrix product: 32 x 32 blocks keep the arithmetic units busy
-_BLOCK = 2**20  # numbers at a time; some levels of a small table, one of a large
+_BLOCK = 2**20  # numbers at a time: some levels of a small table, one of a large one
 
 
 def distinct_eigenvalues(n: int) -> Float[np.ndarray, " orders"]:
@@ -80,7 +80,7 @@ NoiseVar: TypeAlias = float | Sequence[float] | np.ndarray | Tensor
 
 
 def noise_levels(noise_var: NoiseVar) -> Float[np.ndarray, "*levels"]:
-    """Return the noise variance(s) as float64, checked; a number keeps no axis.
+    """Return the noise variance(s) as float64, checked; a number stays without axis.
 
     Raises
     ------
@@ -158,15 +158,15 @@ def optimal_weights(w_star: Array, noise_var: NoiseVar) -> Array:
     InputError
         If ``noise_var`` is negative, NaN or infinite.
     NonFiniteError
-        If ``w_star`` holds NaN or infinity.
+        If ``w_star`` contains NaN or infinity.
 
     Notes
     -----
-    ``M = U^(x)n diag(L / (L + sigma^2)) (U^T D)^(x)n`` with the 2x2 matrices of this room: ``O(n 2**n)`` per level,
-    and the inner product with ``w_star`` is shared by all levels. The result of ``levels`` levels fills
+    ``M = U^(x)n diag(L / (L + sigma^2)) (U^T D)^(x)n`` with the 2x2 matrices of this package: ``O(n 2**n)`` per level,
+    and the inner product with ``w_star`` is shared by all levels. The result of ``levels`` levels takes
     ``levels * 2**n * 8`` bytes per table; `weights_by_level` gives one level at a time. Absolute error about
-    ``1e-15 max|w_star|`` at n = 8. Oracle: ``tests/test_theory.py``, `optimal_weights_dense`, and a Monte-Carlo of the
-    noisy regression itself. Source: paper, section 5 (loss and minimiser); the Kronecker form is ours.
+    ``1e-15 max|w_star|`` at n = 8. Oracle: ``tests/test_theory.py``, `optimal_weights_dense`, and a Monte Carlo
+    simulation of the noisy regression. Source: paper, section 5 (loss and minimiser); the Kronecker form is ours.
 
     Examples
     --------

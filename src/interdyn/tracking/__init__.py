@@ -1,4 +1,4 @@
-"""Follow a training while it goes on: when to measure, what it may cost, what the measurements say."""
+"""Follow a training while it runs: when to measure, what measuring may cost, what the measurements show."""
 
 from interdyn.schedules import (
     Schedule as Schedule,

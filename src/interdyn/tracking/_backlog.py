@@ -1,4 +1,4 @@
-"""What was measured and is not on disk yet."""
+"""Measurements that are not on disk yet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 from interdyn import store
 from interdyn.store import Checkpoint, Measurement
 
-_ROOM = 1 << 30  # bytes of weights that wait to be written
+_ROOM = 1 << 30  # bytes of weights that may wait to be written
 
 
 class Backlog:
@@ -23,23 +23,23 @@ class Backlog:
         self._waiting: list[tuple[Measurement, Mapping[str, Any]] | Checkpoint] = []
 
     def __bool__(self) -> bool:
-        """Whether anything waits."""
+        """Whether anything is waiting."""
         return bool(self._waiting)
 
     def add(
         self, measured: Sequence[Measurement], entry: Mapping[str, Any], checkpoint: Checkpoint | None = None
     ) -> None:
-        """Add what is known of a step; it counts once its ``checkpoint`` is written, which comes last."""
+        """Add what is known about a step; the step counts once its ``checkpoint``, written last, is on disk."""
         self._waiting += [(measurement, entry) for measurement in measured]
         self._waiting += [] if checkpoint is None else [checkpoint]
 
     def write(self, run: store.Run) -> None:
-        """Write all that waits, withdrawing old results.
+        """Write everything that is waiting, and withdraw outdated results.
 
         Raises
         ------
         StorageError
-            If the file system refuses; what is left waits.
+            If the file system refuses; what is left keeps waiting.
         """
         while self._waiting:
             store.withdraw_results(run)
@@ -51,7 +51,7 @@ class Backlog:
             self._waiting.pop(0)
 
     def shed(self) -> tuple[int, ...]:
-        """Give up weights for which there is no room in memory, the newest; return their steps."""
+        """Discard the newest weights that do not fit into memory; return their steps."""
         room, shed = _ROOM, []
         for at, piece in enumerate(self._waiting):
             if isinstance(piece, Checkpoint) and piece.weights:

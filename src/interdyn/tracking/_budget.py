@@ -1,4 +1,4 @@
-"""What a budget pays for while a training goes on: which networks are measured, kept aside, or left out."""
+"""What a budget pays for during training: which networks are measured, kept for later, or skipped."""
 
 import math
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from interdyn.tracking._plan import Pace, Plan, of_near, richest
 from interdyn.tracking._pricing import Pricing, copies_kept
 
 SETTLED = 0.5
-"""Seconds of training after which its speed is known, and a budget is planned where its length is."""
+"""Seconds of training after which its speed is known, and a budget is planned if the length is known."""
 
 OPEN = 10.0
-"""Seconds of training after which players and samples are chosen where its length is not known."""
+"""Seconds of training after which players and samples are chosen if the length is not known."""
 
-_SUSTAINED = 1 / 3  # of a budget's seconds up to now: what falls due in logarithmic steps comes about so often
-_LONG = 60.0  # seconds that the last network may take over the budget, where that is more than the budget
+_SUSTAINED = 1 / 3  # of a budget's seconds so far: about how often a step of a logarithmic schedule falls due
+_LONG = 60.0  # seconds that the last network may take beyond the budget, if that is more than the budget
 
 
 class Budget:
     """A share of the training time, and what it pays for.
 
-    Where the length of the training is known there is a plan for all of it. Where it is not, measuring never takes more
-    than the share of the time up to now: networks that fall due at first are kept aside; after ten seconds of training,
-    or once the least evidence is paid for, players and samples are chosen for good. Those kept aside come first; then a
-    measurement is taken when it is due and paid for, or as soon as it is.
+    If the length of the training is known, the whole of it is planned. Otherwise measuring never takes more than the
+    share of the time so far: the first networks that fall due are kept; after ten seconds of training, or once the
+    minimum evidence is paid for, players and samples are chosen for good. The kept networks are measured first; after
+    that a measurement is taken when it is due and paid for, or as soon as it is paid for.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class Budget:
         self.refusal = ""
         """Why nothing fits; empty otherwise."""
         self.waiting: list[tuple[int, Any, Mapping[str, float]]] = []
-        """Step, copy and losses of each network kept aside, in the order of training."""
+        """Step, copy and losses of each kept network, in training order."""
         self.owed = False
-        """Whether a measurement fell due that was not paid for yet."""
+        """Whether a measurement fell due that is not paid for yet."""
         self._pace: Pace | None = None
         self._planned: Any = None
         self._try_at = 0.0
         self.costs: list[float] = []
-        """Seconds of each measured step up to now."""
+        """Seconds of each measured step so far."""
         self._least_seconds: float | None = None
 
     @property
@@ -61,7 +61,7 @@ class Budget:
 
     @property
     def planned(self) -> bool:
-        """Whether the steps are planned up to the end, or nothing fits; otherwise what falls due may wait."""
+        """Whether the steps are planned to the end, or nothing fits; otherwise what falls due may wait."""
         return self._pace is not None or bool(self.refusal)
 
     def wakes_at(self, measuring: float, *, known: bool) -> float:
@@ -70,7 +70,7 @@ class Budget:
         Parameters
         ----------
         measuring
-            Seconds of measuring up to now.
+            Seconds of measuring so far.
         known
             Whether the length of the training is known.
         """
@@ -81,14 +81,14 @@ class Budget:
         return 0.0 if self._pace is not None else (measuring + self._each() * self.plan.window) / self.share
 
     def _settles_at(self, *, known: bool) -> float:
-        """Return the seconds of training from which on players and samples can be chosen."""
+        """Return the seconds of training from which players and samples can be chosen."""
         return max(SETTLED if known else OPEN, self._try_at)
 
     def put_aside(self, step: int, model: Any, losses: Mapping[str, float]) -> int:
-        """Keep a copy of a network that is due; return how many, it or others, had to be given up.
+        """Keep a copy of a network that is due; return how many networks, this or others, were dropped.
 
-        Where there are as many as may be kept, one is only copied if it is farther from the last than the closest two
-        are from one another, by the logarithm of the step; of those two the later one then goes.
+        If as many as allowed are kept, it is copied only if it is farther from the last one than the closest two are
+        from each other, by the logarithm of the step; of those two the later one is dropped.
         """
         places = [math.log1p(kept[0]) for kept in self.waiting] + [math.log1p(step)]
         gaps = [after - before for before, after in pairwise(places)]
@@ -102,14 +102,14 @@ class Budget:
         return int(full)
 
     def settle(self, pricing: Pricing, model: Any, *, course: tuple[int, int], clock: tuple[float, float]) -> str:
-        """Choose players and samples if it is time to; return what there is to say.
+        """Choose players and samples if it is time to; return a message about it.
 
         Parameters
         ----------
         course
-            First step of the training, and the one it has come to.
+            First and current step of the training.
         clock
-            Seconds of training and of measuring up to now.
+            Seconds of training and of measuring so far.
         """
         (first, step), (training, measuring) = course, clock
         if step <= first or training < self._settles_at(known=bool(pricing.total_steps)):
@@ -136,7 +136,7 @@ class Budget:
         return plan.sentence
 
     def _chosen(self, pricing: Pricing, model: Any, training: float, measuring: float) -> str:
-        """Choose by what the time up to now can sustain, or the least evidence once it is paid for."""
+        """Choose by what the time so far can sustain, or the minimum evidence once it is paid for."""
         window = pricing.window
         limit = self.share * training * _SUSTAINED / window
         begun = perf_counter()
@@ -153,8 +153,8 @@ class Budget:
             if told:
                 return ""
             return (
-                f"Nothing is measured in the first {self._try_at:.3g} s of training: {self.share:.1%} of that does not "
-                f"pay for the least evidence, whose measurement takes {least * window:.2g} s or more. Pass a larger "
+                f"Nothing is measured in the first {self._try_at:.3g} s of training: {self.share:.1%} of that time is "
+                f"less than the minimum evidence takes, {least * window:.2g} s or more per measurement. Pass a larger "
                 "`budget`."
             )
         n, k = found
@@ -164,17 +164,17 @@ class Budget:
             None,
             price(n, k),
             self.share,
-            f"Measurements{of_near(window)} of {k} samples of {n} players, {price(n, k) * window:.2g} s each, as often "
-            f"as {self.share:.1%} of the training time up to then pays for. Pass `total_steps` for a plan of the "
-            "whole.",
+            f"Measurements of {k} samples of {n} players{of_near(window)}, {price(n, k) * window:.2g} s each, are "
+            f"taken as often as {self.share:.1%} of the training time so far pays for them. Pass `total_steps` to "
+            "plan the whole training.",
             window,
         )
         return self.plan.sentence
 
     def affords(self, training: float, measuring: float, *, steps: int | None = None) -> bool:
-        """Return whether one more measurement is paid for by the time up to now; of a plan, Pace says.
+        """Return whether one more measurement is paid for by the time so far; for a plan, `Pace` decides.
 
-        ``steps``: how many of a window; by default all. Of those of a plan, the first has paid for the others.
+        ``steps``: how many of a window, by default all. In a plan, the first step of a window pays for all of them.
         """
         if self._pace is not None:
             return True
@@ -182,31 +182,31 @@ class Budget:
         return self.share * training - measuring >= self._each() * (self.plan.window if steps is None else steps)
 
     def _each(self) -> float:
-        """Return what a step takes: as planned, or as those did that were measured, if that is more."""
+        """Return the seconds of a step: as planned, or as measured so far if that is more."""
         assert self.plan is not None
         return max(self.plan.seconds, sum(self.costs) / len(self.costs) if self.costs else 0.0)
 
     def next_waiting(self, training: float, measuring: float) -> tuple[int, Any, Mapping[str, float]] | None:
-        """Return the next network kept aside that is paid for, which then waits no longer."""
+        """Remove and return the next kept network that is paid for."""
         if not self.waiting or self.plan is None or not self.affords(training, measuring):
             return None
         return self.waiting.pop(0)
 
     def drop_unplanned(self) -> int:
-        """Give up the networks kept aside that a plan does not have, or all where nothing fits; return how many."""
+        """Drop the kept networks that the plan does not contain, or all if nothing fits; return how many."""
         kept = [one for one in self.waiting if self._planned is None or self._planned(one[0])]
         dropped = len(self.waiting) - len(kept if not self.refusal else [])
         self.waiting = [] if self.refusal else kept
         return dropped
 
     def give_up(self) -> int:
-        """Give up at the end what was not paid for; return how many."""
+        """Drop at the end what was not paid for; return how many."""
         given_up = len(self.waiting) + self.owed
         self.waiting, self.owed = [], False
         return given_up
 
     def allows(self, after: int, step: int, training: float, measuring: float) -> tuple[bool, str]:
-        """Return whether what fell due after ``after`` is measured now; and, at the end, if that was too little."""
+        """Return whether to measure what fell due after ``after``; at the end, also a warning if it was too little."""
         if self.plan is None:
             return False, ""
         if self._pace is not None:
@@ -220,7 +220,7 @@ class Budget:
     def take_last(self, step: int, pricing: Pricing, training: float, measuring: float) -> tuple[bool, Plan | None]:
         """Return whether the last network is not paid for, and what its measurement consists of.
 
-        None where that is not paid for and would take longer than a minute.
+        None if it is not paid for and would take longer than a minute.
         """
         self.waiting = [one for one in self.waiting if one[0] != step]
         if self.plan is not None:
@@ -236,7 +236,7 @@ class Budget:
 
 
 def prepare(model: Any, device: Any) -> float:
-    """Load the compiled solver, which is done once in a process; return the seconds that took."""
+    """Load the compiled solver, once per process; return the seconds it took."""
     begun = perf_counter()
     if torch.device(device or device_of(model)).type == "cpu":
         split(torch.linspace(0.0, 1.0, 16, dtype=torch.float64)[None] ** 2, threads=1)

@@ -1,4 +1,4 @@
-"""Networks that a training has left on disk, in the formats people keep them in; nothing in them is executed."""
+"""Networks that a training has saved, in the usual formats; nothing in the files is executed."""
 
 import warnings
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ from interdyn.tracking._steps import mapped, steps_told
 from interdyn.tracking._weight_files import in_words
 from interdyn.tracking._weight_folders import networks_in, read_network
 
-_TRIES = 3  # of a file that cannot be read, before it is passed over until it changes
+_TRIES = 3  # for a file that cannot be read, before it is skipped until it changes
 
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """One network on disk.
+    """One saved network.
 
     Attributes
     ----------
     path
-        The file, or the folder that holds it.
+        The file, or the folder that contains it.
     step
-        The step that the file tells, or its name; None where neither does.
+        The step stated in the file, or in its name; None if neither states one.
     source
-        Where the step is from, as in "`global_step` in the file" or "its name".
+        Where the step comes from, such as "`global_step` in the file" or "its name".
     part
-        Which weights in the file are the network's, as in "raw weights `state_dict`", if it was asked for.
+        Which weights in the file are the network's, such as "raw weights `state_dict`", if that was requested.
     problem
         Why it cannot be measured; empty if it can.
     """
@@ -45,48 +45,49 @@ class SavedNetwork:
 
 
 def find_checkpoints(folder: str | Path, network: nn.Module | None = None) -> list[SavedNetwork]:
-    """Return the networks in a folder by their steps, those that cannot be measured last.
+    """Return the networks in a folder, ordered by step; those that cannot be measured come last.
 
-    Files ``*.safetensors``, ``*.pt``, ``*.pth``, ``*.ckpt``, ``*.bin``, ``*.th`` and ``*.tar`` (``.pth.tar``) are
-    networks, and so are folders of Hugging Face (``model.safetensors``, ``pytorch_model.bin``, or an index of shards),
-    of torch.distributed and FSDP (``.metadata``) and of DeepSpeed (``*model_states.pt``). Sub-folders are looked into,
-    but for runs of this package; optimiser states are passed over.
+    Networks are files ``*.safetensors``, ``*.pt``, ``*.pth``, ``*.ckpt``, ``*.bin``, ``*.th`` and ``*.tar``
+    (``.pth.tar``), and folders of Hugging Face (``model.safetensors``, ``pytorch_model.bin``, or an index of shards),
+    of torch.distributed and FSDP (``.metadata``) and of DeepSpeed (``*model_states.pt``). Sub-folders are searched,
+    except runs of this package; optimiser states are skipped.
 
     Parameters
     ----------
     folder
         The folder.
     network
-        The network that was trained. If given, each file's weights are held against its names and shapes, and
-        `SavedNetwork.part` and `problem` tell what came of it; it is not changed.
+        The network that was trained. If given, each file's weights are compared with its names and shapes, and
+        `SavedNetwork.part` and `problem` state the result; it is not changed.
 
     Returns
     -------
     list[SavedNetwork]
-        One entry for each network. The step is what the file itself tells (``global_step``, ``step``, ``iteration``,
-        ``iter_num``, ``epoch``, as number or tensor), else the one number of the names that counts over the folder. Of
-        two networks of one step the one of raw weights counts, before an average, then the first by name.
+        One entry per network. The step is the one stated in the file (``global_step``, ``step``, ``iteration``,
+        ``iter_num``, ``epoch``, as number or tensor), otherwise the one number in the names that counts up over the
+        folder. Of two networks of one step, raw weights are preferred to an average, then the first by name.
 
     Raises
     ------
     CheckpointError
-        If there is no such folder.
+        If the folder does not exist.
     """
     return SavedFolder(folder, network).look()
 
 
 class SavedFolder:
-    """The networks in a folder that a training still writes to: what was read of one is kept until it changes."""
+    """The networks in a folder that a training still writes to; what was read is cached until a file changes."""
 
     def __init__(self, folder: str | Path, network: nn.Module | None = None) -> None:
         self._top, self._network = Path(folder), network
         self._heads: dict[Path, _Head] = {}
 
     def look(self, *, settled: bool = True) -> list[SavedNetwork]:
-        """Return what is there now, as `find_checkpoints`; ``settled`` tells that no more will come."""
+        """Return what is there now, as `find_checkpoints`; ``settled`` means that no more will come."""
         if not self._top.is_dir():
             raise CheckpointError(
-                f"a folder of checkpoints was needed; got {self._top}: no such folder. Name the one to watch."
+                f"`folder` must be a folder of checkpoints; got {self._top}, which does not "
+                "exist. Pass the one to watch."
             )
         with in_words(self._top):
             there = list(networks_in(self._top))
@@ -102,7 +103,7 @@ class SavedFolder:
         return _told_once(sorted(found, key=_by_step))
 
     def failed(self, saved: SavedNetwork, problem: str) -> None:
-        """Keep in mind that a network could not be measured, until it changes on disk."""
+        """Remember that a network could not be measured, until it changes on disk."""
         head = self._heads[saved.path]
         self._heads[saved.path] = replace(head, problem=problem, tries=head.tries + 1)
 
@@ -132,7 +133,7 @@ class SavedFolder:
             return SavedNetwork(path, None, problem=head.problem if head.tries >= _TRIES else "")
         if isinstance(step, str):
             problem = (
-                f"a checkpoint must tell its step; got {path.name}, which does not: {step}. Put it in the name: "
+                f"a checkpoint must state its step; got {path.name}, which does not: {step}. Put it in the name: "
                 "step_1200.pt"
             )
             return SavedNetwork(path, None, part=str(head.part or ""), problem=problem)
@@ -141,7 +142,7 @@ class SavedFolder:
 
 @dataclass(frozen=True)
 class _Head:
-    """What was read of a network on disk before its weights are."""
+    """What was read of a saved network before its weights."""
 
     stamp: Any
     told: Mapping[str, int] = field(default_factory=dict)
@@ -164,12 +165,12 @@ def _called(part: Part | None, path: Path) -> str:
 
 
 def _stamp(path: Path) -> tuple[Any, ...]:
-    """Return what changes when a network on disk does."""
+    """Return a value that changes when a saved network does."""
     found = []
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         try:
             status = file.stat()
-        except OSError:  # gone meanwhile, or a link to nothing
+        except OSError:  # removed meanwhile, or a broken link
             continue
         found.append((file.name, status.st_size, status.st_mtime_ns, status.st_ino))
     return tuple(found)
@@ -181,7 +182,7 @@ def _by_step(one: SavedNetwork) -> tuple[Any, ...]:
 
 
 def _told_once(found: list[SavedNetwork]) -> list[SavedNetwork]:
-    """Return the networks, those of a step that another before them has without it."""
+    """Return the networks; of several with one step, all but the first become networks without a step."""
     first: dict[int, SavedNetwork] = {}
     out = []
     for one in found:
@@ -191,28 +192,28 @@ def _told_once(found: list[SavedNetwork]) -> list[SavedNetwork]:
         other = first[one.step].path
         name = other.name if other.name != one.path.name else f"{other.parent.name}/{other.name}"
         problem = (
-            f"a step is measured once; got {one.path.name} of step {one.step}, which is that of {name}. Watch another "
-            "folder for it."
+            f"each step is measured once; got {one.path.name} of step {one.step}, which is also that of {name}. "
+            "Use another folder for it."
         )
         out.append(replace(one, step=None, problem=problem))
     return sorted(out, key=lambda one: one.step is None)
 
 
 def load_network(path: str | Path, network: nn.Module) -> int | None:
-    """Put the weights on disk into ``network`` and return the step that the file itself tells, if it does.
+    """Load saved weights into ``network`` and return the step stated in the file, if any.
 
-    Weights may lie anywhere in the file (``state_dict``, ``model``, a module saved as a whole), with any prefix before
-    their names; what ``torch.compile``, DistributedDataParallel, FSDP and activation checkpointing put into names is
-    left out on both sides. Every parameter and buffer of the network must be among them. Weights of the training are
-    taken before an exponential average beside them. Of the file only these are read into memory, once, and nothing in
-    it is executed.
+    Weights may be anywhere in the file (``state_dict``, ``model``, a pickled module), with any prefix before their
+    names; what ``torch.compile``, DistributedDataParallel, FSDP and activation checkpointing add to names is ignored on
+    both sides. Every parameter and buffer of the network must be among them. Weights of the training are preferred to
+    an exponential average next to them. Only these weights are read into memory, once, and nothing in the file is
+    executed.
 
     Parameters
     ----------
     path
-        The file, or the folder that holds it; see `find_checkpoints`.
+        The file, or the folder that contains it; see `find_checkpoints`.
     network
-        The network that was trained. It is changed only if all of its weights are there.
+        The network that was trained. It is changed only if all of its weights are found.
 
     Raises
     ------
@@ -224,21 +225,19 @@ def load_network(path: str | Path, network: nn.Module) -> int | None:
     Warns
     -----
     InputWarning
-        If the weights are averaged, as there are no others in the file.
+        If the file contains averaged weights only.
     """
     told, part = load_part(Path(path), network)
     if part.averaged:
-        message = f"{Path(path).name} holds no weights of the training itself; its {part} are taken."
+        message = f"{Path(path).name} contains no raw weights of the training; its {part} are used."
         warnings.warn(message, InputWarning, stacklevel=2)
     return next(iter(told.values()), None)
 
 
 def load_part(path: Path, network: nn.Module) -> tuple[dict[str, int], Part]:
-    """Put the weights of a place into ``network``; return the steps it tells, and which part of it that was."""
+    """Load the weights of a file or folder into ``network``; return the step stated there, and the part used."""
     if not isinstance(network, nn.Module):
-        raise InputError(
-            f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."
-        )
+        raise InputError(f"`network` must be a torch.nn.Module, to load weights into; got {type(network).__name__}.")
     with in_words(path):
         path.stat()
         before = _stamp(path)
@@ -248,18 +247,18 @@ def load_part(path: Path, network: nn.Module) -> tuple[dict[str, int], Part]:
         weights = {name: plain(value) for name, value in part.weights.items()}
         for name, value in weights.items():
             if isinstance(own[name], Tensor) and not torch.can_cast(value.dtype, own[name].dtype):
-                raise ValueError(f"`{name}` holds {value.dtype}, which is no {own[name].dtype}".replace("torch.", ""))
+                raise ValueError(f"`{name}` has type {value.dtype}, not {own[name].dtype}".replace("torch.", ""))
         if _stamp(path) != before:
             raise ValueError("it was written to meanwhile")
         state = type(own)(weights)
         if hasattr(own, "_metadata"):
             state._metadata = own._metadata  # type: ignore[attr-defined]  # the names are those of this version
-        network.load_state_dict(state, strict=False)  # of which none is missing but counts of batches
+        network.load_state_dict(state, strict=False)  # nothing is missing except counts of batches
         return steps_told(tree), part
 
 
 def weights_of(network: Any) -> dict[str, np.ndarray]:
-    """Return a copy of the parameters and buffers of a network by name; bfloat16, which NumPy lacks, as float32."""
+    """Return a copy of the parameters and buffers by name; bfloat16, which NumPy does not have, as float32."""
     state = network.state_dict() if isinstance(network, nn.Module) else {}
     return {
         name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy().copy()
@@ -268,5 +267,5 @@ def weights_of(network: Any) -> dict[str, np.ndarray]:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Put weights that a run keeps (`interdyn.store.read_checkpoint`) into ``network``, which stays where it is."""
+    """Load weights that a run keeps (`interdyn.store.read_checkpoint`) into ``network``, on its device."""
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})

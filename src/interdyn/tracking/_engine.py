@@ -1,4 +1,4 @@
-"""Measuring in other processes: units handed to an executor, handed out again where they are lost, put together."""
+"""Measuring in other processes: units are submitted to an executor, resubmitted if lost, and collected."""
 
 import hashlib
 from collections import Counter
@@ -18,16 +18,16 @@ from interdyn.store import Measurement
 from interdyn.tracking._pool import WorkerDiedError
 from interdyn.tracking._units import Done, Order, Unit, Work, forget_here, keep_here, measure_unit
 
-_TRIES = 3  # of a unit that is lost on its way
-_UNKNOWN, _LEAST, _FACTOR = 1800.0, 300.0, 20.0  # seconds without news before units are handed out again
+_TRIES = 3  # for a unit that gets lost
+_UNKNOWN, _LEAST, _FACTOR = 1800.0, 300.0, 20.0  # seconds without an answer before units are resubmitted
 _HOUR = 3600.0
-_POLL = 2.0  # seconds between looks at what another process writes
+_POLL = 2.0  # seconds between checks of what another process writes
 _NAMED = 5  # failures in a sentence
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of the units this process measures, of ``count`` that share a run; the first is 1.
+    """Which part of the units this process measures, of ``count`` processes that share a run; the first is 1.
 
     Examples
     --------
@@ -40,12 +40,12 @@ class Shard:
 
     @classmethod
     def of(cls, text: str) -> "Shard":
-        """Return the shard that ``i/N`` names.
+        """Return the shard named by ``i/N``.
 
         Raises
         ------
         InputError
-            If it names none.
+            If it is not of that form.
         """
         first, _, second = text.partition("/")
         if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
@@ -53,7 +53,7 @@ class Shard:
         raise InputError(f"a shard must be I/N, with I from 1 to N; got {text!r}. For example: --shard 1/4")
 
     def has(self, number: int) -> bool:
-        """Return whether a unit of that number is one of this shard."""
+        """Return whether the unit with that number belongs to this shard."""
         return number % self.count == self.index - 1
 
 
@@ -68,7 +68,7 @@ class _Job:
 
 @dataclass
 class _Step:
-    """A step of which units are measured: those of each group, what is there of them, and whole groups."""
+    """A step whose units are being measured: the units of each group, what is finished, and complete groups."""
 
     units: dict[str, list[Unit]]
     parts: dict[Unit, Measurement] = field(default_factory=dict)
@@ -76,29 +76,29 @@ class _Step:
 
 
 class Engine:
-    """Hands the units of a run to an executor, and puts their measurements together.
+    """Submits the units of a run to an executor, and combines their measurements.
 
     Parameters
     ----------
     run
-        The run in whose folder units are written.
+        The run whose folder the units are written to.
     work
-        What they have in common.
+        What the units have in common.
     executor
         Where they are measured; None: in this process.
     block
-        Samples of a unit; None: those of a group.
+        Samples per unit; None: all samples of a group.
     shard
-        Which of the units are this process's; None: all.
+        Which of the units this process measures; None: all.
     patience
-        Seconds without news from the executor after which what it has not done is handed out again, up to three times.
-        None: twenty times as long as a unit took, five minutes at least; half an hour before the first.
+        Seconds without an answer from the executor after which unfinished units are resubmitted, up to three times.
+        None: twenty times as long as a unit took, at least five minutes; half an hour before the first.
     progress
-        Called with how many units are measured, and of how many.
+        Called with the number of measured units and the number of all units.
 
     Notes
     -----
-    A unit is done when its file is whole, whatever a future says; one that is handed out twice writes the same bits.
+    A unit is done when its file is complete, whatever its future says; a unit submitted twice writes identical bits.
     """
 
     def __init__(
@@ -122,19 +122,19 @@ class Engine:
         self._own = None if executor is not None else ThreadPoolExecutor(1)
         self._executor: Executor = executor or self._own  # type: ignore[assignment]  # one of them is there
         self._patience, self._progress = patience, progress
-        mine = f"work-{0 if shard is None else shard.index}-"  # shards have one each
-        store.drop_units(run, mine)  # what a process that was killed has left
+        mine = f"work-{0 if shard is None else shard.index}-"  # one per shard
+        store.drop_units(run, mine)  # left by a process that was killed
         self._file = run.path / "units" / f"{mine}{token_hex(8)}.pickle"
         self._name = self._publish()
         self._jobs: dict[Unit, _Job] = {}
         self._back: SimpleQueue[tuple[_Job, Future[Done]]] = SimpleQueue()
         self._steps: dict[int, _Step] = {}
-        self._touched: set[int] = set()  # steps of which something is new
+        self._touched: set[int] = set()  # steps with news
         self._moved, self._slowest, self._done = monotonic(), 0.0, 0
         self.failures: dict[Unit, str] = {}
         """What could not be measured, and why."""
         self.moved: Counter[str] = Counter()
-        """Bytes of works and weights that were loaded, by process, as ``host:number``."""
+        """Bytes of work and weights loaded, by process, as ``host:number``."""
 
     def _publish(self) -> str:
         """Write the work where workers find it, and return its name."""
@@ -147,14 +147,14 @@ class Engine:
         return hashlib.sha256(data).hexdigest()
 
     def submit(self, step: int, *, source: str = "", index: int | None = None) -> None:
-        """Hand out what is not measured of a step, whose weights are saved.
+        """Submit the unmeasured units of a step whose weights are saved.
 
         Parameters
         ----------
         source
             Where they are saved, if not in the run.
         index
-            Which one it is of the steps that are planned; None: not known. By it shards divide the units.
+            Index of the step among the planned ones; None: not known. Shards divide the units by it.
         """
         if step in self._steps:
             return
@@ -186,25 +186,25 @@ class Engine:
         return len(self._jobs)
 
     def collect(self, *, wait_for: float = 0.0) -> list[tuple[int, list[Measurement]]]:
-        """Return the steps that have become whole, with the measurements of all groups, within so many seconds."""
-        with suppress(Empty):  # nothing more has come back
+        """Return the steps completed within ``wait_for`` seconds, with the measurements of all groups."""
+        with suppress(Empty):  # no further results
             if self._jobs and wait_for > 0:
                 self._take(*self._back.get(timeout=wait_for))
             while True:
                 self._take(*self._back.get_nowait())
         self._watch()
-        steps = list(self._touched) if self._shard is None else list(self._steps)  # others may have written theirs
+        steps = list(self._touched) if self._shard is None else list(self._steps)  # other shards may have written
         self._touched.clear()
         whole = [(step, at) for step in steps if self._is_whole(at := self._steps[step])]
         return [(step, [at.whole[name] for name in at.units]) for step, at in whole]
 
     def drop(self, step: int) -> None:
-        """Remove the files of the units of a step whose measurements are written."""
+        """Remove the unit files of a step whose measurements are written."""
         store.drop_units(self._run, f"step_{step:08d}.")
         self._steps.pop(step, None)
 
     def close(self) -> None:
-        """Take back what is not begun, and remove what the units had in common."""
+        """Cancel what has not started, and remove what the units had in common."""
         for job in self._jobs.values():
             if job.future is not None:
                 job.future.cancel()
@@ -215,12 +215,12 @@ class Engine:
             store.drop_units(self._run, self._file.name)
 
     def check(self) -> None:
-        """Raise what could not be measured.
+        """Raise if something could not be measured.
 
         Raises
         ------
         EngineError
-            Names the units and the reasons.
+            With the units and the reasons.
         """
         if not self.failures:
             return
@@ -228,26 +228,26 @@ class Engine:
         more = len(self.failures) - _NAMED
         raise EngineError(
             f"all units must be measured; got {len(self.failures)} that could not be, in {self._run.path}: {named}"
-            f"{f'; and {more} more' if more > 0 else ''}. What is measured is kept; give the same command again to try "
-            "these once more."
+            f"{f'; and {more} more' if more > 0 else ''}. Finished measurements are kept; run the same command again "
+            "to retry the others."
         )
 
     def _hand_out(self, job: _Job) -> None:
         order = Order(job.unit, str(self._run.path.resolve()), self._run.id, self._name, self._file.name)
         try:
             future = job.future = self._executor.submit(measure_unit, order)
-        except RuntimeError as error:  # it is broken, or shut down
+        except RuntimeError as error:  # broken, or shut down
             raise self._broken(error) from error
         future.add_done_callback(lambda done: self._back.put((job, done)))
 
     def _broken(self, error: BaseException) -> EngineError:
         return EngineError(
-            f"the executor must take work; got {type(error).__name__}: {error} What is measured is kept in "
-            f"{self._run.path}; give the same command again."
+            f"the executor must accept work; got {type(error).__name__}: {str(error).rstrip('.')}. "
+            f"Finished measurements are kept in {self._run.path}; run the same command again."
         )
 
     def _take(self, job: _Job, future: "Future[Done]") -> None:
-        """Find out what came of a unit; of one that was handed out again the first that is measured counts."""
+        """Take the result of a unit; if it was submitted twice, the first measurement counts."""
         if job.unit not in self._jobs or (future is not job.future and (future.cancelled() or future.exception())):
             return
         if future.cancelled():
@@ -263,7 +263,7 @@ class Engine:
         elif error is not None:
             self._fail(job, f"{type(error).__name__}: {error}")
         elif not self._is_done(job.unit):
-            self._lose(job, f"a worker measured it, and its file is not in {self._run.path}: is that folder shared?")
+            self._lose(job, f"a worker measured it, but its file is not in {self._run.path}: is that folder shared?")
         else:
             done = future.result()
             self._slowest = max(self._slowest, done.seconds)
@@ -271,7 +271,7 @@ class Engine:
             self._settle(job)
 
     def _find(self, unit: Unit) -> bool:
-        """Return whether the file of a unit is there and whole; then it is kept."""
+        """Return whether the file of a unit exists and is complete; keep it if so."""
         found = store.Reader(self._run).unit(unit.step, unit.group, unit.block)
         if found is not None and unit not in self._steps[unit.step].parts:
             self._steps[unit.step].parts[unit] = found
@@ -279,7 +279,7 @@ class Engine:
         return found is not None
 
     def _is_done(self, unit: Unit) -> bool:
-        """Return whether a unit is measured, or its whole group is: by another shard, which drops units then."""
+        """Return whether a unit or its group is measured, perhaps by another shard, which then removes units."""
         return self._find(unit) or store.read_measurement(self._run, unit.step, group=unit.group) is not None
 
     def _settle(self, job: _Job) -> None:
@@ -294,7 +294,7 @@ class Engine:
         del self._jobs[job.unit]
 
     def _lose(self, job: _Job, why: str) -> None:
-        """Hand out a unit again that was lost, unless that was too often."""
+        """Resubmit a lost unit, unless it was lost too often."""
         job.lost += 1
         if job.lost >= _TRIES:
             self._fail(job, f"lost {job.lost} times: {why}")
@@ -302,7 +302,7 @@ class Engine:
             self._hand_out(job)
 
     def _watch(self) -> None:
-        """Hand out again what an executor has not answered for long; what is on disk by now is done."""
+        """Resubmit what the executor has not answered for a long time; what is on disk by now is done."""
         if not self._jobs or monotonic() - self._moved < self._limit():
             return
         self._moved = monotonic()
@@ -319,7 +319,7 @@ class Engine:
         return max(_LEAST, _FACTOR * self._slowest) if self._slowest else _UNKNOWN
 
     def _is_whole(self, at: _Step) -> bool:
-        """Return whether all groups of a step are measured, putting them together; other shards write theirs, too."""
+        """Return whether all groups of a step are measured, combining them; other shards write theirs, too."""
         for name, units in at.units.items():
             if name in at.whole:
                 continue
@@ -350,14 +350,14 @@ def wait_for(
     Raises
     ------
     EngineError
-        If it has not come for so many seconds, an hour by default.
+        If nothing has come within ``patience`` seconds, by default an hour.
     """
     until = monotonic() + (_HOUR if patience is None else patience)
     while not ready():
         if monotonic() > until:
             raise EngineError(
-                f"the first shard begins the run and trains; got nothing of it for {(patience or _HOUR) / 60:.3g} "
-                f"minutes: {lacking}. Start it: --shard 1/N"
+                f"the first shard starts the run and trains; waited {(patience or _HOUR) / 60:.3g} minutes for it: "
+                f"{lacking}. Start it: --shard 1/N"
             )
         meanwhile()
         sleep(_POLL if patience is None else min(_POLL, patience / 4))

@@ -1,4 +1,4 @@
-"""On what a training runs."""
+"""The environment of a training."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""Which of the tensors on disk are the weights of a network, whatever has been wrapped around either of them."""
+"""Which of the tensors on disk are the weights of a network, however either of them was wrapped."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,27 +13,27 @@ from interdyn.errors import CheckpointError
 from interdyn.tracking._pickled import Stub, fields_of
 from interdyn.tracking._weight_files import Stored
 
-# What compilers and wrappers (several processes, sharding, recomputation) put into names; the last may be a name, too.
+# What compilers and wrappers (data parallel, sharding, checkpointing) add to names; the last may be a name itself.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_fpw_module")
 _LEVELS: tuple[tuple[str, ...], ...] = ((), _WRAPPERS, (*_WRAPPERS, "module"))
 _USUAL = ("state_dict", "model_state_dict", "model", "network", "net", "weights", "module")
 _AVERAGES = {"ema", "swa", "avg", "average", "averaged", "averages", "shadow", "polyak"}
 _BESIDE = {"best", "teacher", "target", "initial", "init", "previous", "old"}
 _OTHER = {"optimizer", "optimizers", "optimiser", "optim", "opt", "scheduler", "grad", "grads", "momentum"}
-_EXTRA = "_extra_state"  # what modules save beside their tensors
+_EXTRA = "_extra_state"  # what modules save in addition to tensors
 _DEEPEST, _MOST = 24, 1_000_000
 
 
 @dataclass(frozen=True)
 class Part:
-    """The weights of a network within what is on disk.
+    """The weights of a network within a file.
 
     Attributes
     ----------
     weights
-        By the network's own names.
+        Under the network's own names.
     where
-        What stands before these names on disk: ``state_dict.net``; empty if nothing does.
+        Prefix of these names on disk, such as ``state_dict.net``; empty if there is none.
     averaged
         Whether they are an average over training.
     """
@@ -47,7 +47,7 @@ class Part:
 
 
 def words_of(text: str) -> set[str]:
-    """Return the words of a name, small.
+    """Return the words of a name, in lower case.
 
     Examples
     --------
@@ -58,21 +58,21 @@ def words_of(text: str) -> set[str]:
 
 
 def is_averaged(name: str) -> bool:
-    """Return whether a name says that something is an average over training."""
+    """Return whether a name denotes an average over training."""
     return bool(words_of(name) & _AVERAGES)
 
 
 def fitted(tree: Any, network: nn.Module, *, called: str) -> Part:
     """Return the weights of ``network`` among what is on disk.
 
-    A place fits if it holds every weight of the network by name and shape, after names that wrappers put in are left
-    out on both sides; what stands before the names is free. Weights of the training come before averages; of equals the
-    one that lies least deep is taken.
+    A place fits if it contains every weight of the network by name and shape, ignoring what wrappers add to names on
+    both sides; any prefix of the names is allowed. Weights of the training are preferred to averages; among equals, the
+    least deeply nested.
 
     Parameters
     ----------
     tree
-        What `read_file` gives.
+        What `read_file` returns.
     network
         The network; it is not changed.
     called
@@ -81,14 +81,15 @@ def fitted(tree: Any, network: nn.Module, *, called: str) -> Part:
     Raises
     ------
     CheckpointError
-        If no place fits, or several do equally.
+        If no place fits, or several fit equally well.
     """
     found = dict(_tensors(tree))
     wanted = _Wanted(network)
     if wanted.odd:
         raise CheckpointError(
-            f"weights that are read without executing anything must be tensors; got a network whose "
-            f"`{wanted.odd[0]}` is none, for {called}. Load it yourself and call `tracker.observe(step, network)`."
+            f"weights that are read without executing code must be tensors; got a network whose "
+            f"`{wanted.odd[0]}` is not a tensor, for {called}. Load it yourself and call "
+            "`tracker.observe(step, network)`."
         )
     fits = [fit for names in _LEVELS for fit in wanted.fits(found, names)]
     whole = [fit for fit in fits if not fit.missing and not fit.misshapen]
@@ -100,23 +101,23 @@ def fitted(tree: Any, network: nn.Module, *, called: str) -> Part:
     equals = [fit for fit in ranked if (fit.rank(tree, found), fit.depth) == rank and fit.place != best.place]
     if equals:
         raise CheckpointError(
-            f"one network of a checkpoint must fit; got {called}, in which `{shown(best.where)}` and "
-            f"`{shown(equals[0].where)}` both do. Save the one to measure in a file of its own."
+            f"exactly one network in a checkpoint must fit; got {called}, in which `{shown(best.where)}` and "
+            f"`{shown(equals[0].where)}` both do. Save the one to measure in a separate file."
         )
     weights = {name: stored for name, (_, stored) in best.by_name.items()}
     return Part(weights, shown(best.where), best.averaged(tree, found))
 
 
 def shown(name: str) -> str:
-    """Return a name from disk as it may be shown."""
+    """Return a name from disk in a form that is safe to show."""
     text = "".join(letter if letter.isprintable() else "?" for letter in name.strip("."))
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _tensors(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield all tensors, and what modules save beside them, with the way to each, names joined by dots.
+    """Yield all tensors, and what modules save with them, with the path to each, joined by dots.
 
-    What several ways lead to counts on the first, but for tensors and what holds some: weights may be there twice.
+    An object with several paths is yielded for the first one only, except tensors and containers of tensors.
     """
     todo: list[tuple[str, Any, int]] = [("", tree, 0)]
     seen: set[int] = set()
@@ -125,7 +126,7 @@ def _tensors(tree: Any) -> Iterator[tuple[str, Any]]:
         way, value, depth = todo.pop()
         count += 1
         if count > _MOST:
-            raise ValueError("it holds more than a million things")
+            raise ValueError("it contains more than a million objects")
         if isinstance(value, Stored) or way.endswith(_EXTRA):
             yield way, value
             continue
@@ -139,7 +140,7 @@ def _inner(value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, list | tuple):
         return list(enumerate(value)) if any(isinstance(one, dict | Stub) for one in value) else []
     fields = fields_of(value)
-    if "_parameters" in fields and "_modules" in fields:  # a module that was saved as a whole
+    if "_parameters" in fields and "_modules" in fields:  # a pickled module
         kept = [fields_of(fields.get(kind)) for kind in ("_parameters", "_buffers", "_modules")]
         return [item for part in kept for item in part.items()]
     return [(key, inner) for key, inner in fields.items() if isinstance(key, str | int)]
@@ -151,9 +152,9 @@ def _stripped(name: str, wrappers: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Tensors on disk under the network's names, for one way of writing what stands before them."""
+    """Tensors on disk under the network's names, for one form of the prefix."""
 
-    by_name: dict[str, tuple[str, Any]]  # to the way on disk, and the tensor
+    by_name: dict[str, tuple[str, Any]]  # path on disk, and the tensor
     where: str
     level: int
     missing: list[str]
@@ -172,11 +173,11 @@ class _Fit:
             return True
         beside = self.where.removesuffix("module").strip(".")
         counted = f"{beside}.n_averaged".strip(".") in found  # of torch.optim.swa_utils.AveragedModel
-        fields = fields_of(tree)  # Lightning's WeightAveraging puts the average where the weights were
+        fields = fields_of(tree)  # Lightning's WeightAveraging stores the average in place of the weights
         return counted or (self.where.split(".")[0] == "state_dict" and "current_model_state" in fields)
 
     def rank(self, tree: Any, found: Mapping[str, Any]) -> tuple[int, int]:
-        """Return how far from the network in training this is: itself, another beside it, an average; then by habit."""
+        """Return the preference: the network in training, another next to it, an average; then usual places."""
         words, first = words_of(self.where), self.where.split(".")[0]
         usual = 0 if not first or first in _USUAL else 1
         return (2 if self.averaged(tree, found) else 1 if words & _BESIDE else 0), usual
@@ -189,15 +190,15 @@ class _Wanted:
         state = network.state_dict()
         self.tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
         others = {name: value for name, value in state.items() if not isinstance(value, Tensor) and value is not None}
-        self.odd = [name for name in others if not name.endswith(_EXTRA)]  # as the packed weights of quantised layers
+        self.odd = [name for name in others if not name.endswith(_EXTRA)]  # such as packed weights of quantised layers
         self.names = [*self.tensors, *(name for name in others if name.endswith(_EXTRA))]
         self.free = {
             name for name in self.tensors if name.endswith("num_batches_tracked")
-        }  # counts, of old files absent
+        }  # counts, which old files do not have
         self.twins = _tied(self.tensors)
 
     def fits(self, found: Mapping[str, Any], wrappers: Sequence[str]) -> Iterator[_Fit]:
-        """Yield one fit for each beginning of names on disk under which the network's longest name is found."""
+        """Yield one fit per prefix on disk under which the network's longest name is found."""
         own = {name: _stripped(name, wrappers) for name in self.names}
         if not own or len(set(own.values())) < len(own):
             return
@@ -224,7 +225,7 @@ class _Wanted:
     ) -> _Fit:
         ways = {key: disk[before + name] for key, name in names.items() if before + name in disk}
         where = next((_where(way, before, wrappers) for way in ways.values()), before)
-        for name, twins in self.twins.items():  # of weights that are one in memory a file may keep one
+        for name, twins in self.twins.items():  # a file may contain only one of several tied weights
             twin = next((other for other in twins if other in ways), None)
             if name not in ways and twin is not None:
                 ways[name] = ways[twin]
@@ -241,7 +242,7 @@ class _Wanted:
 
 
 def _by_stripped(found: Mapping[str, Any], wrappers: Sequence[str]) -> dict[str, str]:
-    """Return the way on disk by the name without wrappers, but for names that become one, of which none is meant."""
+    """Return the path on disk by the name without wrappers; names that become ambiguous are dropped."""
     disk: dict[str, str] = {}
     several = set()
     for way in found:
@@ -252,14 +253,14 @@ def _by_stripped(found: Mapping[str, Any], wrappers: Sequence[str]) -> dict[str,
 
 
 def _where(way: str, before: str, wrappers: Sequence[str]) -> str:
-    """Return what stands on disk where ``before`` is left of it without wrappers."""
+    """Return the prefix on disk that becomes ``before`` without wrappers."""
     parts = way.split(".")
     heads = [".".join(parts[:count]) for count in range(len(parts))]
     return next((head for head in heads if _stripped(head, wrappers) == before.removesuffix(".")), before)
 
 
 def _tied(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of weights that share their memory, each with the others."""
+    """Return the names of weights that share memory, each with the others."""
     groups: dict[Any, list[str]] = {}
     for name, tensor in tensors.items():
         if not is_lazy(tensor) and tensor.numel() and tensor.layout == torch.strided:
@@ -268,7 +269,7 @@ def _tied(tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
 
 
 def _common(names: Sequence[str]) -> str:
-    """Return the beginning, with its dot, that all names share."""
+    """Return the prefix, with its dot, that all names share."""
     split = [name.split(".")[:-1] for name in names]
     shared = []
     for parts in zip(*split, strict=False):
@@ -279,22 +280,22 @@ def _common(names: Sequence[str]) -> str:
 
 
 def _refusal(tree: Any, found: Mapping[str, Any], wanted: _Wanted, fits: Sequence[_Fit], called: str) -> str:
-    """Return why nothing fits, by the place that comes nearest."""
+    """Return why nothing fits, judged by the closest place."""
     best = min(fits, key=lambda fit: (len(fit.missing), len(fit.misshapen)), default=None)
     if best is not None and not best.missing:
         name = best.misshapen[0]
         return (
             f"weights must have the shapes of the network's; got `{name}` of shape "
             f"{getattr(best.by_name[name][1], 'shape', None)} instead of {tuple(wanted.tensors[name].shape)} in "
-            f"{called}. Give the network that was trained."
+            f"{called}. Pass the network that was trained."
         )
     missing = best.missing if best is not None else [name for name in wanted.names if name not in wanted.free]
     if not missing:
-        return f"a network with weights was needed; got one without any, for {called}. Give the one that was trained."
+        return f"`network` must have weights; got one without any, for {called}. Pass the network that was trained."
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     return (
-        f"the checkpoint must hold every weight of the network; got {called} without `{missing[0]}`{more}; it has "
-        f"{_some(found)}{_stand_ins(tree)}. Give the network that was trained."
+        f"the checkpoint must contain every weight of the network; got {called} without `{missing[0]}`{more}; it has "
+        f"{_some(found)}{_stand_ins(tree)}. Pass the network that was trained."
     )
 
 
@@ -304,7 +305,7 @@ def _some(found: Mapping[str, Any]) -> str:
 
 
 def _stand_ins(tree: Any) -> str:
-    """Return which objects stand where weights might, as their classes are not read."""
+    """Return the classes of objects found in place of weights; they are not read."""
     fields = fields_of(tree)
     inner = [value for part in (fields, *map(fields_of, fields.values())) for value in part.values()]
     names = list(dict.fromkeys(shown(value.name) for value in inner if isinstance(value, Stub)))
@@ -312,23 +313,23 @@ def _stand_ins(tree: Any) -> str:
 
 
 def plain(value: Any, made: dict[int, Any] | None = None) -> Any:
-    """Return what is on disk as it goes into a network, tensors read; what is there once and held often is made once.
+    """Return data from disk in the form a network takes, with tensors read; shared objects are converted once.
 
     Parameters
     ----------
     value
-        What is on disk.
+        Data from disk.
     made
-        What was made before, by the place in memory of what it was made of.
+        What was converted before, by the memory address of its source.
 
     Raises
     ------
     ValueError
-        If it holds an object whose class is not read.
+        If it contains an object whose class is not read.
     """
     made = {} if made is None else made
     if isinstance(value, Stub):
-        raise ValueError(f"a module keeps a {shown(value.name)} beside its weights, which is not read")
+        raise ValueError(f"a module stores a {shown(value.name)} with its weights, which is not read")
     if id(value) not in made:
         if isinstance(value, Stored):
             made[id(value)] = value.read()

@@ -1,4 +1,4 @@
-"""The course of a training that is measured: what falls due, what is paid for, what the last network is."""
+"""The progress of a measured training: what falls due, what is paid for, which network is the last."""
 
 import math
 from collections import Counter
@@ -26,7 +26,7 @@ from interdyn.values import MeasurementCount
 
 _UNPAID = "over the budget"
 _BLIND = (
-    '`stop_when="harm"` needs held-out losses, and stops nothing without: pass `losses=`, or `test_loss=` to `observe`.'
+    '`stop_when="harm"` needs held-out losses and never stops without: pass `losses=`, or `test_loss=` to `observe`.'
 )
 
 
@@ -49,39 +49,39 @@ class Following:
         if total_steps is not None and (why := too_short(window, total_steps)):
             raise InputError(why)
         self.window = window
-        """How many near-by steps a measurement takes."""
-        self._near_at = 0.0  # the step from which on more than the schedule is to be asked
+        """How many nearby steps a measurement takes."""
+        self._near_at = 0.0  # the step from which more than the schedule must be checked
         self._groups, self._record, self._schedule = groups, record, schedule
         self._budget, self.total_steps = None if share is None else Budget(share), total_steps
         self._told_length = total_steps is not None
         self.stop_when, self.losses = stop_when, losses
-        """What finds the losses of a measured step; None: they are passed to `observe`, or not known."""
+        """Computes the losses of a measured step; None: they are passed to `observe`, or not known."""
         self._last, self._stride, self._wakes = -1, 1, 0.0
-        self._model: Any = None  # of the last call, and how often its weights had been changed by then
+        self._model: Any = None  # of the last call, and its count of weight changes by then
         self._changes, self._changed = Changes(), 0
         self._given: dict[str, Any] = {}
         self._entered = 0.0
         self._left: float | None = None
         self._first: int | None = None
         self._rank_told = False
-        self._disturbed = False  # by measuring, so that it is not measured any more
+        self._disturbed = False  # by measuring; it is then not measured any more
         self._missed_at: int | None = None  # the last step that fell due and was not paid for
-        self._tried: int | None = None  # the last step of which a measurement was begun
+        self._tried: int | None = None  # the last step at which a measurement was started
         self._recorded_seconds = 0.0
         self.training_seconds = 0.0
         """Wall time between the calls of `observe`."""
         self.measuring_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
         self.preparing_seconds = 0.0
-        """Wall time of loading the compiled solver before training; no part of the others."""
+        """Wall time of loading the compiled solver before training; not part of the others."""
         self.history = self._record.history
-        """What was measured up to now."""
+        """What was measured so far."""
         self.problems = self._record.problems
-        """What went wrong while measuring, in words."""
+        """Descriptions of what went wrong while measuring."""
         if not isinstance(loggers, Iterable) or isinstance(loggers, str | bytes | Mapping):
             raise InputError(f"`loggers` must be a list of loggers; got {told(loggers)}. Pass [logger].")
         self.loggers = list(loggers)
-        """Where each measurement is written, by `log_metrics`; one that fails is a problem, and measuring goes on."""
+        """Where each measurement is written, by `log_metrics`; a failure is a problem, and measuring continues."""
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -90,12 +90,12 @@ class Following:
 
     @property
     def plan(self) -> Plan | None:
-        """What each measurement consists of, once it is known; None without a budget."""
+        """What each measurement consists of, once known; None without a budget."""
         return None if self._budget is None else self._budget.plan
 
     @property
     def counts(self) -> MeasurementCount:
-        """How many measurements fell due up to now, were taken, and were missed, and why."""
+        """How many measurements fell due so far, were taken, and were missed, with reasons."""
         return self._record.counts
 
     def observe(
@@ -113,16 +113,16 @@ class Following:
         Parameters
         ----------
         step
-            Optimiser steps done so far. Calls may be rare: what fell due since the last call is measured now.
+            Optimiser steps done so far. Calls may be infrequent: what fell due since the last call is measured now.
         model
-            The network in training; what is measured is inside `torch.compile` and data-parallel wrappers.
+            The network in training; `torch.compile` and data-parallel wrappers are removed for measuring.
         train_loss, test_loss, train_accuracy, test_accuracy
-            Mean losses and accuracies now, where they are known.
+            Current mean losses and accuracies, if known.
 
         Returns
         -------
         bool
-            Whether this call measured; what it found is in `verdict`.
+            Whether this call measured; the result is in `verdict`.
         """
         self._entered = perf_counter()
         step = step if type(step) is int and 0 <= step <= MAX_STEP else whole(step, "step", do="Count from 0.")
@@ -138,7 +138,7 @@ class Following:
             self._last = step
             self._leave()
             return False
-        self._left = None  # until this call ends, whose time is counted as a whole
+        self._left = None  # until this call ends; its time is counted as a whole
         try:
             self._check_rank()
             if not is_first() or step <= before:
@@ -154,7 +154,7 @@ class Following:
                 self._wakes = self._budget.wakes_at(self.measuring_seconds, known=self.total_steps is not None)
 
     def lasts(self, total_steps: float | None) -> None:
-        """Take over where a training that begins will end, as its framework says, unless the tracker was told."""
+        """Take over the length of a starting training from its framework, unless the tracker was given one."""
         if (
             self._told_length
             or total_steps is None
@@ -162,34 +162,34 @@ class Following:
             or total_steps == self.total_steps
         ):
             return
-        if self._budget is not None and self._first is not None:  # another training of the same tracker
+        if self._budget is not None and self._first is not None:  # another training with the same tracker
             self._budget, self._first = Budget(self._budget.share), None
         self.total_steps, self._near_at = int(total_steps), 0.0
         if why := too_short(self.window, self.total_steps):
             self.told(why)
 
     def told(self, problem: str) -> None:
-        """Keep a problem in `problems`, and warn of it."""
+        """Add a problem to `problems`, and warn about it."""
         if is_first():
             self._record.report(problem, always=True)
 
     def _leave(self) -> None:
-        """Count the time since a call of ours began."""
+        """Count the time since the current call began."""
         self._left = perf_counter()
         self.measuring_seconds += self._left - self._entered
 
     def _clock(self) -> tuple[float, float]:
-        """Return the seconds of training and of measuring up to now, within a call."""
+        """Return the seconds of training and of measuring so far, within a call."""
         return self.training_seconds, self.measuring_seconds + perf_counter() - self._entered
 
     def _check_rank(self) -> None:
-        """Say once if the environment takes this process for one of several and it is alone."""
+        """Warn once if the environment describes several processes and this one is alone."""
         if not self._rank_told and (told := left_over(training=self.training_seconds > 0)):
             self._rank_told = True
             self._record.report(told, always=True)
 
     def _asked(self, step: int) -> bool | None:
-        """Return whether a measurement is due, quickly, as a step may be short; None where that takes more."""
+        """Return quickly whether a measurement is due, since a step may be short; None if that takes a closer check."""
         if self.training_seconds >= self._wakes or step != self._last + 1 or step == self.total_steps:
             return None
         if self.window > 1 and step >= self._near_at:
@@ -226,19 +226,19 @@ class Following:
         return (at_the_end and self._measure_last(step, model, given)) or measured
 
     def _begin(self, step: int, model: Any) -> None:
-        """Say what is to be said at the start, and load what is loaded once."""
+        """Report what is to be reported at the start, and do what is done once."""
         if told := self._record.begun_again(step):
             self._record.report(told)
         if self._budget is None:
             return
-        tell(f"Measuring takes at most {self._budget.share:.1%} of the training time; `budget=None` lifts that.")
+        tell(f"Measuring takes at most {self._budget.share:.1%} of the training time; `budget=None` removes the limit.")
         if self._groups[0].config.solver == "admm":
             seconds = prepare(bare(model), self._groups[0].config.device)
             self._entered += seconds
             self.preparing_seconds += seconds
 
     def _settle(self, step: int, model: Any) -> None:
-        """Choose players and samples by the budget if it is time to, and say so."""
+        """Choose players and samples by the budget if it is time to, and report them."""
         assert self._budget is not None
         assert self._first is not None
         said = self._budget.settle(self._pricing(), model, course=(self._first, step), clock=self._clock())
@@ -250,7 +250,7 @@ class Following:
             tell(said)
 
     def _catch_up(self) -> bool:
-        """Measure the networks kept aside that are paid for by now."""
+        """Measure the kept networks that are paid for by now."""
         measured = False
         while self._budget is not None and (kept := self._budget.next_waiting(*self._clock())):
             measured |= self._measure(*kept)
@@ -265,7 +265,7 @@ class Following:
         if self._budget.planned:
             self._record.missed[_UNPAID] += not allowed
             self._missed_at = None if allowed else step
-        else:  # what is not paid for is owed, until the next falls due
+        else:  # what is not paid for is owed until the next one falls due
             self._record.missed[_UNPAID] += is_due and self._budget.owed
             self._budget.owed = not allowed
         return allowed and self._measure(step, model, given)
@@ -302,7 +302,7 @@ class Following:
             self._disturbed = True
             raise
         if self.stop_when and self.history.count == MIN_STEPS and not self.history.sees_harm:
-            tell(f"{_BLIND} None came with {MIN_STEPS} measurements.")
+            tell(f"{_BLIND} The first {MIN_STEPS} measurements had none.")
         return kept
 
     def _measure_last(self, step: int, model: Any, given: Mapping[str, Any]) -> bool:
@@ -325,15 +325,15 @@ class Following:
         return measured
 
     def close(self) -> None:
-        """Measure the last network, analyse what was measured and write the summary; more may follow.
+        """Measure the last network, analyse what was measured and write the summary; more measurements may follow.
 
-        The last network is that of the last call of `observe`; if that was not measured and training went on since, it
-        counts as that of one call later.
+        The last network is that of the last call of `observe`; if that was not measured and training continued since,
+        it is counted as that of one call later.
         """
         self._end()
 
     def _end(self, *, between_steps: bool = True) -> None:
-        """Close; ``between_steps``: whether weights that changed since the last call are those of a later step."""
+        """Close; ``between_steps``: whether weights that changed since the last call belong to a later step."""
         self._entered = perf_counter()
         try:
             self._record.guarded("the last network", partial(self._finish, between_steps), otherwise=None)
@@ -350,19 +350,19 @@ class Following:
         if self._last not in (*self.history.steps, self._tried):
             if between_steps or not changed:
                 self._last += self._stride if changed else 0
-                self._measure_last(self._last, self._model, self._given)  # the newest losses there are
+                self._measure_last(self._last, self._model, self._given)  # the most recent losses
             else:
                 self._record.missed["the last network, whose weights were changed after its last step"] += 1
         if self._budget is not None:
             self._record.missed[_UNPAID] += self._budget.give_up()
             if self.history.count <= self._record.over_budget and not self._budget.refusal:
                 self._record.report(
-                    f"the budget bought no measurement: {self._budget.share:.1%} of {self.training_seconds:.2g} s of "
-                    "training did not pay for one of the least evidence. Pass a larger `budget`, or None for no limit.",
+                    f"the budget paid for no measurement: {self._budget.share:.1%} of {self.training_seconds:.2g} s of "
+                    "training is less than the minimum evidence takes. Pass a larger `budget`, or None for no limit.",
                     always=True,
                 )
         if self.stop_when and self.history.count >= MIN_STEPS and not self.history.sees_harm:
-            self._record.report(f"{_BLIND} None came.", always=True)
+            self._record.report(f"{_BLIND} This training had none.", always=True)
         if self.total_steps is None and (why := too_short(self.window, self._last)):
             self._record.report(why, always=True)
         self._record.missed += Counter()  # without those that are zero
@@ -371,5 +371,5 @@ class Following:
 
 
 def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return the losses that were given as numbers, which waits for the device they are on."""
+    """Return the losses that were passed as numbers; waits for the device they are on."""
     return {name: float(value) for name, value in given.items() if value is not None}

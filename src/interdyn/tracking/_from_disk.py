@@ -1,4 +1,4 @@
-"""Measure the networks that a training leaves on disk, during it or after it, from another process."""
+"""Measure the networks that a training saves, during it or after it, from another process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -32,59 +32,57 @@ def watch(
     patience: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, ...]:
-    """Measure every network saved in a folder, and those that appear, until none has appeared for ``idle`` seconds.
+    """Measure every network saved in a folder, including new ones, until none has appeared for ``idle`` seconds.
 
     Parameters
     ----------
     folder
         Where the training saves; see `find_checkpoints` for names and formats.
     network
-        The network that is trained; weights are loaded into it one after the other.
+        The network that is trained; the weights are loaded into it one after the other.
     tracker
-        What measures; with ``out`` a watch that was stopped goes on where it was. Give it ``schedule=every(1)`` and
-        ``budget=None``: no training goes on here of whose time measuring could be a share.
+        What measures; with ``out``, a watch that was stopped resumes where it was. Pass it ``schedule=every(1)`` and
+        ``budget=None``: no training runs in this process, so measuring cannot be a share of its time.
     losses
-        As in `Tracker`, whose own it takes the place of.
+        As in `Tracker`; replaces the tracker's own.
     once
         Measure what is there now and return.
     idle, poll
-        Seconds without a new network after which the training counts as over; seconds between looks into the folder.
+        Seconds without a new network after which the training counts as finished; seconds between checks of the folder.
     executor
-        Any ``concurrent.futures.Executor`` whose workers see the folder of the tracker and that of the checkpoints:
-        measurements are made there, and this process finds networks and losses. The networks must stay on disk until
-        they are measured. The network is pickled.
+        Any ``concurrent.futures.Executor`` whose workers see the folder of the tracker and that of the checkpoints.
+        They measure; this process finds networks and computes losses. The networks must stay on disk until they are
+        measured. The network is pickled.
     block
-        Samples of a unit of work; by default those of a group. To the last bit a run with as many processes as one
-        likes has the numbers of one with a single process and the same ``block``.
+        Samples per unit of work; by default all of a group. With the same ``block``, any number of processes gives
+        the same numbers as one process, to the last bit.
     patience
-        Seconds without news from the executor after which units are handed out again; see docs/howto/clusters.md.
+        Seconds without an answer from the executor after which units are resubmitted; see docs/howto/clusters.md.
     say
-        Called with the step of each network, where it is from and which weights are taken, in one text before they are
-        measured; with one sentence after each measurement, and about each file that is passed over.
+        Called with the step, source and weights used of each network, in one text before they are measured; then with
+        one sentence per measurement and per skipped file.
 
     Returns
     -------
     tuple[int, ...]
-        The measured steps, those of an earlier watch among them.
+        The measured steps, including those of an earlier watch.
 
     Raises
     ------
     CheckpointError
-        If there is no such folder, or there is nothing in it that could be measured when the watch ends.
+        If the folder does not exist, or contains nothing that could be measured when the watch ends.
     EngineError
-        If units could not be measured; at the end, when all others are.
+        If units could not be measured; raised at the end, when all others are.
     InputError
-        If ``network`` is not a module, or the tracker takes windows of near-by steps, which a folder does not have.
+        If ``network`` is not a module, or the tracker uses windows of nearby steps, which a folder does not have.
     """
     if tracker.window > 1:
         raise InputError(
             f"saved networks are measured one by one, without windows; got a tracker with window={tracker.window}. "
-            "Leave `window` out; for near-by steps track the training itself."
+            "Leave `window` out, or track the training itself."
         )
     if not isinstance(network, nn.Module):
-        raise InputError(
-            f"`network` must be a torch.nn.Module, into which weights are loaded; got {type(network).__name__}."
-        )
+        raise InputError(f"`network` must be a torch.nn.Module, to load weights into; got {type(network).__name__}.")
     tracker.losses = losses or tracker.losses
     handed = executor is not None or block is not None or tracker.shard is not None
     if handed:
@@ -101,7 +99,7 @@ def watch(
         for saved in new:
             if saved.problem:
                 problem = saved.problem
-                say(f"passed over: {problem}")
+                say(f"skipped: {problem}")
             if saved.step is None:
                 continue
             try:
@@ -111,7 +109,7 @@ def watch(
                 saved_there.failed(saved, problem)
                 shown.discard(saved)
                 if over:
-                    say(f"passed over: {problem}")
+                    say(f"skipped: {problem}")
                 continue
             last_news = time.monotonic()
             tracker.observe_saved(saved.step, network, saved.path)
@@ -122,8 +120,8 @@ def watch(
         tracker.collect()
     tracker.settle()
     if not tracker.steps:
-        why = problem or (tracker.problems[-1] if tracker.problems else "nothing that is saved weights.")
-        raise CheckpointError(f"there must be a network to measure in {folder}; got none. Last seen: {why}")
+        why = problem or (tracker.problems[-1] if tracker.problems else "no file of saved weights.")
+        raise CheckpointError(f"{folder} must contain a network to measure; got none. Last problem: {why}")
     return tracker.steps
 
 
@@ -134,27 +132,27 @@ def _mapping(saved: SavedNetwork) -> str:
 def _said(step: int, tracker: Tracker, *, handed: bool) -> str:
     if step not in tracker.steps:
         if handed:
-            return f"step {step}: handed out."
+            return f"step {step}: submitted."
         late = bool(tracker.steps) and step < tracker.steps[-1]
-        why = "it came after later ones; watch again to have it" if late else "see the warning"
+        why = "it appeared after later ones; watch again to measure it" if late else "see the warning"
         return f"step {step} was not measured: {why}."
     verdict = tracker.verdict
     return f"step {step}: measured." if verdict is None else verdict.sentence
 
 
 def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -> dict[str, float]:
-    """Return loss, and accuracy of a classifier, on the groups ``train`` and ``test``, in eval mode.
+    """Return the loss, and the accuracy of a classifier, on the groups ``train`` and ``test``, in eval mode.
 
     Parameters
     ----------
     network
-        The network; it is left where it is and as it is.
+        The network; its device and state are unchanged.
     groups
-        Name to ``(inputs, targets)``, or ``(inputs, targets, ids)`` where only some samples count. Inputs are a tensor,
-        or a tuple of those that go in together. Targets that are classes give the mean cross-entropy, other numbers the
-        mean squared error; a group without targets does not count.
+        Name to ``(inputs, targets)``, or to ``(inputs, targets, ids)`` to use only some samples. Inputs are a tensor,
+        or a tuple of tensors that are passed together. Class targets give the mean cross-entropy, other numbers the
+        mean squared error; a group without targets is ignored.
     rows
-        Samples in one forward pass.
+        Samples per forward pass.
 
     Returns
     -------
@@ -212,15 +210,15 @@ def _scores(output: Tensor, classes: int) -> Tensor:
 
 
 def loss_of(output: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Return the mean cross-entropy of classes, or the mean squared error of other targets; gradients pass through.
+    """Return the mean cross-entropy of classes, or the mean squared error of other targets; differentiable.
 
-    ``label_smoothing`` is the share of each class's target that goes to all classes alike (Szegedy et al., 2016,
+    ``label_smoothing`` is the share of each class's target that is spread over all classes (Szegedy et al., 2016,
     section 7), as in `torch.nn.functional.cross_entropy`.
 
     Raises
     ------
     ModelError
-        If there is not a row for each sample, with an entry for each class.
+        If there is not one row per sample, with an entry for each class.
 
     Examples
     --------
@@ -231,7 +229,7 @@ def loss_of(output: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> 
     if output.shape[:1] != target.shape or (output.ndim != 2 if classes else output.numel() != len(target)):
         wanted = f"({len(target)}, classes)" if classes else f"({len(target)},)"
         raise ModelError(
-            f"the network must return an output of shape {wanted}, a row for each sample; got {tuple(output.shape)}. "
+            f"the network must return an output of shape {wanted}, one row per sample; got {tuple(output.shape)}. "
             "Correct its `forward`."
         )
     if classes:

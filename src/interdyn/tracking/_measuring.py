@@ -1,4 +1,4 @@
-"""Where a network in training is, and who measures in a distributed one."""
+"""The device of a network in training, and which process measures in distributed training."""
 
 import copy
 import os
@@ -11,13 +11,13 @@ from interdyn.game import bare, private_copy
 
 
 def device_of(model: Any) -> torch.device:
-    """Return where the parameters of a network are; the CPU for a function or a network without any."""
+    """Return the device of a network's parameters; the CPU for a function or a network without parameters."""
     parameters = model.parameters() if isinstance(model, nn.Module) else ()
     return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def copied(model: Any) -> Any:
-    """Return a copy of a network, or of what is inside its wrappers, that later steps of training do not change."""
+    """Return a copy of a network, without its wrappers, that later training steps do not change."""
     return private_copy(bare(model)) or copy.deepcopy(bare(model))
 
 
@@ -26,7 +26,7 @@ def _in_group() -> bool:
 
 
 def _launched() -> tuple[str, int]:
-    """Return the variable by which a launcher says which process this is, and the number: not 0 in all but the first.
+    """Return the variable by which a launcher numbers this process, and the number, if it is not 0.
 
     ``RANK`` is that of torchrun and Accelerate, ``LOCAL_RANK`` that of Lightning.
     """
@@ -36,14 +36,14 @@ def _launched() -> tuple[str, int]:
 
 
 def _launched_alone() -> bool:
-    """Return whether no launcher says that there are several processes; all that start some set ``WORLD_SIZE``."""
+    """Return whether no launcher announces several processes; all that start several set ``WORLD_SIZE``."""
     return os.environ.get("WORLD_SIZE", "1") in ("", "0", "1")
 
 
 def left_over(*, training: bool) -> str:
-    """Return a warning where a variable of a launcher contradicts what is seen of this process; empty otherwise.
+    """Return a warning if a launcher's variable contradicts the state of this process; empty otherwise.
 
-    ``training``: whether steps of training have been done, by which time several processes would have met.
+    ``training``: whether training steps were done; several processes would have joined a group by then.
     """
     name, rank = _launched()
     if _in_group() or not rank:
@@ -51,20 +51,20 @@ def left_over(*, training: bool) -> str:
     alone = _launched_alone()
     if not alone and not training:
         return ""
-    consequence = "It is measured all the same." if alone else "Nothing is measured in this process."
+    consequence = "It is measured nevertheless." if alone else "Nothing is measured in this process."
     others = " and WORLD_SIZE names no others" if alone else ""
     return (
-        f"the environment says {name}={rank}, as in one of several processes of a distributed training, but this "
-        f"process is in no process group{others}. {consequence} If it is alone, the variable is left over: unset "
+        f"the environment sets {name}={rank}, as for one of several processes of a distributed training, but this "
+        f"process is in no process group{others}. {consequence} If it is alone, the variable is a leftover: unset "
         f"{name}{'' if alone else ' and WORLD_SIZE'}."
     )
 
 
 def is_first() -> bool:
-    """Return whether this process measures: rank 0 of a distributed training, or the only one.
+    """Return whether this process measures: rank 0 of a distributed training, or the only process.
 
-    Before the processes have met, the rank is that of the launcher, so that a tracker may be made first; a rank that is
-    left over in a process alone does not count.
+    Before the process group exists, the rank is the launcher's, so a tracker may be created first; a leftover rank in a
+    process without others is ignored.
 
     Examples
     --------
@@ -81,9 +81,9 @@ def _world_size() -> int:
 
 
 def agreed(decision: bool, device: torch.device) -> bool:
-    """Return the decision of rank 0; every process must call it, as often as the others do.
+    """Return the decision of rank 0; every process must call it equally often.
 
-    Were only the process that measures to leave the loop, the others would wait for its gradients for ever.
+    If only the measuring process left the loop, the others would wait for its gradients forever.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def agreed(decision: bool, device: torch.device) -> bool:
 
 
 class Changes:
-    """Tells whether the weights of a network were changed in place, by the counters that PyTorch keeps of that.
+    """Detects in-place changes of a network's weights, by the version counters of PyTorch.
 
     Examples
     --------
@@ -114,14 +114,14 @@ class Changes:
         self._weights: list[Tensor] = []
 
     def count(self, model: Any) -> int:
-        """Return a number that grows with each change; it is asked at every step, so three weights stand for all."""
+        """Return a number that grows with each change; called at every step, so it checks three weights only."""
         if model is not self._model:
             trained = [p for p in model.parameters() if p.requires_grad] if isinstance(model, nn.Module) else []
             weights = [p for p in trained if not nn.parameter.is_lazy(p) and not p.is_inference()]
             chosen = {0, len(weights) // 2, len(weights) - 1} if weights else ()
             self._weights = [weights[i] for i in chosen]
-            self._model = model if len(weights) == len(trained) else None  # lazy ones get their shape later
+            self._model = model if len(weights) == len(trained) else None  # lazy parameters get their shape later
         changes = 0
-        for weight in self._weights:  # a generator would take as long again
+        for weight in self._weights:  # faster than a generator
             changes += weight._version
         return changes

@@ -1,11 +1,11 @@
-"""What a pickle says, without running it: nothing is imported, and no object of a stranger's class is made."""
+"""The content of a pickle, without running it: nothing is imported, and no object of an unknown class is created."""
 
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-_KEYS = (str, int, float, bytes, type(None))  # what may be a key: others take time to hash, or are no names
+_KEYS = (str, int, float, bytes, type(None))  # allowed keys: others take time to hash, or are not names
 _VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _NEW: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": list}
 
@@ -20,18 +20,18 @@ class Source(Protocol):
 
 @dataclass(eq=False)
 class Stub:
-    """What stands for an object, a class or a function that a pickle names: its name and what would have made it.
+    """Stands for an object, class or function named in a pickle: its name, and what would have created it.
 
     Attributes
     ----------
     name
-        Module and name, as in ``argparse.Namespace``.
+        Module and name, such as ``argparse.Namespace``.
     args
-        What it would have been called with; None for the class or function itself.
+        Its arguments; None for the class or function itself.
     state
-        What its attributes would have been made of.
+        The state its attributes would have been set from.
     items, members
-        What would have been put into it as into a dictionary, or into a list.
+        What would have been added to it as to a dictionary, or as to a list.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Stub:
 
 
 def fields_of(value: Any) -> Mapping[Any, Any]:
-    """Return the entries of a dictionary, or of what stands for a mapping or for an object with attributes.
+    """Return the entries of a dictionary, or of a stub of a mapping or of an object with attributes.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def fields_of(value: Any) -> Mapping[Any, Any]:
 
 
 def named_in(value: Any) -> dict[str, Any]:
-    """Return those of the entries of `fields_of` whose key is a text: others may take for ever to write as one.
+    """Return the entries of `fields_of` whose keys are strings; converting others to text may take forever.
 
     Examples
     --------
@@ -77,14 +77,14 @@ def interpreted(
     makes: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any],
 ) -> Any:
-    """Return what the pickle at the start of ``source`` says; the source then stands behind it.
+    """Return the content of the pickle at the start of ``source``; the source is then positioned after it.
 
     Parameters
     ----------
     source
         Bytes with ``read``, ``readline`` and ``tell``.
     makes
-        Our own functions that are called where the pickle names the key (``torch._utils._rebuild_tensor_v2``); what
+        Functions of ours to call where the pickle names the key (``torch._utils._rebuild_tensor_v2``); everything
         else it names becomes a `Stub`.
     persistent
         Called with each persistent id.
@@ -92,7 +92,7 @@ def interpreted(
     Raises
     ------
     ValueError
-        If the bytes are no pickle, or a torn one.
+        If the bytes are not a pickle, or a truncated one.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def interpreted(
 
 
 class _Machine:
-    """The stack of a pickle, and its memory."""
+    """The stack of a pickle, and its memo."""
 
     def __init__(self, makes: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any]) -> None:
         self._makes, self._persistent = makes, persistent
@@ -139,9 +139,9 @@ class _Machine:
         elif name == "PERSID":
             self._stack.append(self._persistent(argument))
         elif argument is not None and name not in ("PROTO", "FRAME", "EXT1", "EXT2", "EXT4"):
-            self._stack.append(argument)  # numbers, texts and bytes stand in the pickle as they are
+            self._stack.append(argument)  # numbers, strings and bytes are stored in the pickle directly
         elif name not in ("PROTO", "FRAME", "STOP"):
-            raise ValueError(f"its pickle says {name}, which weights do not need")
+            raise ValueError(f"its pickle contains {name}, which weights do not need")
 
     def _to_mark(self) -> list[Any]:
         found = self._stack
@@ -244,7 +244,7 @@ class _Machine:
     _newobj = _reduce
 
     def _newobj_ex(self) -> None:
-        self._stack.pop()  # arguments by name
+        self._stack.pop()  # keyword arguments
         self._reduce()
 
     def _obj(self) -> None:

@@ -1,4 +1,4 @@
-"""What measuring may cost: a plan of players, samples and steps, and its pace while the training goes on."""
+"""What measuring may cost: a plan of players, samples and steps, and its pace during training."""
 
 import itertools
 import math
@@ -13,20 +13,20 @@ from interdyn.schedules import Schedule, apart, due_steps
 _NAMED = {"glance": 0.01, "look": 0.05, "study": 0.20}  # names of shares, deprecated
 
 MIN_PLAYERS, MIN_SAMPLES, MIN_MEASUREMENTS = 8, 8, 10
-"""The least evidence, or all there is: a verdict on less rests on little."""
+"""The minimum evidence (or all there is): a verdict on less is not reliable."""
 
 FEWEST_PLAYERS = 6
-"""What a plan goes down to where the least evidence does not fit; below that nothing is measured."""
+"""What a plan is reduced to where the minimum evidence does not fit; below that nothing is measured."""
 
 RESERVE = 0.1
-"""Part of a budget that a plan leaves: training may turn out faster, and a measurement dearer, than in the trials."""
+"""Part of a budget kept in reserve: training may be faster, and measuring slower, than in the trials."""
 
 _SAMPLES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 _PLAYERS = (6, 7, 8, 9, 10, 11, 12)
 
 
 def renamed(old: str, new: str) -> Any:
-    """Return the deprecated property ``old`` of a class whose attribute is ``new`` now."""
+    """Return a deprecated property ``old`` for an attribute that is now ``new``."""
 
     def get(owner: Any) -> Any:
         name = type(owner).__name__
@@ -43,7 +43,7 @@ class Plan:
     Attributes
     ----------
     n_players, n_samples
-        Players of each sample, samples of each group.
+        Players per sample, samples per group.
     measurements
         The steps to measure at, ascending; None: whenever the schedule says so.
     seconds
@@ -51,9 +51,9 @@ class Plan:
     share
         Expected share of the training time that measuring takes.
     sentence
-        The same in words.
+        The plan as a sentence.
     window
-        How many near-by steps each measurement takes.
+        How many nearby steps each measurement takes.
     """
 
     n_players: int
@@ -78,7 +78,7 @@ def share_of(budget: float | str | None) -> float | None:
     Warns
     -----
     DeprecationWarning
-        If it is one of the names that shares had in version 0.1; says which share to pass.
+        If it is one of the old names of shares; names the share.
 
     Examples
     --------
@@ -93,8 +93,8 @@ def share_of(budget: float | str | None) -> float | None:
         return share
     if isinstance(budget, bool) or not isinstance(budget, float | int) or not 0 < budget < 1:
         raise InputError(
-            f"`budget` must be a share of the training time between 0 and 1; got {budget!r}. For 5 % pass 0.05, for no "
-            "limit None."
+            f"`budget` must be a share of the training time between 0 and 1; got {budget!r}. Pass 0.05 for 5 %, or "
+            "None for no limit."
         )
     return float(budget)
 
@@ -114,29 +114,29 @@ def planned(
     spent: float = 0.0,
     window: int = 1,
 ) -> Plan | str:
-    """Return the plan with most evidence whose price fits the budget, or why there is none.
+    """Return the plan with the most evidence that fits the budget, or why there is none.
 
-    Of all that fits and leaves the `RESERVE` (which the least evidence may use), the plan with most evidence: 30 steps,
-    24 samples and 10 players are enough, and what falls short of that counts by its share, for players by the square;
-    fewer than 8 players only where 8 do not fit, fewer than 20 steps only where 20 do not. The last step is always
-    among them.
+    Among all plans that fit and leave the `RESERVE` (which the minimum evidence may use), the one with the most
+    evidence: 30 steps, 24 samples and 10 players are enough, and smaller numbers count by their share, for players
+    squared. Fewer than 8 players are used only where 8 do not fit, fewer than 20 steps only where 20 do not. The last
+    step is always included.
 
     Parameters
     ----------
     price
-        Expected seconds of the measurement at one step for numbers of players and of samples.
+        Expected seconds of the measurement at one step, by numbers of players and of samples.
     training_seconds, total_steps
         Expected seconds of the whole training without measuring; its optimiser steps.
     most_players, most_samples
-        What there is.
+        The numbers available.
     fixed_players
-        Whether the players are given one by one, so that none can be left out.
+        Whether the players are given explicitly, so that none can be left out.
     first, kept
-        Step from which on the schedule is asked; steps before it whose networks are kept aside.
+        Step from which the schedule is evaluated; earlier steps whose networks are kept.
     spent
-        Seconds that finding the price has taken already, which are part of the budget.
+        Seconds that the trials have taken already, which are part of the budget.
     window
-        How many near-by steps each measurement takes and pays for; what is left out are whole measurements.
+        How many nearby steps each measurement takes and pays for; only complete measurements are left out.
     """
     usable = (1 - RESERVE) * training_seconds
     allowance = share * usable - spent
@@ -155,26 +155,26 @@ def planned(
     if not fits:
         needed = (spent + least[2] * window * price(least[0], least[1])) / usable
         return (
-            f"Nothing is measured but the last network: the least evidence ({least[0]} players, {least[1]} samples, "
-            f"{least[2]} {_called(window)}) would take, with a reserve, {needed:.1%} of the training time or more; the "
+            f"Only the last network is measured: the minimum evidence ({least[0]} players, {least[1]} samples, "
+            f"{least[2]} {_called(window)}) with its reserve would take {needed:.1%} of the training time or more; the "
             f"budget is {share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
         )
-    spare = min(2 * MIN_MEASUREMENTS, len(steps))  # so that the least is left if each takes twice as long as expected
+    spare = min(2 * MIN_MEASUREMENTS, len(steps))  # the minimum remains if each takes twice as long as expected
     n, k, count = max(fits, key=lambda p: (p[0] >= min(MIN_PLAYERS, most_players), p[2] >= spare, *_evidence(p)))
     chosen = None if count == len(steps) else _thinned(steps, count)
     seconds = price(n, k)
     whole = spent + count * window * seconds
     expected = whole / training_seconds
     sentence = (
-        f"{count} measurements{of_near(window)} of {k} samples of {n} players, {window * seconds:.2g} s each, "
+        f"{count} measurements of {k} samples of {n} players{of_near(window)}, {window * seconds:.2g} s each, "
         f"{whole:.2g} s in all: {expected:.1%} of the training time."
     )
     return Plan(n, k, chosen, seconds, expected, sentence, window)
 
 
 def of_near(window: int) -> str:
-    """Return the words for the steps of each measurement; none for single ones."""
-    return "" if window == 1 else f" at {window} near-by steps each"
+    """Return the phrase for the steps of each measurement; empty for single ones."""
+    return "" if window == 1 else f" at {window} nearby steps"
 
 
 def _called(window: int) -> str:
@@ -184,9 +184,9 @@ def _called(window: int) -> str:
 def richest(
     price: Callable[[int, int], float], *, limit: float, most_players: int, most_samples: int, fixed_players: bool
 ) -> tuple[int, int] | None:
-    """Return the players and samples with most evidence whose measurement takes at most ``limit`` seconds.
+    """Return the players and samples with the most evidence whose measurement takes at most ``limit`` seconds.
 
-    None where the least evidence takes longer.
+    None where the minimum evidence takes longer.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def richest(
 
 
 def least_evidence(most_players: int, most_samples: int, fixed_players: bool) -> tuple[int, int]:
-    """Return the players and samples of the least evidence, or all there is.
+    """Return the players and samples of the minimum evidence, or all there is.
 
     Examples
     --------
@@ -218,14 +218,14 @@ def _choices(most_players: int, most_samples: int, fixed_players: bool) -> tuple
 
 
 def _evidence(plan: tuple[int, int, int]) -> tuple[float, float]:
-    """Return how much a plan tells: steps, samples and players, each with a ceiling that is enough."""
+    """Return the evidence of a plan, from steps, samples and players, each capped at what is enough."""
     n, k, count = plan
     enough = min(count / 30, 1) * min(k / 24, 1) * min(n / 10, 1) ** 2
     return enough, count * k * n
 
 
 def _thinned(steps: list[int], count: int) -> tuple[int, ...]:
-    """Return ``count`` of the steps, evenly by position, the first and the last among them.
+    """Return ``count`` of the steps, evenly by position, including the first and the last.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def _thinned(steps: list[int], count: int) -> tuple[int, ...]:
 
 
 class Pace:
-    """Says at each planned measurement whether it is taken, so that what the budget still pays for reaches to the end.
+    """Decides at each planned measurement whether it is taken, so that the budget lasts to the end.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ class Pace:
     spent
         Seconds of measuring when the plan was made.
     taken
-        Planned measurements that are taken already, in networks kept aside until then.
+        Planned measurements already taken, of networks kept until then.
 
     Examples
     --------
@@ -268,21 +268,21 @@ class Pace:
         self, plan: Plan, steps: Sequence[int], *, share: float, course: tuple[int, int], spent: float, taken: int
     ) -> None:
         self.taken = taken
-        """Measurements taken by now."""
+        """Measurements taken so far."""
         self._expected, self._steps, self._share, self._spent = plan.seconds * plan.window, steps, share, spent
         self._first, self._length = course
         self._credit = 0.0
         self._told = False
 
     def allows(self, step: int, *, training: float, measuring: float) -> tuple[bool, str]:
-        """Return whether a measurement due now is taken; and, at the last one, if the least evidence was not reached.
+        """Return whether a measurement due now is taken; at the last one, also a warning if the minimum was missed.
 
         Parameters
         ----------
         training, measuring
-            Seconds of training and of measuring up to now.
+            Seconds of training and of measuring so far.
         """
-        whole = training * self._length / max(step - self._first, 1)  # if it goes on at its present speed
+        whole = training * self._length / max(step - self._first, 1)  # at its present speed
         ahead = len(self._steps) - bisect_right(self._steps, step) + 1
         left = max(self._share * whole - measuring, 0.0) / self._each(measuring)
         self._credit += min(left / ahead, 1.0)
@@ -296,10 +296,10 @@ class Pace:
         needed = (measuring + (MIN_MEASUREMENTS - self.taken + allowed) * self._each(measuring)) / whole
         return allowed, (
             f"{self.taken} measurements were within {self._share:.1%} of this training, and {MIN_MEASUREMENTS} are the "
-            f"least evidence: it went faster, or they took longer, than when the plan was made. Next time, pass a "
-            f"budget of {math.ceil(1000 * needed) / 1000:.3f} or more."
+            f"minimum evidence: training was faster, or measuring slower, than when the plan was made. Next time, pass "
+            f"a budget of {math.ceil(1000 * needed) / 1000:.3f} or more."
         )
 
     def _each(self, measuring: float) -> float:
-        """Return the expected seconds of a measurement, verdicts and near-by steps included; not less than planned."""
+        """Return the expected seconds of a measurement, with verdicts and nearby steps; not less than planned."""
         return max(self._expected, (measuring - self._spent) / self.taken if self.taken else 0.0, 1e-9)

@@ -1,4 +1,4 @@
-"""A pool of processes that outlives its workers: one that is killed fails one call and is replaced."""
+"""A pool of processes that survives its workers: a killed worker fails one call and is replaced."""
 
 import multiprocessing
 import os
@@ -14,11 +14,11 @@ from interdyn._arguments import whole
 
 
 class WorkerDiedError(RuntimeError):
-    """The process that did a call has ended; whoever handed it out may do so again."""
+    """The process that ran a call has ended; the caller may submit the call again."""
 
 
 class Pool(Executor):
-    """Processes that are started afresh, not forked; one that is killed fails its call alone, and is replaced.
+    """Processes that are spawned, not forked; a killed one fails its call alone, and is replaced.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ class Pool(Executor):
     Raises
     ------
     InputError
-        If it is not a whole number from 1.
+        If it is not a positive integer.
 
     Notes
     -----
-    Each worker is a pool of one process, so that it is known which call it had: that fails with `WorkerDiedError`.
+    Each worker is a pool of one process, so it is known which call it ran; that call fails with `WorkerDiedError`.
     Workers end when this process does, however it ends.
 
     Examples
@@ -43,18 +43,18 @@ class Pool(Executor):
     """
 
     def __init__(self, workers: int) -> None:
-        workers = whole(workers, "workers", least=1, do="Pass how many processes are to measure.")
+        workers = whole(workers, "workers", least=1, do="Pass the number of processes that measure.")
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="interdyn")
         self._mine = threading.local()
         self._started: dict[int, ProcessPoolExecutor] = {}
 
     @property
     def processes(self) -> list[int]:
-        """Numbers of the processes that were started, those that have ended among them."""
+        """Process ids of all processes started, including those that have ended."""
         return list(self._started)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a call done by a worker; function and arguments are pickled."""
+        """Run a call in a worker; function and arguments are pickled."""
         return self._threads.submit(self._done, fn, args, kwargs)
 
     def _done(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -74,13 +74,13 @@ class Pool(Executor):
         return worker
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers, once they have done what they have in work."""
+        """End the workers, once they have finished their current calls."""
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         for worker in self._started.values():
             worker.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:  # Ctrl-C, for one: what is in work can be done again
+        if kind is not None:  # such as Ctrl-C: running calls can be repeated
             self._threads.shutdown(wait=False, cancel_futures=True)
             for process in self._started:
                 with suppress(ProcessLookupError):
@@ -89,7 +89,7 @@ class Pool(Executor):
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that began this one, and end when that has ended."""
+    """Leave Ctrl-C to the parent process, and end when that has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -24,12 +24,12 @@ from interdyn.tracking._plan import (
 )
 from interdyn.values import Trajectory
 
-_TRIAL_PLAYERS = 8  # a price is found by trials with at most so many
-_WARMING = 6.0  # so many times longer the first trial of all may take, which builds what is kept
-_LARGER = 6.0  # times a trial of one sample with the fewest players: what one of four with more costs
-_TRIAL_SHARE = 0.1  # of all that measuring may take
-_AGAIN = 0.05  # of all that measuring may take, for trials that are made twice
-_MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of networks kept aside
+_TRIAL_PLAYERS = 8  # a price is found by trials with at most this many
+_WARMING = 6.0  # how many times longer the first trial may take, which builds caches
+_LARGER = 6.0  # cost of a trial of four samples with more players, in trials of one sample with the fewest
+_TRIAL_SHARE = 0.1  # of all time that measuring may take
+_AGAIN = 0.05  # of all time that measuring may take, for trials that are made twice
+_MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of kept networks
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,22 @@ class Estimate:
     Attributes
     ----------
     n_players, n_samples
-        Players of each sample, samples of each group.
+        Players per sample, samples per group.
     seconds
-        Of the measurement at one step.
+        Seconds of the measurement at one step.
     measurements
-        How many there are up to the last step, windows counted once; None where that is not known.
+        Number of measurements up to the last step, a window counting once; None if not known.
     share
-        Share of the training time; None where that is not known.
+        Share of the training time; None if not known.
     fits
-        Whether the budget allows it; None without a budget, or where the training time is not known.
+        Whether the budget allows it; None without a budget, or if the training time is not known.
     sentence
-        The same in words.
+        The estimate as a sentence.
     kept_bytes
-        Largest memory of the copies of the network that a budget keeps aside until it is planned, where the network is;
+        Largest memory of the copies of the network that a budget keeps until it is planned, on the network's device;
         0 without a budget.
     copy_bytes
-        Memory of the private copy of the network that is measured, on its device, while it is measured.
+        Memory of the private copy of the network that is measured, on its device, during a measurement.
     """
 
     n_players: int
@@ -72,18 +72,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Pricing:
-    """Everything that the cost of measuring depends on, besides the network.
+    """Everything that the cost of measuring depends on, except the network.
 
     Attributes
     ----------
     groups
         What is measured at a step.
     schedule, total_steps
-        When it falls due; length of the training, None where not known.
+        When measurements fall due; length of the training, None if not known.
     judged
-        Whether a verdict at every step is part of its price.
+        Whether a verdict at every step is part of the price.
     window
-        How many near-by steps each measurement takes.
+        How many nearby steps each measurement takes.
     """
 
     groups: Sequence[Group]
@@ -93,9 +93,9 @@ class Pricing:
     window: int = 1
 
     def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
-        """Return the expected seconds of one step's measurement for numbers of players and of samples, by trials.
+        """Return the expected seconds of one step's measurement by numbers of players and of samples, from trials.
 
-        ``allowance``: seconds for all of them together; where they are too few, the price is a lower bound.
+        ``allowance``: seconds for all trials together; if they do not suffice, the price is a lower bound.
         """
         first = self.groups[0]
         part = None if allowance is None else allowance / len(self.groups)
@@ -105,7 +105,7 @@ class Pricing:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What there is to choose from: ``most_players``, ``most_samples``, ``fixed_players``."""
+        """The choices available: ``most_players``, ``most_samples``, ``fixed_players``."""
         return {
             "most_players": self.groups[0].n_players,
             "most_samples": min(len(group) for group in self.groups),
@@ -114,7 +114,7 @@ class Pricing:
 
     @property
     def least(self) -> tuple[int, int]:
-        """Players and samples of the least evidence, or of all there is."""
+        """Players and samples of the minimum evidence, or of all there is."""
         return least_evidence(**self.limits)
 
     def plan(
@@ -127,7 +127,7 @@ class Pricing:
         first: int = 0,
         kept: Sequence[int] = (),
     ) -> Plan | str:
-        """Return what fits the budget of a training of known length, or why nothing does."""
+        """Return the plan that fits the budget of a training of known length, or why none does."""
         assert self.total_steps is not None
         return planned(
             price,
@@ -147,7 +147,7 @@ class Pricing:
         lasts = None if step_seconds is None or self.total_steps is None else step_seconds * self.total_steps
         begun = perf_counter()
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
-        spent = perf_counter() - begun  # as it will be once more in the training
+        spent = perf_counter() - begun  # the training will spend it again
         n, k, window = self.groups[0].n_players, min(len(group) for group in self.groups), self.window
         held = copy_bytes(model)
         last, kept = self.total_steps, 0 if share is None else math.prod(copies_kept(model))
@@ -161,24 +161,24 @@ class Pricing:
             return Estimate(*chosen, plan.share, True, plan.sentence, kept, held)
         seconds = price(n, k)
         each = seconds * window
-        words = [f"A measurement{of_near(window)} of {k} samples of {n} players takes about {each:.2g} s"]
+        words = [f"A measurement of {k} samples of {n} players{of_near(window)} takes about {each:.2g} s"]
         if count is not None:
-            words.append(f"{count} of them up to step {self.total_steps} about {count * each:.2g} s")
+            words.append(f"{count} of them, up to step {self.total_steps}, take about {count * each:.2g} s")
         part = None if lasts is None or count is None else count * each / lasts
         if part is not None:
-            words.append(f"{part:.1%} of the training time")
+            words.append(f"this is {part:.1%} of the training time")
         elif share is not None and count is not None:
-            words.append(f"all of it fits {share:.1%} of a training of {count * each / share:.3g} s or more")
+            words.append(f"{share:.1%} of a training of {count * each / share:.3g} s or more pays for all of them")
         elif share is not None:
-            words.append(f"fewer where {share:.1%} of the training time does not pay for that")
-        sentence = ": ".join(words[:2]) + "".join(f"; {w}" for w in words[2:]) + "."
+            words.append(f"fewer are taken where {share:.1%} of the training time does not pay for that")
+        sentence = "; ".join(words) + "."
         return Estimate(n, k, seconds, count, part, None, sentence, kept, held)
 
 
 def copies_kept(model: Any) -> tuple[int, int]:
-    """Return how many copies of a network a budget keeps aside at most, and the bytes of each.
+    """Return the largest number of copies of a network that a budget keeps, and the bytes of each.
 
-    Three to eight: as many as take 256 MiB.
+    Three to eight: as many as fit in 256 MiB.
 
     Examples
     --------
@@ -192,12 +192,12 @@ def copies_kept(model: Any) -> tuple[int, int]:
 
 
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:
-    """Return the expected seconds of measuring ``(players, samples)``: a constant and a part for each masked input.
+    """Return the expected seconds of measuring ``(players, samples)``: a constant plus a part per masked input.
 
-    Both come from trials of one sample with few players and of four with more, after one that is not counted: the
-    faster of two each where that is cheap, since a processor that others use as well makes a trial longer, never
-    shorter. With an ``allowance``, seconds for all measurements together, the smallest trials come first, and none
-    follows once it is known that the least evidence costs more than is allowed; then the price is a lower bound.
+    Both come from trials of one sample with few players and of four with more, after a warm-up that is not counted: the
+    faster of two each if that is cheap, since other load on the processor only makes a trial longer. With an
+    ``allowance``, seconds for all measurements together, the smallest trials come first, and they end once it is known
+    that the minimum evidence costs more than is allowed; the price is then a lower bound.
     """
 
     def seconds(n: int | None, samples: int) -> tuple[float, int]:
@@ -224,7 +224,7 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
     tried, alone = (more_cells // min(4, len(group)) - 1).bit_length(), replace(group.config, threads=1)
 
     def expected(players: int, samples: int) -> float:
-        # a table with more players takes more steps, too
+        # a table with more players takes more solver steps, too
         split, counted = (alone.split_seconds(k, 1) for k in (players, tried))
         rest = max(split - counted * 2.0 ** (players - tried), 0.0) if players > tried else 0.0
         return constant + samples * (slope * 2.0**players + rest)
@@ -233,7 +233,7 @@ def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[in
 
 
 def _verdict_seconds(samples: int, orders: int) -> float:
-    """Return how long a verdict takes, by a trial on ten measurements of nothing in particular."""
+    """Return the seconds of a verdict, from a trial on ten artificial measurements."""
     strength = np.random.default_rng(0).random((10, samples, orders))
     begun = perf_counter()
     online_verdict(Trajectory(np.arange(10.0), strength, None, None, ""))

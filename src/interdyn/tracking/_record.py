@@ -1,4 +1,4 @@
-"""The record of a training: what is measured at a step, and all it goes to: memory, the folder of the run, loggers."""
+"""The record of a training: what is measured at a step, kept in memory, in the run directory and by loggers."""
 
 import warnings
 from collections import Counter
@@ -31,11 +31,11 @@ from interdyn.values import MeasurementCount
 
 _T = TypeVar("_T")
 
-_TURN = 1.0  # seconds between looks at an engine, which tell what other shards have written
+_TURN = 1.0  # seconds between checks of an engine, which find what other shards have written
 
 
 class _Known(NamedTuple):
-    """What is known of a step before it is measured, and where its numbers go."""
+    """What is known about a step before it is measured, and where its numbers go."""
 
     entry: Mapping[str, Any]
     checkpoint: Checkpoint | None
@@ -45,32 +45,32 @@ class _Known(NamedTuple):
 class Record:
     """The record of a training: in memory and, with a ``path``, on disk.
 
-    The folder is locked from the first use until it is closed; then it may be opened again.
+    The folder is locked from its first use until the record is closed; it may then be opened again.
 
     Parameters
     ----------
     groups
-        The samples that are measured; the config of the first says what counts in spectra and verdicts.
+        The samples that are measured; the config of the first group applies to spectra and verdicts.
     path
-        Folder of the run; what is there already is part of the record. None: nothing is written.
+        Folder of the run; what it contains becomes part of the record. None: nothing is written.
     recipe
         What identifies the run, with its name, as plain data; by default the samples and how they are measured. A
-        folder of another run is refused.
+        folder with another run is refused.
     steps
-        The planned steps; None: whatever comes. In a planned run the weights of a step are on disk before it is
-        measured, in others a step is there once it is measured.
+        The planned steps; None: any. In a planned run the weights of a step are on disk before it is measured; in
+        others a step exists once it is measured.
     keep_weights
         Write the weights of the network at each step.
     exhibits
-        What the samples look like; None: found when they are measured.
+        How the samples are shown in the report; None: found when they are measured.
     device
         Where the network is trained, for the folder's ``env.json``.
     strict
-        Raise what goes wrong; otherwise it is kept in ``problems``, and the first of them is warned of.
+        Raise errors; otherwise they are kept in ``problems``, and the first one is a warning.
     window
-        How many near-by steps a measurement takes; where a ``recipe`` is given, it says so itself.
+        How many nearby steps a measurement takes; a ``recipe``, if given, states it itself.
     shared
-        Write beside the process that holds the run, as the second shard and those after it do.
+        Write in addition to the process that has the run locked, as all shards after the first do.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class Record:
         self.missed: Counter[str] = Counter()
         """How many measurements that fell due were not taken, by reason."""
         self.over_budget = 0
-        """How many were taken though the budget did not pay for them."""
+        """How many were taken although the budget did not pay for them."""
         self.sources: dict[int, str] = {}
         """Where the weights of a step are saved, if not in the run; for an engine."""
         self._groups, self._recipe, self._steps, self._keep_weights = groups, recipe, steps, keep_weights
@@ -115,10 +115,10 @@ class Record:
 
     @cached_property
     def history(self) -> History:
-        """What was measured up to now; in a folder its recipe says what counts."""
+        """What was measured so far; in a folder, with its recipe's settings."""
         if self.path is not None and is_first():
             history = History.read(self.open())
-            if history.damage and self._steps is None:  # a plan makes it again
+            if history.damage and self._steps is None:  # a planned run measures it again
                 self.report(history.damage, always=True)
             return history
         config = self._groups[0].config
@@ -130,26 +130,26 @@ class Record:
         )
 
     def open(self) -> store.Run:
-        """Return the run in the folder, begun there or found again.
+        """Return the run in the folder, which is created or continued.
 
-        A record that holds the same folder in this process, as that of a notebook's cell before it is run again, lets
-        it go; it writes nothing from then on.
+        Another record of the same folder in this process, such as that of a notebook cell before it is run again, is
+        closed and writes nothing from then on.
 
         Raises
         ------
         RecipeError, StorageError
-            If another training is there, or another process writes it.
+            If another training is in the folder, or another process writes to it.
         """
         if self._run is not None and not self._may_write:
             raise StorageError(
-                f"one tracker at a time writes to a run; got a second one for {self.path}: another was begun there in "
-                "this process, or this process was forked from that of the tracker. What it measures stays in memory."
+                f"one tracker at a time writes to a run; got a second one for {self.path}: this process started "
+                "another tracker there, or was forked from the tracker's process. Its measurements stay in memory only."
             )
         if self._run is None:
             assert self.path is not None
-            with ExitStack() as stack:  # a run that cannot be begun is not kept locked
+            with ExitStack() as stack:  # a run that cannot be started is not kept locked
                 if self._shared:
-                    wait_for(partial(store.holds_a_run, self.path), f"no run has begun in {self.path}", None)
+                    wait_for(partial(store.holds_a_run, self.path), f"no run has started in {self.path}", None)
                 else:
                     self._hold = stack.enter_context(store.writing(self.path, take_over=True))
                 run = store.begin_run(
@@ -164,7 +164,7 @@ class Record:
                         store.write_exhibit(run, exhibit)
                 self._run, self._stack = run, stack.pop_all()
             if self._steps is None and (self.path / "summary.json").is_file():
-                with suppress(InterdynError):  # a summary that cannot be read is about to be written anew
+                with suppress(InterdynError):  # an unreadable summary is about to be replaced
                     counted = store.read_result(self._run).measurements or MeasurementCount(planned=0, taken=0)
                     self.missed, self.over_budget = Counter(counted.missed), counted.over_budget
         return self._run
@@ -175,20 +175,20 @@ class Record:
 
     @property
     def counts(self) -> MeasurementCount:
-        """How many measurements, windows counted once, fell due up to now, were taken, and were missed."""
+        """How many measurements fell due so far, were taken, and were missed; a window counts once."""
         taken = self.history.count
         planned = taken + self.missed.total()
         return MeasurementCount(planned=planned, taken=taken, missed=dict(self.missed), over_budget=self.over_budget)
 
     def _identity(self, path: Path) -> dict[str, Any]:
-        """Return what tells the run of a tracker from another one, as plain data."""
+        """Return what distinguishes the run of a tracker from another one, as plain data."""
         first = self._groups[0].config
         settings = first.settings() | {"samples": [group.identity() for group in self._groups]}
         if others := {g.name: g.config.settings() for g in self._groups if g.config.settings() != first.settings()}:
             settings["groups"] = others
         if self._window > 1:
             settings["window"] = self._window
-        name = path.name.encode("utf-8", "replace").decode()  # bytes that are no text cannot be written
+        name = path.name.encode("utf-8", "replace").decode()  # bytes that are not text cannot be written
         out: dict[str, Any] = {"name": name or "tracked", "tracker": settings}
         if first.salience is not None or first.salience_rule != "mean-effect":
             given = {"salience": first.salience, "salience_rule": first.salience_rule}
@@ -196,14 +196,14 @@ class Record:
         return out
 
     def begun_again(self, step: int) -> str:
-        """Return a warning where a training starts at a step that the folder has had before; empty otherwise."""
+        """Return a warning if a training starts at a step that the folder already has; empty otherwise."""
         known = self.history.steps
         tracked = self.path is not None and self._steps is None and self._engine is None
         if not tracked or not known or step > known[0]:
             return ""
         return (
-            f"{self.path} holds measurements from step {known[0]} to {known[-1]} of a training that began before this "
-            "one; at those steps nothing is measured again. If this is another training, begin it in another folder."
+            f"{self.path} already has measurements of steps {known[0]} to {known[-1]}, from a training that started "
+            "earlier; these steps are not measured again. If this is another training, use another folder."
         )
 
     def guarded(self, where: str, act: Callable[[], _T], *, otherwise: _T) -> _T:
@@ -211,15 +211,15 @@ class Record:
         try:
             return act()
         except Exception as error:
-            if self._strict or isinstance(error, EngineError):  # then nothing would be measured any more
+            if self._strict or isinstance(error, EngineError):  # otherwise nothing would be measured any more
                 raise
             self.report(" ".join([f"{where}: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]))
             return otherwise
 
     def report(self, problem: str, *, always: bool = False) -> None:
-        """Keep a problem in words, and warn of the first, or of this one ``always``."""
+        """Add a problem; warn about the first one, or about this one if ``always``."""
         if always or not self.problems:
-            warnings.warn(f"the tracker met a problem; training goes on. {problem}", InterdynWarning, stacklevel=4)
+            warnings.warn(f"the tracker met a problem; training continues. {problem}", InterdynWarning, stacklevel=4)
         self.problems.append(problem)
 
     def keep(
@@ -232,18 +232,18 @@ class Record:
         loggers: Sequence[Logger] = (),
         saved: bool = False,
     ) -> bool:
-        """Measure every group at a step and keep it; return whether the network could be measured.
+        """Measure every group at a step and keep the result; return whether the network could be measured.
 
         Parameters
         ----------
         entry
-            What else is known of the step: losses, ``seconds``.
+            What else is known about the step: losses, ``seconds``.
         plan
             How many players and samples; None: all.
         loggers
-            Where its numbers are written besides.
+            Where its numbers are also written.
         saved
-            Whether the network is on disk already, so that measurements there are its own.
+            Whether the network is already on disk, so that measurements there belong to it.
         """
         groups, on_disk, weights_first = self._groups, self.path is not None, self._steps is not None
         if plan is not None:
@@ -267,14 +267,14 @@ class Record:
         except NonFiniteError as error:
             if self._strict:
                 raise
-            self.report(f"step {step}: the network's outputs are not finite any more: {error}")
+            self.report(f"step {step}: the network's outputs are no longer finite: {error}")
             self.missed["outputs that are not finite"] += 1
             return False
         self._keep(step, measured, known)
         return True
 
     def _keep(self, step: int, measured: Sequence[Measurement], known: _Known) -> None:
-        """Keep what is measured of all groups at a step, in memory, on disk and where loggers write."""
+        """Keep the measurements of all groups at a step: in memory, on disk and in loggers."""
         self.history.add(measured, known.entry)
         if self.path is not None:
             self.guarded(f"step {step}, exhibit", partial(self._exhibit, measured), otherwise=None)
@@ -283,16 +283,16 @@ class Record:
             self.guarded(f"step {step}, {type(logger).__name__}", partial(self._log, logger, step), otherwise=None)
 
     def measure_with(self, engine: Engine) -> None:
-        """Have everything measured by an engine from now on; `settle` waits for it."""
+        """Let an engine measure everything from now on; `settle` waits for it."""
         self._engine = engine
 
     def settle(self) -> None:
-        """Wait until all that was handed out is measured.
+        """Wait until everything submitted is measured.
 
         Raises
         ------
         EngineError
-            If something could not be; the rest is kept.
+            If something could not be measured; the rest is kept.
         """
         while self._engine is not None:
             self.collect(wait_for=_TURN)
@@ -301,7 +301,7 @@ class Record:
                 return
 
     def collect(self, *, wait_for: float = 0.0) -> None:
-        """Keep what an engine has measured by now, or within so many seconds."""
+        """Keep what an engine has measured by now, or within ``wait_for`` seconds."""
         if self._engine is None:
             return
         for step, measured in self._engine.collect(wait_for=wait_for):
@@ -316,17 +316,17 @@ class Record:
     def _put(
         self, step: int, measured: Sequence[Measurement], entry: Mapping[str, Any], checkpoint: Checkpoint | None
     ) -> None:
-        """Write what is new of a step, after what could not be written before."""
+        """Write what is new about a step, after what could not be written before."""
         late = bool(self._backlog)
         self._backlog.add(measured, entry, checkpoint)
         self.guarded(f"step {step}, run", lambda: self._backlog.write(self.open()), otherwise=None)
         if shed := self._backlog.shed():
-            self.report(f"the weights of step {shed[0]} wait to be written and have no room in memory; they are lost.")
+            self.report(f"the weights of step {shed[0]} cannot be written and do not fit into memory; they are lost.")
         if late and not self._backlog:
-            tell("What could not be written before is written now.")
+            tell("Everything that could not be written earlier is written now.")
 
     def _exhibit(self, measured: Sequence[Measurement]) -> None:
-        """Write what the samples look like, once for each number of samples and players that are measured."""
+        """Write how the samples are shown, once for each number of samples and players that is measured."""
         count, masks = measured[0].v.shape
         if self._exhibits is not None or self._exhibited == (count, masks):
             return
@@ -343,12 +343,12 @@ class Record:
         logger.log_metrics(scalars_of(strength, verdict), step)
 
     def close(self, *, summary: bool) -> None:
-        """Leave the folder to others, with results of everything in it if a ``summary`` is wanted.
+        """Release the folder, after writing the results of everything in it if a ``summary`` is wanted.
 
         Raises
         ------
         StorageError
-            If there is something that cannot be written; it stays in memory, and may be written by closing again.
+            If something cannot be written; it stays in memory, and closing again retries.
         """
         if self._engine is not None:
             self._engine.close()
@@ -356,7 +356,7 @@ class Record:
             if self._backlog and summary:
                 self._backlog.write(self.open())
         except StorageError as error:
-            raise StorageError(f"{error} Until then it is in memory alone: close the tracker again.") from error
+            raise StorageError(f"{error} It is kept in memory: close the tracker again to retry.") from error
         finally:
             with self._stack:
                 run, self._run = self._run, None
@@ -368,12 +368,12 @@ class Record:
 def summarise(folder: Path | str) -> None:
     """Analyse what a tracker has kept in its folder and write the results there, as its `close` would have done.
 
-    For a training that was killed, and for one that is over in another process.
+    For a training that was killed, or one that ended in another process.
 
     Raises
     ------
     StorageError
-        If a process still writes there.
+        If a process is still writing there.
     IncompleteRunError
         If nothing is measured.
     NotARunError, SchemaError
@@ -382,7 +382,7 @@ def summarise(folder: Path | str) -> None:
     run = store.open_run(Path(folder))
     with store.writing(run.path):
         if not run.steps:
-            raise IncompleteRunError(f"a summary needs a measured step; got none in {run.path}. Train on.")
+            raise IncompleteRunError(f"a summary needs a measured step; got none in {run.path}. Measure a step first.")
         _write_summary(run.path)
 
 

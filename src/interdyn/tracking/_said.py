@@ -1,4 +1,4 @@
-"""What is said of a measurement elsewhere: its numbers for loggers, sentences on standard error."""
+"""What is reported about a measurement elsewhere: its numbers for loggers, messages on standard error."""
 
 import logging
 from typing import Any, Protocol
@@ -11,18 +11,18 @@ from interdyn.dynamics import Stage, Verdict
 PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0}
 """The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2."""
 HARM = 3.0
-"""The number in a chart where training harms, in whatever phase."""
+"""The number in a chart where training harms, whatever the phase."""
 
 
 class Logger(Protocol):
-    """Whatever takes numbers with names: `interdyn.tracking.loggers`, and the loggers of Lightning as they are."""
+    """Whatever takes named numbers: `interdyn.tracking.loggers`, and the loggers of Lightning unchanged."""
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> Any:
         """Take the numbers of one measurement."""
 
 
 def tell(sentence: str) -> None:
-    """Say something that is no trouble, through the logger ``interdyn``: on standard error, if nothing else is set up.
+    """Report information through the logger ``interdyn``: on standard error, unless logging is set up otherwise.
 
     ``logging.getLogger("interdyn").setLevel(logging.WARNING)`` silences it.
     """
@@ -37,7 +37,7 @@ def tell(sentence: str) -> None:
 
 
 def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) -> dict[str, float]:
-    """Return the numbers of one measurement, in groups: each order's strength, the mean order, the phase.
+    """Return the numbers of one measurement, in groups: strength of each order, mean order, phase.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) 
     -------
     dict[str, float]
         ``interactions/order_01/strength`` and so on, means over samples; ``interactions/mean_order``, the mean of the
-        order weighted by strength, absent where nothing is salient; ``interactions/phase``, see `PHASES`, and `HARM`.
+        order weighted by strength, absent if nothing is salient; ``interactions/phase``, see `PHASES` and `HARM`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The step of each saved network: what the files tell, then the one number of their names that counts."""
+"""The step of each saved network: stated in the file, otherwise the one number in the names that counts up."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ _UNITS = {
     )
     for word in words
 }
-_COUNTED = _UNITS.keys() - {"checkpoint", "ckpt"}  # before a number that is no date, however it looks
-_PLAIN = 3  # the unit of a number without a word of these
+_COUNTED = _UNITS.keys() - {"checkpoint", "ckpt"}  # words after which a number is never a date
+_PLAIN = 3  # the unit of a number without any of these words
 _MEASURED = {
     "loss", "acc", "accuracy", "val", "valid", "test", "auc", "ap", "map", "miou", "iou", "score", "ppl", "bleu", "wer",
     "psnr", "ssim", "dice", "reward", "return", "error", "err", "lr", "bs", "seed", "fold", "rank", "v", "version",
@@ -40,7 +40,7 @@ _ENDING = re.compile(r"(\.(safetensors|pt|pth|ckpt|bin|th|tar))+$")
 
 
 def number_in(value: Any) -> int | None:
-    """Return a count: a whole number, as such or in a tensor.
+    """Return a count: an integer, plain or in a tensor.
 
     Examples
     --------
@@ -55,10 +55,10 @@ def number_in(value: Any) -> int | None:
 
 
 def steps_told(tree: Any) -> dict[str, int]:
-    """Return the counts that a file tells of itself, the finest first.
+    """Return the counts stated in a file, the finest first.
 
     ``global_step(s)``, ``step(s)``, ``iteration(s)``, ``iter_num``, ``iter``, ``num_updates`` and ``epoch``; at the
-    top, or under ``state``, ``meta``, ``trainer`` and the like.
+    top level, or under ``state``, ``meta``, ``trainer`` and the like.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def steps_told(tree: Any) -> dict[str, int]:
 
 
 def _under(top: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
-    """Return what lies under a name; torch.distributed joins the names on the way by dots."""
+    """Return the entries under a name; torch.distributed joins nested names by dots."""
     inner = fields_of(top.get(name))
     named = [(key, value) for key, value in top.items() if isinstance(key, str) and key.startswith(f"{name}.")]
     joined = {key.removeprefix(f"{name}."): value for key, value in named}
@@ -87,24 +87,24 @@ def _under(top: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
 def mapped(
     told: Mapping[PurePath, Mapping[str, int]], names: Sequence[PurePath], *, settled: bool = True
 ) -> dict[PurePath, tuple[int, str] | str]:
-    """Return the step of each network and where it is from, or why it has none.
+    """Return the step of each network and its source, or why it has none.
 
     Parameters
     ----------
     told
-        What each file tells of itself (`steps_told`), by its path in the folder.
+        What each file states (`steps_told`), by its path in the folder.
     names
         The paths in the folder.
     settled
-        Whether no more is to come; before, a number that stands alone may turn out not to count.
+        Whether the folder is complete; until then, a number in a single name may turn out not to count.
 
     Returns
     -------
     dict[PurePath, tuple[int, str] | str]
-        Step and source, or a sentence. All networks that tell a count have it from one key, if there is one that all
-        tell; of several keys the first that differs between all of them. The others have it from their names: from the
-        one number that differs between names that are else the same, ``step`` before ``iter`` before ``epoch`` before
-        numbers without a word; numbers of losses and dates do not count.
+        Step and source, or a sentence. All networks that state a count take it from one key, if all state the same one;
+        of several keys, from the first that differs between all of them. The others take it from their names: from the
+        one number that differs between names that are otherwise equal, ``step`` before ``iter`` before ``epoch`` before
+        numbers without a word; numbers of losses and dates are ignored.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def mapped(
     named = {path: by_name[path] for path in saying}
     steps = [found[0] for found in named.values() if not isinstance(found, str)]
     if not unequal and len(saying) > 1 and len(set(steps)) == len(saying):
-        return by_name  # an epoch that several networks share, beside names that count
+        return by_name  # an epoch shared by several networks, next to names that count
     found: dict[PurePath, tuple[int, str] | str] = {}
     for path in names:
         if path not in saying:
@@ -148,9 +148,9 @@ def _from_names(names: Sequence[PurePath], *, settled: bool) -> dict[PurePath, t
     for path, numbers in alone:
         counts = [(unit, value) for unit, value in _units(numbers) if unit in known]
         if known == {_PLAIN} and (units or len(alone) > 1):
-            counts = []  # which of several names counts?
+            counts = []  # candidates for the count
         if known == {_PLAIN} and counts and not settled:
-            found[path] = "its name will count once another shows what differs"
+            found[path] = "its name will count once another file shows which number changes"
         elif len(counts) == 1:
             found[path] = (counts[0][1], "its name")
         else:
@@ -159,7 +159,7 @@ def _from_names(names: Sequence[PurePath], *, settled: bool) -> dict[PurePath, t
 
 
 def _pattern(path: PurePath) -> tuple[str, list[tuple[str, int]]]:
-    """Return a name without its numbers, and these with the word that each belongs to; -1 for one that is no count."""
+    """Return a name without its numbers, and the numbers with their words; -1 for one that is not a count."""
     text = _ENDING.sub("", path.as_posix())
     text = _DATE.sub(lambda found: found[0] if _word(text[: found.start()]) in _COUNTED else "@", text)
     numbers = []
@@ -186,7 +186,7 @@ def _unit_of(numbers: Sequence[tuple[str, int]]) -> int:
 
 
 def _counting(group: Sequence[Sequence[tuple[str, int]]]) -> tuple[int, list[int] | str]:
-    """Return the numbers that count over names that are else the same, and their unit; or why none does."""
+    """Return the numbers that count up over names that are otherwise equal, and their unit; or why none does."""
     columns = []
     for slot in zip(*group, strict=True):
         word, values = slot[0][0], [value for _, value in slot]
@@ -197,9 +197,9 @@ def _counting(group: Sequence[Sequence[tuple[str, int]]]) -> tuple[int, list[int
     unit = min((unit for unit, _ in columns), default=_PLAIN)
     first = [values for one, values in columns if one == unit]
     if not first:
-        return unit, "several networks have the same count in their names, as of several trainings"
+        return unit, "several networks have the same count in their names, as from several trainings"
     if len(first) > 1:
-        return unit, "several numbers of the names change, and none has `step`, `iter` or `epoch` before it"
+        return unit, "several numbers in the names change, and none has `step`, `iter` or `epoch` before it"
     if len(set(first[0])) < len(group):
-        return unit, "several networks have the same count in their names, as of several trainings"
+        return unit, "several networks have the same count in their names, as from several trainings"
     return unit, first[0]

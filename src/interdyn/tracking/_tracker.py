@@ -1,4 +1,4 @@
-"""One line in a training loop: measure the network, keep what was found, say where the training is."""
+"""One line in a training loop: measure the network, keep the results, and state where the training is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -38,46 +38,46 @@ class Tracker(Following):
     ----------
     probe
         Samples to measure, see `interdyn.game.samples_of`: ``(x, y)`` with labels or values, a data set, a loader or a
-        batch by name; or several groups, as ``{"test": (x, y), "train": (x, y, config)}``, with a config where one is
-        measured in its own way. Verdicts are about the first; 24 samples in random order are plenty.
+        batch by name; or several groups, as ``{"test": (x, y), "train": (x, y, config)}``, with a config for a group
+        that is measured differently. Verdicts are about the first group; 24 samples in random order are enough.
     players, feature_mask, baselines, layer, output, output_key, batch_size, allow_fewer, device, noise_bound, solver, \
 tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience_rule, names, calibrate_batch_norm
-        As in `interdyn.measurement.MeasurementConfig`; 10 players are plenty.
+        As in `interdyn.measurement.MeasurementConfig`; 10 players are enough.
     config
-        All of these in one record; what is passed beside it goes before it.
+        All of these in one record; arguments passed in addition override it.
     schedule
         When to measure: a function ``step -> bool``; by default `log_spaced`.
     budget
         Largest share of the training time that measuring may take; players, samples and steps are chosen to fit, see
-        `plan`. None: no limit, every step of the schedule with all players and samples.
+        `plan`. None: no limit; every step of the schedule is measured with all players and samples.
     total_steps
-        Length of the training in steps: with it a budget is planned for the whole, without it measuring never takes
-        more than the share of the time up to then. The callbacks of Lightning, Hugging Face and Keras find it.
+        Length of the training in steps: with it, the budget is planned for the whole training; without it, measuring
+        never takes more than the share of the time so far. The callbacks of Lightning, Hugging Face and Keras set it.
     window
-        How many steps a measurement takes, 1 to 5: the first where it falls due, the others spread over the tenth of
-        the training that follows (`interdyn.schedules.near_by`). With 3 a measurement costs three times as much, counts
-        as one in a budget, and courses and interactions are told with less noise; see ``docs/choosing/windows.md``.
+        How many steps a measurement takes, 1 to 5: the first when it falls due, the others spread over the following
+        tenth of the training (`interdyn.schedules.near_by`). With 3, a measurement costs three times as much, counts
+        as one in a budget, and gives curves and interactions with less noise; see ``docs/choosing/windows.md``.
     out
-        Folder of the run, in which everything is kept; a run that is there is continued. None: nothing is written.
+        Folder of the run, in which everything is kept; an existing run is continued. None: nothing is written.
     keep_weights
         Keep the weights of each measured step in ``out``, too; `interdyn.store.read_checkpoint` reads them.
     losses
         Called with the network at each measured step, returns ``train_loss``, ``test_loss`` and, for a classifier,
-        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. What `observe` is given goes before it.
+        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. Losses passed to `observe` override it.
     sample_ids
-        A number for each sample, which with the seed of ``players`` fixes the draw of its players; of several groups
-        by name.
+        A number for each sample, which with the seed of ``players`` fixes the draw of its players; for several groups,
+        by group name.
     stop_when
         ``"harm"``: `should_stop` becomes true once training harms (`interdyn.dynamics.find_harm`), which needs test
         losses or accuracies.
     loggers
-        Where each measurement is written besides ``out``: those of `interdyn.tracking.loggers`, or any with
+        Where each measurement is written besides ``out``: those of `interdyn.tracking.loggers`, or any object with
         `log_metrics`.
     strict
-        Raise what goes wrong while measuring. By default it is kept in `problems` and warned of, and training goes on.
+        Raise errors that occur while measuring. By default they are kept in `problems`, and training continues.
     shard
-        ``"i/N"``, for `watch`: measure this part of the units alone; N processes with the same arguments share the
-        folder ``out``. The first begins the run, and the others wait for it.
+        ``"i/N"``, for `watch`: measure this part of the units only; N processes with the same arguments share the
+        folder ``out``. The first one starts the run, and the others wait for it.
 
     Raises
     ------
@@ -86,20 +86,19 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     Notes
     -----
-    A private copy of the network is measured, in eval mode, without autocast and outside the wrappers of
-    ``torch.compile`` and of data-parallel training; a network that cannot be copied is run as it is and all that it
-    holds put back. All generators are put back. So the trained weights are bit by bit those of a training that was not
-    measured. Where a network is disturbed all the same, measuring ends and a warning says so. In distributed training
-    rank 0 measures.
+    A private copy of the network is measured, in eval mode, without autocast and without the wrappers of
+    ``torch.compile`` and data-parallel training; a network that cannot be copied is run itself and its complete state
+    is restored. All random generators are restored. The trained weights are therefore bit-identical to those of a
+    training that was not measured. If a network is disturbed nevertheless, measuring ends with a warning. In
+    distributed training, rank 0 measures.
 
-    The last network is always measured, by `close` at the latest, whatever schedule and budget say; only where a budget
-    does not pay for it and it would take more than a minute it is left out. How many measurements were planned, taken
-    and missed, and why, is in `counts`, in the summary of the run and its report, and is said at the end.
+    The last network is always measured, by `close` at the latest, whatever schedule and budget say; it is left out
+    only if the budget does not pay for it and it would take more than a minute. How many measurements were planned,
+    taken and missed, and why, is in `counts`, in the run's summary and report, and in a message at the end.
 
-    With a budget the first networks that fall due are copied, three to eight of them (see `estimate`), and measured
-    once the speed of the training is known. Loading the compiled solver, once in a process, counts as
-    `preparing_seconds`. What there is to say is said through ``logging.getLogger("interdyn")``; its ``setLevel``
-    silences that.
+    With a budget, the first networks that fall due are copied, three to eight of them (see `estimate`), and measured
+    once the speed of the training is known. Loading the compiled solver, once per process, counts as
+    `preparing_seconds`. Messages go through ``logging.getLogger("interdyn")``; its ``setLevel`` silences them.
 
     Examples
     --------
@@ -184,14 +183,14 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     looking_seconds = renamed("looking_seconds", "measuring_seconds")
 
     def estimate(self, model: Any, *, step_seconds: float | None = None) -> Estimate:
-        """Return what measuring is expected to cost, before training starts, by a trial of a few masked samples.
+        """Return the expected cost of measuring, before training starts, from a trial with a few masked samples.
 
         Parameters
         ----------
         model
-            The network that will be trained; it is left as it is.
+            The network that will be trained; it is not changed.
         step_seconds
-            Seconds of one step of training, where they are known; then a budget's plan is known as well.
+            Seconds of one training step, if known; the plan of a budget is then known as well.
 
         Raises
         ------
@@ -212,14 +211,14 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         return self._pricing().estimate(model, share=share, step_seconds=step_seconds)
 
     def measure_saved(self, step: int, model: Any) -> bool:
-        """Measure the weights that ``out`` keeps of a step, if its measurement is missing or damaged.
+        """Measure the weights that ``out`` keeps of a step, if their measurement is missing or damaged.
 
         Parameters
         ----------
         step
             A step of the run in ``out``.
         model
-            A network that takes those weights; a copy of it is measured.
+            A network that fits those weights; a copy of it is measured.
 
         Returns
         -------
@@ -229,7 +228,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         Raises
         ------
         InterdynError
-            What goes wrong while measuring, if the tracker is ``strict``.
+            Errors while measuring, if the tracker is ``strict``.
         """
         try:
             known = self._record.path is None or step in self.steps
@@ -247,7 +246,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     def hand_out(
         self, network: Any, executor: Executor | None, *, block: int | None = None, patience: float | None = None
     ) -> None:
-        """Have saved networks measured by an executor from now on, or here, in units; see `watch`.
+        """Have saved networks measured by an executor from now on, or in this process, in units; see `watch`.
 
         Raises
         ------
@@ -258,28 +257,28 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
             raise InputError(
                 "measuring in other processes needs a tracker with `out` and `budget=None`; got one without. Pass both."
             )
-        block = None if block is None else whole(block, "block", least=1, do="Pass the samples of a unit.")
+        block = None if block is None else whole(block, "block", least=1, do="Pass the number of samples of a unit.")
         config = self._groups[0].config
         work = Work(copied(network), tuple(self._groups), str(device_of(network)), threads=config.threads or 1)
         run = self._record.open()
         self._record.measure_with(Engine(run, work, executor, block=block, shard=self.shard, patience=patience))
 
     def observe_saved(self, step: int, network: Any, source: Path) -> bool:
-        """Measure a network as `observe` does, or have it measured where `hand_out` says, from where it is saved."""
+        """Measure a network as `observe` does, or submit it as `hand_out` requested, from where it is saved."""
         self._record.sources[step] = str(source.resolve())
         return self.observe(step, network)
 
     def collect(self) -> None:
-        """Keep what was handed out and is measured by now."""
+        """Keep the submitted measurements that have finished."""
         self._record.collect()
 
     def settle(self) -> None:
-        """Wait until what was handed out is measured.
+        """Wait until everything submitted is measured.
 
         Raises
         ------
         EngineError
-            If something could not be; the rest is kept.
+            If something could not be measured; the rest is kept.
         """
         self._record.settle()
 
@@ -290,26 +289,26 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the measurements up to now say, of a closed tracker judged once; None before the first."""
+        """What the measurements so far show; once the tracker is closed, judged once; None before the first."""
         begun = perf_counter()
         verdict = self.history.verdict()
         spent = perf_counter() - begun
-        if self._left is not None:  # it is no time of training; within `observe` it is counted there
+        if self._left is not None:  # not training time; within `observe` it is counted there
             self._left += spent
             self.measuring_seconds += spent
         return verdict
 
     @property
     def should_stop(self) -> bool:
-        """Whether ``stop_when`` has come about: training harms. Never without test losses or accuracies."""
+        """Whether ``stop_when`` is fulfilled: training harms. Never without test losses or accuracies."""
         verdict = self._record.guarded("verdict", lambda: self.verdict, otherwise=None) if self.stop_when else None
         return verdict is not None and verdict.harm.found
 
     @property
     def best_step(self) -> int | None:
-        """The measured step with the least test loss, of three neighbours the median (`interdyn.dynamics.least_loss`).
+        """The measured step with the smallest test loss, a median of three neighbours (`interdyn.dynamics.least_loss`).
 
-        By the largest accuracy where no test loss is known; None where neither is, as ``verdict.harm.sentence`` says.
+        By the largest accuracy if no test loss is known; None if neither is, as ``verdict.harm.sentence`` states.
         """
         verdict = self.verdict
         return None if verdict is None or verdict.best_step is None else int(verdict.best_step)
@@ -320,7 +319,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     @property
     def share(self) -> float:
-        """Share of the training time that measuring has taken up to now."""
+        """Share of the training time that measuring has taken so far."""
         return self.measuring_seconds / max(self.training_seconds, 1e-12)
 
     def __enter__(self) -> "Tracker":
@@ -330,6 +329,6 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         self.close()
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self._record.path is not None:
             tell(
-                f"stopped; what is measured is whole in {self._record.path}. The same tracker goes on there; a report: "
-                f"interdyn report {self._record.path}"
+                f"stopped; all measurements so far are saved in {self._record.path}. The same tracker resumes there; "
+                f"for a report: interdyn report {self._record.path}"
             )

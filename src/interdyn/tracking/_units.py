@@ -1,4 +1,4 @@
-"""The unit of work that is handed to other processes: a checkpoint and a block of samples, measured into a file."""
+"""The unit of work for other processes: a checkpoint and a block of samples, measured into a file."""
 
 import hashlib
 import os
@@ -20,10 +20,10 @@ from interdyn.measurement import Group, recorded
 from interdyn.tracking._checkpoints import load_part, load_weights
 
 VERSIONS = {"interdyn": store.VERSION, "torch": str(torch.__version__)}
-"""What must be the same on both sides, or numbers would not be."""
+"""What must be equal on both sides for numbers to be equal."""
 
 MEASURING = threading.RLock()
-"""Held while a network is measured or trained: both use the random numbers and the number of threads of a process."""
+"""Held while a network is measured or trained: both use the process's random generators and number of threads."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Unit:
     step, group
         Optimiser step; name of the group.
     block
-        Its first sample, and the one after its last.
+        Index of its first sample, and of the one after its last.
     source
-        Where the weights are saved; empty for the checkpoint of the run.
+        Where the weights are saved; empty for the checkpoint in the run.
     """
 
     step: int
@@ -62,7 +62,7 @@ class Work:
     device
         Where the network is measured, ``"cpu"`` or ``"cuda"``.
     dtype
-        Type of its weights, ``"float32"``; empty: as they are.
+        Type of its weights, such as ``"float32"``; empty: unchanged.
     threads
         Threads of PyTorch and of the split in a process.
     """
@@ -74,7 +74,7 @@ class Work:
     threads: int = 1
 
     def packed(self) -> bytes:
-        """Return it as bytes for other processes; names of players, which no measurement keeps, are left out.
+        """Return it as bytes for other processes, without the names of players, which no measurement keeps.
 
         Raises
         ------
@@ -86,21 +86,21 @@ class Work:
             return pickle.dumps(replace(self, groups=groups))
         except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as error:
             raise InputError(
-                f"networks and options that other processes measure must be such as can be pickled; got: {error}. "
-                "Define its classes and functions at the top of a module, or measure in one process."
+                f"networks and options for other processes must be picklable; got: {error}. Define their classes and "
+                "functions at the top level of a module, or measure in one process."
             ) from error
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is sent with a unit: no weights and no samples, but where they are.
+    """What is sent with a unit: neither weights nor samples, but where they are.
 
     Attributes
     ----------
     unit
         What to measure.
     folder, run_id
-        The run, and its identity, by which a folder of the same name elsewhere is told from it.
+        The run, and its identity, which distinguishes it from a folder of the same name elsewhere.
     work, file
         SHA-256 of the `Work`, and the name of its file in the folder ``units`` of the run.
     versions
@@ -117,16 +117,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """What comes back of a unit: where and how it was measured, no tables.
+    """What a unit returns: where and how it was measured, no tables.
 
     Attributes
     ----------
     host, process
-        Who did it.
+        Which host and process measured it.
     seconds
         Wall time in that process.
     bytes_read
-        Bytes of work and weights that were loaded for it; 0 where the process had them.
+        Bytes of work and weights loaded for it; 0 if the process had them already.
     """
 
     host: str
@@ -148,27 +148,27 @@ _HERE = _Here()
 
 
 def keep_here(name: str, work: Work) -> None:
-    """Have a work in this process, for units that are measured in it."""
+    """Load a work into this process, for units that are measured in it."""
     _HERE.works[name] = work
 
 
 def forget_here(name: str) -> None:
-    """Let go of a work and of its network."""
+    """Release a work and its network."""
     _HERE.works.pop(name, None)
     _HERE.loaded = _HERE.network = None
 
 
 def measure_unit(order: Order) -> Done:
-    """Measure a unit and write its file, in whatever process; a second time writes the same bits.
+    """Measure a unit and write its file, in any process; repeating it writes identical bits.
 
     Raises
     ------
     EngineError
         If this process has other versions, or does not see the run: no unit could be measured here.
     CheckpointError
-        If the weights are not there or not whole.
+        If the weights are missing or incomplete.
     Exception
-        What measuring raises.
+        Errors of the measurement.
     """
     begun = perf_counter()
     with MEASURING:
@@ -180,7 +180,7 @@ def measure_unit(order: Order) -> Done:
             group = next(group for group in work.groups if group.name == unit.group).block(*unit.block)
             config = replace(group.config, threads=work.threads)
             measured = recorded(network, replace(group, config=config), step=unit.step)
-            if store.read_measurement(run, unit.step, group=unit.group) is None:  # else others have done it long since
+            if store.read_measurement(run, unit.step, group=unit.group) is None:  # otherwise finished by others
                 store.write_unit(run, measured, unit.block)
     return Done(socket.gethostname(), os.getpid(), perf_counter() - begun, size + more)
 
@@ -191,8 +191,8 @@ def _run_of(order: Order) -> store.Run:
     if here != order.versions:
         told, own = (", ".join(f"{name} {version}" for name, version in one) for one in (order.versions, here))
         raise EngineError(
-            f"workers need the versions of the process that hands out the work, {told}; got {own} in {where}. Install "
-            "the same there."
+            f"workers need the versions of the process that submits the work, {told}; got {own} in {where}. Install "
+            "the same versions there."
         )
     try:
         run = store.open_run(order.folder)
@@ -203,23 +203,23 @@ def _run_of(order: Order) -> store.Run:
         other = "no run"
     raise EngineError(
         f"workers need the folder of the run, {order.folder}, on a file system that all of them share; got {other} "
-        f"there in {where}. Put it on one with --out."
+        f"there in {where}. Choose a shared folder with --out."
     )
 
 
 def _work_of(order: Order) -> tuple[Work, int]:
-    """Return the work, and how many bytes were read for it."""
+    """Return the work, and the number of bytes read for it."""
     if order.work in _HERE.works:
         return _HERE.works[order.work], 0
     try:
         data = (Path(order.folder) / "units" / order.file).read_bytes()
     except OSError as error:
         raise EngineError(
-            f"workers need what the units have in common in {order.folder}; got {error.strerror or error}. The process "
-            "that handed them out has ended; what is measured is kept."
+            f"workers need the file that the units share in {order.folder}; got {error.strerror or error}. The process "
+            "that submitted them has ended; finished measurements are kept."
         ) from error
     if hashlib.sha256(data).hexdigest() != order.work:  # never unpickle what the sender of the unit did not name
-        raise EngineError(f"workers need what the units have in common whole; got other bytes in {order.folder}.")
+        raise EngineError(f"workers need the intact file that the units share in {order.folder}; its bytes differ.")
     work = pickle.loads(data)
     assert isinstance(work, Work)
     for name in list(_HERE.works):
@@ -229,7 +229,7 @@ def _work_of(order: Order) -> tuple[Work, int]:
 
 
 def _network_of(order: Order, work: Work, run: store.Run) -> tuple[nn.Module, int]:
-    """Return the network with the weights of the unit's checkpoint, and how many bytes were read for it."""
+    """Return the network with the weights of the unit's checkpoint, and the number of bytes read for it."""
     unit = order.unit
     wanted = (order.work, unit.step, unit.source)
     if _HERE.loaded == wanted:
@@ -241,7 +241,7 @@ def _network_of(order: Order, work: Work, run: store.Run) -> tuple[nn.Module, in
     else:
         saved = store.read_checkpoint(run, unit.step)
         if saved is None:
-            raise CheckpointError(f"the checkpoint of step {unit.step} must be whole; got none in {run.path}.")
+            raise CheckpointError(f"the checkpoint of step {unit.step} must be complete; got none in {run.path}.")
         load_weights(work.network, saved.weights)
     dtype = getattr(torch, work.dtype) if work.dtype else None
     network = work.network.to(torch.device(work.device), dtype)

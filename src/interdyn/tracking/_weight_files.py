@@ -1,4 +1,4 @@
-"""Files of weights, read as they lie: what a file says first, its tensors when they are asked for."""
+"""Files of weights: their header is read first, and their tensors when they are needed."""
 
 import io
 import json
@@ -31,12 +31,12 @@ _STORAGES = {
         "Bool": torch.bool, "ComplexDouble": torch.complex128, "ComplexFloat": torch.complex64, "Untyped": torch.uint8,
     }.items()
 }  # fmt: skip
-_LEGACY = 0x1950A86A20F9469CFC6C  # the number with which torch began its files before they were zip archives
-_LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the same as it lies in a file, behind a few bytes
+_LEGACY = 0x1950A86A20F9469CFC6C  # the magic number of torch's files before they were zip archives
+_LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the same as stored in a file, after a few bytes
 _FEW = 32
-_AXES = 64  # what torch computes with
+_AXES = 64  # torch's limit
 _ZIP_START = b"PK\x03\x04"
-_LOCAL = struct.Struct("<4s22xHH")  # of a record of a zip archive: signature, lengths of name and extra field
+_LOCAL = struct.Struct("<4s22xHH")  # header of a zip record: signature, lengths of name and extra field
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,9 @@ class Stored:
     shape
         Its shape.
     read
-        Reads it, from where it lies, into memory of its own.
+        Reads the tensor into new memory.
     place
-        Equal for tensors that are one on disk.
+        Equal for tensors that share storage on disk.
     """
 
     shape: tuple[int, ...]
@@ -60,27 +60,27 @@ class Stored:
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while ``path`` is read into a `CheckpointError`."""
+    """Turn errors while ``path`` is read into a `CheckpointError`."""
     try:
         yield
     except CheckpointError:
         raise
     except FileNotFoundError as error:
-        gone = "" if error.filename is None or Path(error.filename) == path else f" lacks {Path(error.filename).name}"
+        file = path if error.filename is None else Path(error.filename)
+        gone = "no longer exists" if file == path else f"is missing {file.name}"
         raise CheckpointError(
-            f"a whole checkpoint was needed; got {path.name}, which {gone.strip() or 'is no longer there'}. If it is "
-            "still being written, try again."
+            f"a complete checkpoint was needed; got {path.name}, which {gone}. If it is still being written, try again."
         ) from error
     except (OSError, ValueError, EOFError, RuntimeError, MemoryError, SafetensorError, zipfile.BadZipFile) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(
-            f"a whole checkpoint was needed; got {path.name}, which cannot be read: {said[0].rstrip('.')}. If it is "
+            f"a complete checkpoint was needed; got {path.name}, which cannot be read: {said[0].rstrip('.')}. If it is "
             "still being written, try again."
         ) from error
 
 
 class Window:
-    """A part of a file, as a file of its own: a read gives at most what is there."""
+    """A part of a file, as a file of its own: a read returns at most what is there."""
 
     def __init__(self, file: io.BufferedReader, start: int, size: int) -> None:
         self._file, self.start, self.size = file, start, size
@@ -108,17 +108,17 @@ class Window:
 
 
 def read_file(path: Path) -> Any:
-    """Return what a file of weights says: numbers, texts, dictionaries and lists, `Stored` tensors and `Stub` objects.
+    """Return the content of a file of weights: numbers, strings, containers, `Stored` tensors and `Stub` objects.
 
     Parameters
     ----------
     path
-        A safetensors file; or one that ``torch.save`` wrote, as a zip archive or as before PyTorch 1.6.
+        A safetensors file; or one that ``torch.save`` wrote, as a zip archive or in the format before PyTorch 1.6.
 
     Raises
     ------
     ValueError, OSError, SafetensorError, zipfile.BadZipFile
-        If it is none, or damaged; `in_words` makes a `CheckpointError` of them.
+        If it is neither, or damaged; `in_words` makes a `CheckpointError` of them.
     """
     if path.suffix != ".safetensors":
         return read_torch(path)
@@ -132,7 +132,7 @@ def _of_safetensors(file: Any, name: str) -> Stored:
 
 
 def read_torch(path: Path, start: int = 0, size: int | None = None) -> Any:
-    """Return what ``torch.save`` wrote into a file, or into ``size`` bytes of it from ``start`` on."""
+    """Return what ``torch.save`` wrote into a file, or into ``size`` bytes of it from ``start``."""
     with path.open("rb") as file:
         whole = os.fstat(file.fileno()).st_size
         if start < 0 or start + (size or 0) > whole:
@@ -142,32 +142,32 @@ def read_torch(path: Path, start: int = 0, size: int | None = None) -> Any:
             return _read_zip(path, window)
         window.seek(0)
         if _LEGACY_START not in window.read(_FEW):
-            raise ValueError("it is no file of `torch.save`, or not all of one")
+            raise ValueError("it is not a file of `torch.save`, or not a complete one")
         window.seek(0)
         return _read_legacy(path, window)
 
 
 def read_pickle(path: Path) -> Any:
-    """Return what a file that is one pickle, without tensors, says."""
+    """Return the content of a file that is one pickle, without tensors."""
     return interpreted(io.BytesIO(path.read_bytes()), _MAKES, lambda _: Stub("torch.storage", ()))
 
 
 def looks_saved(path: Path) -> bool:
-    """Return whether a file begins as those of ``torch.save`` do, for names that other programs use, too."""
+    """Return whether a file starts like those of ``torch.save``, for extensions that other programs use, too."""
     try:
         with path.open("rb") as file:
             start = file.read(_FEW)
             return start.startswith(_ZIP_START) or _LEGACY_START in start
     except OSError:
-        return True  # to be told of
+        return True  # to be reported
 
 
 class _Storage:
-    """The numbers of one or more tensors, a range of a file."""
+    """The numbers of one or more tensors: a range of a file."""
 
     def __init__(self, dtype: torch.dtype, numel: int) -> None:
         if numel < 0:
-            raise ValueError("a tensor has less than no entries")
+            raise ValueError("a tensor has a negative number of entries")
         self.dtype, self.nbytes = dtype, numel * dtype.itemsize
         self.path, self.start, self.crc, self.swapped = Path(), -1, 0, False
         self._kept: torch.UntypedStorage | None = None
@@ -178,7 +178,7 @@ class _Storage:
         self.path, self.start, self.crc, self.swapped = path, start, crc, swapped
 
     def read(self) -> torch.UntypedStorage:
-        """Return the numbers, and keep them for other tensors of the same file."""
+        """Return the numbers, and cache them for other tensors of the same file."""
         if self._kept is None:
             room = bytearray(self.nbytes)
             with self.path.open("rb") as file:
@@ -198,26 +198,26 @@ class _Storage:
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Any:
-    """Stand for ``torch._utils._rebuild_tensor`` and its second form."""
+    """Replace ``torch._utils._rebuild_tensor`` and its second form."""
     return _view(storage, offset, shape, stride, None)
 
 
 def _tensor_v3(storage: Any, offset: Any, shape: Any, stride: Any, *more: Any) -> Any:
-    """Stand for the third form, which names the type of its numbers."""
+    """Replace the third form, which names the type of the numbers."""
     dtype = more[2] if len(more) > 2 else None
     found = getattr(torch, dtype.name.removeprefix("torch."), None) if isinstance(dtype, Stub) else None
     return _view(storage, offset, shape, stride, found) if isinstance(found, torch.dtype) else Stub("torch.Tensor", ())
 
 
 def is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
-    """Return whether something is the shape of a tensor, of no more axes than torch computes with."""
+    """Return whether something is the shape of a tensor, with no more axes than torch allows."""
     return isinstance(value, tuple) and len(value) <= _AXES and all(type(size) is int and size >= 0 for size in value)
 
 
 def _view(storage: Any, offset: Any, shape: Any, stride: Any, dtype: torch.dtype | None) -> Stored:
     numbers = [offset, *shape, *stride]
     if not isinstance(storage, _Storage) or len(shape) != len(stride) or not all(type(x) is int for x in numbers):
-        raise ValueError("a tensor is made of something else than numbers")
+        raise ValueError("a tensor is made of something other than numbers")
     if len(shape) > _AXES:
         raise ValueError(f"a tensor has {len(shape):,} axes")
     if min(numbers) < 0:
@@ -225,7 +225,7 @@ def _view(storage: Any, offset: Any, shape: Any, stride: Any, dtype: torch.dtype
     kind = dtype or storage.dtype
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) + 1
     if math.prod(shape) and last * kind.itemsize > storage.nbytes:
-        raise ValueError("a tensor goes beyond what is stored of it")
+        raise ValueError("a tensor extends beyond its storage")
 
     def read() -> Tensor:
         return torch.empty(0, dtype=kind).set_(storage.read(), offset, tuple(shape), tuple(stride))
@@ -234,12 +234,12 @@ def _view(storage: Any, offset: Any, shape: Any, stride: Any, dtype: torch.dtype
 
 
 def _first(value: Any, *_: Any) -> Any:
-    """Stand for what wraps a tensor, as a parameter does."""
+    """Replace a wrapper of a tensor, such as a parameter."""
     return value
 
 
 def _subclass(make: Any, kind: Any, args: Any, state: Any) -> Any:
-    """Stand for a tensor of a class of its own; a distributed one counts if all of it is here."""
+    """Replace a tensor subclass; a distributed tensor counts if all of it is local."""
     name = make.name if isinstance(make, Stub) else ""
     if name in _MAKES and name != "torch._tensor._rebuild_from_type_v2":
         return _MAKES[name](*args)
@@ -258,12 +258,12 @@ def _dictionary(pairs: Any = (), *_: Any) -> dict[Any, Any]:
 
 def _encoded(text: Any, coding: Any = "utf-8") -> bytes:
     if not isinstance(text, str):
-        raise ValueError("it has bytes that are made of no text")
+        raise ValueError("it has bytes that do not encode text")
     return text.encode("latin-1" if coding == "latin1" else "utf-8")
 
 
 def _scalar(kind: Any, raw: Any = b"") -> Any:
-    """Stand for a number of NumPy."""
+    """Replace a NumPy scalar."""
     code = kind.args[0] if isinstance(kind, Stub) and kind.args else None
     if not isinstance(raw, bytes) or not isinstance(code, str) or not re.fullmatch(r"[iuf][1248]", code):
         return Stub("numpy.generic", ())
@@ -291,7 +291,7 @@ _MAKES: dict[str, Callable[..., Any]] = {
 
 
 class _Storages:
-    """The storages that a pickle speaks of, by their key."""
+    """The storages that a pickle refers to, by key."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, _Storage] = {}
@@ -300,7 +300,7 @@ class _Storages:
         if isinstance(said, tuple) and said[:1] == ("module",) and len(said) > 1:
             return said[1]  # a class, with its source, before PyTorch 1.6
         if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage" or not isinstance(said[1], Stub):
-            raise ValueError("its pickle speaks of something that is no storage")
+            raise ValueError("its pickle refers to something that is not a storage")
         _, kind, key, _, numel, *view = said
         dtype = _STORAGES.get(kind.name.rpartition(".")[2])
         if dtype is None or not isinstance(key, str | int) or type(numel) is not int or any(view):
@@ -312,7 +312,7 @@ class _Storages:
 def _read_zip(path: Path, window: Window) -> Any:
     archive = zipfile.ZipFile(window)
     records = {record.filename: record for record in archive.infolist()}
-    checked = any(record.CRC for record in records.values())  # `torch.save` may be told to leave checksums out
+    checked = any(record.CRC for record in records.values())  # `torch.save` can be set to omit checksums
     said = [name for name in records if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(said) != 1:
         raise ValueError("it is a zip archive of something else")
@@ -324,14 +324,14 @@ def _read_zip(path: Path, window: Window) -> Any:
     for key, storage in storages.by_key.items():
         record = records.get(f"{folder}data/{key}")
         if record is None:
-            raise ValueError(f"its tensor {key!r} is not there")
+            raise ValueError(f"its tensor {key!r} is missing")
         at = _begin(window, record)
         storage.put(path, window.start + at, record.file_size, crc=record.CRC if checked else 0, swapped=swapped)
     return tree
 
 
 def _begin(window: Window, record: zipfile.ZipInfo) -> int:
-    """Return where the bytes of a record begin."""
+    """Return the offset of a record's bytes."""
     window.seek(record.header_offset)
     head = window.read(_LOCAL.size)
     if (
@@ -339,13 +339,13 @@ def _begin(window: Window, record: zipfile.ZipInfo) -> int:
         or record.compress_type != zipfile.ZIP_STORED
         or record.file_size != record.compress_size
     ):
-        raise ValueError("its archive is packed, or damaged")
+        raise ValueError("its archive is compressed, or damaged")
     signature, name, extra = _LOCAL.unpack(head)
     if signature != _ZIP_START or window.read(name) != record.orig_filename.encode("utf-8"):
         raise ValueError("its archive is damaged")
     at: int = record.header_offset + _LOCAL.size + name + extra
     if at + record.file_size > window.size:
-        raise ValueError("its archive is torn")
+        raise ValueError("its archive is truncated")
     return at
 
 
@@ -358,11 +358,11 @@ def _record(window: Window, record: zipfile.ZipInfo, *, checked: bool) -> bytes:
 
 
 def _read_legacy(path: Path, window: Window) -> Any:
-    """Read three words about the file, what it says, the keys of its storages, and these one after the other."""
+    """Read three header pickles, the content, the keys of the storages, and the storages one after the other."""
     storages = _Storages()
     number, version, system, tree, keys = (interpreted(window, _MAKES, storages) for _ in range(5))
     if number != _LEGACY or version != 1001 or not isinstance(keys, list):
-        raise ValueError("it is no file of `torch.save`")
+        raise ValueError("it is not a file of `torch.save`")
     little = not isinstance(system, dict) or system.get("little_endian", True) is True
     at = window.tell()
     for key in keys:
@@ -379,22 +379,22 @@ def _read_legacy(path: Path, window: Window) -> Any:
         storage.put(path, window.start + at + 8, nbytes, swapped=swapped)
         at += 8 + nbytes
     if missing := set(storages.by_key) - {str(key) for key in keys}:
-        raise ValueError(f"its tensor {min(missing)!r} is not there")
+        raise ValueError(f"its tensor {min(missing)!r} is missing")
     return tree
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file says.
+    """Return the content of a JSON file.
 
     Raises
     ------
     ValueError, OSError
-        If it holds no object.
+        If it does not contain an object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path.name} holds no object")
+        raise ValueError(f"{path.name} does not contain an object")
     return found

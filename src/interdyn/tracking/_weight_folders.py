@@ -16,23 +16,23 @@ from interdyn.tracking._pickled import fields_of, named_in
 from interdyn.tracking._weight_files import Stored, is_shape, looks_saved, read_file, read_json, read_pickle, read_torch
 
 _ENDS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".th", ".pth.tar", ".pt.tar", ".ckpt.tar")
-_DOUBTFUL = (".tar",)  # archives of other things have these names, too
+_DOUBTFUL = (".tar",)  # extensions that other archives have, too
 _NOT_WEIGHTS = (
     "optimizer", "optimiser", "scheduler", "scaler", "sampler", "rng_state", "random_states", "training_args",
     "dl_state",
 )  # fmt: skip
-_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")  # of a folder that is one network
+_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")  # in a folder that is one network
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
 _STATES = "*model_states.pt"  # of DeepSpeed
 
 
 def networks_in(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield the networks in a folder and in its sub-folders, but for runs of this package and states of optimisers.
+    """Yield the networks in a folder and its sub-folders, except runs of this package and optimiser states.
 
-    A network is a file, or the folder that holds its files.
+    A network is a file, or the folder that contains its files.
     """
     real = folder.resolve()
-    if real in seen:  # a link back to where we are
+    if real in seen:  # a link to a parent folder
         return
     if (folder / ".metadata").is_file() or any(folder.glob(_STATES)):  # all of it is one network
         yield folder
@@ -40,7 +40,7 @@ def networks_in(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[P
     try:
         paths = sorted(folder.iterdir())
         files = _files_of_one(folder)
-    except FileNotFoundError:  # a training that keeps its last few has just removed it
+    except FileNotFoundError:  # just removed by a training that keeps its last few
         return
     if files:
         yield folder
@@ -48,7 +48,7 @@ def networks_in(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[P
         if path.name.startswith((".", *_NOT_WEIGHTS)) or path.name in files:
             continue
         if path.is_dir():
-            if not (path / "run.json").is_file():  # what a tracker keeps is no network
+            if not (path / "run.json").is_file():  # a tracker's files are not networks
                 yield from networks_in(path, seen | {real})
         elif path.name.endswith(_ENDS) or (path.name.endswith(_DOUBTFUL) and looks_saved(path)):
             yield path
@@ -64,19 +64,19 @@ def _files_of_one(folder: Path) -> set[str]:
     if whole.name.endswith(".json"):
         try:
             listed = [str(name) for name in _where(whole).values()]
-        except (OSError, ValueError):  # told of when it is read
+        except (OSError, ValueError):  # reported when it is read
             listed = []
     others = [f"{stem}{ending}" for stem in _STEMS for ending in _ENDS]
     return {*shards, *listed, *others}
 
 
 def _shards(folder: Path) -> list[Path]:
-    """Return shards that lie in a folder without an index."""
+    """Return the shards in a folder without an index."""
     return [path for path in sorted(folder.iterdir()) if _SHARD.fullmatch(path.name) and path.name.endswith(_ENDS)]
 
 
 def _whole(folder: Path) -> Path | None:
-    """Return the file that makes a folder one network, in the order in which Hugging Face looks for it."""
+    """Return the file that makes a folder one network, in Hugging Face's order of preference."""
     names = [f"{stem}{end}" for end in (".safetensors", ".bin") for stem in _STEMS if (end, stem) != (".bin", "model")]
     for name in names:
         for path in (folder / name, folder / f"{name}.index.json"):
@@ -86,12 +86,12 @@ def _whole(folder: Path) -> Path | None:
 
 
 def read_network(path: Path) -> Any:
-    """Return what a network on disk says, as `read_file`; a folder's files as one.
+    """Return the content of a saved network, as `read_file`; a folder's files are combined.
 
     Raises
     ------
     ValueError, OSError
-        As `read_file`; also if a file that the folder speaks of is not in it.
+        As `read_file`; also if a file that the folder refers to is missing.
     """
     if not path.is_dir():
         return read_file(path)
@@ -107,7 +107,7 @@ def read_network(path: Path) -> Any:
 
 
 def _told_beside(folder: Path) -> dict[str, Any]:
-    """Return the step that Hugging Face's trainer writes beside the weights, or in the folder above."""
+    """Return the step that Hugging Face's trainer writes next to the weights, or in the parent folder."""
     for state in (folder / "trainer_state.json", folder.parent / "trainer_state.json"):
         if state.is_file():
             step = read_json(state).get("global_step")
@@ -116,17 +116,17 @@ def _told_beside(folder: Path) -> dict[str, Any]:
 
 
 def _inside(folder: Path, name: Any) -> Path:
-    """Return the file of a name that a folder's own list gives; no name leads out of the folder."""
+    """Return the file of a name listed in a folder; no name leads out of the folder."""
     text = name if isinstance(name, str) else ""
     parts = PurePosixPath(text).parts
     odd = not parts or ".." in parts or "\0" in text or "\\" in text
     if odd or PurePosixPath(text).is_absolute() or PureWindowsPath(text).anchor:
-        raise ValueError(f"it names a file outside of its folder, {text!r}")
+        raise ValueError(f"it names a file outside its folder, {text!r}")
     return folder / text
 
 
 def _where(index: Path) -> dict[str, Any]:
-    """Return the file of each weight that an index of Hugging Face gives."""
+    """Return the file of each weight according to a Hugging Face index."""
     where = read_json(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(name, str) for name in where.values()):
         raise ValueError(f"{index.name} does not say where weights are")
@@ -138,14 +138,14 @@ def _read_index(index: Path) -> dict[str, Any]:
     files = {name: _tree(_inside(index.parent, name)) for name in dict.fromkeys(where.values())}
     missing = [key for key, name in where.items() if key not in files[name]]
     if missing:
-        raise ValueError(f"{where[missing[0]]} lacks `{missing[0]}`")
+        raise ValueError(f"{where[missing[0]]} does not contain `{missing[0]}`")
     return {key: files[name][key] for key, name in where.items()}
 
 
 def _tree(path: Path) -> dict[str, Any]:
     found = read_file(path)
     if not isinstance(found, dict):
-        raise ValueError(f"{path.name} holds no weights by name")
+        raise ValueError(f"{path.name} contains no weights by name")
     return found
 
 
@@ -155,7 +155,7 @@ def _read_shards(folder: Path, paths: list[Path]) -> dict[str, Any]:
         if match := _SHARD.fullmatch(path.name):
             groups.setdefault((match[1], match[3], match[4]), []).append(int(match[2]))
     if len(groups) != 1:
-        raise ValueError("it holds no network, or several" if groups else "it holds no weights")
+        raise ValueError("it contains several networks" if groups else "it contains no weights")
     ((_, last, _), numbers) = groups.popitem()
     if len(numbers) != int(last):
         raise ValueError(f"it has {len(numbers)} of its {int(last)} files")
@@ -163,7 +163,7 @@ def _read_shards(folder: Path, paths: list[Path]) -> dict[str, Any]:
 
 
 def _read_distributed(folder: Path) -> dict[str, Any]:
-    """Read a checkpoint of torch.distributed: `.metadata` says which bytes of which file are which part of a tensor."""
+    """Read a checkpoint of torch.distributed: `.metadata` maps byte ranges of files to parts of tensors."""
     said = named_in(read_pickle(folder / ".metadata"))
     shapes, stored = named_in(said.get("state_dict_metadata")), said.get("storage_data")
     if not shapes or not isinstance(stored, dict):
@@ -194,7 +194,7 @@ def _read_distributed(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Bytes of a file in which one part of a tensor lies, and where in the tensor that begins."""
+    """A byte range of a file that contains one part of a tensor, and the offset of that part in the tensor."""
 
     path: Path
     start: Any
@@ -206,7 +206,7 @@ class _Block:
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("its .metadata is damaged")
         if self.start + self.length > self.path.stat().st_size:
-            raise ValueError(f"{self.path.name} is torn")
+            raise ValueError(f"{self.path.name} is truncated")
 
     def read(self) -> Any:
         return read_torch(self.path, self.start, self.length)
@@ -218,18 +218,18 @@ def _assembled(name: str, shape: tuple[int, ...], blocks: list[_Block]) -> Store
         for block in blocks:
             part = block.read()
             if not isinstance(part, Stored):
-                raise ValueError(f"`{name}` is no plain tensor")
+                raise ValueError(f"`{name}` is not a plain tensor")
             parts.append((block.offset or (0,) * len(part.shape), part.read()))
         if sum(part.numel() for _, part in parts) != torch.Size(shape).numel() or not parts:
-            raise ValueError(f"not all of `{name}` is there")
+            raise ValueError(f"parts of `{name}` are missing")
         whole = torch.empty(shape, dtype=parts[0][1].dtype)
         for offset, part in parts:
             into = whole
             if len(offset) != whole.ndim or part.ndim != whole.ndim:
-                raise ValueError(f"a part of `{name}` has another shape than it")
+                raise ValueError(f"a part of `{name}` has a different shape than stated")
             for axis, (begin, size) in enumerate(zip(offset, part.shape, strict=True)):
                 if begin + size > into.shape[axis]:
-                    raise ValueError(f"a part of `{name}` lies outside of it")
+                    raise ValueError(f"a part of `{name}` lies outside the tensor")
                 into = into.narrow(axis, begin, size)
             into.copy_(part)
         return whole
@@ -238,11 +238,11 @@ def _assembled(name: str, shape: tuple[int, ...], blocks: list[_Block]) -> Store
 
 
 def _read_deepspeed(folder: Path, states: list[Path]) -> dict[str, Any]:
-    """Read a checkpoint of DeepSpeed: the states of the model, or, at stage 3, what the optimiser keeps of it."""
+    """Read a checkpoint of DeepSpeed: the model states, or, at stage 3, the weights kept by the optimiser."""
     ranks = {match[1] for path in states if (match := re.search(r"mp_rank_(\d+)", path.name))}
     if len(ranks) != 1 or any(path.name.startswith("layer_") for path in states):
         raise ValueError(
-            "its network is cut into pieces for tensor or pipeline parallelism; join them with DeepSpeed's own tools"
+            "its network is split for tensor or pipeline parallelism; merge the parts with DeepSpeed's own tools"
         )
     tree = dict(fields_of(read_torch(states[0])))
     if states[0].name.startswith("zero_pp_rank_"):
@@ -257,14 +257,14 @@ def _of_stage_3(folder: Path, tree: Mapping[Any, Any]) -> dict[str, Stored]:
     paths = sorted(folder.glob("*zero_pp_rank_*optim_states.pt"), key=_rank)
     pieces = [_flat_groups(path) for path in paths]
     if not pieces or len({len(flat) for flat in pieces}) != 1 or not all(is_shape(shape) for _, shape in named):
-        raise ValueError("the pieces that the processes kept of its weights are not all there")
+        raise ValueError("some processes' pieces of its weights are missing")
     ends = list(accumulate(flat.shape[0] for flat in pieces[0]))
     found, at = {}, 0
     for name, shape in named:
         size = -(-math.prod(shape) // len(paths))  # of a piece
         number = bisect_right(ends, at)
         if number == len(ends) or at + size > ends[number]:
-            raise ValueError(f"the pieces that the processes kept of `{name}` are not all there")
+            raise ValueError(f"some processes' pieces of `{name}` are missing")
         before = ends[number - 1] if number else 0
         found[name] = _joined(shape, [flat[number] for flat in pieces], at - before, size)
         at += size
@@ -284,7 +284,7 @@ def _flat_groups(path: Path) -> list[Stored]:
     state = fields_of(fields_of(read_torch(path)).get("optimizer_state_dict"))
     flat = state.get("fp32_flat_groups")
     if not isinstance(flat, list) or not all(isinstance(one, Stored) and len(one.shape) == 1 for one in flat):
-        raise ValueError(f"{path.name} does not hold the weights of its process")
+        raise ValueError(f"{path.name} does not contain the weights of its process")
     return flat
 
 
@@ -292,7 +292,7 @@ def _joined(shape: tuple[int, ...], pieces: list[Stored], at: int, size: int) ->
     def read() -> Tensor:
         parts = [piece.read()[at : at + size] for piece in pieces]
         if any(len(part) < size for part in parts):
-            raise ValueError("the pieces that the processes kept of its weights are torn")
+            raise ValueError("some processes' pieces of its weights are truncated")
         return torch.cat(parts)[: torch.Size(shape).numel()].reshape(shape)
 
     return Stored(shape, read, (*(piece.place for piece in pieces), at))

@@ -1,4 +1,4 @@
-"""The near-by steps of a measurement while the training goes on: which is due, and what begins a new one."""
+"""The nearby steps of a measurement during training: which is due, and what starts a new measurement."""
 
 import math
 from bisect import bisect_right
@@ -8,22 +8,23 @@ from interdyn.schedules import Schedule, due, last_begin, near_by, windows_of
 
 
 class NearBy:
-    """The window that is running at a step, by the steps that are measured: a training that goes on has the same.
+    """The window that is open at a step, derived from the measured steps; a resumed training has the same one.
 
-    A measurement that begins at step ``s`` takes the steps `interdyn.schedules.near_by`. Until ``1.1 s`` none begins;
-    what falls due there is covered. Where the length of the training is known, one window ends with its last step, and
-    what would run into that begins none. Where calls are rare a step may come late, but none after ``1.1 s``.
+    A measurement that begins at step ``s`` takes the steps `interdyn.schedules.near_by`. Until ``1.1 s`` no other
+    begins; what falls due in between is covered. If the length of the training is known, one window ends with its last
+    step, and a window that would overlap it is dropped. With infrequent calls a step may be late, but not after
+    ``1.1 s``.
 
     Parameters
     ----------
     window
-        How many steps a measurement takes; of one, nothing here changes anything.
+        How many steps a measurement takes; with 1, everything behaves as without windows.
     measured
-        The steps that are measured, ascending.
+        The measured steps, ascending.
     step
-        The step that training has come to.
+        The current step of the training.
     total_steps
-        Where it ends; None where that is not known.
+        Where it ends; None if not known.
 
     Examples
     --------
@@ -44,19 +45,19 @@ class NearBy:
 
     @property
     def covers(self) -> bool:
-        """Whether the step lies within a tenth after that with which the last measurement began."""
+        """Whether the step lies within a tenth after the start of the last measurement."""
         return 10 * self._step <= 11 * self._begun
 
     def wants(self, after: int) -> bool:
-        """Return whether a near-by step of the last measurement came about in ``after + 1 .. step``."""
+        """Return whether a nearby step of the last measurement falls in ``after + 1 .. step``."""
         return self.covers and not self._full and any(after < near <= self._step for near in self._near)
 
     def since(self, after: int) -> int:
-        """Return after which step a new measurement may have fallen due: ``after``, or the end of the window."""
+        """Return the step after which a new measurement may fall due: ``after``, or the end of the window."""
         return max(after, 11 * self._begun // 10)
 
     def begins(self, schedule: Schedule, after: int) -> bool:
-        """Return whether a new measurement fell due in ``after + 1 .. step``."""
+        """Return whether a new measurement falls due in ``after + 1 .. step``."""
         after, step, last = self.since(after), self._step, self._last
         if after >= step or (last is not None and step < last <= 11 * step // 10):
             return False
@@ -64,6 +65,6 @@ class NearBy:
 
     @property
     def next(self) -> float:
-        """The next step that is near by, or begins the last window; infinite where there is none."""
+        """The next nearby step, or the next start of the last window; infinite if there is none."""
         ahead = [one for one in (*self._near, self._last) if one is not None and one > self._step]
         return min(ahead, default=math.inf)

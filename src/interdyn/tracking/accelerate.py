@@ -19,7 +19,7 @@ __all__ = ["Watch", "watching"]
 
 
 class _AcceleratorLogger:
-    """Hands each measurement to the trackers that ``log_with`` names."""
+    """Passes each measurement to the trackers that ``log_with`` names."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
@@ -34,8 +34,8 @@ def watching(
 ) -> Iterator[Watch]:
     """Measure a prepared ``model`` before training and after steps of its prepared ``optimizer``.
 
-    As `interdyn.tracking.pytorch.watching`; besides, what is found goes to ``accelerator.log``. With several processes
-    the main one measures, and ``should_stop``, which every process must ask, is the same in all.
+    As `interdyn.tracking.pytorch.watching`; in addition, results go to ``accelerator.log``. With several processes the
+    main one measures, and ``should_stop``, which every process must read, is the same in all.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def watching(
     accelerator
         The accelerator.
     model, optimizer
-        As ``accelerator.prepare`` gave them.
+        As returned by ``accelerator.prepare``.
 
     Examples
     --------

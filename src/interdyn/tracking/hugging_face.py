@@ -17,20 +17,19 @@ __all__ = ["TrackerCallback"]
 class TrackerCallback(TrainerCallback):
     """Measures the model before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
 
-    What is found is kept in ``state.log_history`` under the names of `interdyn.tracking.loggers`. A callback alone does
-    not reach what ``report_to`` names; with the trainer it does: ``trainer.add_callback(TrackerCallback(tracker,
+    Results are kept in ``state.log_history`` under the names of `interdyn.tracking.loggers`. A callback alone does not
+    reach the integrations in ``report_to``; with the trainer it does: ``trainer.add_callback(TrackerCallback(tracker,
     trainer))``. The tracker's ``stop_when`` sets ``control.should_training_stop``. With several processes rank 0
-    measures, and all of them stop together. The training loss is the one that is logged, the test loss that of an
-    evaluation.
+    measures, and all of them stop together. The training loss is the logged one, the test loss that of an evaluation.
 
     Parameters
     ----------
     tracker
         The tracker; it is closed when the training ends.
     trainer
-        The trainer, so that `Trainer.log` is used.
+        The trainer, to use `Trainer.log`.
     test_loss
-        Name of the loss among the metrics of an evaluation; another where ``eval_dataset`` holds several.
+        Name of the loss among the metrics of an evaluation; change it where ``eval_dataset`` has several.
 
     Examples
     --------
@@ -49,7 +48,7 @@ class TrackerCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        """Measure the model as it is before training, or where an earlier training left it."""
+        """Measure the model before training, or where an earlier training left it."""
         del args, control, kwargs
         self._state = state
         self._watch.begin(state.global_step, model, total_steps=state.max_steps)
@@ -57,7 +56,7 @@ class TrackerCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        """Measure if it is time to, and say whether to stop."""
+        """Measure if it is time to, and set whether to stop."""
         del args, kwargs
         self._watch.observe(state.global_step, model)
         control.should_training_stop = self._watch.should_stop or control.should_training_stop
@@ -83,7 +82,7 @@ class TrackerCallback(TrainerCallback):
             self._state.log_history.append({**metrics, "step": step})
             return
         now, control = self._state.global_step, self.trainer.control
-        due = control.should_log  # which `log` would reset, and with it the trainer's own line
+        due = control.should_log  # `log` would reset it, and suppress the trainer's own line
         self._state.global_step = step
         try:
             self.trainer.log(dict(metrics))

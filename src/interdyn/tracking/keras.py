@@ -27,9 +27,9 @@ __all__ = ["TrackerCallback"]
 class TrackerCallback(keras.callbacks.Callback):
     """Measures the model before training and after steps: ``model.fit(..., callbacks=[TrackerCallback(tracker)])``.
 
-    The newest ``interactions/mean_order`` and ``interactions/phase`` join the logs of each epoch, for ``History`` and
-    for callbacks that monitor; all numbers go to the tracker's own loggers. The tracker's ``stop_when`` sets
-    ``model.stop_training``. The training loss is the running mean of the epoch that Keras reports.
+    The latest ``interactions/mean_order`` and ``interactions/phase`` are added to the logs of each epoch, for
+    ``History`` and for callbacks that monitor; all numbers go to the tracker's own loggers. The tracker's ``stop_when``
+    sets ``model.stop_training``. The training loss is the running mean of the epoch that Keras reports.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class TrackerCallback(keras.callbacks.Callback):
         self._newest: dict[str, float] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Measure the model as it is before training, or where an earlier training left it."""
+        """Measure the model before training, or where an earlier training left it."""
         del logs
         done, epochs, steps = self._steps_done(), self.params.get("epochs"), self.params.get("steps")
         self._watch.begin(done, self.model, total_steps=done + epochs * steps if epochs and steps else None)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Measure if it is time to, and say whether to stop."""
+        """Measure if it is time to, and set whether to stop."""
         del batch
         self._watch.observe(self._steps_done(), self.model, train_loss=(logs or {}).get("loss"))
         self.model.stop_training = self._watch.should_stop or self.model.stop_training
@@ -69,7 +69,7 @@ class TrackerCallback(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Remember the validation loss for the next measurement, and add the newest one to the logs."""
+        """Remember the validation loss for the next measurement, and add the latest measurement to the logs."""
         del epoch
         if logs is not None:
             self._watch.note(test_loss=logs.get(self.test_loss))

@@ -20,8 +20,8 @@ __all__ = ["TrackerCallback"]
 class TrackerCallback(Callback):
     """Measures the module before training and after optimiser steps: ``Trainer(callbacks=[TrackerCallback(tracker)])``.
 
-    What is found goes to the trainer's loggers, and into ``trainer.callback_metrics`` for callbacks that monitor, under
-    the names of `interdyn.tracking.loggers`; ``step`` is ``trainer.global_step``. The tracker's ``stop_when`` sets
+    Results go to the trainer's loggers, and into ``trainer.callback_metrics`` for callbacks that monitor, under the
+    names of `interdyn.tracking.loggers`; ``step`` is ``trainer.global_step``. The tracker's ``stop_when`` sets
     ``trainer.should_stop``. With several processes rank 0 measures, and all of them stop together.
 
     Parameters
@@ -45,14 +45,14 @@ class TrackerCallback(Callback):
         self._trainer: Trainer | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the module as it is before training, or where an earlier training left it."""
+        """Measure the module before training, or where an earlier training left it."""
         self._trainer = trainer
         self._watch.begin(trainer.global_step, pl_module, total_steps=trainer.estimated_stepping_batches)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure if it is time to, and say whether to stop."""
+        """Measure if it is time to, and set whether to stop."""
         del batch, batch_idx
         self._watch.note(train_loss=outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         self._watch.observe(trainer.global_step, pl_module)
@@ -70,12 +70,12 @@ class TrackerCallback(Callback):
         self._watch.end()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write the summary of the run as far as it came."""
+        """Write the summary of the run so far."""
         del trainer, pl_module, exception
         self._watch.end()
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Hand the numbers of a measurement to the trainer."""
+        """Pass the numbers of a measurement to the trainer."""
         assert self._trainer is not None
         self._trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
         for logger in self._trainer.loggers:

@@ -3,7 +3,7 @@
 All write the same numbers, in groups: ``interactions/order_03/strength`` (mean over samples of the summed absolute
 interactions of three players, in the unit of the output), ``interactions/mean_order`` and ``interactions/phase``, which
 is 0 for no verdict, 1 and 2 for the phases, 3 where training harms. A logger is anything with
-``log_metrics(metrics, step)``, so those of Lightning may be passed as they are. One that fails stops no training.
+``log_metrics(metrics, step)``, so those of Lightning can be passed directly. A logger that fails stops no training.
 """
 
 import csv
@@ -18,15 +18,15 @@ __all__ = ["HARM", "PHASES", "CSVLogger", "Logger", "MLflowLogger", "TensorBoard
 
 
 class CSVLogger:
-    """A table with a row for each measurement; a file that is there is continued.
+    """A table with a row for each measurement; an existing file is continued.
 
-    A number that comes later than the first row, as the mean order where nothing was salient before, gets a column of
-    its own: the file is written anew with all its rows, which are empty there.
+    A number that first appears after the first row, such as the mean order where nothing was salient before, gets a new
+    column: the file is rewritten with all its rows, which are empty there.
 
     Parameters
     ----------
     path
-        The file; its folder is made.
+        The file; its folder is created.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class CSVLogger:
             csv.DictWriter(file, columns, restval="").writerow(row)
 
     def _widen(self, columns: list[str]) -> None:
-        """Write the file anew with these columns, in one go."""
+        """Rewrite the file with these columns, atomically."""
         rows: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
@@ -71,12 +71,12 @@ class CSVLogger:
 
 
 class TensorBoardLogger:
-    """Scalars in an event file of TensorBoard, written at once.
+    """Scalars in an event file of TensorBoard, flushed at once.
 
     Parameters
     ----------
     writer
-        The ``SummaryWriter`` of the training, or a folder for one of its own.
+        The ``SummaryWriter`` of the training, or a folder for a new one.
 
     Raises
     ------
@@ -101,12 +101,12 @@ class TensorBoardLogger:
 
 
 class MLflowLogger:
-    """Metrics of a run in MLflow, in whatever store.
+    """Metrics of a run in MLflow, in any store.
 
     Parameters
     ----------
     run_id
-        The run; by default the active one, that of ``mlflow.start_run()``.
+        The run; by default the active one, of ``mlflow.start_run()``.
     tracking_uri
         The store; by default that of ``mlflow.set_tracking_uri``.
 
@@ -141,9 +141,9 @@ class MLflowLogger:
 
 
 class WandbLogger:
-    """Charts of a run in Weights & Biases, over an axis of their own, ``interactions/step``.
+    """Charts of a run in Weights & Biases, over their own axis, ``interactions/step``.
 
-    Each measurement is one call of ``run.log`` without ``step``, which moves the run's own counter on by one; where you
+    Each measurement is one call of ``run.log`` without ``step``, which advances the run's own counter by one; if you
     pass ``step`` yourself, let it grow faster than measurements are taken, for example at every optimiser step.
 
     Parameters
@@ -156,7 +156,7 @@ class WandbLogger:
     MissingExtraError
         If wandb is not installed.
     InputError
-        If no run is given and none has begun.
+        If no run is given and none was started.
     """
 
     def __init__(self, run: Any = None) -> None:
@@ -167,7 +167,7 @@ class WandbLogger:
                 raise missing_extra("wandb", "loggers", "WandbLogger") from error
             run = wandb.run
         if run is None:
-            raise InputError("WandbLogger needs a run; got no `run`, and none has begun. Call wandb.init().")
+            raise InputError("WandbLogger needs a run; got no `run`, and none was started. Call wandb.init().")
         self.run = run
         run.define_metric("interactions/step")
         run.define_metric("interactions/*", step_metric="interactions/step")

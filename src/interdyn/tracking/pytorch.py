@@ -1,4 +1,4 @@
-"""A tracker in a training loop of one's own; `Watch` is what the callbacks of all frameworks share."""
+"""A tracker in your own training loop; `Watch` is what the callbacks of all frameworks share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,23 +15,23 @@ from interdyn.tracking._tracker import Tracker
 
 __all__ = ["Watch", "watching"]
 
-_STALLED = 8  # calls in which weights changed and no step was counted from the beginning on
+_STALLED = 8  # calls in which weights changed without any step counted since the beginning
 
 
 class Watch:
-    """A tracker within somebody's loop.
+    """A tracker within a user's loop.
 
     Parameters
     ----------
     tracker
         The tracker.
     logger
-        One more logger of the tracker from `begin` to `end`.
+        An additional logger of the tracker, from `begin` to `end`.
 
     Attributes
     ----------
     step
-        Optimiser steps done, as far as `observe` was told.
+        Optimiser steps done, as last passed to `observe`.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Watch:
         self._forget()
 
     def begin(self, step: int, model: Any, *, total_steps: float | None = None) -> None:
-        """Follow a training that begins, or goes on after so many steps; ``total_steps``: where it will end."""
+        """Follow a training that starts, or resumes after ``step`` steps; ``total_steps``: where it will end."""
         self.tracker.lasts(total_steps)
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
@@ -75,7 +75,7 @@ class Watch:
             self.tracker._end(between_steps=False)
 
     def _check_steps(self, *, at_the_end: bool = False) -> None:
-        """Say once that weights change while no step was counted yet."""
+        """Warn once that weights change although no step was counted yet."""
         if self._model is None or self._stalled < 0:
             return
         changed, self._changed = self._changed, self._changes.count(self._model)
@@ -84,8 +84,8 @@ class Watch:
             self._stalled = -1
             self.tracker.told(
                 f"the weights change, but no optimiser step is counted after step {self.step}, so nothing is measured: "
-                "the optimiser's `step` is not called, as where its halves are called by name, or another optimiser "
-                "does the steps. Call tracker.observe(step, model) after each step instead, or watch that optimiser."
+                "the optimiser's `step` is not called; its parts are called directly, or another optimiser updates the "
+                "weights. Call tracker.observe(step, model) after each step instead, or watch that optimiser."
             )
 
     def _forget(self) -> None:
@@ -94,9 +94,9 @@ class Watch:
         self._test_loss: Any = None
 
     def note(self, *, train_loss: Any = None, test_loss: Any = None) -> None:
-        """Remember losses for the next measurement: the mean training loss since the last, the newest test loss.
+        """Remember losses for the next measurement: the mean training loss since the last, the latest test loss.
 
-        Tensors are welcome: they are not waited for before a measurement is due.
+        Tensors are allowed, and are not synchronised before a measurement is due.
         """
         self._check_steps()
         if train_loss is not None:
@@ -107,9 +107,9 @@ class Watch:
             self._test_loss = test_loss
 
     def observe(self, step: int, model: Any, *, train_loss: Any = None) -> None:
-        """Tell the tracker that so many optimiser steps are done; it measures if it is time to.
+        """Report to the tracker how many optimiser steps are done; it measures if it is time to.
 
-        A ``train_loss`` goes before those that were noted.
+        A ``train_loss`` overrides those passed to `note`.
         """
         if self._model is None:
             self._begun = step
@@ -127,7 +127,7 @@ class Watch:
 
     @property
     def should_stop(self) -> bool:
-        """Whether the tracker's ``stop_when`` has come about, for all processes alike: ask in every one of them."""
+        """Whether the tracker's ``stop_when`` is fulfilled, the same in all processes: read it in every one of them."""
         if self.tracker.stop_when is None:
             return False
         return agreed(self.tracker.should_stop, self._device)
@@ -137,29 +137,29 @@ class Watch:
 def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, steps_done: int = 0) -> Iterator[Watch]:
     """Measure ``model`` before training and after steps of ``optimizer``; the loop itself needs no other line.
 
-    A hook on the optimiser counts its steps: with accumulated gradients, or when a gradient scaler leaves a step out,
-    only those that were done. At the end the hook is gone and the tracker is closed.
+    A hook on the optimiser counts its steps; with gradient accumulation, or when a gradient scaler skips a step, only
+    those that were done. At the end the hook is removed and the tracker is closed.
 
     Parameters
     ----------
     tracker
         The tracker.
     model
-        The network in training; `torch.compile` and data-parallel wrappers are welcome.
+        The network in training; `torch.compile` and data-parallel wrappers are allowed.
     optimizer
         Its optimiser; of several, the one whose steps count.
     steps_done
-        Steps done before, of a training that is continued.
+        Steps done before, if a training is resumed.
 
     Returns
     -------
     Iterator[Watch]
-        A context manager that gives a `Watch`: ``note`` takes losses, ``should_stop`` says whether to leave the loop.
+        A context manager that returns a `Watch`: ``note`` takes losses, ``should_stop`` says whether to leave the loop.
 
     Raises
     ------
     InputError
-        If the optimiser is no ``torch.optim.Optimizer``, so that its steps cannot be counted.
+        If the optimiser is not a ``torch.optim.Optimizer``, so that its steps cannot be counted.
 
     Examples
     --------
@@ -184,7 +184,9 @@ def watching(tracker: Tracker, model: Any, optimizer: torch.optim.Optimizer, *, 
         )
     watch = Watch(tracker)
     hook = optimizer.register_step_post_hook(lambda *_: watch.observe(watch.step + 1, model))
-    others = register_optimizer_step_post_hook(lambda *_: watch._check_steps())  # of all optimisers, as those inside
+    others = register_optimizer_step_post_hook(
+        lambda *_: watch._check_steps()
+    )  # of all optimisers, such as those inside
     try:
         watch.begin(steps_done, model)
         yield watch

@@ -1,4 +1,4 @@
-"""Ray Core as an executor: units of a run are measured by the nodes of a cluster; needs the extra ``ray``."""
+"""Ray Core as an executor: the nodes of a cluster measure the units of a run; needs the extra ``ray``."""
 
 import logging
 import os
@@ -17,37 +17,36 @@ from interdyn.tracking._pool import WorkerDiedError
 __all__ = ["RayExecutor"]
 
 _REACHED = 10.0  # seconds in which a cluster must answer
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # what gRPC, which Ray speaks, answers with as much
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # gRPC, which Ray uses, answers this in kind
 
 
 class RayExecutor(Executor):
-    """Hands calls to Ray, which is started for the purpose or is a cluster that runs already.
+    """Submits calls to Ray, either started by this executor or a running cluster.
 
     Parameters
     ----------
     workers
-        How many processes, where Ray is started here; None: as many as there are cores.
+        How many processes, if Ray is started here; None: one per core.
     address
-        ``"host:port"`` of a cluster, or ``"auto"`` for the one that this machine belongs to; None: Ray is started here,
-        unless this process is connected to a cluster already.
+        ``"host:port"`` of a cluster, or ``"auto"`` for the one this machine belongs to; None: Ray is started here,
+        unless this process is already connected to a cluster.
     gpus
-        Share of a graphics card that each call needs.
+        Share of a GPU that each call needs.
 
     Raises
     ------
     MissingExtraError
         If Ray is not installed.
     EngineError
-        If no cluster answers at the address, or has other versions of Ray or Python, or another token; if this process
-        is connected to another cluster.
+        If no cluster answers at the address, or it has other versions of Ray or Python, or another token; if this
+        process is connected to another cluster.
 
     Notes
     -----
-    A call whose worker or node is lost fails with `WorkerDiedError`, and is handed out again by whoever handed it out:
-    Ray itself does not repeat it. The third time it goes to the node of this process, for others may never answer.
-    `shutdown` ends what was started here, and never a cluster. Usage statistics are off where Ray is started here.
-    Tokens of Ray 2.52 and later are those of its environment, ``RAY_AUTH_TOKEN``, or of the file that it keeps in the
-    home of the user.
+    A call whose worker or node is lost fails with `WorkerDiedError`, and the caller may submit it again: Ray itself
+    does not repeat it. The third attempt goes to the node of this process, since others may never answer. `shutdown`
+    ends what was started here, and never a cluster. Usage statistics are off if Ray is started here. Tokens of Ray
+    2.52 and later come from its environment variable ``RAY_AUTH_TOKEN``, or from its file in the user's home directory.
     """
 
     def __init__(self, workers: int | None = None, *, address: str | None = None, gpus: float = 0.0) -> None:
@@ -70,8 +69,8 @@ class RayExecutor(Executor):
         self._call = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus, scheduling_strategy="SPREAD")(_call)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a call done by a worker of the cluster; function and arguments are pickled."""
-        if not self._ray.is_initialized():  # Ray would start itself anew
+        """Run a call in a worker of the cluster; function and arguments are pickled."""
+        if not self._ray.is_initialized():  # Ray would start itself again
             raise RuntimeError("the Ray cluster was left.")
         out: Future[Any] = Future()
         out.set_running_or_notify_cancel()
@@ -127,14 +126,14 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
             _reach(address)
     logger = logging.getLogger("ray")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # whether there are tokens is said in docs/howto/clusters.md
+    logger.setLevel(logging.ERROR)  # docs/howto/clusters.md describes tokens
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         raise EngineError(
-            f"a Ray cluster must answer at {address or 'this machine'}; got {str(error).splitlines()[0]}. Look with: "
+            f"a Ray cluster must answer at {address or 'this machine'}; got {str(error).splitlines()[0]}. Check with: "
             f"ray status{'' if address in (None, 'auto') else f' --address {address}'}. If it asks for a token, set "
-            "RAY_AUTH_TOKEN to its own."
+            "RAY_AUTH_TOKEN to the cluster's token."
         ) from error
     finally:
         logger.setLevel(level)
@@ -144,7 +143,7 @@ def _reach(address: str) -> None:
     """Refuse an address at which nothing answers, where Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
-        raise EngineError(f'a Ray cluster is "host:port" or "auto"; got {address!r}. For example: 10.0.0.1:6379')
+        raise EngineError(f'`address` must be "host:port" or "auto"; got {address!r}. For example: 10.0.0.1:6379')
     try:
         with socket.create_connection((host, int(port)), timeout=_REACHED) as peer:
             if os.environ.get("RAY_USE_TLS", "0") == "0":

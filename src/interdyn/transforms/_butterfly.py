@@ -1,7 +1,7 @@
 """The butterfly over the subset lattice as compiled loops over vectors of four; importing this file loads Numba.
 
-Three players are taken at once, highest first, so that each number is read and written once for three additions. A
-table that leaves the cache is walked twice: the highest players go over strips of neighbouring columns, copied to a
+Three players are processed at once, highest first, so that each number is read and written once for three additions. A
+table that exceeds the cache is traversed twice: the highest players over strips of neighbouring columns, copied to a
 buffer that stays in the cache, the others over blocks of ``2**14``. Slow twin: `butterfly_` in `_mobius`.
 """
 
@@ -111,21 +111,21 @@ def superset_sums(x: Any, top: int, bottom: int) -> None:
 
 @njit(forceinline=True, **INNER)
 def _within(v: Any, sign: Any) -> Any:
-    """Return a vector with the two players inside it taken in."""
+    """Return a vector with the two players inside it processed."""
     v = fma(sign, without_1(v), v)
     return fma(sign, without_0(v), v)
 
 
 @njit(**INNER)
 def finish_subsets(x: Any, sign: Any) -> None:
-    """Take in the two players within each vector, after `subset_sums` has taken the others."""
+    """Process the two players within each vector, after `subset_sums` has processed the others."""
     for c in range(0, len(x), 4):
         store(x, c, _within(load(x, c), sign))
 
 
 @njit(**INNER)
 def finish_supersets(x: Any) -> None:
-    """Take in the two players within each vector, after `superset_sums` has taken the others."""
+    """Process the two players within each vector, after `superset_sums` has processed the others."""
     for c in range(0, len(x), 4):
         v = load(x, c)
         v = add(v, with_1(v))
@@ -134,7 +134,7 @@ def finish_supersets(x: Any) -> None:
 
 @njit(**INNER)
 def _block(x: Any, start: int, n: int, sign: Any, out_sign: Any, zero: Any) -> None:
-    """Take in the players of one block, the lowest two within each vector, and multiply by ``out_sign``."""
+    """Process the players of one block, the lowest two within each vector, and multiply by ``out_sign``."""
     subset_sums(x, start, n, 2, sign)
     for c in range(start, start + (1 << n), 4):
         store(x, c, fma(out_sign, _within(load(x, c), sign), splat(zero)))  # the sum with 0 leaves no minus zero
@@ -142,7 +142,7 @@ def _block(x: Any, start: int, n: int, sign: Any, out_sign: Any, zero: Any) -> N
 
 @njit(**INNER)
 def _strips(x: Any, out: Any, n: int, sign: Any, backwards: bool, buffer: Any) -> None:
-    """Take in the players above a block, from ``x`` (or ``x`` read backwards) to ``out``."""
+    """Process the players above a block, from ``x`` (or ``x`` read backwards) to ``out``."""
     rows, length, size = 1 << (n - _BLOCK), 1 << _BLOCK, 1 << n
     bits = power(len(buffer)) - (n - _BLOCK)
     width = 1 << bits

@@ -1,4 +1,4 @@
-"""The butterfly over the subset lattice, and the four transforms that are made of it.
+"""The butterfly over the subset lattice, and the four transforms built on it.
 
 The zeta transform sums a table over all subsets, ``out(T) = sum_{S <= T} x(S)``; the Möbius transform undoes it.
 Both factor over the players: for each player in turn the half of the table where the player is present receives
@@ -39,11 +39,11 @@ def butterfly_(x: Float[Tensor, "*batch subsets"], sign: int) -> Float[Tensor, "
 
 
 def checked_table(array: np.ndarray | Tensor, name: str, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Return the caller's table as a contiguous tensor, checked; not a copy where none is needed."""
+    """Return the caller's table as a contiguous tensor, checked; not copied unless needed."""
     x = as_tensor(array, name, dtype=dtype)
     if x.ndim == 0:
         raise ShapeError(
-            f"`{name}` must hold one value per subset on its last axis; got a single number. "
+            f"`{name}` must have one value per subset on its last axis; got a single number. "
             "Pass an array of shape (*batch, 2**n)."
         )
     n_players_from_size(x.shape[-1], name)
@@ -64,19 +64,19 @@ def sums(
     negated: bool = False,
     met: bool = False,
 ) -> Float[Tensor, "*batch subsets"]:
-    """Return the zeta (``sign = 1``) or Möbius transform (-1) of contiguous tables, in a tensor of its own.
+    """Return the zeta (``sign = 1``) or Möbius transform (-1) of contiguous tables, in a new tensor.
 
-    ``backwards`` takes every table from its end, so that a subset stands for its complement; ``negated`` gives minus
-    the result; ``met`` gives, in place of the sum over the subsets of ``T``, the constant and the sum over all that
-    meet ``T``: less those inside its complement. Tables of float64 and float32 on the CPU go through compiled loops,
-    all others through `butterfly_`; the results are equal to the last bit.
+    ``backwards`` reads every table from its end, so that a subset stands for its complement; ``negated`` gives minus
+    the result; ``met`` gives, instead of the sum over the subsets of ``T``, the constant and the sum over all that
+    meet ``T``: all except those inside its complement. Tables of float64 and float32 on the CPU use compiled loops,
+    all others `butterfly_`; the results are equal to the last bit.
     """
     kind = _compiled_kind(x)
     if kind:
         from interdyn.transforms._butterfly import transform
 
         table = x.view(-1, x.shape[-1]).numpy()
-        result = np.empty_like(table)  # NumPy asks for huge pages: a tenth of torch's time for a table of 32 MiB
+        result = np.empty_like(table)  # NumPy requests huge pages: a tenth of torch's time for a table of 32 MiB
         transform(kind)(table, result, sign, backwards, -1 if negated else 1, met)
         return torch.from_numpy(result).view(x.shape)
     out = butterfly_((x.flip(-1) if backwards else x).clone(memory_format=torch.contiguous_format), sign)
@@ -218,7 +218,7 @@ def values_from_or(i: Array) -> Array:
 
     Notes
     -----
-    The sets that meet ``T`` are all sets but those inside the complement of ``T``: one zeta transform, reversed.
+    The sets that meet ``T`` are all sets except those inside the complement of ``T``: one zeta transform, reversed.
     Exact inverse of `or_from_values`. Source: paper, section 2, universal matching.
 
     Examples

@@ -1,4 +1,4 @@
-"""The Walsh transform: a table as a sum of parities, which needs no split and forgets no sign."""
+"""The Walsh transform: a table as a sum of parities, which needs no split and keeps all signs."""
 
 import torch
 from jaxtyping import Float

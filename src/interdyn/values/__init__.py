@@ -1,7 +1,7 @@
-"""The nouns: frozen records that rooms hand to each other.
+"""Results as frozen records, which packages pass to each other.
 
 Loading this package loads neither torch nor any other heavy library; `ValueTable` and `Interactions` need
-torch and are imported on first use, `OrderSpectrum` and `Trajectory` hold NumPy arrays.
+torch and are imported on first use, `OrderSpectrum` and `Trajectory` contain NumPy arrays.
 """
 
 from importlib import import_module

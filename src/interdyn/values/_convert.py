@@ -1,4 +1,4 @@
-"""One array world inside (torch), the caller's own at the door."""
+"""Arrays are torch tensors inside, and of the caller's own kind outside."""
 
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Record = TypeVar("Record")
 
 
 def as_tensor(array: np.ndarray | Tensor, name: str = "v", *, dtype: torch.dtype | None = None) -> Tensor:
-    """Return ``array`` as a floating-point tensor, without a copy where none is needed.
+    """Return ``array`` as a floating-point tensor, without a copy unless one is needed.
 
     Integers and Booleans become float64; a floating-point array keeps its type unless ``dtype`` says otherwise.
 
@@ -37,24 +37,24 @@ def as_tensor(array: np.ndarray | Tensor, name: str = "v", *, dtype: torch.dtype
 
 
 def _plain(tensor: Tensor, name: str) -> Tensor:
-    """Return a real tensor as one of the layout and of a type that torch computes with."""
+    """Return a real tensor in a layout and type that torch computes with."""
     if tensor.is_nested:
         raise ShapeError(f"`{name}` must have rows of one length; got a nested tensor. Pad it.")
     if tensor.is_complex():
         raise InputError(f"`{name}` must be real; got {tensor.dtype}. Pass the real part or the magnitude.")
     if tensor.is_meta:
         raise InputError(
-            f"`{name}` must hold numbers; got a tensor on the device meta, which has none. Pass its values."
+            f"`{name}` must contain numbers; got a tensor on the device meta, which has none. Pass its values."
         )
     if tensor.is_quantized:
         return tensor.dequantize()
     tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
-    narrow = tensor.is_floating_point() and tensor.dtype.itemsize < 2  # eight bits are a way to store, not to compute
+    narrow = tensor.is_floating_point() and tensor.dtype.itemsize < 2  # eight-bit types are for storage only
     return tensor.float() if narrow else tensor
 
 
 def like(tensor: Tensor, model: Array) -> Array:
-    """Return ``tensor`` as the kind of array that ``model`` is (tensor or NumPy array)."""
+    """Return ``tensor`` as the same kind of array as ``model`` (tensor or NumPy array)."""
     if isinstance(model, Tensor):
         return tensor
     return tensor.cpu().numpy()
@@ -85,7 +85,7 @@ def moved(record: Record, device: torch.device | str) -> Record:
 
 
 def hold(record: Any, **shapes: tuple[int, ...] | None) -> None:
-    """Make the named fields of a frozen record tensors of these shapes; None: of a table, ``(*batch, 2**n)``."""
+    """Convert the named fields of a frozen record to tensors of these shapes; None: a table, ``(*batch, 2**n)``."""
     for name, wanted in shapes.items():
         given = getattr(record, name)
         plain = isinstance(given, Tensor) and given.layout is torch.strided and given.is_floating_point()
@@ -102,16 +102,16 @@ def hold(record: Any, **shapes: tuple[int, ...] | None) -> None:
 
 
 def checked_key(key: Any, samples: int) -> Any:
-    """Return what chooses samples: a whole number, a slice, or a row of numbers or of Booleans as a tensor."""
+    """Return an index of samples: an integer, a slice, or a row of numbers or of Booleans as a tensor."""
     if isinstance(key, slice):
         return key
     at = key if isinstance(key, int) else native_array(key, "index")
     if isinstance(at, np.ndarray) and at.dtype.kind not in "iub":
-        raise InputError(f"samples are chosen by whole numbers, Booleans or a slice; got {told(key)}. Pass found[0].")
+        raise InputError(f"samples are chosen by integers, Booleans or a slice; got {told(key)}. Pass found[0].")
     if isinstance(at, np.ndarray) and at.dtype.kind == "b":
         fits = at.shape == (samples,)
     else:
         fits = bool(((np.asarray(at) >= -samples) & (np.asarray(at) < samples)).all()) and np.ndim(at) < 2
     if not fits:
-        raise InputError(f"an index must name some of the {samples} samples; got {told(key)}. The first is found[0].")
+        raise InputError(f"an index must be one of the {samples} samples; got {told(key)}. The first is found[0].")
     return key if isinstance(key, int | Tensor) else torch.from_numpy(np.array(at)) if np.ndim(at) else int(at)

@@ -1,4 +1,4 @@
-"""Which game a network was measured in: how many parts there are, how many were drawn, what masking them means."""
+"""Which game a network was measured in: how many parts there are, how many were drawn, and how they are masked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,25 +18,25 @@ _WORDS = {
 
 
 class GameRule(Record):
-    """By which rule samples were cut and masked; None where a run does not say.
+    """The rule by which samples were partitioned and masked; None for entries that a run does not record.
 
     With ``n`` of ``N`` parts drawn and the rest present, an AND interaction of order ``k`` is seen at the order of its
-    meet with those drawn, ``k n / N`` on average: mean orders of different games cannot be compared.
+    intersection with those drawn, ``k n / N`` on average: mean orders of different games cannot be compared.
 
     Attributes
     ----------
     n_players
         How many players were drawn, ``n``.
     n_parts
-        How many parts they were drawn from, ``N``: of the sample that has fewest, and of the one that has most.
+        From how many parts they were drawn, ``N``: the fewest and the most of any sample.
     cut
         What the parts are, for example ``"patches(8, 8).central(6, 6)"``.
     others
-        What becomes of the parts not drawn, ``"keep"`` or ``"mask"``.
+        How parts that are not drawn are treated, ``"keep"`` or ``"mask"``.
     layer, baseline, unit
         Where and by what players are masked; unit of the output.
     batch_norm
-        Whether its statistics are those of the network, ``"as trained"``, or computed anew, ``"calibrated"``.
+        Whether its statistics are those of the network, ``"as trained"``, or recomputed, ``"calibrated"``.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class GameRule(Record):
 
     @classmethod
     def of(cls, settings: Sequence[Mapping[str, Any]], *, n_players: int, unit: str) -> "GameRule":
-        """Return the game of measurements, by the settings that each of them keeps.
+        """Return the game of measurements, from the settings that each of them records.
 
         Examples
         --------
@@ -91,9 +91,9 @@ class GameRule(Record):
 
 
 def different_games(rules: Sequence[GameRule]) -> dict[str, tuple[str, ...]]:
-    """Return in what games differ, in words, with what each of them has; empty where mean orders may be compared.
+    """Return how games differ, with the values of each; empty if their mean orders may be compared.
 
-    What one of them does not say is no difference.
+    An entry that one of them does not record is no difference.
 
     Examples
     --------

@@ -12,15 +12,15 @@ from interdyn.values._subsets import members
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the largest value of a quantity, each certified: no explanation within the factor lies outside.
+    """The smallest and the largest value of a quantity, certified: no explanation within the factor lies outside.
 
     Attributes
     ----------
     low, high
         Certified ends, tensors of one shape.
     low_reached, high_reached
-        The furthest values that explanations were found to have, within ``low`` and ``high``: the true ends lie
-        between the two.
+        The most extreme values found among explanations, within ``low`` and ``high``: the true ends lie between the
+        two.
     """
 
     low: Float[Tensor, "*shape"]
@@ -34,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True, repr=False)
 class Identified:
-    """What all explanations have in common whose L1 norm, without weights, is near the least one.
+    """What all explanations share whose unweighted L1 norm is close to the smallest one.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Identified:
     kinds, subsets
         Which interactions these are: 0 for AND and 1 for OR, and the subset; shape ``(*batch, strongest)``.
     factor
-        L1 norm up to which explanations are counted, over the least one, shape ``(*batch,)``.
+        L1 norm up to which explanations are included, divided by the smallest one, shape ``(*batch,)``.
     unit
         Unit of strengths and interactions.
     """
@@ -69,7 +69,7 @@ class Identified:
         return Identified(*ranges, self.kinds[key], self.subsets[key], self.factor[key], self.unit)
 
     def spread(self, rows: Int[Tensor, " here"], count: int) -> "Identified":
-        """Return these samples as ``rows`` of ``count`` samples; numbers of the others are NaN, places -1."""
+        """Return these samples as ``rows`` of ``count`` samples; entries of the others are NaN, indices -1."""
 
         def wide(x: Tensor, missing: float) -> Tensor:
             return x.new_full((count, *x.shape[1:]), missing).index_copy(0, rows, x)
@@ -92,7 +92,7 @@ class Identified:
             return f"Identified(batch={tuple(self.factor.shape)}, mean order known to {float(spread):.2g} or better)"
         lines = [
             f"mean order {float(self.mean_order.low):.3f} to {float(self.mean_order.high):.3f}, for all explanations "
-            f"within {float(self.factor) - 1:.2%} of the least L1 norm"
+            f"within {float(self.factor) - 1:.2%} of the smallest L1 norm"
         ]
         rows = zip(self.kinds.tolist(), self.subsets.tolist(), strict=True)
         for i, (kind, subset) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Names of players: one for each player, the same for all samples or a row of them for each sample."""
+"""Names of players: one per player, the same for all samples or a row of them for each sample."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from interdyn._arguments import told
 from interdyn.errors import ShapeError
 
 Names = tuple[str, ...] | tuple[tuple[str, ...], ...]
-"""``()`` where players have numbers alone."""
+"""``()`` if players have numbers only."""
 
 
 def checked_names(names: Sequence[str] | Sequence[Sequence[str]], n: int, batch: Sequence[int] = ()) -> Names:
-    """Return names of ``n`` players as tuples; a row for a sample with fewer players is filled up with ``""``.
+    """Return names of ``n`` players as tuples; a row for a sample with fewer players is padded with ``""``.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def checked_names(names: Sequence[str] | Sequence[Sequence[str]], n: int, batch:
             raise ShapeError(f"`names` must name each of the {n} players; got {len(names)} names.")
         return tuple(map(str, names))
     if not all(isinstance(row, list | tuple) or getattr(row, "ndim", 0) == 1 for row in names):
-        raise ShapeError(f"`names` must be texts, or rows of texts; got {told(names)}. Pass a list.")
+        raise ShapeError(f"`names` must be strings, or rows of strings; got {told(names)}. Pass a list.")
     rows = [tuple(map(str, row)) for row in names]
     if not batch or len(rows) != batch[0]:
         raise ShapeError(
@@ -59,7 +59,7 @@ def names_of_samples(names: Names, key: Any) -> Names:
 
 
 def labels(players: Iterable[int], names: Sequence[str] = ()) -> list[str]:
-    """Return what players are called: their names, or their numbers where they have none.
+    """Return the labels of players: their names, or their numbers if they have none.
 
     Examples
     --------

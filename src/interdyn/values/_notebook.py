@@ -1,4 +1,4 @@
-"""Interactions as a notebook shows them: a small table without styles of its own beyond bars of two colours."""
+"""Interactions as a notebook shows them: a small table whose only styles are bars in two colours."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -34,7 +34,7 @@ def terms_html(terms: Iterable[tuple[str, Sequence[object], float]], *, unit: st
 
 
 def table_html(heads: Sequence[str], rows: Iterable[Sequence[str]], *, note: str = "") -> str:
-    """Return a table of cells that are HTML already, and a line below it."""
+    """Return a table of cells that are already HTML, with a line below it."""
     head = "".join(f'<th scope="col" {_CELL}>{cell}</th>' for cell in heads)
     body = "".join("<tr>" + "".join(f"<td {_CELL}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     below = f'<div style="opacity:0.75;font-size:0.9em">{escape(note)}</div>' if note else ""

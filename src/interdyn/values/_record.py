@@ -1,4 +1,4 @@
-"""What results are made of: frozen records whose arrays are lists in JSON, checked against the run's shape."""
+"""The base of results: frozen records whose arrays are lists in JSON, checked against the run's shape."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from interdyn.errors import RunError
 
 
 def numbers_of(raw: Any) -> np.ndarray:
-    """Return nested lists as an array of floats, null as NaN; what are no numbers becomes empty and fits no shape."""
+    """Return nested lists as an array of floats, null as NaN; what is not numbers becomes empty and fits no shape."""
     try:
         return np.array(raw, dtype=np.float64)
     except (TypeError, ValueError):
@@ -51,7 +51,7 @@ Pair = tuple[float, float]
 
 
 class Record(BaseModel):
-    """Base of all parts of a result: frozen; what it does not know is left out when it is read."""
+    """Base of all parts of a result: frozen; unknown entries are ignored when it is read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=True)
 
@@ -77,9 +77,9 @@ class MeasurementCount(Record):
     planned, taken
         How many fell due; how many of them were taken.
     missed
-        Why the others were not, in words, and how many each; only while `interdyn.Tracker` was not killed.
+        Number of the others by reason; only if `interdyn.Tracker` was not killed.
     over_budget
-        How many of those taken the budget did not pay for: the last network is measured all the same.
+        How many of those taken the budget did not pay for: the last network is measured nevertheless.
 
     Examples
     --------
@@ -95,5 +95,5 @@ class MeasurementCount(Record):
     def __str__(self) -> str:
         why = ", ".join(f"{reason} ({count})" for reason, count in self.missed.items())
         missed = f", {sum(self.missed.values())} missed: {why}" if why else ""
-        beyond = f"; {self.over_budget} of them over the budget, to have the last network" if self.over_budget else ""
+        beyond = f"; {self.over_budget} of them over the budget, for the last network" if self.over_budget else ""
         return f"{self.planned} measurements planned, {self.taken} taken{missed}{beyond}."

@@ -1,7 +1,7 @@
-"""The functions of higher rooms that methods of results call, by name.
+"""Functions of higher-level packages that methods of results call, by name.
 
-Results are drawn, exported and saved by rooms that import them. So a method such as ``found.to_shapiq()`` gets its
-function from here when it is called, and no module imports a room above its own.
+Results are drawn, exported and saved by packages that import them. A method such as ``found.to_shapiq()`` therefore
+gets its function from here when it is called, and no module imports a package above its own.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The parts of what a run found: groups, phases, theory, and how good the splits are."""
+"""The parts of a run's result: groups, phases, theory, and the quality of the splits."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -28,8 +28,8 @@ class GroupResult(Record):
     n_salient, salience
         Mean number of salient interactions of a sample, and mean threshold, ``(steps,)``.
     effect
-        Effect of all players together, mean over samples of ``|v(N) - v({})|``, ``(steps,)``, in ``unit``. None in runs
-        of before.
+        Effect of all players together, mean over samples of ``|v(N) - v({})|``, ``(steps,)``, in ``unit``. None in
+        older runs.
     per_sample_mean_order
         ``(steps, samples)``.
     gap, residual
@@ -52,11 +52,11 @@ class GroupResult(Record):
 
 
 class PhaseResult(Record):
-    """The verdict on the two phases; steps are optimiser steps, ``None`` where there is no answer.
+    """The verdict on the two phases; steps are optimiser steps, ``None`` if there is no answer.
 
     ``status``, ``gap_status``, ``agreement`` and ``initial`` are sentences, ``kind`` one of
     `interdyn.dynamics.PhaseStatus`, ``evidence`` the numbers of `interdyn.dynamics.PhaseEvidence`. The boundary is the
-    stretch ``interval``, from the low end of where the fall ends to the high end of where the rise starts.
+    interval ``interval``, from the low end of where the fall ends to the high end of where the rise starts.
     """
 
     found: bool = False
@@ -81,9 +81,9 @@ class PhaseResult(Record):
 class HarmResult(Record):
     """Whether training harms, from the held-out losses: the fields of `interdyn.dynamics.Onset`, and two more.
 
-    ``growth`` is the rise as a share of the least held-out loss, ``best_step`` the checkpoint with the least (None
-    where no held-out loss is known), ``pattern`` a sentence where without held-out losses training samples show a
-    pattern seen in trainings that are being harmed.
+    ``growth`` is the rise as a share of the smallest held-out loss, ``best_step`` the checkpoint with the smallest
+    (None without held-out losses), ``pattern`` a sentence if, without held-out losses, training samples show a
+    pattern typical of trainings that are being harmed.
     """
 
     found: bool = False
@@ -117,7 +117,7 @@ class TheoryResult(Record):
 
     ``noise_var`` is the paper's sigma squared; ``tv`` the total variation distance between the measured and
     the theoretical distribution over orders, in [0, 1]; the nulls are the same distance for ``sigma = 0`` and
-    for an exponential tilt of the final distribution. ``overall`` sums up phase 2.
+    for an exponential tilt of the final distribution. ``overall`` summarises phase 2.
     """
 
     noise_var: Band
@@ -134,7 +134,7 @@ class TheoryResult(Record):
 
 
 class RowNorms(Record):
-    """Norm of the theory's rows of order ``k`` over that of order ``k + 1``, ``k = 0..n-1``: ``(levels, n)``."""
+    """Norm of the theory's rows of order ``k`` divided by that of order ``k + 1``, ``k = 0..n-1``: ``(levels, n)``."""
 
     noise_var: Numbers
     ratios: Numbers
@@ -151,7 +151,7 @@ class SplitQuality(Record):
 class SplitRule(Record):
     """The options of the splits of a run.
 
-    ``order_weight`` is None where version 0.1 made the split, by least energy, and all weights where they are mixed;
+    ``order_weight`` is None if version 0.1 made the split, by least energy, and lists all weights if they differ;
     ``tol`` is the coarsest.
     """
 

@@ -1,4 +1,4 @@
-"""What a run found, as one frozen record with one codec: the JSON of ``summary.json`` and ``analysis.json``."""
+"""The result of a run, as one frozen record with one codec: the JSON of ``summary.json`` and ``analysis.json``."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ class RunResult(Record):
     Attributes
     ----------
     recipe, config_hash, version
-        Name and hash of what made the run, and version of this package.
+        Name and hash of the recipe, and version of this package.
     steps
         Optimiser steps, ascending, shape ``(steps,)``; 0 is the network before training.
     n_players, n_samples
@@ -53,25 +53,25 @@ class RunResult(Record):
     phases, harm, theory, row_norms, identified, samples
         ``None`` when not computed.
     windows
-        What the near-by steps of each measurement have in common; None where each step is a measurement of its own.
+        What the nearby steps of each measurement have in common; None if each step is a measurement.
     prediction
-        Which mechanism predicts the earlier checkpoints from the final network. None in runs of before.
+        Which mechanism predicts the earlier checkpoints from the final network. None in older runs.
     solver, split
-        How good the splits are, and by which rule they were made.
+        The quality of the splits, and the options with which they were made.
     game
-        How many parts there are, and what masking them means; mean orders of other games cannot be compared.
+        How many parts there are, and how they are masked; mean orders of different games cannot be compared.
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part.
     measurements
-        Of a tracked training: how many were planned, taken and missed. None where that was not recorded.
+        For a tracked training: how many measurements were planned, taken and missed. None if not recorded.
     verdict
-        First the verdict, in at most two sentences; then short plain sentences on the rest.
+        First the verdict, in at most two sentences; then short sentences on the rest.
     stage
-        Where a training is by its interactions that still goes on, one of `interdyn.dynamics.Stage` (runs of before
-        also have "over-fitting has begun"); None once it has ended.
+        The phase that a running training is in, one of `interdyn.dynamics.Stage` (older runs also have
+        "over-fitting has begun"); None once it has ended.
     planted, left_out, players_of_samples
-        Of a recipe: how far the measurement is from known interactions; samples that could not be drawn; the number of
-        players of each sample where they differ. None where that is not so.
+        For a recipe: how far the measurement is from known interactions; samples that could not be drawn; the number
+        of players of each sample if they differ. None otherwise.
     """
 
     recipe: str = "unnamed recipe"
@@ -117,7 +117,7 @@ class RunResult(Record):
 
     @property
     def loss_gap(self) -> np.ndarray | None:
-        """Test loss minus training loss, or ``None`` when either was not recorded."""
+        """Test loss minus training loss, or ``None`` if either was not recorded."""
         if self.train_loss is None or self.test_loss is None:
             return None
         return np.asarray(self.test_loss - self.train_loss)
@@ -128,7 +128,7 @@ class RunResult(Record):
         return accessor("RunPlots")(self)
 
     def group(self, name: str) -> GroupResult | None:
-        """Return the group of that name, or ``None`` when it was not measured."""
+        """Return the group of that name, or ``None`` if it was not measured."""
         return self.groups.get(name)
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ class RunResult(Record):
 
     @classmethod
     def from_json(cls, summary: Mapping[str, Any], analysis: Mapping[str, Any] | None = None) -> "RunResult":
-        """Return the result that the two JSON objects of a run hold.
+        """Return the result in the two JSON objects of a run.
 
         Parameters
         ----------
@@ -155,11 +155,11 @@ class RunResult(Record):
         Raises
         ------
         SchemaError
-            When a newer version wrote it.
+            If a newer version wrote it.
         IncompleteRunError
-            When no checkpoint has been measured yet.
+            If no checkpoint has been measured yet.
         RunError
-            When an entry is missing or does not fit the steps and orders of the run.
+            If an entry is missing or does not fit the steps and orders of the run.
 
         Examples
         --------
@@ -177,8 +177,8 @@ class RunResult(Record):
         steps = numbers_of(summary.get("steps") or [])
         if steps.ndim != 1 or steps.size == 0 or bool((np.diff(steps) <= 0).any()):
             raise IncompleteRunError(
-                f"a run to draw needs at least one checkpoint, steps ascending; got steps {steps.tolist()}. "
-                "Let the run go on: `interdyn run RECIPE --out DIR`."
+                f"a result needs at least one checkpoint, steps ascending; got steps {steps.tolist()}. "
+                "Resume the run: `interdyn run RECIPE --out DIR`."
             )
         n = int(summary.get("n_players") or len(summary.get("orders") or ()))
         data = {key: value for key, value in summary.items() if value is not None and key not in ("theory", "steps")}
@@ -199,8 +199,8 @@ class RunResult(Record):
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise RunError(
-                f"the results of a run must hold `{place}` as this version knows it; got {first['input']!r:.80}. "
-                "Analyse it again: remove summary.json and give the run's command."
+                f"the results of a run must contain `{place}` in the form this version reads; got "
+                f"{first['input']!r:.80}. Analyse the run again: remove summary.json and repeat the run's command."
             ) from None
 
     def to_json(self) -> dict[str, dict[str, Any]]:
@@ -223,7 +223,7 @@ class RunResult(Record):
 
 
 def _groups(summary: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the groups; the summary, which has no intervals, stands in for the first without an analysis."""
+    """Return the groups; without an analysis, the summary, which has no intervals, is used for the first."""
     groups = {str(name): _folded(block) for name, block in blocks.items() if block}
     groups = dict(sorted(groups.items(), key=lambda item: item[0] != "test"))
     if "test" not in groups and ("order_distribution" in summary or "mean_order" in summary):
@@ -233,7 +233,7 @@ def _groups(summary: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, 
 
 
 def _folded(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a group's block with each quantity and its interval in one place, as `Band` has them."""
+    """Return a group's block with each quantity and its interval combined, as `Band` has them."""
     out = {key: value for key, value in block.items() if value is not None}
     for name in ("order_distribution", "mean_order"):
         if name in out:

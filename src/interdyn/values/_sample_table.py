@@ -14,26 +14,26 @@ _SHOWN = 20  # rows, in a terminal and in a notebook
 
 @dataclass(frozen=True)
 class SampleRow:
-    """One sample; what is not defined is NaN, or None where it is not a number.
+    """One sample; undefined entries are NaN, or None if they are not numbers.
 
     Attributes
     ----------
     group, sample_id, label
-        Where it comes from; its class as training sees it, None where the run holds none.
+        Its group and number; its class as used in training, None if not recorded.
     output
         Log-odds of the label with all players present (or another output, in its unit).
     mean_order, profile
         Mean order of the salient interactions; share of each order ``1..n``.
     cancelling, cancelling_by_order
-        Share of the strength that interactions of opposite sign take from each other, 0 to 1.
+        Share of the strength that interactions of opposite sign cancel, 0 to 1.
     score
         Minus the log-odds of the label with all players present, a mean over the measurements while it learned.
     rank
-        Place by falling score among the training samples (or among the others).
+        Rank by descending score among the training samples (or among the others).
     carriers
-        Up to three players on which the label rests most: those whose loss costs most, in falling order.
+        Up to three players on which the label rests most: those whose removal costs most, in descending order.
     flagged, sentence
-        Whether it looks memorised or mislabelled, and why, in words; only training samples can.
+        Whether it looks memorised or mislabelled, with the reason; only training samples can.
     """
 
     group: str
@@ -51,7 +51,7 @@ class SampleRow:
     sentence: str
 
     def cells(self) -> tuple[str, ...]:
-        """Return the texts of the row under `SampleTable.HEADS`; ``-`` for what is not defined."""
+        """Return the cells of the row under `SampleTable.HEADS`; ``-`` for undefined entries."""
         label, rank = ("-" if x is None else str(x) for x in (self.label, self.rank))
         plain = ("-" if isnan(x) else f"{x:.2f}" for x in (self.mean_order, self.cancelling))
         numbers = (signed(self.output), *plain, signed(self.score))
@@ -60,29 +60,29 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class SampleFlags:
-    """Above which score training samples are flagged, and how many of the flags should be right.
+    """The score above which training samples are flagged, and how many of the flags should be correct.
 
     Attributes
     ----------
     held_out, of
         How many samples were not trained on, and how many were.
     above
-        How many training samples score above the highest but ``allowed - 1`` of those held out.
+        How many training samples score above the ``allowed``-th highest of the held-out samples.
     expected
-        How many of them should have a right label: what the samples held out would give.
+        How many of them should have a correct label, estimated from the held-out samples.
     needed
-        How many samples held out are needed at least; 0 where there are enough.
+        The smallest number of held-out samples needed; 0 if there are enough.
     threshold
-        The score above which samples are flagged; None where none is.
+        The score above which samples are flagged; None if none is.
     precision, precision_low, precision_high
-        Share of the flags that are right by the samples held out, and its 90 % interval.
+        Share of correct flags, estimated from the held-out samples, and its 90 % interval.
 
     Examples
     --------
     >>> print(SampleFlags(held_out=99, of=400, above=40, allowed=2, expected=8.0, threshold=1.5, precision=0.8,
     ...             precision_low=0.45, precision_high=0.97))
-    40 of 400 training samples look memorised or mislabelled. By 99 samples that were not trained on, about 80% of these
-    flags are right (90% interval 45% to 97%).
+    40 of 400 training samples look memorised or mislabelled. Estimated from 99 samples that were not trained on,
+    about 80% of these flags are right (90% interval 45% to 97%).
     """
 
     held_out: int
@@ -99,37 +99,37 @@ class SampleFlags:
     def __str__(self) -> str:
         if not self.allowed:
             return (
-                f"Which samples look mislabelled cannot be said with {self.held_out or 'no'} samples that were not "
+                f"Mislabelled samples cannot be found with {self.held_out or 'no'} samples that were not "
                 f"trained on: add a group of {self.needed} or more."
             )
         if not self.above:
             return f"No training sample stands out from the {self.held_out} that were not trained on."
         if self.threshold is None:
             return (
-                f"No sample is flagged: {self.above} of {self.of} training samples stand out, and by the "
-                f"{self.held_out} that were not trained on, about {self.expected:.1f} would with right labels alone. "
-                "More samples that are not trained on tell more."
+                f"No sample is flagged: {self.above} of {self.of} training samples stand out, but estimated from the "
+                f"{self.held_out} that were not trained on, about {self.expected:.1f} would with correct labels, too. "
+                "Measure more samples that are not trained on."
             )
         return (
-            f"{self.above} of {self.of} training samples look memorised or mislabelled. By {self.held_out} samples "
-            f"that were not trained on, about {self.precision:.0%} of these flags are right (90% "
+            f"{self.above} of {self.of} training samples look memorised or mislabelled. Estimated from {self.held_out} "
+            f"samples that were not trained on, about {self.precision:.0%} of these flags are right (90% "
             f"interval {self.precision_low:.0%} to {self.precision_high:.0%})."
         )
 
 
 class SampleTable(tuple[SampleRow, ...]):
-    """Rows of samples, training samples first, the most suspicious first; ``pandas.DataFrame`` takes it as it is.
+    """Rows of samples, training samples first, the most suspicious first; can be passed to ``pandas.DataFrame``.
 
     Attributes
     ----------
     step
-        The measurement that outputs and profiles are of.
+        The step of the outputs and profiles.
     scored_at
-        The steps that the scores are means over, ascending; at the last of them the network had learned.
+        The steps that the scores are averaged over, ascending; at the last of them the network had learned.
     flags
-        Which samples are flagged and how sure that is; None without scores, and in results of version 0.1.
+        Which samples are flagged and how certain that is; None without scores, and in results of version 0.1.
     sentence
-        What the table says, in words.
+        The outcome as a sentence.
     """
 
     HEADS = ("group", "sample", "label", "output", "order", "cancels", "score", "rank", "flag")
@@ -150,7 +150,7 @@ class SampleTable(tuple[SampleRow, ...]):
 
     @classmethod
     def from_json(cls, block: "SampleTable | Mapping[str, Any]") -> "SampleTable":
-        """Return the table that a run's ``analysis.json`` holds."""
+        """Return the table in a run's ``analysis.json``."""
         if isinstance(block, SampleTable):
             return block
         rows = [
@@ -185,7 +185,7 @@ class SampleTable(tuple[SampleRow, ...]):
 
 
 def _from_json(kind: Any, value: Any) -> Any:
-    """Return a value of plain data as `SampleRow` has it: null is NaN where a number is meant, a list a tuple."""
+    """Return a value of plain data as in `SampleRow`: null becomes NaN for numbers, a list becomes a tuple."""
     if isinstance(value, list):
         return tuple(nan if item is None else item for item in value)
     return nan if value is None and kind is float else value

@@ -29,7 +29,7 @@ def n_players_from_size(size: int, name: str = "v") -> int:
     size = whole(size, f"size of {name}", error=ShapeError)
     if size < 1 or size & (size - 1):
         raise ShapeError(
-            f"`{name}` must hold one value per subset of players, so its last axis must be 2**n long; "
+            f"`{name}` must have one value per subset of players, so its last axis must be 2**n long; "
             f"got a last axis of {size}. Pass the whole table, all 2**n masks in order."
         )
     return size.bit_length() - 1
@@ -89,7 +89,7 @@ def members(subset: int) -> tuple[int, ...]:
 
 
 def subset_from_members(players: Iterable[int], n: int) -> int:
-    """Return the integer of the subset that holds ``players``.
+    """Return the integer of the subset that contains ``players``.
 
     Raises
     ------
@@ -103,10 +103,10 @@ def subset_from_members(players: Iterable[int], n: int) -> int:
     """
     out, n = 0, whole(n, "n")
     if isinstance(players, str | bytes) or not isinstance(players, Iterable):
-        raise InputError(f"players must be whole numbers in 0..{n - 1}; got {told(players)}. Pass them as (0, 3).")
+        raise InputError(f"players must be integers in 0..{n - 1}; got {told(players)}. Pass them as (0, 3).")
     for given in players:
         player = whole(given, "players", most=n - 1, do="Name players of this result.")
         if out >> player & 1:
-            raise InputError(f"each player may be named once; got {player} twice. Drop the repetition.")
+            raise InputError(f"each player may be named once; got {player} twice. Remove the repetition.")
         out |= 1 << player
     return out

@@ -11,10 +11,10 @@ THEORY = ("theory", "joint theory")
 """Names of the theory among the mechanisms; the others are its rivals."""
 
 DISTANCES = (
-    "Secondary: distances of order distributions tell mechanisms apart badly; seven of eight that are not the theory "
-    "come as near."
+    "Secondary: distances of order distributions distinguish mechanisms poorly; seven of eight that are not the theory "
+    "are as close."
 )
-"""What stands beside every distance of order distributions."""
+"""The caveat shown with every distance of order distributions."""
 
 _OverSteps = AfterValidator(fits("steps"))
 
@@ -25,13 +25,13 @@ class MechanismResult(Record):
     Attributes
     ----------
     correlation
-        Mean over samples of the correlation with the measured table over all masks, each sample by a parameter fitted
-        on the others, with interval over samples.
+        Mean over samples of the correlation with the measured table over all masks, each sample with a parameter
+        fitted on the others, with interval over samples.
     parameter, at_edge
-        The parameter that is best on all samples, and whether it is the largest that was tried.
+        The best parameter over all samples, and whether it is the largest tested.
     distance
-        Total variation distance of order distributions, 0 to 1: of the tables predicted with that parameter, split as
-        those measured were, and of the measured ones. Nothing is fitted to it. NaN where no prediction was split.
+        Total variation distance between the order distributions of predicted tables (with that parameter, split as the
+        measured ones were) and measured ones, 0 to 1. Not fitted. NaN if no prediction was split.
     """
 
     correlation: Annotated[Band, _OverSteps]
@@ -48,19 +48,19 @@ class PredictionSummary(Record):
     n_steps
         How many steps.
     correlation, low, high
-        By mechanism: mean correlation and ends of its interval; None where no table varies.
+        By mechanism: mean correlation and ends of its interval; None if no table varies.
     ceiling
-        Mean correlation of near-by steps; None where there are none.
+        Mean correlation of nearby steps; None if there are none.
     best
         The mechanism that predicts best, and those it is not shown to be better than.
     theory, rival
-        The better of the two forms of the theory, and the best of what is not the theory.
+        The better of the two forms of the theory, and the best of the other mechanisms.
     gain, gain_low, gain_high
         By how much the former predicts better than the latter, with interval.
     distance
-        By mechanism: mean distance of order distributions over those of the steps whose predictions were split.
+        By mechanism: mean distance of order distributions over the steps whose predictions were split.
     sentence
-        Whether the theory predicts better than its rivals, in words, and what weakens that.
+        A sentence on whether the theory predicts better than its rivals, and what weakens that.
     """
 
     n_steps: int = 0
@@ -84,17 +84,17 @@ class PredictionResult(Record):
     Attributes
     ----------
     mechanisms
-        By name, see `interdyn.theory.Mechanism`; empty where nothing was predicted.
+        By name, see `interdyn.theory.Mechanism`; empty if nothing was predicted.
     ceiling, near
-        Correlation of each step's tables with those of a near-by step, and that step.
+        Correlation of each step's tables with those of a nearby step, and that step.
     n_samples, n_split
-        How many samples of the first group, and of how many the predictions were split.
+        How many samples of the first group were predicted, and for how many the predictions were split.
     level
         Nominal coverage of the intervals.
     phase_2, whole
-        Means over the checkpoints of phase 2 (None where there is none) and over all, without the last.
+        Means over the checkpoints of phase 2 (None if there is none) and over all, without the last.
     reason
-        Why nothing, or less, was predicted; empty where nothing is left out.
+        Why nothing, or only a part, was predicted; empty otherwise.
     """
 
     mechanisms: Mapping[str, MechanismResult] = {}
@@ -109,20 +109,20 @@ class PredictionResult(Record):
 
     @property
     def overall(self) -> PredictionSummary | None:
-        """The summary that sentences and expectations are about: of phase 2, without one of all checkpoints."""
+        """The summary that sentences and expectations are about: of phase 2, or of all checkpoints without one."""
         return self.phase_2 or self.whole
 
     @property
     def sentence(self) -> str:
-        """The outcome in words, or why there is none.
+        """The outcome as a sentence, or why there is none.
 
         Examples
         --------
         >>> PredictionResult(reason="One sample was measured.").sentence
-        'From the final network nothing was predicted. One sample was measured.'
+        'Nothing was predicted from the final network. One sample was measured.'
         """
         if self.overall is None:
-            return f"From the final network nothing was predicted. {self.reason}".strip()
+            return f"Nothing was predicted from the final network. {self.reason}".strip()
         where = "phase 2" if self.phase_2 else "all checkpoints, as no second phase was found"
         count = self.overall.n_steps
         what = f"From the final network, over {where} ({count} {'step' if count == 1 else 'steps'})"

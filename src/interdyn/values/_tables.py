@@ -47,7 +47,7 @@ class Term(NamedTuple):
 
 
 class Terms(tuple[Term, ...]):
-    """Interactions by falling strength; prints as a table, with the ``names`` of players where they have any."""
+    """Interactions by descending strength; prints as a table, with the ``names`` of players if they have any."""
 
     names: tuple[str, ...]
 
@@ -86,7 +86,7 @@ class ValueTable:
     provenance
         What made the table: model, baseline, players, seed, versions; plain data.
     names
-        Names of the players: one for each, or a row of them for each sample; empty where they have numbers alone.
+        Names of the players: one for each, or a row of them for each sample; empty if they have numbers only.
     """
 
     values: Float[Tensor, "*batch subsets"]
@@ -129,7 +129,7 @@ class Selection:
     unit
         Unit of the interactions, that of the network output.
     names
-        Names of the players: one for each, or a row of them for each sample; empty where they have numbers alone.
+        Names of the players: one for each, or a row of them for each sample; empty if they have numbers only.
     """
 
     i_and: Float[Tensor, "*batch subsets"]
@@ -144,7 +144,7 @@ class Selection:
             object.__setattr__(self, "names", checked_names(self.names, self.n_players, self.batch_shape))
 
     def to(self: _S, device: torch.device | str) -> _S:
-        """Return the same with all tensors on ``device``."""
+        """Return the same record with all tensors on ``device``."""
         return moved(self, device)
 
     @property
@@ -204,12 +204,12 @@ class Selection:
         return self._masked(keep_and, keep_or)
 
     def terms(self, k: int | None = None) -> Terms:
-        """Return the non-zero interactions of a single table by falling strength, at most ``k``.
+        """Return the non-zero interactions of a single table by descending strength, at most ``k``.
 
         Raises
         ------
         InputError
-            If this holds more than one table; take one with ``[i]`` first.
+            If there is more than one table; take one with ``[i]`` first.
         """
         if self.batch_shape:
             raise InputError(
@@ -249,7 +249,7 @@ class Selection:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Interactions(Selection):
-    """AND and OR interactions that explain a table, what they leave over, and how good they are.
+    """AND and OR interactions that explain a table, the residual, and the quality of the explanation.
 
     ``v(T) = sum_{S <= T} i_and(S) + sum_{S meets T} i_or(S) + residual(T)`` for every subset ``T``
     (paper, section 2, universal matching). ``found[(0, 3)]`` is the pair of interactions of players 0 and 3;
@@ -264,15 +264,15 @@ class Interactions(Selection):
     objective
         Sum of ``|i_and| + |i_or|`` without the constant, each weighted by its order, shape ``(*batch,)``.
     gap
-        Certified relative distance from the least possible objective, shape ``(*batch,)``; see `sparsify.split`.
+        Certified relative distance from the smallest possible objective, shape ``(*batch,)``; see `sparsify.split`.
     status
         One sentence for each table, a NumPy array of strings of shape ``(*batch,)``.
     noise_bound
         The absolute bound on the residual, shape ``(*batch,)``.
     identified
-        What sparsity alone leaves open; only when asked for, see `measure`.
+        What sparsity alone leaves open; only on request, see `measure`.
     settings
-        The options that made this result; plain data.
+        The options that produced this result; plain data.
     forward_passes, seconds
         Cost: masked inputs given to the network; wall time by part (``"forward"``, ``"split"``).
     """
@@ -313,7 +313,7 @@ class Interactions(Selection):
         return self.batch_shape[0]
 
     def save(self, path: str | Path) -> None:
-        """Write it into one file; see `interdyn.exports.save_interactions`."""
+        """Write the complete result into one file; see `interdyn.exports.save_interactions`."""
         accessor("save_interactions")(self, path)
 
     @classmethod
@@ -354,7 +354,7 @@ class Interactions(Selection):
         """
         if not self.batch_shape:
             raise InputError(
-                f"this holds one table and no samples to choose from; got index {key!r}. "
+                f"this is a single table, with no samples to choose from; got index {key!r}. "
                 "For the interaction of a set of players pass a tuple, for example `found[(0, 3)]`."
             )
         key = checked_key(key, self.batch_shape[0])
@@ -395,6 +395,6 @@ class Interactions(Selection):
                 term, value = escape(f"{kind.upper()} {', '.join(who)}"), f"{strength:+.3g}"
             rows.append([str(i), term, value, f"{float(one.objective):.3g}", f"{float(one.gap):.1e}"])
         left = len(self) - len(rows)
-        note = f"{self.n_players} players, {self.unit}" + (f"; {left} samples more" if left else "")
+        note = f"{self.n_players} players, {self.unit}" + (f"; {left} more samples" if left else "")
         heads = ["sample", "strongest interaction", "its value", "sum of all", "gap"]
         return table_html(heads, rows, note=f"{note}. One sample: found[i]")

@@ -1,4 +1,4 @@
-"""What is followed over training: strength per order, and its course over steps (NumPy)."""
+"""What is followed over training: strength per order, and its trajectory over steps (NumPy)."""
 
 from dataclasses import dataclass, field
 
@@ -60,14 +60,14 @@ class Trajectory:
     strength
         Salient strength of each order ``1..n``, shape ``(steps, samples, orders)``, non-negative, not normalised.
     train_loss, test_loss
-        Mean loss on training and test samples at each step, shape ``(steps,)``, or ``None`` when not recorded.
+        Mean loss on training and test samples at each step, shape ``(steps,)``, or ``None`` if not recorded.
     unit
         Unit of ``strength``.
     window
-        Number of the measurement that each step belongs to, not descending, shape ``(steps,)``: the same for the
-        near-by steps of one window. ``None``: every step is a measurement of its own.
+        Number of the measurement that each step belongs to, not descending, shape ``(steps,)``: equal for the nearby
+        steps of one window. ``None``: every step is a measurement.
     test_accuracy
-        Share of test samples that are right, or another measure of which larger is better, as the losses.
+        Share of correct test samples, or another metric for which larger is better, in the form of the losses.
     """
 
     steps: Float[np.ndarray, " steps"]
@@ -96,7 +96,7 @@ class Trajectory:
         if self.window is not None and (self.window.shape != (t,) or (np.diff(self.window) < 0).any()):
             raise ShapeError(
                 f"`window` must number the measurement of each of the {t} steps, not descending; got {self.window!r}. "
-                "Give the near-by steps of a window the same number, for example [0, 1, 1, 1, 2, 2, 2]."
+                "Give the nearby steps of a window the same number, for example [0, 1, 1, 1, 2, 2, 2]."
             )
 
     @property

@@ -1,4 +1,4 @@
-"""What the near-by steps of each measurement have in common, where a measurement takes several."""
+"""What the nearby steps of each measurement have in common, if a measurement takes several."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ from interdyn.values._record import Band, Numbers, OverSteps, Record
 
 
 class Repeatability(Record):
-    """What part of the salient strength of each order all steps of a window have, beside how well that can be known.
+    """The share of the salient strength of each order that all steps of a window have, and how well it can be known.
 
     Attributes
     ----------
     step, n_steps, n_samples
-        Last step of the window, how many it has; of how many samples.
+        Last step of the window, and its number of steps; number of samples.
     value
         ``sum min / sum max`` over the steps for each order ``1..n`` (`interdyn.spectra.window_mean`).
     conditioning
-        The same between the table of the last step and that table with noise, split again, as many as there are steps:
-        no training between them. What steps share cannot be expected to be more.
+        The same between the table of the last step and that table with noise, split again as often as there are steps:
+        without any training between them. The steps cannot be expected to share more.
     noise
         Standard deviation of the noise, relative to that of each table.
     """
@@ -38,30 +38,30 @@ class Repeatability(Record):
             if np.isfinite(x)
         ]
         return (
-            f"Repeatability over the {self.n_steps} near-by steps up to step {self.step:,.0f}, in brackets that of one "
+            f"Repeatability over the {self.n_steps} nearby steps up to step {self.step:,.0f}, in brackets that of one "
             f"table with {100 * self.noise:g} % of noise: {', '.join(told) or 'nothing is salient'}."
         )
 
 
 class WindowResult(Record):
-    """The measurements of a training whose measurements take several near-by steps.
+    """The measurements of a training whose measurements take several nearby steps.
 
     Attributes
     ----------
     size
-        Steps of a measurement, at most.
+        Most steps of a measurement.
     number
         The measurement that each step of the run belongs to: 0, 1, ..., shape ``(steps,)``.
     steps, counts
-        First step of each measurement, and how many steps it has, shape ``(measurements,)``.
+        First step of each measurement, and its number of steps, shape ``(measurements,)``.
     mean_order, order_distribution
         Of each group: mean order of the mean of the single spectra, with interval, shape ``(measurements,)``, and its
         share of each order, ``(measurements, orders)``.
     degree
-        Of the first group: Walsh degree of the cross spectrum (`interdyn.measurement.cross_spectrum`), a second witness
-        that needs no split; NaN for a single step.
+        For the first group: Walsh degree of the cross spectrum (`interdyn.measurement.cross_spectrum`), a second
+        measure of order that needs no split; NaN for a single step.
     repeatability
-        Of the last measurement of several steps, on a few samples; None where it was not computed.
+        Of the last measurement of several steps, on a few samples; None if it was not computed.
     """
 
     size: int
@@ -75,15 +75,16 @@ class WindowResult(Record):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is judged, what the second witness says, and how repeatable an explanation is."""
+        """What is judged, what the second measure of order shows, and how repeatable an explanation is."""
         out = [
-            f"{len(self.steps)} measurements of up to {self.size} near-by steps each. Judged are the values of the "
-            "single steps, those of one measurement as correlated; shown is the mean of their spectra."
+            f"{len(self.steps)} measurements of up to {self.size} nearby steps each. The verdict uses the values of "
+            "the single steps, those of one measurement as correlated; the figures show the mean of their spectra."
         ]
         degree = self.degree[np.isfinite(self.degree)]
         if len(degree) > 1:
             out.append(
-                "Second witness, which needs no split: the Walsh degree of what near-by steps share goes from "
-                f"{degree[0]:.2f} over a low of {degree.min():.2f} to {degree[-1]:.2f}. It is shown, not judged."
+                "Second measure of order, without a split: the Walsh degree of what nearby steps share goes from "
+                f"{degree[0]:.2f} over a minimum of {degree.min():.2f} to {degree[-1]:.2f}. It is not part of the "
+                "verdict."
             )
         return (*out, *(() if self.repeatability is None else (str(self.repeatability),)))

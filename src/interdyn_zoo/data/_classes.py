@@ -1,4 +1,4 @@
-"""Classes of data that people bring along: whatever they are called, they become 0, 1, 2."""
+"""Classes of users' own data: whatever their names, they become 0, 1, 2."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from interdyn.errors import DataError
 
 
 def numbered(train: Sequence[object], test: Sequence[object] | None = None, *, place: str) -> dict[str, Any]:
-    """Return what a `Dataset` says of classes: ``targets``, ``n_classes`` and ``test``.
+    """Return the fields of a `Dataset` about classes: ``targets``, ``n_classes`` and ``test``.
 
     Classes are numbered in the order of their sorted names; samples are those of ``train``, then those of ``test``.
     Without a test part ``test`` of the data set is None.
@@ -17,8 +17,8 @@ def numbered(train: Sequence[object], test: Sequence[object] | None = None, *, p
     Raises
     ------
     DataError
-        If there are no samples, a class is neither a word nor a number, or a test sample has a class that no training
-        sample has; ``place`` says where it stands.
+        If there are no samples, a class is neither a string nor a number, or a test sample has a class that no training
+        sample has; ``place`` is the source, for errors.
 
     Examples
     --------
@@ -26,12 +26,12 @@ def numbered(train: Sequence[object], test: Sequence[object] | None = None, *, p
     {'targets': array([1, 0, 0]), 'n_classes': 2, 'test': array([False, False,  True])}
     """
     if not len(train):
-        raise DataError(f"{place} must hold samples for training; got none. Fill it.")
+        raise DataError(f"{place} must contain samples for training; got none. Add some.")
     labels = (*train, *(test or ()))
     odd = next((label for label in labels if not isinstance(label, str | int | float) or label != label), None)
     if odd is not None:
         raise DataError(
-            f"the class of each sample of {place} must be one word or number; got {odd!r}. Give them in an array of "
+            f"the class of each sample of {place} must be one string or number; got {odd!r}. Pass them in an array of "
             "shape (samples,), without gaps, not one-hot."
         )
     names = sorted(set(train), key=lambda name: (str(type(name)), name))

@@ -1,4 +1,4 @@
-"""Where data lie that no package ships: the folder named by INTERDYN_DATA."""
+"""The folder of data that no package ships, named by INTERDYN_DATA."""
 
 import csv
 import os
@@ -30,11 +30,11 @@ DAMAGE = (
         zlib.error,
     ),
 )
-"""What the libraries that read files raise at damaged ones; `DataError` is the word for all of them."""
+"""Errors that file-reading libraries raise for damaged files; all of them become `DataError`."""
 
 
 def reads_files(factory: Factory) -> Factory:
-    """Make a factory of data refuse damaged files in words, whatever the library that reads them says.
+    """Make a data factory refuse damaged files with a clear message, whatever the library that reads them raises.
 
     The library's own error is the cause of ours.
     """
@@ -49,8 +49,8 @@ def reads_files(factory: Factory) -> Factory:
             place = f" under {options['path']}" if "path" in options else ""
             said = " ".join(str(error).split())[:200]
             raise DataError(
-                f"the files of the data `{factory.__name__}`{place} must be whole and of their format; got "
-                f"{type(error).__name__}: {said}. Get them again, or correct `data.options`."
+                f"the files of the data `{factory.__name__}`{place} must be complete and in their format; got "
+                f"{type(error).__name__}: {said}. Download them again, or correct `data.options`."
             ) from error
 
     return read  # type: ignore[return-value]
@@ -59,7 +59,7 @@ def reads_files(factory: Factory) -> Factory:
 def find_data(name: str, *files: str, source: str, published: str | None = None) -> tuple[Path, ...]:
     """Return the paths of a data set's files under the folder named by ``INTERDYN_DATA``.
 
-    ``published`` is the data by format that read the set as its source gives it.
+    ``published`` is the generic data set that reads the files in the form in which the source publishes them.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def find_data(name: str, *files: str, source: str, published: str | None = None)
     if published is not None:
         expected += f" Files as published can be read with --set data.name={published} --set data.options.path=PATH"
     if not root:
-        raise DataError(f"the data `{name}` are in no package; got no INTERDYN_DATA. Needed: {expected}")
+        raise DataError(f"the data `{name}` come with no package; got no INTERDYN_DATA. Needed: {expected}")
     paths = tuple(Path(root) / file for file in files)
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -82,19 +82,19 @@ def find_data(name: str, *files: str, source: str, published: str | None = None)
 
 
 def own_path(path: str, *, what: str, folder: bool = False) -> Path:
-    """Return a user's file or folder: absolute, or under ``INTERDYN_DATA`` if it is set, or in the working directory.
+    """Return a user's file or folder: absolute, or under ``INTERDYN_DATA`` if set, or in the working directory.
 
     Raises
     ------
     DataError
-        If it is not there; ``what`` says what it should hold.
+        If it does not exist; ``what`` describes what it should contain.
     """
     if not path or "\0" in path:
-        raise DataError(f"`data.options` must name {what}; got {path!r}. Give its path.")
+        raise DataError(f"`data.options` must name {what}; got {path!r}. Pass its path.")
     found = Path(os.environ.get("INTERDYN_DATA") or ".") / Path(path).expanduser()
     if not (found.is_dir() if folder else found.is_file()):
         raise DataError(
             f"`data.options` must name {what}; got no {'folder' if folder else 'file'} {found}. A relative path starts "
-            "in the folder named by INTERDYN_DATA (or --data-root), without one in the working directory."
+            "in the folder named by INTERDYN_DATA (or --data-root), or else in the working directory."
         )
     return found

@@ -1,4 +1,4 @@
-"""Samples under INTERDYN_DATA whose parts people have drawn: digits, birds, motorbikes."""
+"""Samples under INTERDYN_DATA whose parts were drawn by people: digits, birds, motorbikes."""
 
 from itertools import pairwise
 
@@ -11,13 +11,13 @@ from interdyn_zoo.data._root import find_data, reads_files
 from interdyn_zoo.data.clouds import shapenet10
 from interdyn_zoo.data.pictures import mnist
 
-_SOURCE = "https://github.com/sjtu-xai-lab/interaction-concept (Li and Zhang, 2023; ask before passing it on)"
+_SOURCE = "https://github.com/sjtu-xai-lab/interaction-concept (Li and Zhang, 2023; ask before redistributing)"
 
 
 @dataset("mnist-three-players")
 @reads_files
 def mnist_three_players(*, seed: int) -> Dataset:
-    """Return MNIST enlarged to ``(1, 32, 32)`` and 89 test pictures of the digit 3 with eight parts drawn by people.
+    """Return MNIST enlarged to ``(1, 32, 32)`` and 89 test images of the digit 3 with eight parts drawn by people.
 
     Only those 89 are measurable; they are the last of the test part. Files ``players/mnist_three_players.npz``
     (``images, player``) and that of ``mnist``.
@@ -48,9 +48,9 @@ def mnist_three_players(*, seed: int) -> Dataset:
 @dataset("bird-players")
 @reads_files
 def bird_players(*, seed: int, size: int = 224) -> Dataset:  # noqa: ARG001
-    """Return 17 pictures of birds twice, shape ``(34, 3, size, size)``: as they are (0) and recoloured (1).
+    """Return 17 images of birds twice, shape ``(34, 3, size, size)``: original (0) and recoloured (1).
 
-    Each has the same eight parts drawn by people; ``size`` divides 224, every so many-th pixel is taken. Files
+    Each has the same eight parts drawn by people; ``size`` divides 224, and pixels are taken at that spacing. Files
     ``players/bg_bird_players.npz`` and ``players/redbg_bluebird_players.npz`` (``images, player``).
 
     Raises

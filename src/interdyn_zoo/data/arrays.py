@@ -1,4 +1,4 @@
-"""Arrays in an npz file, as people keep them at home."""
+"""Arrays in users' own npz files."""
 
 from typing import Any
 
@@ -26,21 +26,21 @@ def npz(
     Parameters
     ----------
     path
-        The file. An array ``parts`` (``parts_train`` and ``parts_test``), of a shape that broadcasts to ``x``, names
+        The file. An array ``parts`` (``parts_train`` and ``parts_test``), of a shape that broadcasts to ``x``, gives
         the part of each feature, -1 for none.
     pictures
-        ``x`` holds bytes 0..255, channels last or one channel; they become [0, 1], channels first.
+        ``x`` contains bytes 0..255, channels last or one channel; they become [0, 1], channels first.
     regression
-        ``y`` holds numbers in place of classes.
+        ``y`` contains numbers instead of classes.
     mask_value
-        What a masked feature becomes where neither a mean nor 0 makes sense, as the token [MASK].
+        What a masked feature is set to if neither a mean nor 0 makes sense, such as the token [MASK].
 
     Raises
     ------
     DataError
-        If an array is missing, or a test sample has a class that training has not.
+        If an array is missing, or a test sample has a class that training does not have.
     RecipeError
-        If ``pictures`` do not have the shape of pictures.
+        If ``pictures`` is set and the arrays do not have the shape of images.
     """
     file = own_path(path, what="an .npz file")
     try:
@@ -57,14 +57,14 @@ def npz(
     missing = [f"{name}{end}" for end in ends for name in "xy" if f"{name}{end}" not in arrays]
     if missing:
         raise DataError(
-            f"{file} must hold x_train, y_train, x_test and y_test, or x and y; got {', '.join(arrays) or 'nothing'}. "
-            f"Add {', '.join(missing)}."
+            f"{file} must contain x_train, y_train, x_test and y_test, or x and y; got "
+            f"{', '.join(arrays) or 'nothing'}. Add {', '.join(missing)}."
         )
     x, y = ([arrays[f"{name}{end}"] for end in ends] for name in "xy")
     for end, rows, wanted in zip(ends, x, y, strict=True):
         if not rows.ndim or not wanted.ndim or len(rows) != len(wanted):
             raise DataError(
-                f"{file} must hold one row of `x{end}` for each entry of `y{end}`; got shapes {rows.shape} and "
+                f"{file} must have one row of `x{end}` for each entry of `y{end}`; got shapes {rows.shape} and "
                 f"{wanted.shape}. Save them again."
             )
     if [part.shape[1:] for part in x[1:]] not in ([], [x[0].shape[1:]]):

@@ -61,7 +61,7 @@ def german(*, seed: int) -> Dataset:  # noqa: ARG001
 def heloc(*, seed: int) -> Dataset:  # noqa: ARG001
     """Return home-equity credits: 9,959 rows, 23 columns, bad or good; -7, -8 and -9 are special values.
 
-    File ``tabular/heloc.csv.gz``. Source: FICO Explainable Machine Learning Challenge (2018); not to be passed on.
+    File ``tabular/heloc.csv.gz``. Source: FICO Explainable Machine Learning Challenge (2018); no redistribution.
     """
     return _table(
         "heloc", "RiskPerformance", "https://community.fico.com/s/explainable-machine-learning-challenge", n_classes=2
@@ -73,7 +73,7 @@ def _table(name: str, target: str, source: str, *, n_classes: int | None) -> Dat
     data = coded_table(path, target=target, regression=n_classes is None)
     if data.n_classes != n_classes:
         raise DataError(
-            f"the table {path} must have {n_classes} classes in `{target}`; got {data.n_classes}. Get it "
+            f"the table {path} must have {n_classes} classes in `{target}`; got {data.n_classes}. Download it "
             f"again from {source}."
         )
     return data

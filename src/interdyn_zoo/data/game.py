@@ -28,7 +28,7 @@ def game(
     Parameters
     ----------
     seed
-        Draws the amplitudes.
+        Seed of the amplitudes.
     terms
         Each ``{kind = "and" | "or" | "xor", players = [...], weight = number}``; an XOR has two players and
         is ``OR - AND`` of them.
@@ -58,7 +58,7 @@ def game(
     if not fits:
         raise RecipeError(
             "`data.options` of `game` must have `n_players` 1 to 16, `draws` and `full` 1 or more and no more than "
-            f"memory holds, `spread` from 0 to below 1; got {n_players}, {draws}, {full} and {spread}. Correct them."
+            f"fit into memory, `spread` from 0 to below 1; got {n_players}, {draws}, {full} and {spread}. Correct them."
         )
     patterns = np.concatenate([np.tile(subset_masks(n_players), (draws, 1)), np.ones((full, n_players), bool)])
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Data sets that Hugging Face ``datasets`` has saved to disk."""
+"""Data sets saved to disk by Hugging Face ``datasets``."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def hf_dataset(
     size: int = 32,
     grey: bool = False,
 ) -> Dataset:
-    """Return what ``save_to_disk`` of Hugging Face ``datasets`` wrote: texts or pictures, and their classes.
+    """Return what ``save_to_disk`` of Hugging Face ``datasets`` wrote: texts or images, and their classes.
 
     Parameters
     ----------
@@ -37,20 +37,20 @@ def hf_dataset(
     label
         Column of the classes; samples without one (-1) are left out.
     text, vocabulary, max_length
-        Column of the texts; file with BERT's vocabulary; tokens a text is cut to.
+        Column of the texts; file with BERT's vocabulary; tokens a text is truncated to.
     image, size, grey
-        Column of the pictures; they are cut to their central square and scaled to ``size x size``; one channel.
+        Column of the images; they are cropped to their central square and scaled to ``size x size``; one channel.
 
     Returns
     -------
     Dataset
-        Tokens of shape ``(samples, max_length)`` with the meaningful words as parts, or pictures of shape ``(samples, 3
+        Tokens of shape ``(samples, max_length)`` with the meaningful words as parts, or images of shape ``(samples, 3
         or 1, size, size)``.
 
     Raises
     ------
     DataError
-        If the folder is no such data set or lacks a column, or a test class is not in training.
+        If the folder is not such a data set, a column is missing, or a test class is not in training.
     RecipeError
         If not exactly one of ``text`` and ``image`` is named.
     MissingExtraError

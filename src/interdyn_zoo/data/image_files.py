@@ -1,4 +1,4 @@
-"""Pictures that people have at home: folders of files, idx, the batches of CIFAR."""
+"""Images in users' own files: folders of files, idx, the batches of CIFAR."""
 
 import codecs
 import gzip
@@ -17,24 +17,24 @@ from interdyn_zoo.data._classes import numbered
 from interdyn_zoo.data._root import DAMAGE, own_path, reads_files
 
 _TEST = ("test", "val", "valid", "validation")
-_LARGEST = 4096  # pixels of a side
+_LARGEST = 4096  # pixels a side
 _FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 
 @dataset("image-folder")
 @reads_files
 def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = False) -> Dataset:  # noqa: ARG001
-    """Return pictures in one folder for each class, as ``torchvision.datasets.ImageFolder`` reads them.
+    """Return images in one folder for each class, as ``torchvision.datasets.ImageFolder`` reads them.
 
     Parameters
     ----------
     path
-        Folder with ``CLASS/*.png``, or with ``train/CLASS/*.png`` and ``test`` (or ``val``) beside it. Without a test
+        Folder with ``CLASS/*.png``, or with ``train/CLASS/*.png`` and ``test`` (or ``val``) next to it. Without a test
         part one is drawn, see `data.test_fraction`.
     size
-        Pictures are cut to their central square and scaled to ``size x size``; None: they must all be of one size.
+        Images are cropped to their central square and scaled to ``size x size``; None: they must all have one size.
     grey
-        One channel in place of three.
+        One channel instead of three.
 
     Returns
     -------
@@ -44,11 +44,11 @@ def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = 
     Raises
     ------
     DataError
-        If there are no pictures, one cannot be read, one is of another size, or a test class is not in training.
+        If there are no images, one cannot be read, one has another size, or a test class is not in training.
     MissingExtraError
         If pillow is not installed.
     """
-    root = own_path(path, what="a folder of pictures", folder=True)
+    root = own_path(path, what="a folder of images", folder=True)
     test_part = next((root / name for name in _TEST if (root / name).is_dir()), None)
     folders = [root / "train", test_part] if (root / "train").is_dir() and test_part else [root]
     parts = [_files(folder) for folder in folders]
@@ -57,7 +57,7 @@ def image_folder(*, seed: int, path: str, size: int | None = None, grey: bool = 
 
 
 def _files(root: Path) -> list[tuple[Path, str]]:
-    """Return the pictures of a folder and their classes: the names of the first folders below it."""
+    """Return the images of a folder and their classes: the names of the first folders below it."""
     folders = sorted(p for p in root.iterdir() if p.is_dir())
     found = [
         (file, folder.name)
@@ -67,14 +67,14 @@ def _files(root: Path) -> list[tuple[Path, str]]:
     ]
     if not found:
         raise DataError(
-            f"a folder of pictures needs one folder for each class with files {', '.join(_FORMATS)}; got none in "
-            f"{root}. Put each class into a folder of its own."
+            f"a folder of images needs one folder for each class with files {', '.join(_FORMATS)}; got none in "
+            f"{root}. Put each class into a separate folder."
         )
     return found
 
 
 def picture(source: Any, size: int | None, *, grey: bool) -> Float32[np.ndarray, "channels height width"]:
-    """Return one picture, pixels in [0, 1]; ``source`` is a path, an open file or a picture of pillow.
+    """Return one image, pixels in [0, 1]; ``source`` is a path, an open file or a pillow image.
 
     Raises
     ------
@@ -86,12 +86,12 @@ def picture(source: Any, size: int | None, *, grey: bool) -> Float32[np.ndarray,
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise missing_extra("pillow", "images", "pictures from files") from error
+        raise missing_extra("pillow", "images", "images from files") from error
     try:
         image = source if isinstance(source, Image.Image) else Image.open(source)
         image = image.convert("L" if grey else "RGB")
     except (OSError, SyntaxError, ValueError, TypeError, MemoryError, Image.DecompressionBombError) as error:
-        raise DataError(f"a picture must be a file that pillow reads; got {source}: {error}. Remove it.") from error
+        raise DataError(f"an image must be a file that pillow reads; got {source}: {error}. Remove it.") from error
     if size is not None and not 1 <= size <= _LARGEST:
         raise RecipeError(f"`data.options.size` must be 1 to {_LARGEST} pixels; got {size}. Use 64, for example.")
     if size is not None:
@@ -105,7 +105,7 @@ def _one_size(pictures: Iterable[tuple[Path, np.ndarray]]) -> list[np.ndarray]:
     for file, pixels in pictures:
         if rows and pixels.shape != rows[0].shape:
             raise DataError(
-                f"all pictures must be of one size, here {rows[0].shape[1]}x{rows[0].shape[2]}; got "
+                f"all images must have one size, here {rows[0].shape[1]}x{rows[0].shape[2]}; got "
                 f"{pixels.shape[1]}x{pixels.shape[2]} in {file}. Scale them all: --set data.options.size=64"
             )
         rows.append(pixels)
@@ -115,15 +115,15 @@ def _one_size(pictures: Iterable[tuple[Path, np.ndarray]]) -> list[np.ndarray]:
 @dataset("idx")
 @reads_files
 def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Dataset:  # noqa: ARG001
-    """Return pictures in the format of MNIST, Fashion-MNIST, KMNIST, EMNIST, packed by gzip or not.
+    """Return images in the format of MNIST, Fashion-MNIST, KMNIST, EMNIST, with or without gzip.
 
     Parameters
     ----------
     path
-        Folder with ``TRAIN-images-idx3-ubyte``, ``TRAIN-labels-idx1-ubyte`` and the same of ``TEST``; for torchvision's
-        own that is ``MNIST/raw``.
+        Folder with ``TRAIN-images-idx3-ubyte``, ``TRAIN-labels-idx1-ubyte`` and the same for ``TEST``; for
+        torchvision's own files that is ``MNIST/raw``.
     train, test
-        How those names begin, as ``"emnist-letters-train"``.
+        Prefixes of those names, such as ``"emnist-letters-train"``.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Da
     Raises
     ------
     DataError
-        If a file is missing or not in this format, or the test part has a class that training has not.
+        If a file is missing or not in this format, or the test part has a class that training does not have.
     """
     root = own_path(path, what="a folder of idx files", folder=True)
     parts = [
@@ -141,7 +141,7 @@ def idx(*, seed: int, path: str, train: str = "train", test: str = "t10k") -> Da
     ]
     for images, labels in parts:
         if len(images) != len(labels):
-            raise DataError(f"idx files need a label for each picture; got {len(labels)} for {len(images)} in {root}.")
+            raise DataError(f"idx files need a label for each image; got {len(labels)} for {len(images)} in {root}.")
     (x_train, y_train), (x_test, y_test) = parts
     answers = numbered(y_train.tolist(), y_test.tolist(), place=str(root))
     return Dataset(np.concatenate([x_train, x_test])[:, None].astype(np.float32) / np.float32(255), **answers)
@@ -152,7 +152,7 @@ def _idx(root: Path, name: str) -> Num[np.ndarray, "..."]:
     path = next((p for p in (root / name, root / f"{name}.gz") if p.is_file()), None)
     if path is None:
         raise DataError(
-            f"the folder {root} must hold {name} or {name}.gz; got neither. Get it, or change `data.options`."
+            f"the folder {root} must contain {name} or {name}.gz; got neither. Download it, or change `data.options`."
         )
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     n_axes = content[3] if len(content) > 3 else 0
@@ -160,7 +160,7 @@ def _idx(root: Path, name: str) -> Num[np.ndarray, "..."]:
     shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
     if content[:3] != b"\0\0\x08" or not n_axes or len(content) - start != int(np.prod(shape)):
         raise DataError(
-            f"{path} must be an idx file of bytes; got one that does not begin or end as such. Get it again."
+            f"{path} must be an idx file of bytes; got one that does not start or end like one. Download it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -186,7 +186,7 @@ def cifar_batches(*, seed: int, path: str, labels: str = "labels") -> Dataset:  
     Raises
     ------
     DataError
-        If a batch is missing, holds anything but arrays, or has no such labels.
+        If a batch is missing, contains anything but arrays, or has no such labels.
 
     Notes
     -----
@@ -227,9 +227,9 @@ def _batch(file: Path, labels: str) -> tuple[np.ndarray, list[int]]:
         pixels, classes = np.asarray(content[b"data"]), list(content[labels.encode()])
     except DAMAGE as error:
         raise DataError(
-            f"{file} must hold arrays `data` and `{labels}`; got {error}. Name the key: "
+            f"{file} must contain arrays `data` and `{labels}`; got {error}. Name the key: "
             "--set data.options.labels=fine_labels"
         ) from error
     if pixels.ndim != 2 or pixels.shape != (len(classes), 3072):
-        raise DataError(f"{file} must hold 3072 bytes a picture; got shape {pixels.shape} for {len(classes)} labels.")
+        raise DataError(f"{file} must have 3072 bytes per image; got shape {pixels.shape} for {len(classes)} labels.")
     return pixels, classes

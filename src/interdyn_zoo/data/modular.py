@@ -1,4 +1,4 @@
-"""Addition modulo a number: a task on which networks grok, learning it long after they know the training rows."""
+"""Addition modulo a number: a task on which networks grok, generalising long after they have memorised the rows."""
 
 import random
 
@@ -19,20 +19,20 @@ def modular_addition(*, seed: int, modulus: int = 7, summands: int = 10, counted
     Parameters
     ----------
     seed
-        Draws the rows, none of them twice.
+        Draws the rows, without repetition.
     modulus
         Number of values of a summand, and of classes; 2 gives sparse parity.
     summands
-        Numbers in a row: the parts, and so the players of the kind ``parts``.
+        Numbers in a row: the parts, and therefore the players of the kind ``parts``.
     counted
-        How many of them count. Without any of them, nothing is known of the class; the others say nothing.
+        How many of them count. Without any one of them, nothing is known about the class; the others are irrelevant.
     rows
         Number of samples, at most ``modulus**summands``.
 
     Returns
     -------
     Dataset
-        Shape ``(rows, summands * modulus)``: the one-hot code of each summand, a part of its own.
+        Shape ``(rows, summands * modulus)``: the one-hot code of each summand, which is a part.
 
     Raises
     ------
@@ -41,8 +41,8 @@ def modular_addition(*, seed: int, modulus: int = 7, summands: int = 10, counted
 
     Notes
     -----
-    Power et al. (2022) add two numbers, which are two players. Numbers that do not count make more of them, and a
-    network that knows the rows by heart uses those too; it generalises when it has dropped them, as in sparse parity
+    Power et al. (2022) add two numbers, which are two players. Numbers that do not count add more players, and a
+    network that has memorised the rows uses those too; it generalises once it has dropped them, as in sparse parity
     (Barak et al., 2022; Merrill et al., 2023).
 
     Examples
@@ -56,7 +56,7 @@ def modular_addition(*, seed: int, modulus: int = 7, summands: int = 10, counted
     if not fits or not 1 <= rows <= min(modulus**summands, _MOST_CODES // (summands * modulus)):
         raise RecipeError(
             "`data.options` of `modular-addition` must have a `modulus` of 2 or more, `counted` from 1 to `summands`, "
-            "modulus**summands below 2**62, and `rows` of 1 or more, no more than there are and memory holds; got "
+            "modulus**summands below 2**62, and `rows` of at least 1, no more than exist and fit into memory; got "
             f"{modulus}, {counted}, {summands} and {rows}. Correct them."
         )
     codes = np.array(random.Random(seed).sample(range(modulus**summands), rows), dtype=np.int64)

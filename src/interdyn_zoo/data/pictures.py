@@ -1,4 +1,4 @@
-"""Pictures under INTERDYN_DATA: MNIST, CIFAR-10, ten classes of Tiny-ImageNet, twelve species of CUB-200."""
+"""Images under INTERDYN_DATA: MNIST, CIFAR-10, ten classes of Tiny-ImageNet, twelve species of CUB-200."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ _PEOPLE = {
 
 
 def _pictures(path: Path, n_classes: int, given: np.ndarray | None = None) -> Dataset:
-    """Return the pictures of an npz file, pixels in [0, 1], channels first; its test part stays the test part."""
+    """Return the images of an npz file, pixels in [0, 1], channels first; its test part stays the test part."""
     with np.load(path) as file:
         train, test = file["x_train"], file["x_test"]
         targets = np.concatenate([file["y_train"], file["y_test"]]).astype(np.int64)
@@ -34,7 +34,7 @@ def _pictures(path: Path, n_classes: int, given: np.ndarray | None = None) -> Da
 
 
 def _smaller(data: Dataset, size: int | None, name: str) -> Dataset:
-    """Return square pictures scaled down to ``size x size`` by the mean of whole blocks of pixels."""
+    """Return square images reduced to ``size x size`` by averaging blocks of pixels."""
     full = data.inputs.shape[-1]
     if size is None or size == full:
         return data
@@ -49,8 +49,8 @@ def _smaller(data: Dataset, size: int | None, name: str) -> Dataset:
 
 @dataset("mnist")
 @reads_files
-def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same pictures for every seed
-    """Return MNIST, shape ``(69000, 1, 28, 28)``: 60,000 pictures for training, 9,000 for testing, ten digits.
+def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same images for every seed
+    """Return MNIST, shape ``(69000, 1, 28, 28)``: 60,000 images for training, 9,000 for testing, ten digits.
 
     File ``mnist/mnist.npz``: ``x_train, y_train, x_test, y_test``. Source: LeCun, Cortes and Burges.
 
@@ -68,7 +68,7 @@ def mnist(*, seed: int) -> Dataset:  # noqa: ARG001  the same pictures for every
 def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
     """Return a part of CIFAR-10, shape ``(12000, 3, 32, 32)``: 10,000 for training, 2,000 for testing, ten classes.
 
-    ``labels`` are those that training sees: ``"clean"``, or those that people gave (CIFAR-10N), ``"aggre"`` (9 %
+    ``labels`` are those used in training: ``"clean"``, or those given by people (CIFAR-10N), ``"aggre"`` (9 %
     wrong), ``"random1"`` to ``"random3"`` (18 %) or ``"worse"`` (40 %). Files ``cifar10/cifar10_10k2k.npz`` (``x_train,
     y_train, train_index, x_test, y_test``) and ``cifar10/cifar10n_labels_all50k.npz``. Source: Krizhevsky (2009); Wei
     et al. (2022), Learning with Noisy Labels Revisited.
@@ -100,7 +100,7 @@ def cifar10(*, seed: int, labels: str = "clean") -> Dataset:  # noqa: ARG001
 def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return ten classes of Tiny-ImageNet, shape ``(2400, 3, 64, 64)``: 2,000 for training, 400 for testing.
 
-    A ``size`` that divides 64 scales them down. File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n,
+    A ``size`` that divides 64 reduces them. File ``tiny_imagenet10/tiny_imagenet10.npz``. Source: Stanford CS231n,
     from ImageNet (Russakovsky et al., 2015); non-commercial research only.
 
     Raises
@@ -121,7 +121,7 @@ def tiny_imagenet10(*, seed: int, size: int | None = None) -> Dataset:  # noqa: 
 def cub12(*, seed: int, size: int | None = None) -> Dataset:  # noqa: ARG001
     """Return twelve species of CUB-200-2011, shape ``(645, 3, 96, 96)``: 345 for training, 300 for testing.
 
-    A ``size`` that divides 96 scales them down. File ``cub12/cub12_96px.npz``. Source: Wah et al. (2011);
+    A ``size`` that divides 96 reduces them. File ``cub12/cub12_96px.npz``. Source: Wah et al. (2011);
     non-commercial research only.
 
     Raises

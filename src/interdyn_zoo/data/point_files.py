@@ -1,4 +1,4 @@
-"""Point clouds and meshes that people have at home: .off, .ply, .npy."""
+"""Point clouds and meshes in users' own files: .off, .ply, .npy."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
 from interdyn_zoo.data._root import DAMAGE, own_path, reads_files
 
-_MOST = 1_000_000  # points of a cloud
+_MOST = 1_000_000  # points per cloud
 _FORMATS = (".npy", ".off", ".ply")
 
 
@@ -22,12 +22,12 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
     Parameters
     ----------
     seed
-        Which points are taken.
+        Seed of the selection of points.
     path
         Folder with ``CLASS/*.off`` (or .ply, .npy), or with the parts ``train`` and ``test``, above the classes
         or, as in ModelNet, below them.
     n_points
-        Points of each cloud: drawn from the points of a file, or uniformly on the surface where it holds a mesh.
+        Points of each cloud: drawn from the points of a file, or uniformly on the surface of its mesh.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
     if not train:
         raise DataError(
             f"a folder of clouds needs one folder for each class with files {', '.join(_FORMATS)}; got none in {root}. "
-            "Put each class into a folder of its own."
+            "Put each class into a separate folder."
         )
     rng = np.random.default_rng(seed)
     clouds = np.stack([_unit(_points(file, n_points, rng)) for file, _ in train + test])
@@ -64,7 +64,7 @@ def point_clouds(*, seed: int, path: str, n_points: int = 1024) -> Dataset:
 
 
 def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.ndarray, "points 3"]:
-    """Return points of a file: some of those it holds, or new ones on the surface of its mesh."""
+    """Return points of a file: a selection of its points, or new ones on the surface of its mesh."""
     if file.suffix.lower() == ".npy":
         try:
             points = np.load(file)
@@ -86,7 +86,7 @@ def _points(file: Path, n_points: int, rng: np.random.Generator) -> Float[np.nda
     if points.ndim != 2 or points.shape[1] < 3 or len(points) < n_points:
         raise DataError(
             f"each cloud needs {n_points} points of three coordinates; got shape {points.shape} in {file}. "
-            "Take fewer: --set data.options.n_points=256"
+            "Use fewer: --set data.options.n_points=256"
         )
     return np.asarray(points[rng.permutation(len(points))[:n_points], :3])
 

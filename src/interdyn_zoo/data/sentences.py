@@ -33,8 +33,8 @@ def sst2(
     """Return SST-2 as tokens of BERT's vocabulary, shape ``(samples, max_length)``, 0 being padding; two classes.
 
     ``part`` is ``"sentences"`` (6,920 for training) or ``"phrases"`` (67,349, as in GLUE); the test part is ``"dev"``
-    (572 sentences) or ``"test"`` (1,821); with ``first`` only so many of either. ``parts`` are the meaningful words; a
-    sentence without any is not measured.
+    (572 sentences) or ``"test"`` (1,821); with ``first`` only that many of either. ``parts`` are the meaningful words;
+    a sentence without any is not measured.
 
     Files ``sst2/train_sentences.tsv.gz`` or ``sst2/train_phrases.tsv.gz``, ``sst2/dev.tsv.gz`` or ``sst2/test.tsv.gz``
     (columns ``sentence`` and ``label``) and ``bert_vocab/vocab.txt``. Source: Socher et al. (2013); Wang et al. (2019);
@@ -137,12 +137,12 @@ def coded(
     *,
     place: str = "the sentences",
 ) -> Dataset:
-    """Return sentences, or pairs of them, and their classes as a data set; ``place`` is where they stand, for errors.
+    """Return sentences, or pairs of them, and their classes as a data set; ``place`` is their source, for errors.
 
     Raises
     ------
     DataError
-        If there are none, or a test sentence has a class that training has not.
+        If there are none, or a test sentence has a class that training does not have.
     MissingExtraError
         If transformers is not installed.
     """
@@ -184,7 +184,7 @@ def _read(path: Path) -> list[tuple[str, str]]:
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return columns of a table divided by tabs, with a header and without quotes."""
+    """Return columns of a tab-separated table, with a header and without quotes."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -192,7 +192,7 @@ def _columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
         if lacking:
             raise DataError(
                 f"{path} must have the columns {', '.join(names)}; got {', '.join(lines.fieldnames or ())}. "
-                "Get it again."
+                "Download it again."
             )
         return [tuple(line[name] for name in names) for line in lines]
 
@@ -204,7 +204,7 @@ def _lines(path: Path, n: int) -> list[list[str]]:
     wrong = next((i for i, row in enumerate(rows) if len(row) != n), None)
     if wrong is not None or not rows:
         got = "an empty file" if wrong is None else f"{len(rows[wrong])} in line {wrong + 1}"
-        raise DataError(f"each line of {path} must have {n} cells; got {got}. Get it again.")
+        raise DataError(f"each line of {path} must have {n} cells; got {got}. Download it again.")
     return rows
 
 
@@ -219,9 +219,9 @@ def _wordpiece(vocabulary: Path) -> Any:
 
 
 def _tokens(sentences: Sequence[str], tokenizer: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return tokens and the number of the meaningful word of each, both of shape ``(sentences, length)``.
+    """Return tokens and the index of the meaningful word of each, both of shape ``(sentences, length)``.
 
-    Padding is token 0; its part is -1, as are those of stop-words and punctuation.
+    Padding is token 0; its part is -1, as are those of stop words and punctuation.
     """
     read = words(tokenizer, sentences, max_length=length, allow_empty=True)
     width = read.input_ids.shape[1]

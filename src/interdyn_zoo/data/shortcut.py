@@ -1,4 +1,4 @@
-"""A feature that tells the class of most training samples, and of test samples nothing: a shortcut."""
+"""A shortcut: a feature that predicts the class of most training samples, and nothing about test samples."""
 
 import inspect
 import math
@@ -24,39 +24,39 @@ def shortcut(
     size: int = 2,
     test_fraction: float = 0.3,
 ) -> Dataset:
-    """Return other data with a feature added that names a class: the right one at a rate, otherwise any other.
+    """Return other data with an added feature that names a class: the correct one at a rate, otherwise any other.
 
-    Pictures get a bright square in the upper left corner, whose place in a small grid, ``ceil(sqrt(n_classes))``
+    Images get a bright square in the upper left corner, whose position in a small grid, ``ceil(sqrt(n_classes))``
     squares wide, is the class that it names. Tables get a last column, the number of that
-    class, which is a part of its own.
+    class, which is a separate part.
 
     Parameters
     ----------
     seed
-        Draws which samples it misleads, the division where the data have none, and is the seed of ``of``.
+        Draws which samples it misleads and, if the data have no split, the split; it is also the seed of ``of``.
     of
-        Name of the other data, of pictures ``(C, H, W)`` or of a table, with classes.
+        Name of the other data, images ``(C, H, W)`` or a table, with classes.
     options
         Their options.
     rate
-        Share of the training samples for which it names the right class.
+        Share of the training samples for which it names the correct class.
     test_rate
-        The same for the test samples; None: one in ``n_classes``, so that it says nothing. 0 misleads always.
+        The same for the test samples; None: 1 / ``n_classes``, so that it carries no information. 0: always wrong.
     size
         Side of the square, in pixels.
     test_fraction
-        Share of test samples, where the data have no test part.
+        Share of test samples, if the data have no test part.
 
     Raises
     ------
     RecipeError
-        If there are no such data or options, they have no classes, are neither pictures nor a table, the grid does not
-        fit the pictures, or a rate is none.
+        If there are no such data or options, they have no classes, are neither images nor a table, the grid does not
+        fit the images, or a rate is invalid.
 
     Notes
     -----
-    Labels stay right: a network that reads the digit, or the other columns, loses nothing. Source of the idea: Geirhos
-    et al. (2020), Shortcut Learning in Deep Neural Networks.
+    Labels stay correct: a network that reads the digit, or the other columns, loses nothing. Source of the idea:
+    Geirhos et al. (2020), Shortcut Learning in Deep Neural Networks.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def shortcut(
     data = _other(of, {} if options is None else options, seed)
     if data.n_classes is None or data.n_classes < 2 or not np.issubdtype(data.inputs.dtype, np.floating):
         raise RecipeError(
-            f"`data.options.of` of `shortcut` must be pictures or a table with two or more classes; got {of!r}. Use "
+            f"`data.options.of` of `shortcut` must be images or a table with at least two classes; got {of!r}. Use "
             '"digits" or "wine", for example.'
         )
     chance = 1 / data.n_classes if test_rate is None else test_rate
@@ -89,7 +89,7 @@ def shortcut(
         return replace(data, inputs=_marked(data.inputs, named, data.n_classes, size), test=test)
     if data.inputs.ndim != 2:
         raise RecipeError(
-            f"`data.options.of` of `shortcut` must be pictures (C, H, W) or a table; got {of!r} with inputs of shape "
+            f"`data.options.of` of `shortcut` must be images (C, H, W) or a table; got {of!r} with inputs of shape "
             f'{data.inputs.shape[1:]}. Use "digits" or "wine", for example.'
         )
     return replace(_with_column(data, named), test=test)
@@ -113,12 +113,12 @@ def _marked(
     n_classes: int,
     size: int,
 ) -> Float32[np.ndarray, "samples channels height width"]:
-    """Return pictures with a square of brightness 1 at the place of the class that it names, its grid else 0."""
+    """Return images with a square of brightness 1 at the position of the named class, and 0 in the rest of the grid."""
     wide = math.ceil(math.sqrt(n_classes))
     high = math.ceil(n_classes / wide)
     if size < 1 or high * size > pictures.shape[2] or wide * size > pictures.shape[3]:
         raise RecipeError(
-            f"`data.options.size` of `shortcut` must leave room for {high} x {wide} squares in pictures of "
+            f"`data.options.size` of `shortcut` must leave room for {high} x {wide} squares in images of "
             f"{pictures.shape[2]} x {pictures.shape[3]} pixels; got {size}. Use 1, for example."
         )
     out = pictures.copy()

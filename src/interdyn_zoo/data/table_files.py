@@ -1,4 +1,4 @@
-"""Tables that people have at home: CSV and Parquet, with words and gaps in them."""
+"""Tables in users' own files: CSV and Parquet, with strings and missing values."""
 
 import csv
 import gzip
@@ -14,13 +14,13 @@ from interdyn.recipes import Dataset, dataset
 from interdyn_zoo.data._classes import numbered
 from interdyn_zoo.data._root import own_path, reads_files
 
-_GAPS = ("", "?", "nan", "na", "n/a", "null")  # in any case of letters
+_GAPS = ("", "?", "nan", "na", "n/a", "null")  # in lower or upper case
 
 
 @dataset("table")
 @reads_files
 def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dataset:  # noqa: ARG001
-    """Return the rows of a table: ``.csv`` (also with ``;``) or ``.tsv``, packed by gzip or not, or ``.parquet``.
+    """Return the rows of a table: ``.csv`` (also with ``;``) or ``.tsv``, with or without gzip, or ``.parquet``.
 
     Parameters
     ----------
@@ -29,25 +29,25 @@ def table(*, seed: int, path: str, target: str, regression: bool = False) -> Dat
     target
         Column of the classes, or of the numbers to predict.
     regression
-        The target holds numbers in place of classes.
+        The target contains numbers instead of classes.
 
     Returns
     -------
     Dataset
-        One feature for a column of numbers, and one more that marks its gaps if it has any, which are filled by the
-        mean; one for each word in a column of words, a gap being a word of its own. Gaps are empty cells, ``?``, ``NA``
-        and ``NaN``. ``parts`` are the columns.
+        One feature for a numeric column, and one more that marks its missing values if it has any, which are filled by
+        the mean; one for each distinct string in a column of strings, a missing value being one of them. Missing values
+        are empty cells, ``?``, ``NA`` and ``NaN``. ``parts`` are the columns.
 
     Raises
     ------
     DataError
-        If the file is no such table, has no such column, or a cell of a column of numbers holds none.
+        If the file is not such a table, has no such column, or a cell of a numeric column is not a number.
     MissingExtraError
         If pyarrow is not installed (.parquet only).
 
     Notes
     -----
-    A column is of numbers when the first or half of its filled cells are; a cell that is none is then refused.
+    A column is numeric when the first or half of its filled cells are numbers; a cell that is not is then refused.
     """
     return coded_table(own_path(path, what="a table"), target=target, regression=regression)
 
@@ -57,17 +57,17 @@ def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
     header, rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"the columns of the table {path} need names of their own; got two `{twice}`. Rename one.")
+        raise DataError(f"the columns of the table {path} need distinct names; got two `{twice}`. Rename one.")
     if target not in header:
         raise DataError(f"the table {path} must have the column `{target}`; got {', '.join(header)}. Name one of them.")
     columns = {column: [row[place] for row in rows] for place, column in enumerate(header)}
     last = columns.pop(target)
     if not last or any(_is_gap(cell) for cell in last):
-        gap = next((f"a gap in row {i + 2}" for i, cell in enumerate(last) if _is_gap(cell)), "no rows")
+        gap = next((f"no value in row {i + 2}" for i, cell in enumerate(last) if _is_gap(cell)), "no rows")
         raise DataError(f"each row of {path} must have its `{target}`; got {gap}. Fill it, or leave the row out.")
     coded = [_coded(column, cells) for column, cells in columns.items()]
     if not coded:
-        raise DataError(f"the table {path} must have a column beside `{target}`; got none. Name another target.")
+        raise DataError(f"the table {path} must have a column besides `{target}`; got none. Name another target.")
     answers: dict[str, Any] = {"n_classes": None}
     answers |= {"targets": _numbers(target, last)} if regression else numbered(last, place=str(path))
     parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
@@ -88,7 +88,7 @@ def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
             delimiter = "\t" if ".tsv" in path.suffixes else max(",;\t", key=first.count)
             header, *rows = list(csv.reader(file, delimiter=delimiter)) or [[]]
     except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
-        raise DataError(f"{path} must be a table of text in UTF-8; got {error}. Save it again.") from error
+        raise DataError(f"{path} must be a text table in UTF-8; got {error}. Save it again.") from error
     while rows and not rows[-1]:  # empty lines at the end
         rows.pop()
     short = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
@@ -113,9 +113,9 @@ def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
-    """Return a column of numbers as it is, with an indicator of gaps where there are any; one of words as 0 and 1.
+    """Return a numeric column, with an indicator of missing values if there are any; one of strings as 0 and 1.
 
-    A gap in a column of words is a word of its own; a gap in one of numbers becomes the mean of the others.
+    A missing value in a column of strings is a value of its own; one in a numeric column becomes the mean of the rest.
     """
     filled = [cell for cell in cells if not _is_gap(cell)]
     numbers = [_is_number(cell) for cell in filled]
@@ -131,11 +131,11 @@ def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
 
 
 def _numbers(name: str, cells: list[str]) -> np.ndarray:
-    """Return a column of numbers, NaN for its gaps."""
+    """Return a numeric column, NaN for its missing values."""
     wrong = next((i for i, cell in enumerate(cells) if not _is_gap(cell) and not _is_number(cell)), None)
     if wrong is not None:
         raise DataError(
-            f"the column `{name}` must hold numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
+            f"the column `{name}` must contain numbers; got {cells[wrong]!r} in row {wrong + 2}. Correct the cell, or "
             "leave it empty."
         )
     return np.array([np.nan if _is_gap(cell) else float(cell) for cell in cells])

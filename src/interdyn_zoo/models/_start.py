@@ -1,4 +1,4 @@
-"""The weights a transformer starts from, where they are to be larger than by default."""
+"""Initial weights of a transformer that are larger than the default."""
 
 import math
 
@@ -9,7 +9,7 @@ from interdyn.errors import RecipeError
 
 
 def check_start(name: str, init_std: float | None) -> None:
-    """Refuse a spread of first weights that is none.
+    """Refuse an invalid standard deviation of the initial weights.
 
     Raises
     ------
@@ -24,11 +24,11 @@ def check_start(name: str, init_std: float | None) -> None:
 
 
 def started(network: nn.Module, init_std: float | None) -> nn.Module:
-    """Return the network with weights drawn anew; None leaves it as it is.
+    """Return the network with newly drawn weights; None leaves it unchanged.
 
     Weights of linear layers, attention, embeddings and patches come from a normal distribution of mean 0 and standard
-    deviation ``init_std``, their biases are 0; layer norm, and the vector of padding, stay. With PyTorch's own start,
-    and BERT's spread of 0.02, an untrained transformer is nearly additive in its players.
+    deviation ``init_std``, their biases are 0; layer norm, and the padding vector, are unchanged. With PyTorch's own
+    initialisation, and BERT's standard deviation of 0.02, an untrained transformer is nearly additive in its players.
 
     Examples
     --------

@@ -8,16 +8,16 @@ from interdyn.recipes import model
 from interdyn_zoo.models.vgg import check_pictures, classifier, he_start
 
 _CHANNELS = (64, 192, 384, 256, 256)
-_LARGE = 128  # pixels a side from which the first convolution strides as published
+_LARGE = 128  # pixels a side from which the first convolution has the published stride
 
 
 @model("alexnet")
 def alexnet(shape: tuple[int, ...], n_outputs: int, *, width: float = 1.0, hidden: int = 1024) -> nn.Module:
-    """Return AlexNet (one column) for pictures of 32 pixels a side or more.
+    """Return AlexNet (one column) for images of at least 32 pixels a side.
 
-    From 128 pixels on the first convolution is 11x11 with stride 4 and the poolings are 3x3 with stride 2, as
-    published. Below, the first convolution is 5x5, with stride 2 from 48 pixels on, and the poolings are 2x2. ``width``
-    multiplies the channels, ``hidden`` is the width of the two hidden layers (4096 as published). Weights begin as in
+    From 128 pixels, the first convolution is 11x11 with stride 4 and the poolings are 3x3 with stride 2, as
+    published. Below, the first convolution is 5x5, with stride 2 from 48 pixels, and the poolings are 2x2. ``width``
+    multiplies the channels, ``hidden`` is the width of the two hidden layers (4096 as published). Initial weights as in
     He et al. (2015).
 
     Source: Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks.
@@ -25,7 +25,7 @@ def alexnet(shape: tuple[int, ...], n_outputs: int, *, width: float = 1.0, hidde
     Raises
     ------
     RecipeError
-        If the inputs are no pictures of that size.
+        If the inputs are not images of that size.
     """
     check_pictures("alexnet", shape, least=32)
     side = min(shape[1:])
@@ -54,16 +54,16 @@ def alexnet(shape: tuple[int, ...], n_outputs: int, *, width: float = 1.0, hidde
 
 @model("lenet")
 def lenet(shape: tuple[int, ...], n_outputs: int, *, dropout: float = 0.0) -> nn.Module:
-    """Return LeNet-5 with ReLU and max pooling, for pictures of 16 pixels a side or more.
+    """Return LeNet-5 with ReLU and max pooling, for images of at least 16 pixels a side.
 
-    ``dropout`` is the share of the outputs of each of the two hidden layers that is dropped while training.
+    ``dropout`` is the share of the outputs of each of the two hidden layers that is dropped during training.
 
     Source: LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document recognition.
 
     Raises
     ------
     RecipeError
-        If the inputs are no pictures of that size.
+        If the inputs are not images of that size.
     """
     check_pictures("lenet", shape, least=16)
     rows, cols = ((side // 2 - 4) // 2 for side in shape[1:])

@@ -23,13 +23,13 @@ def cnn(
     """Return blocks of 3x3 convolutions with ReLU and 2x2 pooling, then one hidden layer, for ``(C, H, W)``.
 
     ``channels`` lists the width of each block, ``convolutions`` is their number in a block, ``dropout`` the share of
-    the outputs of the hidden layer that is dropped while training. Weights begin as in He et al. (2015), so that
-    signals keep their size through all layers, and biases at 0.
+    the outputs of the hidden layer that is dropped during training. Initial weights as in He et al. (2015), so that
+    signals keep their size through all layers, with biases 0.
 
     Raises
     ------
     RecipeError
-        If the inputs are no images, or too small for that many poolings.
+        If the inputs are not images, or too small for that many poolings.
     """
     blocks = len(channels)
     if len(shape) != 3 or min(shape[1:]) < 2**blocks:

@@ -12,8 +12,8 @@ from interdyn.recipes import model
 class _EdgeConv(nn.Module):
     r"""$y_i = \max_{j \in N(i)} h(x_i, x_j - x_i)$ over the ``k`` nearest points, ``h`` a linear layer and a ReLU.
 
-    As ``h`` is linear before its ReLU, ``W (x_i, x_j - x_i) = A x_i + B x_j`` is computed once for each point, and the
-    maximum runs over neighbours: no array over edges times inputs is built.
+    Since ``h`` is linear before its ReLU, ``W (x_i, x_j - x_i) = A x_i + B x_j`` is computed once for each point, and
+    the maximum runs over neighbours: no array over edges times inputs is built.
     """
 
     def __init__(self, before: int, after: int, k: int) -> None:
@@ -27,14 +27,14 @@ class _EdgeConv(nn.Module):
         near = torch.cdist(x, x).topk(self.k, dim=-1, largest=False, sorted=False).indices
         other = self.other(x)
         first = torch.arange(len(x), device=x.device)[:, None, None] * x.shape[1]  # row of a cloud's first point
-        neighbours = other.flatten(0, 1).index_select(0, (near + first).flatten())  # whole rows: faster than a gather
+        neighbours = other.flatten(0, 1).index_select(0, (near + first).flatten())  # complete rows: faster than gather
         greatest = neighbours.reshape(*near.shape, -1).amax(dim=2)
         out = self.own(x) - other + greatest
         return torch.nn.functional.leaky_relu(self.norm(out.transpose(1, 2)).transpose(1, 2), 0.2)
 
 
 class DGCNN(nn.Module):
-    """Edge convolutions, an embedding of each point, the greatest and the mean of each feature, a classifier."""
+    """Edge convolutions, an embedding of each point, the maximum and the mean of each feature, a classifier."""
 
     def __init__(
         self, n_outputs: int, *, k: int, widths: Sequence[int], embedding: int, hidden: int, dropout: float
@@ -69,17 +69,17 @@ def dgcnn(
     hidden: int = 512,
     dropout: float = 0.5,
 ) -> nn.Module:
-    """Return DGCNN for point clouds ``(points, 3)``; neighbours are found anew in the features of every layer.
+    """Return DGCNN for point clouds ``(points, 3)``; neighbours are recomputed in the features of every layer.
 
     ``k`` neighbours, ``widths`` of the edge convolutions, width of the ``embedding`` of a point and of the ``hidden``
-    layer. Batch norm stands after the maximum over neighbours, which costs ``k`` times less than before it.
+    layer. Batch norm follows the maximum over neighbours, which costs ``k`` times less than before it.
 
     Source: Wang et al. (2019), Dynamic Graph CNN for Learning on Point Clouds.
 
     Raises
     ------
     RecipeError
-        If the inputs are no clouds of at least ``k`` points.
+        If the inputs are not clouds of at least ``k`` points.
     """
     if len(shape) != 2 or shape[1] != 3 or shape[0] < k:
         raise RecipeError(

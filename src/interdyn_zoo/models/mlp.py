@@ -14,7 +14,7 @@ from interdyn_zoo.models.vgg import dropped
 def mlp(shape: tuple[int, ...], n_outputs: int, *, hidden: Sequence[int] = (64, 64), dropout: float = 0.0) -> nn.Module:
     """Return fully connected layers with ReLU between them; ``hidden`` lists their widths.
 
-    ``dropout`` is the share of the outputs of each hidden layer that is dropped while training.
+    ``dropout`` is the share of the outputs of each hidden layer that is dropped during training.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A residual network for small pictures."""
+"""A residual network for small images."""
 
 from collections import OrderedDict
 
@@ -11,7 +11,7 @@ from interdyn_zoo.models.vgg import check_pictures
 
 
 class _Block(nn.Module):
-    """Two convolutions and the way past them."""
+    """Two convolutions and the skip connection."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def resnet(shape: tuple[int, ...], n_outputs: int, *, depth: int = 8, width: int
     Raises
     ------
     RecipeError
-        If the inputs are no pictures of at least 8 pixels a side, or the depth is none of 8, 14, 20, ...
+        If the inputs are not images of at least 8 pixels a side, or the depth is not one of 8, 14, 20, ...
     """
     check_pictures("resnet", shape, least=8)
     blocks, odd = divmod(depth - 2, 6)

@@ -1,4 +1,4 @@
-"""Networks that read tokens (token 0 is padding) or steps of numbers: LSTM, GRU, transformer encoders, BERT."""
+"""Networks for tokens (token 0 is padding) or numeric sequences: LSTM, GRU, transformer encoders, BERT."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ _SIZES = {"tiny": (2, 64, 2), "small": (2, 128, 4), "medium": (4, 256, 8)}  # la
 
 
 class _Reader(nn.Module):
-    """What turns tokens or steps of numbers into vectors, and tells which of them are there."""
+    """Maps tokens or numeric steps to vectors, and marks which of them are not padding."""
 
     def __init__(self, shape: tuple[int, ...], width: int, vocabulary: int, name: str) -> None:
         super().__init__()
         if len(shape) not in (1, 2):
             raise RecipeError(
-                f"the model `{name}` needs tokens (tokens,) or steps of numbers (steps, features); got inputs of shape "
-                f"{shape}. Choose a model for such inputs."
+                f"the model `{name}` needs tokens (tokens,) or numeric sequences (steps, features); got inputs of "
+                f"shape {shape}. Choose a model for such inputs."
             )
         self.tokens = len(shape) == 1
         self.embedding: nn.Module
@@ -48,7 +48,7 @@ class Recurrent(nn.Module):
         self.classifier = nn.Linear(hidden, n_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits; what follows the last real token does not reach them."""
+        """Return logits, unaffected by what follows the last real token."""
         embedded, present = self.reader(x)
         states, _ = self.network(embedded)
         place = torch.arange(present.shape[1], device=x.device)
@@ -60,7 +60,7 @@ class Recurrent(nn.Module):
 def lstm(
     shape: tuple[int, ...], n_outputs: int, *, vocabulary: int = _VOCABULARY, hidden: int = 128, layers: int = 1
 ) -> nn.Module:
-    """Return an LSTM over tokens or steps of numbers; ``hidden`` is the width of embedding and state.
+    """Return an LSTM over tokens or numeric sequences; ``hidden`` is the width of embedding and state.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def lstm(
 def gru(
     shape: tuple[int, ...], n_outputs: int, *, vocabulary: int = _VOCABULARY, hidden: int = 128, layers: int = 1
 ) -> nn.Module:
-    """Return a GRU over tokens or steps of numbers; ``hidden`` is the width of embedding and state.
+    """Return a GRU over tokens or numeric sequences; ``hidden`` is the width of embedding and state.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def gru(
 
 
 class Encoder(nn.Module):
-    """A transformer encoder with learned places; the mean over the real tokens is classified."""
+    """A transformer encoder with learned positions; the mean over the real tokens is classified."""
 
     def __init__(
         self, shape: tuple[int, ...], n_outputs: int, *, vocabulary: int, layers: int, width: int, heads: int
@@ -116,12 +116,12 @@ def encoder(
 ) -> nn.Module:
     """Return a transformer encoder: ``"tiny"`` (2 layers, width 64), ``"small"`` (2, 128) or ``"medium"`` (4, 256).
 
-    ``init_std`` is the standard deviation of its first weights, biases 0; by default they start as PyTorch's do.
+    ``init_std`` is the standard deviation of its initial weights, with biases 0; by default PyTorch's initialisation.
 
     Raises
     ------
     RecipeError
-        If the inputs are neither tokens nor steps of numbers, or there is no such size or spread.
+        If the inputs are neither tokens nor numeric sequences, or there is no such size or standard deviation.
     """
     check_start("encoder", init_std)
     if size not in _SIZES:
@@ -147,14 +147,14 @@ class Bert(nn.Module):
 def bert_tiny(shape: tuple[int, ...], n_outputs: int, *, init_std: float | None = None) -> nn.Module:
     """Return BERT-Tiny: 2 layers, width 128, 2 heads; the embedding is ``network.bert.embeddings.word_embeddings``.
 
-    ``init_std`` is the standard deviation of its first weights, biases 0; by default BERT's own, 0.02.
+    ``init_std`` is the standard deviation of its initial weights, with biases 0; by default BERT's own, 0.02.
 
     Source: Turc et al. (2019), Well-Read Students Learn Better.
 
     Raises
     ------
     MissingExtraError, RecipeError
-        If transformers is not installed, the inputs are no tokens, or it is no such spread.
+        If transformers is not installed, the inputs are not tokens, or the standard deviation is invalid.
     """
     return _bert("bert-tiny", shape, n_outputs, layers=2, width=128, heads=2, init_std=init_std)
 

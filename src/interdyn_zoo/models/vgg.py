@@ -42,18 +42,18 @@ def vgg13(
 def vgg16(
     shape: tuple[int, ...], n_outputs: int, *, width: float = 1.0, hidden: int = 512, batch_norm: bool = False
 ) -> nn.Module:
-    """Return VGG-16 for pictures ``(C, H, W)`` of any size.
+    """Return VGG-16 for images ``(C, H, W)`` of any size.
 
     ``width`` multiplies the channels, ``hidden`` is the width of the two hidden layers of the classifier (4096 in the
-    publication, for 224 pixels). Each block ends in a 2x2 pooling unless its map is one pixel high or wide already.
-    Weights begin as in He et al. (2015) and biases at 0, so that the deep nets without batch norm learn, too.
+    publication, for 224 pixels). Each block ends in a 2x2 pooling unless its map is already one pixel high or wide.
+    Initial weights as in He et al. (2015), with biases 0, so that the deep nets without batch norm learn, too.
 
     Source: Simonyan and Zisserman (2015), Very Deep Convolutional Networks, table 1.
 
     Raises
     ------
     RecipeError
-        If the inputs are no pictures.
+        If the inputs are not images.
     """
     return _vgg("vgg16", shape, n_outputs, width=width, hidden=(hidden, hidden), batch_norm=batch_norm)
 
@@ -94,7 +94,7 @@ def classifier(features: int, hidden: Sequence[int], n_outputs: int, *, dropout:
 
 
 def dropped(share: float) -> list[nn.Module]:
-    """Return a layer of dropout, or none for a share of 0: the names of all weights are then those without.
+    """Return a dropout layer, or none for a share of 0: the names of all weights are then those without it.
 
     Examples
     --------
@@ -115,9 +115,9 @@ def he_start(network: nn.Module) -> nn.Module:
 
 
 def check_pictures(name: str, shape: tuple[int, ...], *, least: int) -> None:
-    """Refuse inputs that are no pictures ``(C, H, W)`` of at least ``least`` pixels a side."""
+    """Refuse inputs that are not images ``(C, H, W)`` of at least ``least`` pixels a side."""
     if len(shape) != 3 or min(shape[1:]) < least:
         raise RecipeError(
-            f"the model `{name}` needs pictures (C, H, W) of at least {least} pixels a side; got inputs of shape "
+            f"the model `{name}` needs images (C, H, W) of at least {least} pixels a side; got inputs of shape "
             f"{shape}. Choose another model, for example `mlp`."
         )

@@ -1,4 +1,4 @@
-"""A vision transformer for small pictures, in three sizes."""
+"""A vision transformer for small images, in three sizes."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ _SIZES = {"tiny": (4, 64, 2), "small": (6, 128, 4), "base": (8, 192, 6)}  # laye
 
 
 class ViT(nn.Module):
-    """Patches as tokens, learned places, a transformer encoder; the mean over patches is classified."""
+    """Patches as tokens, learned positions, a transformer encoder; the mean over patches is classified."""
 
     def __init__(
         self, shape: tuple[int, ...], n_outputs: int, *, patch: int, layers: int, width: int, heads: int
@@ -25,7 +25,7 @@ class ViT(nn.Module):
         self.norm, self.classifier = nn.LayerNorm(width), nn.Linear(width, n_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits for pictures of shape ``(batch, channels, rows, columns)``."""
+        """Return logits for images of shape ``(batch, channels, rows, columns)``."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.places
         return torch.as_tensor(self.classifier(self.norm(self.encoder(tokens)).mean(dim=1)))
 
@@ -36,20 +36,20 @@ def vit(
 ) -> nn.Module:
     """Return a vision transformer: ``"tiny"`` (4 layers, width 64), ``"small"`` (6, 128) or ``"base"`` (8, 192).
 
-    ``init_std`` is the standard deviation of its first weights, biases 0; by default they start as PyTorch's do.
+    ``init_std`` is the standard deviation of its initial weights, with biases 0; by default PyTorch's initialisation.
 
     Source: Dosovitskiy et al. (2021), An Image is Worth 16x16 Words; sizes are ours, for two cores.
 
     Raises
     ------
     RecipeError
-        If the inputs are no pictures that patches cover evenly, or there is no such size or spread.
+        If patches do not cover the inputs evenly, or there is no such size or standard deviation.
     """
     check_start("vit", init_std)
     check_pictures("vit", shape, least=patch)
     if shape[1] % patch or shape[2] % patch:
         raise RecipeError(
-            f"`model.options.patch` of `vit` must divide height and width of the pictures; got {patch} for {shape[1:]}."
+            f"`model.options.patch` of `vit` must divide height and width of the images; got {patch} for {shape[1:]}."
         )
     if size not in _SIZES:
         raise RecipeError(f"`model.options.size` of `vit` must be one of {', '.join(_SIZES)}; got {size!r}.")

@@ -1,0 +1,123 @@
+"""One word for one thing: words that were retired are in no sentence that a user can read."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# To add a place, add a line: a folder or a file, read by its ending (.py: strings and docstrings; others: their text).
+PLACES = [
+    "src/interdyn/__init__.py",
+    "src/interdyn/_arguments.py",
+    "src/interdyn/_typing.py",
+    "src/interdyn/compiled",
+    "src/interdyn/dynamics",
+    "src/interdyn/errors.py",
+    "src/interdyn/exports",
+    "src/interdyn/game",
+    "src/interdyn/measurement",
+    "src/interdyn/monitors.py",
+    "src/interdyn/players.py",
+    "src/interdyn/recipes",
+    "src/interdyn/schedules.py",
+    "src/interdyn/sparsify",
+    "src/interdyn/store",
+    "src/interdyn/theory",
+    "src/interdyn/tracking",
+    "src/interdyn/transforms",
+    "src/interdyn/values",
+    "src/interdyn_zoo",
+]
+ENDINGS = {".py", ".md", ".j2"}
+
+# what must not be written, and what is written instead
+RETIRED = {
+    r"looks?|looked|looking|glances?": "measurement, measured; check; seem",
+    r"told|tells?|said": "reported, states",
+    r"laboratory": "the authors' code",
+    r"(?<!there )(is|are|be) (?-i:none)\b(?! of)": "is not one, is not a ...",
+    r"lacks|lacking": "is missing, has no",
+    r"anew": "again, recomputed",
+    r"whole (files?|checkpoints?|numbers?|JSON|TOML)|(is|are|was) whole": "complete, intact; integer",
+    r"near-by": "nearby",
+    r"so (many|much)": "the number itself",
+    r"dear(er|est)?": "expensive, slow",
+    r"strangers?": "untrusted, unknown",
+    r"(hold|holds|held) [^.;]{0,30}\bagainst": "compare with",
+    r"stands? beside": "is shown next to",
+    r"(go|goes|went|going) on": "continues, resumes",
+    r"makes? a run": "runs, trains",
+    r"in words": "with a clear message, as a sentence",
+    r"(?<!of )courses?": "curve, trajectory",
+    r"(an?|the) exhibit": "sample view",
+    r"(is|was|were|be) begun": "started",
+    r"(comes|came) to": "is",
+    r"pictures?": "images",
+    r"graphics cards?": "GPU",
+    r"hand(s|ed)? (it |them )?out": "submit",
+}
+ALLOWED = {  # a word in this company is right
+    r"looks? (memorised|mislabelled|or)": "what a sample seems to be, which the table of samples says of it",
+    r"looks? (like|up)|looked up": "another sense",
+}
+_WORDS = re.compile(r"\b(?:" + "|".join(RETIRED) + r")\b", re.IGNORECASE)
+_ALLOWED = re.compile("|".join(ALLOWED), re.IGNORECASE)
+_NOT_PROSE = re.compile(r"``.*?``|`[^`]*`|^\s*(?:>>>|\.\.\.).*$|^\s*[\w, ]+\s*$\n(?=\s{4,}\S)", re.MULTILINE)
+
+
+def prose_of(text: str) -> str:
+    """Return a text without what names code: backticks, doctests, the lines of numpydoc that name parameters."""
+    return _NOT_PROSE.sub(lambda found: "\n" * found.group().count("\n"), text)
+
+
+def sentences(file: Path) -> list[tuple[int, str]]:
+    """Return the texts of a file by line; of Python its docstrings and strings, except single words: they are keys."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".py":
+        return [(1, re.sub(r"```.*?```|<(script|style).*?</\1>", "", text, flags=re.DOTALL))]
+    found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return [(n.lineno, n.value) for n in found if " " in n.value.strip()]
+
+
+def retired_in(text: str) -> list[str]:
+    """Return the retired words in a text.
+
+    Examples
+    --------
+    >>> retired_in("It goes on at each look; `told` is a name, and 2 samples look mislabelled.")
+    ['goes on', 'look']
+    """
+    text = _ALLOWED.sub("", prose_of(text))
+    return [found.group() for found in _WORDS.finditer(text)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_retired_words_are_gone(place):
+    top = ROOT / place
+    files = [top] if top.is_file() else sorted(f for f in top.rglob("*") if f.suffix in ENDINGS)
+    assert files
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {word!r} in {' '.join(text.split())[:90]!r}"
+        for file in files
+        for line, text in sentences(file)
+        for word in retired_in(text)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "the mean order at the last look",
+        "the file tells its step",
+        "a vector of the table is none",
+        "2 files are damaged, lacking or left over",
+        "the run goes on",
+        "held it against the theory",
+    ],
+)
+def test_a_retired_word_is_found(sentence):
+    assert retired_in(sentence)
