@@ -46,7 +46,7 @@ def test_the_last_checkpoint_unless_an_earlier_one_is_better_by_more_than_five_p
     assert falls.course == "held-out loss is lowest around the end"
     level = recommend(run([2.0, 1.2, 0.8, 0.81, 0.83]))
     assert (level.step, level.open) == (40, OPEN)
-    assert "no more than 5 % above that of step 10" in level.reason
+    assert "is within 5 % of its lowest value, 0.8 at step 10" in level.reason
     assert recommend(run([2.0, 1.2, 0.8, 0.81, 0.85])).step == 10
 
 
@@ -57,7 +57,7 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
         assert found.sentence == "Choose: step 10 by held-out loss, or the last checkpoint by held-out accuracy."
         assert "0.600 there, 0.800 at the end" in found.reason
     now = recommend(run(RISES, accuracy=[0.1, 0.5, 0.6, 0.7, 0.8], stage="phase 2", **HARMED))
-    assert now.sentence == "Choose: stop here by held-out loss, or go on by held-out accuracy."
+    assert now.sentence == "Choose: stop here by held-out loss, or keep training by held-out accuracy."
     assert now.stop is None
     assert recommend(run(RISES, accuracy=[0.1, 0.5, 0.6, 0.6, 0.61])).step == 10  # no fewer are wrong than 5 %
 
@@ -89,7 +89,7 @@ def test_only_harm_stops_a_training():
 @pytest.mark.parametrize("stage", [None, "phase 2"])
 def test_without_held_out_losses_nothing_is_recommended(stage):
     blind = recommend(run(stage=stage, best_step=None))
-    assert blind.sentence.startswith("Cannot be said: no held-out loss")
+    assert blind.sentence.startswith("No recommendation: no held-out loss")
     assert "`test_loss=`" in blind.reason
     assert (blind.step, blind.stop) == (None, None)
     assert recommend(run(stage=stage, best_step=None, pattern="A pattern.")).reason == "A pattern."
@@ -97,7 +97,7 @@ def test_without_held_out_losses_nothing_is_recommended(stage):
 
 
 def test_one_checkpoint_and_runs_of_before_say_why_not():
-    assert recommend(RunResult.from_json({"steps": [5], "test_loss": [1.0]})).sentence.startswith("Cannot be said")
+    assert recommend(RunResult.from_json({"steps": [5], "test_loss": [1.0]})).sentence.startswith("No recommendation")
     assert "Analyse it again" in recommend(RunResult.from_json({"steps": [0, 5], "test_loss": [2.0, 1.0]})).reason
 
 

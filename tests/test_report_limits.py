@@ -156,7 +156,7 @@ def test_odd_runs_have_a_first_screen_that_is_whole(chromium, tmp_path, monkeypa
     page.emulate_media(media="screen")
     if odd == "no losses":
         advice = page.locator("#top .advice strong").inner_text().replace("\u2011", "-")
-        assert advice == "Cannot be said: no held-out loss was recorded."
+        assert advice == "No recommendation: no held-out loss was recorded."
         assert page.locator("#chart-loss-gap").count() == 0
         assert "Loss gap" in page.locator("section:has(#trust) ul").inner_text()
     pictured(page, tmp_path / f"{odd}-{width}.png")

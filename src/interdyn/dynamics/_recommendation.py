@@ -1,4 +1,4 @@
-"""What to do: which checkpoint to use, or whether to go on, with its reason; or that it cannot be said."""
+"""Which checkpoint to use, or whether to keep training, with the reason."""
 
 from dataclasses import dataclass, replace
 
@@ -13,29 +13,29 @@ _TO_RECORD = (
     "tracker, or `test_loss=` to `observe`."
 )
 _OF_BEFORE = (
-    "This run was analysed by a version that did not judge harm. Analyse it again: remove summary.json and give the "
-    "run's command."
+    "This run was analysed by a version that did not search for harm. Analyse it again: remove summary.json and repeat "
+    "the run's command."
 )
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to do with a run.
+    """Which checkpoint of a run to use, or whether to keep training.
 
-    ``str`` of it is all there is to say: sentence, reason and what is open.
+    ``str`` of it is the sentence, the reason and what is open.
 
     Attributes
     ----------
     sentence, reason
-        The advice, and what it rests on; where it cannot be given, why, and what to record.
+        The advice and its reason; without advice, why there is none and what to record.
     step
-        The checkpoint to use; None where training should go on, or nothing can be said.
+        The checkpoint to use; None while training should continue, and without advice.
     stop
-        Whether a training that goes on should stop: only harm is a reason. None where that cannot be said.
+        Whether a training in progress should stop: only harm is a reason. None if not determined.
     course
-        What became of the held-out loss, in a clause; empty where it is not known.
+        How the held-out loss developed, in a clause; empty if it was not recorded.
     open
-        What is not certain about it, in a sentence; empty where the reason says all.
+        What is not certain, in a sentence; empty if everything is in the reason.
     """
 
     sentence: str
@@ -50,12 +50,12 @@ class Recommendation:
 
 
 def recommend(result: RunResult) -> Recommendation:
-    """Return which checkpoint of a run to use, or whether a training that goes on should.
+    """Return which checkpoint of a run to use, or whether a training in progress should continue.
 
     Parameters
     ----------
     result
-        A run that has ended, or one that goes on (its ``stage`` is not None).
+        A run that has ended, or one in progress (its ``stage`` is not None).
 
     Returns
     -------
@@ -64,15 +64,15 @@ def recommend(result: RunResult) -> Recommendation:
     Raises
     ------
     InputError
-        If it is no result of a run.
+        If it is not the result of a run.
 
     Notes
     -----
-    Only held-out losses, or an accuracy where they are not known, count. A training that goes on should stop where harm
-    is established (`find_harm`). Of one that has ended the last checkpoint is recommended, unless its held-out loss is
-    more than 5 % above that of the checkpoint where it is least (`least_loss`); whether the rise is more than noise is
-    then part of the reason, and where the accuracy is better at the end, both checkpoints are named. Without anything
-    held out no checkpoint is recommended.
+    Only held-out losses count, or held-out accuracies if there are no losses. A training in progress should stop once
+    harm is established (`find_harm`). For one that has ended, the last checkpoint is recommended, unless its held-out
+    loss is more than 5 % above the minimum (`least_loss`); the reason then states whether the rise is more than noise,
+    and if the accuracy is better at the end, both checkpoints are named. Without held-out data no checkpoint is
+    recommended.
 
     Examples
     --------
@@ -81,17 +81,17 @@ def recommend(result: RunResult) -> Recommendation:
     >>> recommend(RunResult.from_json(run)).sentence
     'Use the last checkpoint, step 10.'
     >>> recommend(RunResult.from_json({"steps": [0, 5], "harm": {"sentence": "No loss."}})).sentence
-    'Cannot be said: no held-out loss was recorded.'
+    'No recommendation: no held-out loss was recorded.'
     """
     instance(result, "result", RunResult, do="Pass what `interdyn.plot.load_run` returns.")
     harm, held = result.harm, _HeldOut.of(result)
     if len(result.steps) == 1:
-        return Recommendation("Cannot be said from one checkpoint.", "There is no other to compare it with.")
+        return Recommendation("No recommendation from one checkpoint.", "There is no other to compare it with.")
     if harm is None:
-        return Recommendation("Cannot be said: whether training harmed was not judged.", _OF_BEFORE)
+        return Recommendation("No recommendation: whether training harms was not evaluated.", _OF_BEFORE)
     if held is None:
         verb = "was" if result.stage is None else "is"
-        return Recommendation(f"Cannot be said: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
+        return Recommendation(f"No recommendation: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
     find = _of_the_whole if result.stage is None else _of_now
     course = held.in_short("at the end" if result.stage is None else "now")
     if harm.found and harm.growth is not None:
@@ -116,19 +116,18 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
         reason = f"{best}. Whether longer training would help was not tried."
     else:
-        worst = f"no more than {percent(SMALLEST_RISE)} {held.worse_word} that of step {held.at}, {held.best:.3g}"
-        stretch = f"where its course, smoothed over three measurements, is {held.best_word}"
-        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {worst}, {stretch}."
+        near = f"within {percent(SMALLEST_RISE)} of its {held.best_word} value, {held.best:.3g} at step {held.at}"
+        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {near} (smoothed over three measurements)."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
 
 
 def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
-    """Return whether a training should go on."""
+    """Return whether a training should continue."""
     if harm.found:
         reason = f"{held.course()} {_BEYOND}"
         if held.accuracy_disagrees:
-            text = "Choose: stop here by held-out loss, or go on by held-out accuracy."
+            text = "Choose: stop here by held-out loss, or keep training by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}")
         return Recommendation(f"Stop here, and use the checkpoint of step {held.at}.", reason, held.step, True)
     if harm.probability is None:
@@ -136,7 +135,7 @@ def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     if held.rise > SMALLEST_RISE:
         text = f"Keep training for now, and keep the checkpoint of step {held.at}."
         return Recommendation(text, held.course(), stop=False, open=held.open(harm))
-    return Recommendation("Keep training: nothing speaks against it yet.", harm.sentence, stop=False)
+    return Recommendation("Keep training: no sign of harm.", harm.sentence, stop=False)
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ class _HeldOut:
         return f"Whether the held-out {self.name} {verb} by more than its noise is not established."
 
     def in_short(self, now: str) -> str:
-        """Return the course in a clause; ``now`` is what the last measurement is called."""
+        """Return how it developed, in a clause; ``now`` names the last measurement."""
         if self.step == self.last_step:
             return f"held-out {self.name} is {self.best_word} around {now.removeprefix('at ')}"
         if self.rise <= SMALLEST_RISE:

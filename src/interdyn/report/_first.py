@@ -129,7 +129,7 @@ def _checkpoint(view: RunResult) -> Card:
     use, best = recommend(view).step, None if view.harm is None else view.harm.best_step
     step = use if use is not None else best
     if step is None or len(view.steps) == 1:
-        return Card("Best checkpoint", "Cannot be said", "record a held-out loss to compare by", "sure")
+        return Card("Best checkpoint", "Unknown", "record a held-out loss to compare by", "sure")
     at = int(np.abs(view.steps - step).argmin())
     known = [
         f"{name} {values[at]:{digits}}"
