@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 import _contrasts
+import _ranks
 import complexity
 import studies
 from interdyn.recipes import StudyResult
@@ -50,11 +51,11 @@ def test_rank_correlation_is_spearmans():
     rng = np.random.default_rng(0)
     for _ in range(20):
         a, b = rng.integers(0, 6, 15).astype(float), rng.normal(size=15)
-        assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+        assert _ranks.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
     a[3] = np.nan
     known = np.arange(15) != 3
-    assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
-    assert np.isnan(complexity.rank_correlation(np.ones(9), b[:9]))
+    assert _ranks.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
+    assert np.isnan(_ranks.rank_correlation(np.ones(9), b[:9]))
 
 
 def test_the_gap_is_on_labels_as_training_saw_them():
@@ -126,12 +127,17 @@ def planted(measure):
 
 def test_a_measure_is_judged_by_its_worst_study():
     networks = planted(lambda study, gap: gap if study != "b" else -gap)
-    (row,) = complexity.ranking(networks, "gap in loss")
-    name, _, (low, high), median, worst, group = row
-    assert (name, median, worst, group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
+    (row,) = _ranks.ranking(networks, "gap in loss")
+    low, high = row.interval
+    assert (row.name, row.median, row.worst, row.group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
+    assert (row.right, row.wrong) == (2, 1)
     assert low < high
-    whole = complexity.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
+    whole = _ranks.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
     assert whole[1:5] == (pytest.approx(1.0), (pytest.approx(1.0), pytest.approx(1.0)), *[pytest.approx(1.0)] * 2)
+    assert (whole.right, whole.wrong) == (3, 0)
+    noise = np.random.default_rng(3)
+    said = _ranks.ranking(planted(lambda *_: noise.random()), "gap in loss")[0]
+    assert said.right + said.wrong < 3
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
