@@ -27,7 +27,7 @@ HEAD = """
 Whoever measures interactions chooses a baseline, players, a bound and more, and another person would choose otherwise.
 Here the stored networks of runs are measured again, ten checkpoints on five samples, with one choice made otherwise at
 a time (`interdyn trust RUN`; this page: `./run trust RUN ...`; numbers: [trust](trust/)). The largest movers come
-first.
+first. That is less evidence than a run has: phases that it establishes may not be established here.
 
 - **mean order**: at the start, at its least and at the end, with 90 % intervals over samples.
 - **fall ends**, **rise starts**: the two places, in steps, with 90 % intervals; "-" where fall and rise are not
