@@ -158,12 +158,18 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> str:
         said += f", followed by {', '.join(then)}"
     left = sum(bool(set(outside(own, one)) & set(ORDERS)) for own, one in pairs)
     said += f". {left} of {len(pairs)} choices move a mean order out of its own interval."
-    with_phases = [one["two_phases"] for own, one in pairs if own["two_phases"]]
+    stay = {
+        name: [one["two_phases"] for one in ranked(told)] for name, told in runs.items() if told["own"]["two_phases"]
+    }
+    with_phases = [found for founds in stay.values() for found in founds]
     without = [one["two_phases"] for own, one in pairs if not own["two_phases"]]
-    established = sum(bool(told["own"]["two_phases"]) for told in runs.values())
-    said += f" Fall and rise are established in {established} of {len(runs)} runs with their own choices"
+    said += f" Fall and rise are established in {len(stay)} of {len(runs)} runs with their own choices"
     if with_phases:
-        said += f", and stay so with {sum(with_phases)} of the {len(with_phases)} other choices made there"
+        least = min(stay, key=lambda name: float(np.mean(stay[name] or [1.0])))
+        said += (
+            f", and stay so with {sum(with_phases)} of the {len(with_phases)} other choices made there (least often in "
+        )
+        said += f"{least}: {sum(stay[least])} of {len(stay[least])})"
     if without:
         said += f"; where they are not, {sum(without)} of {len(without)} other choices establish them"
     return f"{said}."

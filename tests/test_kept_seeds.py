@@ -152,7 +152,10 @@ class TestTrustPage:
         assert "by 2.00 orders (median over runs; most, +2.00, in a), followed by salience (1.60)." in said
         assert "3 of 4 choices move a mean order out of its own interval." in said
         assert "established in 1 of 2 runs with their own choices" in said
-        assert "stay so with 1 of the 2 other choices made there; where they are not, 1 of 2 other choices" in said
+        assert (
+            "stay so with 1 of the 2 other choices made there (least often in b: 1 of 2); where they are not, 1 of 2"
+            in said
+        )
         other["others"] = [one for one in other["others"] if "why" in one]
         assert trust_page.summary({"b": other}) == "No choice could be made otherwise."
 
