@@ -10,9 +10,11 @@ ROOT = Path(__file__).parent.parent
 
 # To add a place, add a line: a folder or a file, read by its ending (.py: strings and docstrings; others: their text).
 PLACES = [
+    "examples",
     "src/interdyn/__init__.py",
     "src/interdyn/_arguments.py",
     "src/interdyn/_typing.py",
+    "src/interdyn/cli",
     "src/interdyn/compiled",
     "src/interdyn/dynamics",
     "src/interdyn/errors.py",
@@ -21,9 +23,12 @@ PLACES = [
     "src/interdyn/measurement",
     "src/interdyn/monitors.py",
     "src/interdyn/players.py",
+    "src/interdyn/plot",
     "src/interdyn/recipes",
+    "src/interdyn/report",
     "src/interdyn/schedules.py",
     "src/interdyn/sparsify",
+    "src/interdyn/spectra",
     "src/interdyn/store",
     "src/interdyn/theory",
     "src/interdyn/tracking",
