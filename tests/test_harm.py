@@ -182,13 +182,13 @@ def test_interactions_never_say_harm():
     said = whole_verdict(trajectory(TURN))
     assert said.stage is Stage.PHASE_2
     assert (said.harm.found, said.best_step) == (False, None)
-    assert "Harm cannot be seen without held-out losses: pass" in said.sentence
+    assert "Harm cannot be judged without held-out losses: pass" in said.sentence
 
 
 def test_one_loss_alone_shows_what_it_can():
     train, test = (whole_verdict(trajectory(TURN, **{name: noisy(RISE, 0)})) for name in ("train_loss", "test_loss"))
     assert (train.harm.found, train.best_step, train.gap.found) == (False, None, False)
-    assert "Harm cannot be seen without held-out losses" in train.sentence
+    assert "Harm cannot be judged without held-out losses" in train.sentence
     assert test.harm.found
     assert "gap" not in train.sentence + test.sentence
 

@@ -100,7 +100,7 @@ def recommend(result: RunResult) -> Recommendation:
 
 
 _SMOOTHED = "Smoothed over three measurements,"
-_BEYOND = "That is more than its noise."
+_BEYOND = "The difference is more than noise."
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:

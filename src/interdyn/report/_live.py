@@ -101,7 +101,7 @@ class _Pages:
             return HTMLResponse(filled("wait.html.j2", bare=True, name=name, why=str(error)))
 
     def compare(self, request: Request) -> Response:
-        """Return the page of the runs that were ticked in the list."""
+        """Return the page of the runs that were selected in the list."""
         names = list(dict.fromkeys(request.query_params.getlist("run")))
         runs = {name: run for name in names if (run := self._run(name)) is not None}
         if len(runs) < 2:

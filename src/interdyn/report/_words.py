@@ -138,7 +138,7 @@ def over_seeds(name: str, views: Sequence[RunResult]) -> str:
     return (
         f"{name}, {len(gains)} seeds, all checkpoints: the correlation of the theory's prediction minus that of its "
         f"best rival is {np.mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}; the theory is "
-        f"shown to be better in {better} seeds and worse in {worse}."
+        f"shown to be better in {better} and worse in {worse} of the seeds."
     )
 
 
