@@ -144,7 +144,7 @@ def test_a_recipe_tells_it_and_verify_says_it(tmp_path, capsys):
     assert (game.n_parts, game.baseline, game.cut) == ((16, 16), "mean", "patches(4, 4)")
     with pytest.raises(SystemExit):
         main(["verify", str(tmp_path / "run")])
-    assert f"Orders: of {game}." in " ".join(capsys.readouterr().out.split())
+    assert f"Players: {game}." in " ".join(capsys.readouterr().out.split())
 
 
 def test_runs_of_before_say_that_it_is_not_recorded():
@@ -171,7 +171,11 @@ RULES = st.builds(
 def test_games_differ_in_what_at_least_two_of_them_say_otherwise(rules):
     got = different_games(rules)
     assert got == different_games([*rules, GameRule()]) or all(len(v) == len(rules) for v in got.values())
-    for name, words in (("n_players", "number of players (n)"), ("n_parts", "number of parts (N)"), ("cut", "kind of parts")):
+    for name, words in (
+        ("n_players", "number of players (n)"),
+        ("n_parts", "number of parts (N)"),
+        ("cut", "kind of parts"),
+    ):
         said = {getattr(rule, name) for rule in rules} - {None, 0}
         assert (words in got) == (len(said) > 1)
     assert different_games(rules[:1] * 3) == {}
@@ -180,7 +184,9 @@ def test_games_differ_in_what_at_least_two_of_them_say_otherwise(rules):
 def test_runs_of_other_games_are_compared_with_a_warning(tmp_path, capsys):
     a, b = tracked(tmp_path / "a", patches(2, 2)), tracked(tmp_path / "b", patches(4, 4).choose(3))
     other_seed = tracked(tmp_path / "c", patches(4, 4).choose(3, seed=9))
-    with pytest.warns(InputWarning, match=r"within one game.*number of players \(n\), number of parts \(N\), kind of parts"):
+    with pytest.warns(
+        InputWarning, match=r"within one game.*number of players \(n\), number of parts \(N\), kind of parts"
+    ):
         page = write_comparison([a, b], tmp_path / "page.html").read_text(encoding="utf-8")
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", page.split('id="payload"')[0])).split())
     assert "These runs were measured in different games" in text

@@ -104,7 +104,7 @@ def test_a_loss_that_was_not_computed_anew_counts_once():
 
 def test_two_measurements_are_too_few():
     assert find_harm([0, 10], [1.0, 2.0]).sentence == (
-        "Harm cannot be judged yet: 2 of the 10 values needed of the held-out loss are known."
+        "Harm cannot be judged yet: the held-out loss is known at 2 of the 10 steps needed."
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
 
@@ -282,7 +282,7 @@ def test_losses_at_other_steps_than_measurements_count_where_something_is_measur
         [loss if step % 2 else None for step, loss in enumerate(noisy(RISE, 0))], stop_when="harm"
     )
     assert stopped is None
-    assert "9 of the 10 values needed of the held-out loss are known" in tracker.verdict.sentence
+    assert "the held-out loss is known at 9 of the 10 steps needed" in tracker.verdict.sentence
     assert tracker.best_step % 2 == 1
 
 

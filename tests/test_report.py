@@ -122,7 +122,8 @@ def test_the_verdict_and_what_else_is_to_say_stand_below_the_first_screen(data):
     data["summary"]["verdict"] = [verdict, prediction, "A file is damaged."]
     text = page(data).text
     places = [
-        text.index(part) for part in ("How certain is this", verdict, "A file is damaged.", "How the interactions changed")
+        text.index(part)
+        for part in ("How certain is this", verdict, "A file is damaged.", "How the interactions changed")
     ]
     assert places == sorted(places)
     assert text.count(prediction) == 1
@@ -192,7 +193,8 @@ def test_every_chart_holds_the_recorded_numbers(data):
 
 def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell(data):
     found = page(data)
-    card = "0.85correlation with the measured tables; best rival 0.78, nearby steps 0.97. The theory in one regression predicts"
+    card = "0.85correlation with the measured tables; best rival 0.78, nearby steps 0.97. "
+    card += "The theory in one regression predicts"
     assert f"Prediction by the theory{card}" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
@@ -301,7 +303,7 @@ def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headlin
     view = RunResult.from_json(data["summary"], data["analysis"])
     assert headline in _first.headline(view)
     assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == card
-    assert ("up to 0.31 is possible" in _first.uncertain(view)) is (kind == "no verdict")
+    assert ("risen by up to 0.31" in _first.uncertain(view)) is (kind == "no verdict")
 
 
 def test_charts_are_valid_plotly_figures(data):
@@ -393,7 +395,12 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
         "trust",
         "words",
     }
-    for needs in ("`order_distribution`", "`mean_order` of at least", "`train_loss`", "Fit it with `interdyn.theory.fit_noise`"):
+    for needs in (
+        "`order_distribution`",
+        "`mean_order` of at least",
+        "`train_loss`",
+        "Fit it with `interdyn.theory.fit_noise`",
+    ):
         assert bare.text.count(needs) == 1, needs
 
 

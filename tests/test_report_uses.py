@@ -121,7 +121,7 @@ def test_what_is_used_over_all_samples_is_what_the_figures_show(run):
 def test_what_is_being_learned_is_one_sentence(copy):
     record = Uses(copy.path).record()
     sentence = being_learned(record)
-    assert sentence.startswith(f"Since step {copy.steps[-2]:,} ")
+    assert sentence.startswith(f"Most growth since step {copy.steps[-2]:,}: ")
     assert sentence.endswith(".")
     assert being_learned(None) == ""
     assert being_learned({"groups": [{**record["groups"][0], "used": None}]}) == ""

@@ -293,7 +293,9 @@ def test_the_page_has_both_courses_and_means_with_errors(run, result):
     assert not names["test samples, single steps"]["showlegend"]
     assert len(names["test samples"]["y"]) == len(result.windows.steps)
     np.testing.assert_allclose(
-        np.array(names["second measure, without a split: Walsh degree"]["y"], dtype=float), result.windows.degree, rtol=1e-6
+        np.array(names["second measure, without a split: Walsh degree"]["y"], dtype=float),
+        result.windows.degree,
+        rtol=1e-6,
     )
     assert charts["repeatability"]["frames"][0] == charts["repeatability"]["frames"][-1]
     text = (run.path / "report.html").read_text()

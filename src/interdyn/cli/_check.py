@@ -12,7 +12,9 @@ def check(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Rebuild damaged files where possible, and remove leftovers of killed processes."),
+        typer.Option(
+            "--repair", help="Rebuild damaged files where possible, and remove leftovers of killed processes."
+        ),
     ] = False,
 ) -> None:
     """Read every file of a run and list those that are damaged, missing or left over.

@@ -18,7 +18,9 @@ def run(
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option(help="Run the recipe at another size that its file defines, for example paper.", show_default=False),
+        typer.Option(
+            help="Run the recipe at another size that its file defines, for example paper.", show_default=False
+        ),
     ] = None,
     data_root: DataRoot = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,

@@ -96,7 +96,9 @@ def _outlived(future: "Future[str]", again: "Callable[[], Future[str]]", name: s
             return future.result()
         except WorkerDiedError as error:
             if tries == _TRIES:
-                return f"{name}: its worker ended unexpectedly {tries} times; {error}. Use more memory, or fewer workers."
+                return (
+                    f"{name}: its worker ended unexpectedly {tries} times; {error}. Use more memory, or fewer workers."
+                )
             say(f"{name}: its worker ended unexpectedly; the run resumes in another worker", err=True)
             future = again()
     raise AssertionError

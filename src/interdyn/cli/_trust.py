@@ -25,8 +25,8 @@ def trust(
     """Measure a run again with other choices and print how much the results change.
 
     Measures ten checkpoints and five samples, and changes one choice at a time: baseline, players and their number,
-    background, noise bound, order weight, salience, window, checkpoints and samples. This takes about twenty times as
-    long as one measurement of them.
+    treatment of parts that are not drawn, noise bound, order weight, salience, window, checkpoints and samples. This
+    takes about twenty times as long as one measurement of them.
 
     Example: **interdyn trust runs/digits-mlp**
     """

@@ -37,7 +37,7 @@ def verify(
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     result = read_result(opened)
-    say(f"Split: {split_rule(result.split)}. Orders: of {result.game}.")
+    say(f"Split: {split_rule(result.split)}. Players: {result.game}.")
     if result.identified is not None:
         say(f"At the last checkpoint: {left_open(result.identified)}.")
     recipe = resolve(read_recipe(opened))

@@ -34,7 +34,10 @@ def watch(
     ] = None,
     players: Annotated[
         str | None,
-        typer.Option(help="columns, 'patches ROWSxCOLS' or 'steps COUNT'. Default: by the input shape.", show_default=False),
+        typer.Option(
+            help="columns, 'patches ROWSxCOLS' or 'steps COUNT'. Default: depends on the input shape.",
+            show_default=False,
+        ),
     ] = None,
     n: Annotated[int, typer.Option(help="Number of players of each sample, drawn at random.")] = _ENOUGH,
     samples: Annotated[int, typer.Option(help="Number of samples of each group, drawn at random.")] = 24,
@@ -43,23 +46,31 @@ def watch(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Mask the output of this layer instead of the input.")] = None,
     output: Annotated[
-        str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression. Default: by the targets.")
+        str | None,
+        typer.Option(help="log-odds, logit, log-probability, loss or regression. Default: depends on the targets."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass. Default: chosen automatically.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows in a forward pass. Default: chosen automatically.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device of tables and interactions. Default: the device of the network.")
     ] = None,
     noise_bound: Annotated[
-        float | None, typer.Option(help="Noise bound: largest residual, relative to the effect of all players. Default: 0.02.")
+        float | None,
+        typer.Option(help="Noise bound: largest residual, relative to the effect of all players. Default: 0.02."),
     ] = None,
     solver: Annotated[str | None, typer.Option(help="admm (the default), lp or sgd-paper.")] = None,
-    tol: Annotated[float | None, typer.Option(help="Certified relative gap. Default: by the order weight.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Certified relative gap to reach. Default: depends on the order weight.")
+    ] = None,
     max_iter: Annotated[int | None, typer.Option(help="Most iterations of the solver.")] = None,
     order_weight: Annotated[
         float | None, typer.Option(help="Extra cost of an interaction for each player beyond the first. Default: 0.02.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Worker threads of the split. Default: all cores.")] = None,
-    salience: Annotated[float | None, typer.Option(help="Threshold above which interactions are salient. Default: 0.03.")] = None,
+    salience: Annotated[
+        float | None, typer.Option(help="Threshold above which interactions are salient. Default: 0.03.")
+    ] = None,
     salience_rule: Annotated[
         str | None, typer.Option(help="What the threshold refers to: mean-effect (the default), max or absolute.")
     ] = None,
@@ -74,7 +85,9 @@ def watch(
     block: Annotated[
         int | None,
         typer.Option(
-            help="Samples in a unit of work. Default: all samples of a group.", show_default=False, rich_help_panel=PANEL
+            help="Samples in a unit of work. Default: all samples of a group.",
+            show_default=False,
+            rich_help_panel=PANEL,
         ),
     ] = None,
 ) -> None:
@@ -167,8 +180,8 @@ def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
     loaded = load_samples(DataSection(name=name, options={}, seed=seed))
     if loaded.parts is not None:
         raise InputError(
-            f"`--data` needs a data set with the same players in every sample; those of {name!r} differ. Pass a function "
-            "that returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
+            f"`--data` needs a data set with the same players in every sample; those of {name!r} differ. Pass a "
+            "function that returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
         )
     ids = {"test": loaded.test_ids, "train": loaded.train_ids}
     regression = loaded.n_classes is None

@@ -81,7 +81,7 @@ def find_harm(
     numbers = (np.arange(len(steps)) if window is None else np.asarray(window))[known]
     count, what = len(np.unique(numbers)), "metric" if larger_is_better else "loss"
     if count < FEWEST:
-        why = f"Harm cannot be judged yet: {count} of the {FEWEST} values needed of the held-out {what} are known."
+        why = f"Harm cannot be judged yet: the held-out {what} is known at {count} of the {FEWEST} steps needed."
         return Onset.unknown(level, why)
     course = _Course.of(steps[known], values[known], numbers, larger_is_better=larger_is_better)
     judged, p, rises = course.look(level=level, seed=seed)

@@ -48,8 +48,8 @@ def prediction_distance(view: RunResult) -> Panel:
     """Return the distance of each mechanism's predicted order distribution, to which nothing is fitted."""
     words = ("Order distributions of the predictions", "total variation (0 to 1)")
     caption = (
-        "Distance between the order distribution of the predicted tables, split like the measured ones, and the measured "
-        f"distribution; nothing is fitted to it. {DISTANCES}"
+        "Distance between the order distribution of the predicted tables, split like the measured ones, and the "
+        f"measured distribution; nothing is fitted to it. {DISTANCES}"
     )
     top, found = head(view, "prediction-distance", *words, caption), view.prediction
     if found is None or not any(has_numbers(one.distance) for one in found.mechanisms.values()):

@@ -238,7 +238,9 @@ def top(
     whose = f"{samples} sample{'' if samples == 1 else 's'}"
     about: dict[str, Any] = {"title": f"What the network uses, {whose}", "id": "top", "stamp": tables.stamp}
     if not len(usage):
-        return Used(**about, missing=tables.naming.sentence if tables.naming.keys is None else "No interaction is salient.")
+        return Used(
+            **about, missing=tables.naming.sentence if tables.naming.keys is None else "No interaction is salient."
+        )
     return Used(
         **about,
         usage=usage,

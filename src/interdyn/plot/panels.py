@@ -196,7 +196,7 @@ def mean_order(view: RunResult) -> Panel:
         shown = of_windows(view, series)
         head["caption"] += (
             " Each point of a line is the mean of the spectra of nearby steps, drawn at the first of them. The verdict "
-            "uses the single steps (pale). Second measure, without a split: the Walsh degree of what nearby steps share."
+            "uses the single steps (pale). Second measure, without a split: Walsh degree of what nearby steps share."
         )
     return Panel(**head, series=tuple(shown), moments=_boundary(view), alt=f"Mean order: {'; '.join(spoken)}.")
 

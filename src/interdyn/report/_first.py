@@ -180,9 +180,7 @@ def _samples(view: RunResult) -> Card:
         seem = "sample looks memorised" if len(flagged) == 1 else "samples look memorised"
         return Card(name, value, f"{len(flagged)} training {seem} or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(
-        name, value, f"{group_name(first[0].group)} with the worst fit during training. {why}", "samples"
-    )
+    return Card(name, value, f"{group_name(first[0].group)} with the worst fit during training. {why}", "samples")
 
 
 def _between(interval: tuple[float, float]) -> str:

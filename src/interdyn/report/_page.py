@@ -122,7 +122,7 @@ def render(
     orders = panels.orders(view, theory=True, others=("mislabelled",))
     sections = {
         "overview": [panels.overview(view)],
-        "orders": [replace(orders, title="Orders at the chosen checkpoint")],
+        "orders": [replace(orders, title="Orders at the selected checkpoint")],
         "dynamics": [*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view)],
         "prediction": [panels.prediction(view), panels.prediction_distance(view)],
         "theory": [panels.distance(view), panels.noise(view)],

@@ -183,7 +183,9 @@ def confidence(view: RunResult) -> list[str]:
     if phases.found and phases.interval is not None:
         low, high = phases.interval
         inside = int(((view.steps >= low) & (view.steps <= high)).sum())
-        out.append(f"The interval of the boundary contains {inside} checkpoints; more checkpoints there would narrow it.")
+        out.append(
+            f"The interval of the boundary contains {inside} checkpoints; more checkpoints there would narrow it."
+        )
         if phases.agreement:
             out.append(phases.agreement)
     if view.harm is not None and view.harm.pattern:

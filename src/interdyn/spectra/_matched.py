@@ -154,8 +154,8 @@ class Matched:
         rows = [_numbered(row) for row in names]
         if len({len(row) for row in rows}) != 1:
             raise ShapeError(
-                f"`names` must have a row for each sample, all of the same length; got {names!r:.80}. Pass one name for "
-                "each player."
+                f"`names` must have a row for each sample, all of the same length; got {names!r:.80}. Pass one name "
+                "for each player."
             )
         self.names: list[tuple[str, ...]] = rows
         parts = (

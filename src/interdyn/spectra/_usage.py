@@ -66,8 +66,8 @@ def usage(
     k, least = whole(k, "k", least=1), whole(least, "least", least=1)
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise InputError(
-            f"`found` must be a batch of samples; got a batch of shape {found.batch_shape}. Measure several samples, or "
-            "list the interactions of one with `found.top()`."
+            f"`found` must be a batch of samples; got a batch of shape {found.batch_shape}. Measure several samples, "
+            "or list the interactions of one with `found.top()`."
         )
     if names is not None and not isinstance(names, Iterable):
         raise InputError(f"`names` must be texts, or rows of texts; got {told(names)}. Pass a list.")
@@ -91,8 +91,8 @@ def names_of_players(found: Interactions, names: Names) -> list[tuple[str, ...]]
         return list(rows)
     if drawn_by_sample(str(found.settings.get("players", ""))) and len(found) > 1:
         raise InputError(
-            f"players drawn for each sample can only be matched by names; got {found.settings['players']} without names. "
-            "Pass `names`, a row for each sample."
+            f"players drawn for each sample can only be matched by names; got {found.settings['players']} without "
+            "names. Pass `names`, a row for each sample."
         )
     return [tuple(f"player {i}" for i in range(found.n_players))] * len(found)
 
