@@ -90,7 +90,7 @@ def test_losses_that_are_not_numbers_are_left_out():
     holes[[3, 7, 16]] = np.nan, np.inf, np.nan
     known = np.isfinite(holes)
     assert find_harm(STEPS, holes) == find_harm(STEPS[known], loss[known])
-    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: 0 of the 10 values")
+    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: the held-out loss")
 
 
 def test_a_loss_that_was_not_computed_anew_counts_once():
@@ -99,7 +99,7 @@ def test_a_loss_that_was_not_computed_anew_counts_once():
     stale = loss[[0, 0, 0, 3, 3, 5, 6, 6, 8, 9, 10, 11, 11, 13, 14, 15, 16, 17]]
     fresh = np.append(True, np.diff(stale) != 0)
     assert find_harm(STEPS, stale) == find_harm(STEPS[fresh], stale[fresh])
-    assert "1 of the 10 values" in find_harm(STEPS, np.ones(18)).sentence
+    assert "known at 1 of the 10 steps" in find_harm(STEPS, np.ones(18)).sentence
 
 
 def test_two_measurements_are_too_few():

@@ -128,8 +128,14 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
     [
         ("no verdict", None, "it is too early to judge the phase", "no verdict"),
         ("phase 1", None, "phase 2 (more complex interactions) is not established", "no verdict"),
-        ("phase 2", 12.0, "between steps 8 and 20 it began to learn", "began between steps 8 and 20"),
-        ("over-fitting has begun", 12.0, "over-fitting has begun", "began between steps 8 and 20"),  # of version 0.1
+        ("phase 2", 12.0, "complex interactions) began between steps 8 and 20", "began between steps 8 and 20"),
+        # the stage of a run of version 0.1
+        (
+            "over-fitting has begun",
+            12.0,
+            "over-fitting has begun between steps 8 and 20",
+            "began between steps 8 and 20",
+        ),
     ],
 )
 def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
@@ -141,13 +147,13 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     view = RunResult.from_json(now["summary"], now["analysis"])
     assert headline in _first.headline(view)
     assert _first.headline(view).startswith("Still in training")
-    assert _first.headline(view, alive=False).startswith("Stopped before its end")
+    assert _first.headline(view, alive=False).startswith("Stopped unexpectedly")
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
     assert facts["Now"] == (stage, "at step 10; the run has not ended")
     assert facts["Phase 2"][0] == fact
     assert facts["Harm"] == ("not established", view.harm.sentence)
     html = render(view)
-    assert html.count("comes when the run has ended") == 2  # of the theory, and of predictions
+    assert html.count("Available when the run has ended") == 2  # of the theory, and of predictions
     assert "interdyn.theory.fit_noise" not in html
 
 
@@ -211,8 +217,8 @@ def test_a_run_that_grows_is_told_from_one_that_lost_its_process_and_from_one_th
     assert [line.state for line in lines.values()] == ["growing", "stopped", "finished"]
     assert lines["growing"].headline.startswith("Still in training")
     assert lines["growing"].advice.startswith("Keep training")
-    assert lines["dead"].headline.startswith("Stopped before its end")
-    assert lines["dead"].advice.startswith("Start it again")
+    assert lines["dead"].headline.startswith("Stopped unexpectedly")
+    assert lines["dead"].advice.startswith("Restart the training")
     assert store.is_written(runs / "growing")
     growing.tracker.close()
     assert not store.is_written(runs / "growing")
@@ -318,9 +324,9 @@ def test_ticked_runs_are_compared_on_a_page(served, runs):
         assert f'<th scope="row">{name}</th>' in text
     for asked in ("compare", "compare?run=a", "compare?run=a&run=nobody", "compare?run=a&run=../secret"):
         status, text = get(f"{address}/{asked}")
-        assert (status, "Tick two or more" in text) == (400, True), asked
+        assert (status, "needs two or more runs" in text) == (400, True), asked
     Training(runs / "none")
-    assert "cannot be compared now" in get(f"{address}/compare?run=a&run=none")[1]
+    assert "cannot be compared: " in get(f"{address}/compare?run=a&run=none")[1]
 
 
 def test_others_need_a_token_and_the_right_name(served, runs):
@@ -425,7 +431,7 @@ def test_a_run_that_is_deleted_while_it_is_looked_at(served, runs):
     assert get(f"{address}/runs/a/")[0] == 200
     shutil.rmtree(runs / "a")
     assert get(f"{address}/runs/a/")[0] == 404
-    assert "There is no run" in get(f"{address}/")[1]
+    assert "contains no runs yet" in get(f"{address}/")[1]
 
 
 def test_a_run_without_a_look_says_so_and_waits(served, runs):

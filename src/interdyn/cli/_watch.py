@@ -181,7 +181,8 @@ def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
     if loaded.parts is not None:
         raise InputError(
             f"`--data` needs a data set with the same players in every sample; those of {name!r} differ. Pass a "
-            "function that returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
+            "function that returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}): see "
+            "docs/howto/sentences.md."
         )
     ids = {"test": loaded.test_ids, "train": loaded.train_ids}
     regression = loaded.n_classes is None

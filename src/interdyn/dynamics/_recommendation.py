@@ -214,7 +214,8 @@ class _HeldOut:
         if self.step == self.last_step:
             return f"held-out {self.name} is {self.best_word} around {now.removeprefix('at ')}"
         if self.rise <= SMALLEST_RISE:
-            return f"held-out {self.name} {now} is within {percent(SMALLEST_RISE)} of its best"
+            place = "is now" if now == "now" else f"{now} is"
+            return f"held-out {self.name} {place} within {percent(SMALLEST_RISE)} of its best"
         verb = "lower" if self.name == "accuracy" else "higher"
         return f"held-out {self.name} is {percent(self.rise)} {verb} {now} than at step {self.at}"
 

@@ -17,6 +17,7 @@ _GROWING = {
     "phase 2": "it learns more complex interactions (phase 2)",
     "no verdict": "it is too early to judge the phase",
 }
+_BEGAN = "phase 2 (more complex interactions) began"
 _ABSENT = {  # `interdyn.dynamics.PhaseStatus` to the answer on a card, and a clause
     PhaseStatus.ONLY_FALLS: ("One phase", "the interactions got simpler, without a second phase"),
     PhaseStatus.ONLY_RISES: ("No first phase", "the interactions got more complex from the start"),
@@ -43,7 +44,9 @@ def headline(view: RunResult, *, alive: bool = True) -> str:
     if view.stage is not None:
         began = phase_2_begins(view)
         stage = _GROWING.get(view.stage, view.stage)
-        parts = [f"phase 2 (more complex interactions) began {when(began[1])}" if began else stage]
+        if began is not None:
+            stage = f"{_BEGAN if view.stage == 'phase 2' else stage} {when(began[1])}"
+        parts = [stage]
         if harm is not None and harm.interval is not None:
             parts = [f"training began to harm {when(harm.interval)}"]
         state = "Still in training" if alive else "Stopped unexpectedly"
