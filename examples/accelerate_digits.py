@@ -1,4 +1,4 @@
-"""A loop under Accelerate, as it stands or by ``accelerate launch``: the main process measures, all stop together."""
+"""A training loop under Accelerate, run directly or with ``accelerate launch``; the main process measures."""
 
 import torch
 from accelerate import Accelerator

@@ -1,6 +1,6 @@
-"""The callback in a training of the Hugging Face Trainer: a small BERT learns which made-up reviews are positive.
+"""The callback of the Hugging Face Trainer: a small BERT learns which generated reviews are positive.
 
-With sentences of your own, `interdyn.players.words` finds the words and their tokens; here each token is a word, and a
+For your own sentences, `interdyn.players.words` finds the words and their tokens. Here each token is a word and a
 player.
 """
 
@@ -14,7 +14,7 @@ GOOD, BAD, MASK, VOCABULARY, WORDS = 10, 20, 2, 40, 7
 
 
 def reviews(count, seed):
-    """Return sentences with one of ten good or one of ten bad words among words that mean nothing; and their labels."""
+    """Return sentences of neutral words with one of ten good or one of ten bad words, and their labels."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(30, VOCABULARY, (count, WORDS), generator=generator)
     good = torch.randint(2, (count,), generator=generator)

@@ -1,4 +1,4 @@
-"""The callback in a training of Keras 3 on the torch backend; what it sees is in the history, too."""
+"""The callback of Keras 3 on the torch backend; its measurements are also in the history of `fit`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The callback in a training of Lightning; what it sees is in the trainer's own log."""
+"""The callback of Lightning; its measurements are also in the trainer's log."""
 
 import lightning
 import torch

@@ -1,4 +1,4 @@
-"""One training, written to a table, TensorBoard, MLflow and Weights & Biases (offline) at once."""
+"""One training that is logged to a CSV file, TensorBoard, MLflow and Weights & Biases (offline)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A training loop of one's own, watched by one line; few samples and some wrong labels, so that the loss gap widens."""
+"""Your own training loop, tracked by one line; few samples and some wrong labels make the loss gap widen."""
 
 import torch
 from sklearn.datasets import load_digits

@@ -60,4 +60,4 @@ def test_runs_of_before_have_their_pages(tmp_path):
         page = report.write_report(copy).read_text(encoding="utf-8")
         assert all(f'id="{chart}"' in page for chart in ("figure-overview", "figure-mean-order"))
     page = report.write_comparison(copies, tmp_path / "comparison.html").read_text(encoding="utf-8")
-    assert "3 runs beside each other" in page
+    assert "Comparison of 3 runs" in page

@@ -298,13 +298,13 @@ class TestRecipes:
 
     def test_a_comparison_says_that_one_run_calibrated_and_the_other_did_not(self, run, tmp_path):
         off = run_recipe(with_batch_norm("measure.calibrate_batch_norm=0"), tmp_path / "off")
-        with pytest.warns(InputWarning, match="different games.*they differ in statistics of batch norm"):
+        with pytest.warns(InputWarning, match="within one game.*differ in batch-norm statistics"):
             page = write_comparison([run.path, off.path], tmp_path / "page.html").read_text(encoding="utf-8")
         assert "calibrated" in page
         assert "as trained" in page
         none = GameRule.of([{}], n_players=4, unit="log-odds")  # of a network without any, or an older run
         rules = [store.read_result(run).game, none]
-        assert "statistics of batch norm" not in different_games(rules)
+        assert "batch-norm statistics" not in different_games(rules)
 
     def test_a_run_goes_on_bit_for_bit(self, run, tmp_path):
         again = tmp_path / "run"

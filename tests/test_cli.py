@@ -207,7 +207,7 @@ def test_verify_fails_with_1(capsys, finished, monkeypatch):
         (("summary", "nowhere"), "no such folder"),
         (("report", "nowhere"), "no such folder"),
         (("verify", "nowhere"), "no such folder"),
-        (("dashboard", "nowhere"), "got nowhere, which is no folder"),
+        (("dashboard", "nowhere"), "got nowhere, which is not a folder"),
     ],
 )
 def test_errors_of_ours_are_one_line_and_exit_2(capsys, tmp_path, monkeypatch, arguments, message):

@@ -347,7 +347,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(tmp_path):
     done = subprocess.run([sys.executable, "-c", STOPPED, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["143", "130"], done.stderr
     for name, said in zip(("SIGTERM", "SIGINT"), done.stderr.split("then\n"), strict=False):
-        assert "To go on, give the same command again" in said
+        assert "To continue, repeat the command" in said
         assert "Traceback" not in said
         assert store.read_history(store.open_run(tmp_path / name))
 

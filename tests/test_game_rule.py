@@ -124,7 +124,7 @@ def test_it_stands_beside_every_mean_order(tmp_path, capsys):
     assert RunResult.from_json(*result.to_json().values()).game == result.game
     assert History.read(run).result_so_far().game == result.game
     page = unescape(re.sub(r"<[^>]+>", " ", write_report(run).read_text(encoding="utf-8").split('id="payload"')[0]))
-    assert "start, lowest, end; 3 of 16 parts" in page
+    assert "start, minimum, end; 3 of 16 parts" in page
     assert plot.plot_mean_order(run, ax=Figure().subplots()).get_ylabel() == "mean order (3 of 16 parts)"
     pytest.importorskip("xarray")
     from interdyn.exports import run_to_xarray
@@ -144,7 +144,7 @@ def test_a_recipe_tells_it_and_verify_says_it(tmp_path, capsys):
     assert (game.n_parts, game.baseline, game.cut) == ((16, 16), "mean", "patches(4, 4)")
     with pytest.raises(SystemExit):
         main(["verify", str(tmp_path / "run")])
-    assert f"Orders: of {game}." in " ".join(capsys.readouterr().out.split())
+    assert f"Players: {game}." in " ".join(capsys.readouterr().out.split())
 
 
 def test_runs_of_before_say_that_it_is_not_recorded():
@@ -171,7 +171,11 @@ RULES = st.builds(
 def test_games_differ_in_what_at_least_two_of_them_say_otherwise(rules):
     got = different_games(rules)
     assert got == different_games([*rules, GameRule()]) or all(len(v) == len(rules) for v in got.values())
-    for name, words in (("n_players", "players drawn (n)"), ("n_parts", "parts there are (N)"), ("cut", "parts")):
+    for name, words in (
+        ("n_players", "number of players (n)"),
+        ("n_parts", "number of parts (N)"),
+        ("cut", "kind of parts"),
+    ):
         said = {getattr(rule, name) for rule in rules} - {None, 0}
         assert (words in got) == (len(said) > 1)
     assert different_games(rules[:1] * 3) == {}
@@ -180,24 +184,26 @@ def test_games_differ_in_what_at_least_two_of_them_say_otherwise(rules):
 def test_runs_of_other_games_are_compared_with_a_warning(tmp_path, capsys):
     a, b = tracked(tmp_path / "a", patches(2, 2)), tracked(tmp_path / "b", patches(4, 4).choose(3))
     other_seed = tracked(tmp_path / "c", patches(4, 4).choose(3, seed=9))
-    with pytest.warns(InputWarning, match=r"different games.*players drawn \(n\), parts there are \(N\), parts"):
+    with pytest.warns(
+        InputWarning, match=r"within one game.*number of players \(n\), number of parts \(N\), kind of parts"
+    ):
         page = write_comparison([a, b], tmp_path / "page.html").read_text(encoding="utf-8")
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", page.split('id="payload"')[0])).split())
-    assert "These runs are of different games" in text
-    assert "parts there are (N): a 4, b 16" in text
+    assert "These runs were measured in different games" in text
+    assert "number of parts (N): a 4, b 16" in text
     write_comparison([b, other_seed], tmp_path / "same.html")  # warnings are errors here
     assert "different games" not in (tmp_path / "same.html").read_text(encoding="utf-8").split('id="payload"')[0]
-    with pytest.warns(InputWarning, match="Of different games"):
+    with pytest.warns(InputWarning, match="Measured in different games"):
         ax = plot.plot_comparison([a, b], ax=Figure().subplots())
     assert [line.get_label() for line in ax.lines] == ["a, all 4 parts", "b, 3 of 16 parts"]
     assert plot.plot_comparison([b, other_seed], ax=Figure().subplots()).get_ylabel() == "mean order (3 of 16 parts)"
     plot.plot_comparison([a, b], quantity="loss_gap", ax=Figure().subplots())  # which does not depend on the game
-    with pytest.raises(InputError, match=r"seeds that are averaged must be of one game; got runs of 'x'"):
+    with pytest.raises(InputError, match=r"seeds can only be averaged within one game; got runs of 'x'"):
         plot.plot_comparison({"x": [a, b]}, ax=Figure().subplots())
     warnings.simplefilter("default")  # of this test alone
     with pytest.raises(SystemExit):
         main(["compare", str(a), str(b), "--out", str(tmp_path / "page.html")])
-    assert "different games" in capsys.readouterr().err
+    assert "within one game" in capsys.readouterr().err
 
 
 def test_similarity_of_other_games_is_refused_or_warned_of(tmp_path):
@@ -209,11 +215,11 @@ def test_similarity_of_other_games_is_refused_or_warned_of(tmp_path):
         ix.measure(network(), X, target=Y, players=patches(2, 2), baselines=value, noise_bound=0.0)
         for value in (0.0, 0.5)
     )
-    with pytest.warns(InputWarning, match=r"one game alone.*baseline: 0 and 0\.5"):
+    with pytest.warns(InputWarning, match=r"within one game.*baseline: 0 and 0\.5"):
         jaccard_by_order(one, two, n_draws=5)
     jaccard_by_order(one, one, n_draws=5)
     drawn = ix.measure(network(), X, target=Y, players=patches(4, 4).choose(4), baselines=0.0)
-    with pytest.warns(InputWarning, match="players drawn anew for each sample"):
+    with pytest.warns(InputWarning, match="players drawn for each sample"):
         jaccard_by_order(drawn, drawn, n_draws=5)
     jaccard_by_order(drawn, drawn, paired=True, n_draws=5)
 

@@ -90,7 +90,7 @@ def test_losses_that_are_not_numbers_are_left_out():
     holes[[3, 7, 16]] = np.nan, np.inf, np.nan
     known = np.isfinite(holes)
     assert find_harm(STEPS, holes) == find_harm(STEPS[known], loss[known])
-    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: 0 of the 10 values")
+    assert find_harm(STEPS, np.full(18, np.nan)).sentence.startswith("Harm cannot be judged yet: the held-out loss")
 
 
 def test_a_loss_that_was_not_computed_anew_counts_once():
@@ -99,12 +99,12 @@ def test_a_loss_that_was_not_computed_anew_counts_once():
     stale = loss[[0, 0, 0, 3, 3, 5, 6, 6, 8, 9, 10, 11, 11, 13, 14, 15, 16, 17]]
     fresh = np.append(True, np.diff(stale) != 0)
     assert find_harm(STEPS, stale) == find_harm(STEPS[fresh], stale[fresh])
-    assert "1 of the 10 values" in find_harm(STEPS, np.ones(18)).sentence
+    assert "known at 1 of the 10 steps" in find_harm(STEPS, np.ones(18)).sentence
 
 
 def test_two_measurements_are_too_few():
     assert find_harm([0, 10], [1.0, 2.0]).sentence == (
-        "Harm cannot be judged yet: 2 of the 10 values needed of the held-out loss are known."
+        "Harm cannot be judged yet: the held-out loss is known at 2 of the 10 steps needed."
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
 
@@ -182,13 +182,13 @@ def test_interactions_never_say_harm():
     said = whole_verdict(trajectory(TURN))
     assert said.stage is Stage.PHASE_2
     assert (said.harm.found, said.best_step) == (False, None)
-    assert "Harm cannot be seen without held-out losses: pass" in said.sentence
+    assert "Harm cannot be judged without held-out losses: pass" in said.sentence
 
 
 def test_one_loss_alone_shows_what_it_can():
     train, test = (whole_verdict(trajectory(TURN, **{name: noisy(RISE, 0)})) for name in ("train_loss", "test_loss"))
     assert (train.harm.found, train.best_step, train.gap.found) == (False, None, False)
-    assert "Harm cannot be seen without held-out losses" in train.sentence
+    assert "Harm cannot be judged without held-out losses" in train.sentence
     assert test.harm.found
     assert "gap" not in train.sentence + test.sentence
 
@@ -282,7 +282,7 @@ def test_losses_at_other_steps_than_measurements_count_where_something_is_measur
         [loss if step % 2 else None for step, loss in enumerate(noisy(RISE, 0))], stop_when="harm"
     )
     assert stopped is None
-    assert "9 of the 10 values needed of the held-out loss are known" in tracker.verdict.sentence
+    assert "the held-out loss is known at 9 of the 10 steps needed" in tracker.verdict.sentence
     assert tracker.best_step % 2 == 1
 
 

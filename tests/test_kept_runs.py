@@ -129,7 +129,7 @@ def test_a_kept_run_has_every_figure_and_number_of_its_line(runs, tmp_path, monk
     assert titles == {
         "orders.png": ["Order distribution over training"],
         "phases.png": ["Mean order of the interactions", "Loss gap"],
-        "theory.png": ["Theory against reality", "Distance between theory and reality"],
+        "theory.png": ["Theory and measurement", "Distance between theory and measurement"],
         "and_only.png": ["AND only: Order distribution over training", "AND only: Mean order of the interactions"],
     }
     page = (tmp_path / "docs" / "results" / "README.md").read_text()

@@ -126,10 +126,16 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
 @pytest.mark.parametrize(
     ("stage", "since", "headline", "fact"),
     [
-        ("no verdict", None, "too early for a verdict", "no verdict"),
-        ("phase 1", None, "a turn to more complex interactions is not established", "no verdict"),
-        ("phase 2", 12.0, "between steps 8 and 20 it began to learn", "began between steps 8 and 20"),
-        ("over-fitting has begun", 12.0, "over-fitting has begun", "began between steps 8 and 20"),  # of version 0.1
+        ("no verdict", None, "it is too early to judge the phase", "no verdict"),
+        ("phase 1", None, "phase 2 (more complex interactions) is not established", "no verdict"),
+        ("phase 2", 12.0, "complex interactions) began between steps 8 and 20", "began between steps 8 and 20"),
+        # the stage of a run of version 0.1
+        (
+            "over-fitting has begun",
+            12.0,
+            "over-fitting has begun between steps 8 and 20",
+            "began between steps 8 and 20",
+        ),
     ],
 )
 def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline, fact):
@@ -141,14 +147,14 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     view = RunResult.from_json(now["summary"], now["analysis"])
     assert headline in _first.headline(view)
     assert _first.headline(view).startswith("Still in training")
-    assert _first.headline(view, alive=False).startswith("Stopped before its end")
+    assert _first.headline(view, alive=False).startswith("Stopped unexpectedly")
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
-    assert facts["Now"] == (stage, "at step 10; the run goes on")
-    assert facts["Second phase"][0] == fact
-    assert facts["Harm"] == ("none established", view.harm.sentence)
+    assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == stage[0].upper() + stage[1:]
+    assert facts["Phase 2"][0] == fact
+    assert facts["Harm"] == ("not established", view.harm.sentence)
     html = render(view)
-    assert html.count("comes when the run has ended") == 2  # of the theory, and of predictions
-    assert "Fit the theory" not in html
+    assert html.count("Available when the run has ended") == 2  # of the theory, and of predictions
+    assert "interdyn.theory.fit_noise" not in html
 
 
 def test_half_a_checkpoint_waits_and_another_run_in_the_folder_is_read_anew(runs):
@@ -211,8 +217,8 @@ def test_a_run_that_grows_is_told_from_one_that_lost_its_process_and_from_one_th
     assert [line.state for line in lines.values()] == ["growing", "stopped", "finished"]
     assert lines["growing"].headline.startswith("Still in training")
     assert lines["growing"].advice.startswith("Keep training")
-    assert lines["dead"].headline.startswith("Stopped before its end")
-    assert lines["dead"].advice.startswith("Start it again")
+    assert lines["dead"].headline.startswith("Stopped unexpectedly")
+    assert lines["dead"].advice.startswith("Restart the training")
     assert store.is_written(runs / "growing")
     growing.tracker.close()
     assert not store.is_written(runs / "growing")
@@ -252,9 +258,9 @@ def test_the_lines_of_a_run_are_its_courses_and_have_a_sentence(runs):
     assert (len(x), x[0], x[-1]) == (4, 2.0, 118.0)
     assert x == sorted(x)
     assert y == sorted(y)  # a falling loss: down is larger
-    assert line.loss.alt == "loss: 0.9 at the start, lowest 0.9, 0.9 now"
+    assert line.loss.alt == "loss: 0.9 at the start, minimum 0.9, now 0.9"
     order = training.tracker.trajectory.mean_order
-    assert line.order.alt == f"mean order: {order[0]:.3g} at the start, lowest {order.min():.3g}, {order[-1]:.3g} now"
+    assert line.order.alt == f"mean order: {order[0]:.3g} at the start, minimum {order.min():.3g}, now {order[-1]:.3g}"
 
 
 def test_a_run_is_read_for_the_list_again_only_when_its_files_change(runs, monkeypatch):
@@ -312,15 +318,15 @@ def test_ticked_runs_are_compared_on_a_page(served, runs):
     address = served()
     status, text = get(f"{address}/compare?run=a&run=deep/b&run=a")
     assert status == 200
-    assert "2 runs beside each other" in text
+    assert "Comparison of 2 runs" in text
     assert '<a class="home" href=".">' in text
     for name in ("a", "deep/b"):
         assert f'<th scope="row">{name}</th>' in text
     for asked in ("compare", "compare?run=a", "compare?run=a&run=nobody", "compare?run=a&run=../secret"):
         status, text = get(f"{address}/{asked}")
-        assert (status, "Tick two or more" in text) == (400, True), asked
+        assert (status, "needs two or more runs" in text) == (400, True), asked
     Training(runs / "none")
-    assert "cannot be compared now" in get(f"{address}/compare?run=a&run=none")[1]
+    assert "cannot be compared: " in get(f"{address}/compare?run=a&run=none")[1]
 
 
 def test_others_need_a_token_and_the_right_name(served, runs):
@@ -425,14 +431,14 @@ def test_a_run_that_is_deleted_while_it_is_looked_at(served, runs):
     assert get(f"{address}/runs/a/")[0] == 200
     shutil.rmtree(runs / "a")
     assert get(f"{address}/runs/a/")[0] == 404
-    assert "There is no run" in get(f"{address}/")[1]
+    assert "contains no runs yet" in get(f"{address}/")[1]
 
 
 def test_a_run_without_a_look_says_so_and_waits(served, runs):
     training = Training(runs / "a")
     status, text = get(f"{served()}/runs/a/")
     assert status == 200
-    assert "Nothing to show yet" in text
+    assert "No results yet" in text
     training.tracker.close()
 
 
@@ -500,7 +506,7 @@ def test_a_training_is_followed_without_reload(chromium, served, runs, tmp_path,
 def test_the_list_follows_runs_that_begin_and_keeps_ticks(chromium, served, runs, tmp_path, width, scheme):
     page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(served())
-    assert "no run in this folder" in page.locator("main").inner_text()
+    assert "contains no runs yet" in page.locator("main").inner_text()
     Training(runs / "<script>alert(1)").look(2)
     page.wait_for_selector(".runs li", timeout=30000)
     assert "<script>alert(1)" in page.locator(".runs").inner_text()
@@ -518,7 +524,7 @@ def test_the_list_follows_runs_that_begin_and_keeps_ticks(chromium, served, runs
     page.screenshot(path=tmp_path / f"list-{width}-{scheme}.png", full_page=True)
     page.locator(".runs input:not(:checked)").press("Space")
     page.locator("#compare").press("Enter")
-    page.wait_for_selector("h1:has-text('2 runs beside each other')", timeout=30000)
+    page.wait_for_selector("h1:has-text('Comparison of 2 runs')", timeout=30000)
     until(page, "document.querySelectorAll('.chart svg.main-svg').length > 0")
     page.locator("#bar .home").press("Enter")
     page.wait_for_selector(".runs a", timeout=30000)

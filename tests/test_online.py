@@ -41,7 +41,7 @@ def test_a_fall_is_phase_1_and_a_rise_is_established_by_two_looks():
     assert "only the last measurement shows a rise" in said[first - 1].sentence
     assert said[first].interval[0] <= STEPS[7] <= said[first].interval[1]
     assert said[-1].stage is Stage.PHASE_2
-    assert "Harm cannot be seen" in said[-1].sentence
+    assert "Harm cannot be judged" in said[-1].sentence
 
 
 @pytest.mark.parametrize(("test_loss", "grows"), [(LEVEL, False), (GROWS, True)])

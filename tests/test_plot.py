@@ -149,7 +149,7 @@ def test_without_a_second_phase_the_theory_is_drawn_and_nothing_is_claimed(data)
     last = data["summary"]["steps"][-1]
     assert len(heads) == 3
     assert f"step {last:,}" not in heads  # its network is the theory's input
-    assert "no second phase was found" in ax.get_title(loc="left")
+    assert "phase 2 was not found" in ax.get_title(loc="left")
     assert "in phase 2" not in words(plot.plot_theory_distance(data, ax=axes()))
 
 
@@ -191,7 +191,7 @@ def test_the_overview_holds_order_losses_and_a_row_for_each_statement(data):
         "phase 2 begins between steps 150 and 450",
         "loss gap widens between steps 170 and 520",
         "harm: not judged",
-        "checkpoint to use: cannot be said",
+        "checkpoint to use: not known",
     ]
     assert [float(line.get_xdata()[0]) for line in strip.lines] == [260.0, 300.0]
     for ax in (order, losses):
@@ -213,7 +213,7 @@ def test_the_overview_shows_what_there_is(data):
     plot.plot_overview({"summary": {"steps": [0, 5], "test_loss": [2, 1]}}, ax=only_losses.subplots())
     assert [ax.get_ylabel() for ax in only_losses.axes] == ["loss", ""]
     one = plot.plot_overview({"summary": {"steps": [5], "mean_order": [2]}}, ax=axes())
-    assert "One checkpoint" in words(one)
+    assert "Only one checkpoint" in words(one)
     assert "Record" in words(plot.plot_overview({"summary": {"steps": [0, 5]}}, ax=axes()))
 
 

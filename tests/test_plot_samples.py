@@ -248,7 +248,7 @@ def test_every_quantity_of_a_run_can_be_compared(data, quantity, tmp_path):
 
 def test_a_comparison_of_nothing_is_refused(data):
     for nothing in ([], {}, {"a": []}):
-        with pytest.raises(InputError, match="at least one run"):
+        with pytest.raises(InputError, match="one run or more"):
             plot.plot_comparison(nothing)
     with pytest.raises(InputError, match="`quantity` must be one of"):
         plot.plot_comparison([data], quantity="beauty")

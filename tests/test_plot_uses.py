@@ -75,7 +75,7 @@ def test_a_waterfall_of_no_such_sample_is_refused():
         plot.plot_waterfall(found, 3)
     with pytest.raises(InputError, match="`by` must be"):
         plot.plot_top(found, by="beauty")
-    with pytest.raises(InputError, match="known are none"):
+    with pytest.raises(InputError, match="the samples have no classes"):
         plot.plot_top(found, label=1)
 
 
@@ -178,10 +178,10 @@ def test_any_names_are_drawn():
 
 def test_what_cannot_be_matched_says_so():
     found = replace(random_interactions(2, 3), settings={"players": "patches(2, 2).choose(2, seed=0, others='keep')"})
-    with pytest.raises(InputError, match="stand for other things in other samples"):
+    with pytest.raises(InputError, match="mean something else in each sample"):
         plot.plot_top(found)
     assert plot.plot_waterfall(found, ax=axes())
-    assert "Nothing is salient" in words(plot.plot_top(planted({}), ax=axes()))
+    assert "No interaction is salient" in words(plot.plot_top(planted({}), ax=axes()))
 
 
 def test_one_sample_and_thousands_of_salient_interactions():
@@ -207,7 +207,7 @@ def test_figures_of_a_result_and_of_a_run_are_its_methods():
     assert "sample 0" in found[0].plot(ax=axes()).get_title(loc="left")
     assert {"waterfall", "top", "network", "sparsity"} <= set(dir(found.plot))
     assert found.plot.waterfall.__doc__ == plot.plot_waterfall.__doc__
-    with pytest.raises(AttributeError, match="no figure 'beauty'; there are waterfall"):
+    with pytest.raises(AttributeError, match="no figure 'beauty'; use one of waterfall"):
         _ = found.plot.beauty
     run = RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6]})
     assert run.plot.mean_order(ax=axes()).get_title(loc="left") == "Mean order of the interactions"

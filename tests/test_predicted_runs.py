@@ -297,7 +297,7 @@ def test_verify_of_a_run_of_before_says_that_it_holds_no_prediction(tmp_path, ca
     shutil.copytree(BEFORE / "recipe", folder)
     with pytest.raises(SystemExit):
         main(["verify", str(folder)])
-    assert "No prediction is checked: the run was made by version 0.1" in capsys.readouterr().out
+    assert "Not checked: the prediction, because version 0.1 wrote this run" in capsys.readouterr().out
 
 
 def test_the_summary_says_the_prediction_of_every_checkpoint(tmp_path, capsys):

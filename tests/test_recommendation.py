@@ -6,7 +6,7 @@ from interdyn.dynamics import recommend
 from interdyn.errors import InputError
 from interdyn.values import RunResult
 
-NO_HARM = "No harm: the held-out loss is at most 1 % above its least."
+NO_HARM = "No harm: the held-out loss is at most 1 % above its minimum."
 OPEN = "No harm is established; a held-out loss up to 60 % above its least is possible."
 HARMED = {"found": True, "step": 12, "interval": [8, 20], "growth": 0.6, "probability": 1.0, "best_step": 10}
 STEPS = [0, 5, 10, 20, 40]
@@ -23,8 +23,8 @@ def test_after_harm_the_checkpoint_with_the_least_loss():
     found = recommend(run(RISES, **HARMED))
     assert found.sentence == "Use the checkpoint of step 10, not the last."
     assert found.reason == (
-        "Smoothed over three measurements, held-out loss is lowest at step 10: 0.8, against 1.3 at step 40. "
-        "That is more than its noise."
+        "Smoothed over three measurements, held-out loss is lowest at step 10: 0.8. At step 40 it is 1.3. "
+        "The difference is more than noise."
     )
     assert (found.step, found.open) == (10, "")
     assert found.course == "held-out loss is 60 % above its lowest"
@@ -42,11 +42,11 @@ def test_a_rise_that_is_not_established_is_called_so():
 def test_the_last_checkpoint_unless_an_earlier_one_is_better_by_more_than_five_percent():
     falls = recommend(run([2.0, 1.2, 1.0, 0.9, 0.8], best_step=40, sentence=NO_HARM))
     assert (falls.sentence, falls.step, falls.open) == ("Use the last checkpoint, step 40.", 40, "")
-    assert "held-out loss is lowest there: 0.8. Whether longer training would help" in falls.reason
+    assert "held-out loss is lowest there: 0.8. Longer training was not tried." in falls.reason
     assert falls.course == "held-out loss is lowest around the end"
     level = recommend(run([2.0, 1.2, 0.8, 0.81, 0.83]))
     assert (level.step, level.open) == (40, OPEN)
-    assert "is within 5 % of its lowest value, 0.8 at step 10" in level.reason
+    assert "at most 5 % above 0.8 at step 10, where it is lowest" in level.reason
     assert recommend(run([2.0, 1.2, 0.8, 0.81, 0.85])).step == 10
 
 
@@ -57,7 +57,7 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
         assert found.sentence == "Choose: step 10 by held-out loss, or the last checkpoint by held-out accuracy."
         assert "0.600 there, 0.800 at the end" in found.reason
     now = recommend(run(RISES, accuracy=[0.1, 0.5, 0.6, 0.7, 0.8], stage="phase 2", **HARMED))
-    assert now.sentence == "Choose: stop here by held-out loss, or keep training by held-out accuracy."
+    assert now.sentence == "Choose: stop here by held-out loss, or continue by held-out accuracy."
     assert now.stop is None
     assert recommend(run(RISES, accuracy=[0.1, 0.5, 0.6, 0.6, 0.61])).step == 10  # no fewer are wrong than 5 %
 
@@ -65,7 +65,7 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
 def test_accuracy_stands_in_where_no_loss_is_known():
     found = recommend(run(accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
     assert found.sentence == "Use the checkpoint of step 10, not the last."
-    assert "held-out accuracy is highest at step 10: 0.8, against 0.6 at step 40." in found.reason
+    assert "held-out accuracy is highest at step 10: 0.8. At step 40 it is 0.6." in found.reason
     assert found.course == "held-out accuracy is 25 % lower at the end than at step 10"
 
 
@@ -74,7 +74,7 @@ def test_only_harm_stops_a_training():
     assert (harmed.sentence, harmed.stop) == ("Stop here, and use the checkpoint of step 10.", True)
     for loss, words in (
         (RISES, "Keep training for now, and keep the"),
-        ([2.0, 1.2, 0.8, 0.8, 0.8], "Keep training: no"),
+        ([2.0, 1.2, 0.8, 0.8, 0.8], "Keep training: the held-out data"),
     ):
         found = recommend(run(loss, stage="phase 2"))
         assert found.sentence.startswith(words)

@@ -122,18 +122,19 @@ def test_the_verdict_and_what_else_is_to_say_stand_below_the_first_screen(data):
     data["summary"]["verdict"] = [verdict, prediction, "A file is damaged."]
     text = page(data).text
     places = [
-        text.index(part) for part in ("How sure is this", verdict, "A file is damaged.", "How the network changed")
+        text.index(part)
+        for part in ("How certain is this", verdict, "A file is damaged.", "How the interactions changed")
     ]
     assert places == sorted(places)
     assert text.count(prediction) == 1
-    assert text.index("Theory against reality") < text.index(prediction)
+    assert text.index("Theory and measurement") < text.index(prediction)
 
 
 def test_the_verdict_is_in_words_with_its_interval(data):
     text = page(data).text
-    assert "The network got simpler, then more complex (turn between steps 150 and 450)." in text
+    assert "The interactions got simpler, then more complex (phase 2 began between steps 150 and 450)." in text
     assert "began to widen between steps 170 and 520" in text
-    assert "Harmnot judgedby the version that made this run" in text
+    assert "Harmnot judgedthe version that wrote this run" in text
     data["summary"]["phases"]["agreement"] = "They agree, they do."
     assert "They agree, they do." in page(data).text
 
@@ -144,7 +145,6 @@ def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_
     heading = plain(found)
     assert "Training began to harm between steps 900 and 2,000: held-out loss is 20 % above its lowest." in heading
     assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
-    assert "Best checkpointstep 780" in found.text
     marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
     assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
         "phase boundary",
@@ -157,14 +157,14 @@ def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_
 
 
 def test_harm_that_cannot_be_seen_says_why_and_where_the_pattern_is_blind(data):
-    why = "Harm cannot be seen without held-out losses."
+    why = "Harm cannot be judged without held-out losses."
     data["summary"]["harm"] = {"found": False, "sentence": why, "pattern": "A pattern is seen."}
     text = page(data).text
-    assert "Harmcannot be seenA pattern is seen." in text
-    assert "blind to shortcuts" in text
+    assert "Harmcannot be judgedA pattern is seen." in text
+    assert "does not detect shortcuts" in text
     data["summary"]["harm"]["pattern"] = ""
-    assert f"Harmcannot be seen{why}" in page(data).text
-    assert "blind to shortcuts" not in page(data).text
+    assert f"Harmcannot be judged{why}" in page(data).text
+    assert "does not detect shortcuts" not in page(data).text
 
 
 def test_every_chart_holds_the_recorded_numbers(data):
@@ -184,15 +184,16 @@ def test_every_chart_holds_the_recorded_numbers(data):
     mechanisms = data["summary"]["prediction"]["mechanisms"]
     drawn = {trace["name"]: trace for trace in charts["prediction"]["data"] if "name" in trace}
     assert drawn["noise operator"]["y"] == mechanisms["noise operator"]["correlation"]["value"]
-    assert drawn["near-by step"]["y"] == data["summary"]["prediction"]["ceiling"]
-    assert drawn["near-by step"]["line"]["dash"] == "dash"
+    assert drawn["nearby step"]["y"] == data["summary"]["prediction"]["ceiling"]
+    assert drawn["nearby step"]["line"]["dash"] == "dash"
     apart = {trace["name"]: trace for trace in charts["prediction-distance"]["data"] if "name" in trace}
     assert apart["tilt"]["y"] == mechanisms["tilt"]["distance"]
 
 
 def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell(data):
     found = page(data)
-    card = "0.85correlation; near-by steps reach 0.97, the best rival 0.78. The theory in one regression predicts"
+    card = "0.85correlation with the measured tables; best rival 0.78, nearby steps 0.97. "
+    card += "The theory in one regression predicts"
     assert f"Prediction by the theory{card}" in found.text
     steps = data["summary"]["prediction"]["phase_2"]["n_steps"]
     assert f"From the final network, over phase 2 ({steps} steps): The theory in one regression" in found.text
@@ -206,7 +207,7 @@ def test_the_report_says_which_mechanism_predicts_and_that_distances_cannot_tell
         (None, "", "Analyse the run again with this version"),
         (
             {"reason": "Measure two or more."},
-            "Prediction by the theorynoneMeasure two or more.",
+            "Prediction by the theorynot madeMeasure two or more.",
             "Measure two or more.",
         ),
     ],
@@ -278,22 +279,22 @@ def test_the_first_screen_says_what_to_do_why_and_what_is_not_certain(data):
     advice = recommend(RunResult.from_json(data["summary"]))
     assert f"{advice.sentence} {advice.reason}" in plain(top)
     assert "Not certain: Phase 2 may have begun anywhere between steps 150 and 450. Harm may have begun" in top.text
-    for card in ("Best checkpoint", "Phase", "What was learned", "Samples to look at"):
+    for card in ("Best checkpoint", "Phase", "What was learned", "Samples to check"):
         assert top.text.count(card) >= 1
     assert "Step 780" in top.text
     assert "probability" not in top.text.lower()
     assert "theory" not in top.text.lower()
     share = data["analysis"]["groups"]["test"]["order_distribution"][-1]
-    assert f"{100 * max(share):.0f} % of the strength is of order {1 + share.index(max(share))}" in plain(top)
+    assert f"{100 * max(share):.0f} % of the interaction strength has order {1 + share.index(max(share))}" in plain(top)
 
 
 @pytest.mark.parametrize(
     ("kind", "headline", "card"),
     [
-        ("one phase, no second phase", "there is no second phase", "One phase"),
+        ("one phase, no second phase", "without a second phase", "One phase"),
         ("no phases", "neither simpler nor more complex", "No phases"),
         ("no first phase", "more complex from the start", "No first phase"),
-        ("no verdict", "(phase 2) is not established", "Not established"),
+        ("no verdict", "lasting phase 2 (more complex interactions) is not established", "Not established"),
     ],
 )
 def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headline, card):
@@ -301,7 +302,7 @@ def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headlin
     view = RunResult.from_json(data["summary"], data["analysis"])
     assert headline in _first.headline(view)
     assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == card
-    assert ("up to 0.31 is possible" in _first.uncertain(view)) is (kind == "no verdict")
+    assert ("risen by up to 0.31" in _first.uncertain(view)) is (kind == "no verdict")
 
 
 def test_charts_are_valid_plotly_figures(data):
@@ -376,7 +377,7 @@ def test_without_theory_the_page_says_what_is_missing(data):
     del data["summary"]["theory"], data["summary"]["theory_summary"], data["analysis"]["theory"]
     found = page(data)
     assert {"distance", "noise"}.isdisjoint(found.charts)
-    assert "Fit the theory" in found.text
+    assert "Fit it with `interdyn.theory.fit_noise`" in found.text
     assert len(found.charts["orders"]["frames"][0]) == 2  # measured, mislabelled
 
 
@@ -393,17 +394,22 @@ def test_without_mislabelled_samples_and_without_analysis_the_page_still_stands(
         "trust",
         "words",
     }
-    for needs in ("`order_distribution`", "`mean_order` of at least", "`train_loss`", "Fit the theory"):
+    for needs in (
+        "`order_distribution`",
+        "`mean_order` of at least",
+        "`train_loss`",
+        "Fit it with `interdyn.theory.fit_noise`",
+    ):
         assert bare.text.count(needs) == 1, needs
 
 
 def test_every_checkpoint_has_its_note_and_the_interval_counts_those_at_its_ends(data):
     found = page(data)
     assert (
-        "Step 15, mean order 2.71, distance of the theory's orders 0.330, loss gap 0.010."
+        "Step 15, mean order 2.71, distance between theory and measurement 0.330, loss gap 0.010."
         in json.loads(found.payload)["notes"][3]
     )
-    assert "3 checkpoints lie within the interval of the boundary" in found.text  # 150, 260 and 450
+    assert "The interval of the boundary contains 3 checkpoints" in found.text  # 150, 260 and 450
 
 
 def test_why_no_gap_is_dated_is_told(data):
@@ -417,7 +423,7 @@ def test_why_no_gap_is_dated_is_told(data):
 def test_no_boundary_is_said_and_not_drawn(data):
     data["summary"]["phases"] = {"found": False, "boundary_step": None, "interval": None, "status": "no verdict"}
     found = page(data)
-    assert "A lasting turn to more complex interactions (phase 2) is not established." in found.text
+    assert "A lasting phase 2 (more complex interactions) is not established." in found.text
     assert "no verdict" in found.text
     assert [s.get("name") for s in found.charts["mean-order"]["layout"]["shapes"]] == ["cursor"]
 
@@ -440,7 +446,7 @@ def test_one_checkpoint_has_no_slider(data):
         return item[:1] if isinstance(item, list) and len(item) == 16 else item
 
     found = page(cut(data))
-    assert "One checkpoint was measured" in found.text
+    assert "Only one checkpoint was measured" in found.text
     assert found.count("input") == 0
     assert len(found.charts["orders"]["frames"]) == 1
     axis = found.charts["noise"]["layout"]["xaxis"]

@@ -68,8 +68,10 @@ def test_each_run_has_a_line_in_every_chart_and_a_row(tmp_path):
     np.testing.assert_allclose(np.array(line(html, "theory_gain", "a")["y"], float), gain, atol=1e-6)
     text = unescape(re.sub(r"<[^>]+>", " ", html[html.index("<main>") : html.index('id="payload"')]))
     assert text.count("began between steps 150 and 450") == 2
-    assert text.count("0.85 of 0.97 against 0.78") == 2  # how well the theory predicts, and its best rival
-    assert "Their recipes are the same." in text
+    assert (
+        text.count("0.85 (best rival 0.78, nearby steps 0.97)") == 2
+    )  # how well the theory predicts, and its best rival
+    assert "The recipes are the same." in text
 
 
 def test_every_row_has_a_cell_for_each_column_and_no_column_comes_twice(tmp_path):
@@ -97,8 +99,8 @@ def test_the_gain_of_the_theory_over_seeds_is_said(tmp_path):
     folders = [copy(tmp_path / str(i), gain=gain) for i, gain in enumerate(gains)]
     folders.append(copy(tmp_path / "other", recipe="other", gain=0.5))
     html = unescape(write_comparison(folders, tmp_path / "page.html", seeds=True).read_text())
-    assert "synthetic-example, 3 seeds, over all checkpoints: " in html
-    assert "is +0.025 on average, from -0.030 to +0.100; shown to be better in 1 and worse in 1 of them." in html
+    assert "synthetic-example, 3 seeds, all checkpoints: " in html
+    assert "is +0.025 on average, from -0.030 to +0.100; the theory is shown to be better in 1 and worse in 1" in html
     assert "other, " not in html
     assert "on average, from" not in write_comparison(folders, tmp_path / "page.html").read_text()
 

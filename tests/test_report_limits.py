@@ -147,7 +147,7 @@ def test_odd_runs_have_a_first_screen_that_is_whole(chromium, tmp_path, monkeypa
     assert page.locator("#top .advice strong").inner_text().endswith(".")
     if width == 1440:  # all of it without scrolling
         assert page.locator("#top").evaluate("e => e.getBoundingClientRect().bottom") <= 900
-    assert page.locator("#chart-overview").get_attribute("aria-label").startswith("Mean order from")
+    assert page.locator("#chart-overview").get_attribute("aria-label").startswith("Mean order: ")
     for link in page.locator("#bar a").all():
         assert page.locator(f'[id="{link.get_attribute("href")[1:]}"]').count() == 1
     page.emulate_media(media="print")
@@ -227,7 +227,7 @@ def test_one_checkpoint_whose_losses_are_not_numbers(chromium, tmp_path, monkeyp
     planted = Planted(tmp_path / "run", monkeypatch, steps=1, samples=5, losses=[None]).exhibit()
     path = report.write_report(planted.run.path)
     html = path.read_text()
-    assert "One checkpoint was measured" in html
+    assert "Only one checkpoint was measured" in html
     assert "at every checkpoint." in html
     seen = browse(chromium, path, tmp_path)
     assert (seen["trouble"], seen["wide"], seen["last"]) == ([], False, None)

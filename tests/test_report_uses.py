@@ -100,7 +100,7 @@ def test_what_is_used_over_all_samples_is_what_the_figures_show(run):
     for group, name in zip(Uses(run.path).record()["groups"], run.groups, strict=True):
         used, values = group["used"], unpacked(group["used"]["values"]).astype(float)
         values[values == -32768 * used["values"]["scale"]] = np.nan
-        assert used["naming"].startswith("Parts are places on the 4 by 4 grid")
+        assert used["naming"].startswith("Players are cells of the 4 by 4 grid")
         for at, step in enumerate(run.steps):
             tables = tables_of(run, step=step, group=name)
             expected = matched(tables).usage(tables.i_and, tables.i_or, threshold=tables.threshold, k=12)
@@ -121,12 +121,12 @@ def test_what_is_used_over_all_samples_is_what_the_figures_show(run):
 def test_what_is_being_learned_is_one_sentence(copy):
     record = Uses(copy.path).record()
     sentence = being_learned(record)
-    assert sentence.startswith(f"Since step {copy.steps[-2]:,} ")
+    assert sentence.startswith(f"Most growth since step {copy.steps[-2]:,}: ")
     assert sentence.endswith(".")
     assert being_learned(None) == ""
     assert being_learned({"groups": [{**record["groups"][0], "used": None}]}) == ""
     quiet = {**record["groups"][0], "used": {"learned": []}}
-    assert being_learned({"groups": [quiet]}).endswith("no interaction has become much stronger.")
+    assert being_learned({"groups": [quiet]}).startswith("No interaction has grown much since step")
 
 
 def rows(wrong=4, others=6, *, flags=()):
@@ -141,9 +141,9 @@ def rows(wrong=4, others=6, *, flags=()):
 
 
 def test_recall_and_precision_are_told_where_the_truth_is_known():
-    assert known(rows()).endswith("Among the 4 highest scores are 2 of them: recall and precision 50%.")
+    assert known(rows()).endswith("2 of them are among the 4 highest scores: recall and precision 50%.")
     told = known(rows(flags=(0, 1, 2, 4)))
-    assert told.endswith("4 are flagged, 3 of them rightly: recall 75%, precision 75%.")
+    assert told.endswith("4 are flagged, 3 of them correctly: recall 75%, precision 75%.")
     assert known(rows(wrong=0)) == ""
 
 
@@ -320,7 +320,7 @@ def test_in_a_browser_samples_are_chosen_and_follow_the_slider(chromium, run, co
     assert seen["opened"] != seen["last"]["said"] or len(seen["having"]) == 1
     assert seen["network"] > 1
     assert len(seen["cards"]) == 3
-    assert all("See what adds up" in card for card in seen["cards"])
+    assert all("Show how the output adds up" in card for card in seen["cards"])
     assert seen["unnamed"] == 0
     for k, (_, course) in enumerate(seen["last"]["courses"]):
         assert course == pytest.approx(courses[:, k].tolist())

@@ -126,7 +126,7 @@ def test_sum_by_order_of_large_tables():
         ({"salience": -0.1}, "0 or more"),
         ({"salience": float("nan")}, "0 or more"),
         ({"salience_rule": "biggest"}, "mean-effect"),
-        ({"salience_rule": "absolute"}, "needs a threshold"),
+        ({"salience_rule": "absolute"}, "needs `salience`"),
         ({"normalize": "max"}, "'sum' or 'mean'"),
     ],
 )

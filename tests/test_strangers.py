@@ -91,7 +91,9 @@ def test_what_is_allowed_is_named_before_it_runs(guest, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["run", str(path), "--smoke", "--out", out, "--allow-code"])
     assert ended.value.code == 0
-    assert "the recipe runs code: guest_code:net (model.name), guest_code:rows (data.name)" in capsys.readouterr().err
+    assert (
+        "the recipe runs this code: guest_code:net (model.name), guest_code:rows (data.name)" in capsys.readouterr().err
+    )
     assert mark.exists()
     mark.unlink()
     sys.modules.pop("guest_code")

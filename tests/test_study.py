@@ -303,7 +303,7 @@ class TestRuns:
         file = written(tmp_path, claim=[], seeds=[0])
         monkeypatch.setattr("interdyn.recipes._study_result.run_of_study", killed_once)
         assert main_of("study", file, "--out", tmp_path / "runs", "--workers", "1") == 0
-        assert capsys.readouterr().err.count("its worker ended; it goes on in another") == 2
+        assert capsys.readouterr().err.count("its worker ended unexpectedly; the run resumes") == 2
 
     def test_a_run_whose_workers_are_killed_each_time_is_named(self, tmp_path, monkeypatch, capsys):
         file = written(tmp_path, claim=[], seeds=[0], grid={"training.epochs": [2]})

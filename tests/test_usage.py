@@ -73,9 +73,9 @@ def test_players_drawn_for_each_sample_need_names():
         usage(found)
     assert len(usage(found, names=[("a", "b")] * 4))
     assert len(usage(found[:1], least=1))
-    with pytest.raises(InputError, match=r"list one by `found\.top\(\)`"):
+    with pytest.raises(InputError, match=r"of one with `found\.top\(\)`"):
         usage(found[0])
-    with pytest.raises(ShapeError, match="for each of one or more samples"):
+    with pytest.raises(ShapeError, match="a row for each sample"):
         Matched([("a", "b"), ("a",)])
     with pytest.raises(ShapeError):
         Matched([])

@@ -148,7 +148,7 @@ def test_a_result_so_far_has_windows(run, result):
     growing = History.read(run).result_so_far()
     np.testing.assert_array_equal(growing.windows.degree, result.windows.degree)
     assert growing.windows.repeatability is None
-    assert panels.repeatability(growing).missing == "This comes when the run has ended."
+    assert panels.repeatability(growing).missing == "Available when the run has ended."
     single = History(["test"])
     single.add(tables(run, [0]))
     assert single.result_so_far().windows is None
@@ -196,13 +196,13 @@ def test_what_came_before_a_step_that_is_near_is_not_needed_for_the_witness():
 def test_the_figure_of_the_mean_order_shows_both_courses(result):
     panel = panels.mean_order(result)
     by_name = {series.name: series for series in panel.series}
-    assert list(by_name)[-1] == "second witness, no split: Walsh degree"
+    assert list(by_name)[-1] == "second measure, without a split: Walsh degree"
     np.testing.assert_array_equal(by_name["test samples"].band.value, result.windows.mean_order["test"].value)
     np.testing.assert_array_equal(by_name["test samples"].steps, result.windows.steps)
     points = by_name["test samples, single steps"]
     np.testing.assert_array_equal(points.band.value, result.groups["test"].mean_order.value)
     assert (points.dash, points.faint) == ("", True)
-    assert "the single steps, pale, are judged" in panel.caption
+    assert "The verdict uses the single steps (pale)" in panel.caption
     cells = panels.heat_map(result, "train")
     np.testing.assert_array_equal(cells.steps, result.windows.steps)
     np.testing.assert_array_equal(cells.cells.band.value, result.windows.order_distribution["train"])
@@ -293,12 +293,14 @@ def test_the_page_has_both_courses_and_means_with_errors(run, result):
     assert not names["test samples, single steps"]["showlegend"]
     assert len(names["test samples"]["y"]) == len(result.windows.steps)
     np.testing.assert_allclose(
-        np.array(names["second witness, no split: Walsh degree"]["y"], dtype=float), result.windows.degree, rtol=1e-6
+        np.array(names["second measure, without a split: Walsh degree"]["y"], dtype=float),
+        result.windows.degree,
+        rtol=1e-6,
     )
     assert charts["repeatability"]["frames"][0] == charts["repeatability"]["frames"][-1]
     text = (run.path / "report.html").read_text()
     assert "The verdict uses the values of the single steps" in text
-    assert "kept is what all of them have, 0 where signs differ" in text
+    assert "“kept” is the part that all steps share, 0 where signs differ" in text
     groups = windows(run)
     for name, group in zip(("test", "train"), page["uses"]["groups"], strict=True):
         assert group["steps"] == [steps[0] for steps in groups]

@@ -1,4 +1,4 @@
-"""The command line: few verbs, one file each; `main` is the entry point.
+"""The command line: one file for each command; `main` is the entry point.
 
 Loading this package loads neither torch nor pydantic; each command imports what it needs when it runs.
 """

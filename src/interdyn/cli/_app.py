@@ -1,4 +1,4 @@
-"""The application: its commands, and what becomes of errors."""
+"""The application: its commands, and how errors are reported."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -59,9 +59,9 @@ for panel, commands in {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of ours print one line on standard error and exit with 2, warnings of ours one line.
+    """Run the command line; an `InterdynError` is one line on standard error and exit status 2, a warning one line.
 
-    Any other error is one of the user's code, or a defect, and keeps its traceback.
+    Any other error comes from the user's code, or is a defect, and keeps its traceback.
     """
     try:
         with plain_warnings():

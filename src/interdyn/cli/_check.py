@@ -12,7 +12,9 @@ def check(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Rebuild files from others, and remove what killed writers have left."),
+        typer.Option(
+            "--repair", help="Rebuild damaged files where possible, and remove leftovers of killed processes."
+        ),
     ] = False,
 ) -> None:
     """Read every file of a run and list those that are damaged, missing or left over.
@@ -30,4 +32,4 @@ def check(
     if left:
         say(f"{left} {'file is' if left == 1 else 'files are'} damaged, missing or left over.")
         raise typer.Exit(1)
-    say("All files are whole.")
+    say("All files are intact.")

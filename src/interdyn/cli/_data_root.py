@@ -8,11 +8,11 @@ import typer
 
 DataRoot = Annotated[
     Path | None,
-    typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that come with no package.", show_default=False),
+    typer.Option(envvar="INTERDYN_DATA", help="Folder of the data sets that no package provides.", show_default=False),
 ]
 
 
 def use_data_root(folder: Path | None) -> None:
-    """Have data sets read from a folder, by this process and those that it starts."""
+    """Set the folder of data sets, for this process and those that it starts."""
     if folder is not None:
         os.environ["INTERDYN_DATA"] = str(folder)

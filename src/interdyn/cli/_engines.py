@@ -31,7 +31,7 @@ Workers = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Address of a Ray cluster, host:port or auto. Default: Ray is started here.",
+        help="Address of a Ray cluster, host:port or auto. Default: start Ray on this machine.",
         show_default=False,
         rich_help_panel=PANEL,
     ),
@@ -40,7 +40,7 @@ ShardName = Annotated[
     str | None,
     typer.Option(
         "--shard",
-        help="I/N: measure only this part, beside N - 1 other processes.",
+        help="I/N: measure only part I of N; other processes measure the other parts.",
         show_default=False,
         rich_help_panel=PANEL,
     ),
@@ -50,7 +50,7 @@ ShardName = Annotated[
 Patience = Annotated[
     float | None,
     typer.Option(
-        help="Seconds without news from a worker after which its work is handed out again. See docs/howto/clusters.md.",
+        help="Seconds without a sign of life from a worker before its work is reassigned. See docs/howto/clusters.md.",
         show_default=False,
         rich_help_panel=PANEL,
     ),
@@ -58,7 +58,7 @@ Patience = Annotated[
 
 
 class Where(NamedTuple):
-    """Where to measure, as the options say; by default in this process."""
+    """Where to measure, from the options; by default in this process."""
 
     engine: str | None = None
     workers: int | None = None
@@ -69,12 +69,12 @@ class Where(NamedTuple):
 
 @contextmanager
 def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
-    """Give the executor that the options name, or None where there is none, and end it afterwards.
+    """Yield the executor that the options name, or None for this process, and shut it down afterwards.
 
     Raises
     ------
     InputError
-        If they name none that there is.
+        If the options do not name a valid executor.
     """
     from interdyn.compiled import cores_at_hand
     from interdyn.tracking import Pool
@@ -83,10 +83,10 @@ def opened(where: Where, *, gpu: bool = False) -> Iterator[Executor | None]:
     if engine not in (None, "local", "ray"):
         raise InputError(f"`--engine` must be local or ray; got {engine!r}. Leave it out to measure in this process.")
     if address is not None and engine != "ray":
-        raise InputError("`--address` is that of a Ray cluster; got it without. Add --engine ray")
+        raise InputError("`--address` needs --engine ray; got it without. Add --engine ray, or leave --address out.")
     if address is not None and workers is not None:
         raise InputError(
-            "a cluster at `--address` has its own workers; got `--workers` besides. Leave one of them out."
+            "`--address` names a cluster with its own workers; got `--workers` as well. Leave one of them out."
         )
     if engine == "ray":
         from interdyn.tracking.ray import RayExecutor

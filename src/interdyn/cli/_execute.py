@@ -1,4 +1,4 @@
-"""What ``demo`` and ``run`` share: run a recipe under progress bars, write the report, tell the verdict."""
+"""What ``demo`` and ``run`` share: run a recipe under progress bars, write the report, print the verdict."""
 
 import logging
 import signal
@@ -41,10 +41,10 @@ def execute(
 ) -> "Run":
     """Run a recipe and write its report; see `recipes.run_recipe`.
 
-    What the recipe would run of its own is refused, or named with ``allow_code``, before anything runs.
+    Code that the recipe names is refused, or listed with ``allow_code``, before anything runs.
 
-    Where what the report needs is not installed, ``needs_page`` says whether to refuse before the work begins, or
-    to do the work and say what is missing.
+    Where a package of the report is not installed, ``needs_page`` decides whether to refuse before the work begins, or
+    to do the work and report what is missing.
     """
     from interdyn.recipes import code_of, load_recipe
 
@@ -54,10 +54,10 @@ def execute(
     code = code_of(resolved)
     if code and allow_code:
         import_from_here()
-        say(f"the recipe runs code: {', '.join(f'{name} ({key})' for key, name in code.items())}", err=True)
-    lacking = _lacking()
-    if lacking and needs_page:
-        raise lacking
+        say(f"the recipe runs this code: {', '.join(f'{name} ({key})' for key, name in code.items())}", err=True)
+    missing = _missing()
+    if missing and needs_page:
+        raise missing
     from interdyn.recipes import run_recipe
     from interdyn.store import has_result
 
@@ -75,20 +75,20 @@ def execute(
         )
     if not has_result(run):
         return run
-    if lacking:
-        say(f"No report was written: {lacking} Then: interdyn report {run.path}", err=True)
+    if missing:
+        say(f"No report was written: {missing} Then: interdyn report {run.path}", err=True)
         return run
     write_page(run.path)
     return run
 
 
 class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM came: the end is that of Ctrl-C, with another status."""
+    """SIGTERM was received: handled like Ctrl-C, with another exit status."""
 
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[None]:
-    """End in order on Ctrl-C and SIGTERM, which leave the run in ``folder`` whole, and say how to go on."""
+    """Stop cleanly on Ctrl-C and SIGTERM, which leave the run in ``folder`` intact, and report how to continue."""
 
     def end(*_: object) -> None:
         raise _TerminatedError
@@ -99,8 +99,8 @@ def stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         there = (folder / "run.json").is_file()
-        kept = f"What has been measured is in {folder}" if there else "Nothing has been written"
-        say(f"interdyn: stopped. {kept}. To go on, give the same command again.", err=True)
+        kept = f"All measurements so far are saved in {folder}" if there else "Nothing was written"
+        say(f"interdyn: stopped. {kept}. To continue, repeat the command.", err=True)
         raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _TerminatedError) else signal.SIGINT)) from None
     finally:
         if here:
@@ -108,7 +108,7 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 
 def import_from_here() -> None:
-    """Let a module that the user has named lie in the folder where the command is run.
+    """Allow a module that the user has named to be imported from the current folder.
 
     Only then: an optional package that is not installed must not be found there.
     """
@@ -118,7 +118,7 @@ def import_from_here() -> None:
 
 
 def write_page(folder: Path) -> Path:
-    """Write the report of a run, which takes some seconds, and say so where that is not seen."""
+    """Write the report of a run, which takes some seconds, with a line of progress where there is no terminal."""
     from interdyn.report import write_report
 
     if not Console(stderr=True).is_terminal:
@@ -127,7 +127,7 @@ def write_page(folder: Path) -> Path:
         return write_report(folder)
 
 
-def _lacking() -> MissingExtraError | None:
+def _missing() -> MissingExtraError | None:
     """Return the error for the first package of the report that is not installed."""
     for package in ("matplotlib", "plotly", "jinja2"):
         if find_spec(package) is None:
@@ -136,11 +136,11 @@ def _lacking() -> MissingExtraError | None:
 
 
 def tell(run: "Run") -> None:
-    """Print the verdict of a finished run and where to look."""
+    """Print the verdict of a finished run and the paths of its results."""
     from interdyn.store import has_result, read_result
 
     if not has_result(run):
-        say("This shard is measured. The shard that ends last writes the results.")
+        say("This shard is finished. The last shard to finish writes the results.")
         return
     for sentence in read_result(run).verdict:
         say(sentence)
@@ -152,7 +152,7 @@ def tell(run: "Run") -> None:
 
 @contextmanager
 def _bars() -> Iterator["Callback"]:
-    """Show a bar with the remaining time for each stage; where standard error is no terminal, a line now and then."""
+    """Show a bar with the remaining time for each stage; where standard error is not a terminal, print lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines().update
@@ -173,7 +173,7 @@ def _bars() -> Iterator["Callback"]:
 
 
 class Lines:
-    """Progress for a file: a line on standard error at the beginning and the end of a stage, and each few seconds.
+    """Progress for a log file: a line on standard error at the start and end of a stage, and every few seconds.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class Lines:
         self._every, self._next, self._ended = every, 0.0, set[str]()
 
     def update(self, stage: str, done: int, total: int) -> None:
-        """Write a line if it is time to."""
+        """Write a line if one is due."""
         ends = done >= total and stage not in self._ended
         if monotonic() < self._next and not ends:
             return
@@ -196,7 +196,7 @@ class Lines:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print our warnings as one line each, without the place in the code."""
+    """Print warnings of interdyn as one line each, without the place in the code."""
     with warnings.catch_warnings():
         shown = warnings.showwarning
 
@@ -212,7 +212,7 @@ def plain_warnings() -> Iterator[None]:
 
 @contextmanager
 def _quiet_fonts() -> Iterator[None]:
-    """Keep matplotlib's note about building its font cache out of the terminal."""
+    """Suppress matplotlib's note about building its font cache."""
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from interdyn.cli._say import say
 
 
 class Format(StrEnum):
-    """How a run can be written."""
+    """Formats of an exported run."""
 
     ZARR = "zarr"
     NETCDF = "netcdf"
@@ -21,11 +21,11 @@ class Format(StrEnum):
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     to: Annotated[
-        Format, typer.Option("--to", help="zarr, netcdf: arrays with named axes; parquet, csv: long tables.")
+        Format, typer.Option("--to", help="zarr or netcdf: arrays with named axes. parquet or csv: long tables.")
     ],
     out: Annotated[Path | None, typer.Option(help="New or empty folder. Default: RUN-FORMAT.")] = None,
 ) -> None:
-    """Write everything that a run has measured in a format that other programs read.
+    """Write all measurements of a run in a format that other programs read.
 
     Example: **interdyn export interdyn-demo --to parquet**
     """

@@ -14,7 +14,7 @@ def recipes() -> None:
     """
     from interdyn import recipes as library
 
-    table = Table("recipe", "what it does", box=box.SIMPLE_HEAD)
+    table = Table("recipe", "description", box=box.SIMPLE_HEAD)
     for name, description in library.recipes().items():
         table.add_row(cell(name), cell(description))
     Console().print(table)

@@ -25,7 +25,7 @@ def report(
         from interdyn.tracking import summarise
 
         summarise(run)
-    read_result(found)  # says how far an unfinished run is, and how to finish it
+    read_result(found)  # reports how far an unfinished run is, and how to finish it
     page = write_page(run)
     say(f"Report: {page}")
     if open_:

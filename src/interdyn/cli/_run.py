@@ -18,7 +18,9 @@ def run(
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option(help="Run the recipe at another size that its file defines, such as paper.", show_default=False),
+        typer.Option(
+            help="Run the recipe at another size that its file defines, for example paper.", show_default=False
+        ),
     ] = None,
     data_root: DataRoot = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale the recipe down to a few seconds.")] = False,
@@ -36,8 +38,8 @@ def run(
 ) -> None:
     """Run a recipe: train, measure, analyse and write the report. An unfinished run is continued.
 
-        With --workers, other processes measure the checkpoints while training goes on. The numbers are the same for any
-    number of workers. See docs/howto/clusters.md.
+    With --workers, other processes measure the checkpoints while the training continues. The results do not depend on
+    the number of workers. See docs/howto/clusters.md.
 
     Example: **interdyn run digits-mlp --out runs/mlp --set training.epochs=50 --workers 4**
     """

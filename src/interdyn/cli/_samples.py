@@ -13,10 +13,10 @@ from interdyn.cli._say import cell, say
 
 def samples(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
-    step: Annotated[int | None, typer.Option(help="Step to show. Default: the last that is measured.")] = None,
+    step: Annotated[int | None, typer.Option(help="Step to show. Default: the last measured step.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print the samples of a run: mean order, cancellation, score, and which look mislabelled.
+    """Print the samples of a run: mean order, cancellation, score, and which ones look mislabelled.
 
     Example: **interdyn samples interdyn-demo --step 519**
     """

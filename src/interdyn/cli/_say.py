@@ -1,16 +1,16 @@
-"""What is written to the terminal: text of others is shown there, and does not steer it."""
+"""Output to the terminal: text from runs is shown, and its control characters are escaped."""
 
 import re
 
 import typer
 from rich.markup import escape
 
-# control characters but tabs and ends of lines, marks that turn the direction of writing, halves of characters
+# control characters except tabs and line ends, marks that change the writing direction, surrogates
 _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(text: str) -> str:
-    r"""Return a text with the characters that steer a terminal as ``\u001b``; JSON stays the same JSON.
+    r"""Return a text with terminal control characters escaped as ``\u001b``; JSON stays the same JSON.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
 
 
 def cell(text: object) -> str:
-    r"""Return what stands in a table or a title of `rich`, which reads brackets as markup.
+    r"""Return text for a table or a title of `rich`, which reads brackets as markup.
 
     Examples
     --------

@@ -16,15 +16,15 @@ from interdyn.cli._say import say
 if TYPE_CHECKING:
     from interdyn.recipes import Study, StudyResult
 
-_TRIES = 3  # of a run whose worker ends
+_TRIES = 3  # for a run whose worker ends unexpectedly
 
 
 def study(
     file: Annotated[Path, typer.Argument(help="TOML file of the study. See docs/howto/studies.md.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of its runs. Default: runs/NAME.", show_default=False)
+        Path | None, typer.Option(help="Folder of the runs. Default: runs/NAME.", show_default=False)
     ] = None,
-    report: Annotated[bool, typer.Option("--report", help="Make no runs; report on those that there are.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Start no runs; report on those that are finished.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Scale every run down to a few seconds.")] = False,
     data_root: DataRoot = None,
     allow_code: Annotated[
@@ -35,9 +35,9 @@ def study(
     address: Address = None,
     shard: ShardName = None,
 ) -> None:
-    """Make the runs of a study and test its claims on them. A stopped study is continued.
+    """Run all trainings of a study and test its claims on them. A stopped study is continued.
 
-    With --workers, that many runs are made at a time. Exits with 1 if a run fails.
+    With --workers, several runs are trained at a time. Exits with 1 if a run fails.
 
     Example: **interdyn study benchmarks/studies/label-noise.toml --workers 2**
     """
@@ -70,12 +70,12 @@ def study(
         raise typer.Exit(1)
 
 
-def _make(study: "Study", mine: list[int], told: tuple[str, str, bool, bool], executor: Executor | None) -> list[str]:
-    """Make the runs of the numbers in ``mine``; return what went wrong, by run."""
+def _make(study: "Study", mine: list[int], given: tuple[str, str, bool, bool], executor: Executor | None) -> list[str]:
+    """Train the runs with the numbers in ``mine``; return the errors, one for each failed run."""
     from interdyn.recipes import planned
     from interdyn.recipes._study_result import run_of_study
 
-    file, folder, smoke, allow_code = told
+    file, folder, smoke, allow_code = given
     plan, problems = planned(study), []
     jobs = {at: partial(run_of_study, file, at, folder, smoke, allow_code) for at in mine}
     handed = {} if executor is None else {at: executor.submit(job) for at, job in jobs.items()}
@@ -88,7 +88,7 @@ def _make(study: "Study", mine: list[int], told: tuple[str, str, bool, bool], ex
 
 
 def _outlived(future: "Future[str]", again: "Callable[[], Future[str]]", name: str) -> str:
-    """Wait for a run; one whose worker has ended goes on from its folder in another, three times at most."""
+    """Wait for a run; if its worker ends unexpectedly, resume it in another worker, three times at most."""
     from interdyn.tracking._pool import WorkerDiedError
 
     for tries in range(1, _TRIES + 1):
@@ -96,14 +96,16 @@ def _outlived(future: "Future[str]", again: "Callable[[], Future[str]]", name: s
             return future.result()
         except WorkerDiedError as error:
             if tries == _TRIES:
-                return f"{name}: its worker ended {tries} times; {error}. Give it more memory, or take fewer workers."
-            say(f"{name}: its worker ended; it goes on in another", err=True)
+                return (
+                    f"{name}: its worker ended unexpectedly {tries} times; {error}. Use more memory, or fewer workers."
+                )
+            say(f"{name}: its worker ended unexpectedly; the run resumes in another worker", err=True)
             future = again()
     raise AssertionError
 
 
 def show(result: "StudyResult") -> None:
-    """Print what a study has found."""
+    """Print the results of a study."""
     say(f"{result.study.question} {len(result.finished)} of {len(result.runs)} runs are finished.")
     for heading, columns, rows in result.tables():
         say(f"\n{heading}")

@@ -20,7 +20,7 @@ def summary(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     json_: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
 ) -> None:
-    """Print what a finished run has found.
+    """Print the results of a finished run.
 
     Example: **interdyn summary interdyn-demo --json**
     """
@@ -59,7 +59,7 @@ def _table(result: "RunResult") -> Table:
 
 
 def _correlation(result: "RunResult", *, best: str) -> "np.ndarray | None":
-    """Return the correlation of the tables at each step with those that the theory, or its best rival, predicts."""
+    """Return the correlation of the measured tables at each step with those predicted by the theory or a rival."""
     found = result.prediction
     if found is None or found.overall is None:
         return None
@@ -71,7 +71,7 @@ def _cell(value: float | None, style: str) -> str:
 
 
 def _sentences(result: "RunResult") -> list[str]:
-    """Return what to do, the verdict, and the cost in words."""
+    """Return the recommendation, the verdict, and the cost as text."""
     from interdyn.dynamics import recommend
 
     cost = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in result.seconds.items())

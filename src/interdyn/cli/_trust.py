@@ -10,23 +10,23 @@ from interdyn.cli._say import say
 
 
 def trust(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run that keeps its networks.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run whose checkpoints were kept.")],
     out: Annotated[
-        Path | None, typer.Option(help="JSON file to write the numbers of every choice to.", show_default=False)
+        Path | None, typer.Option(help="JSON file for the numbers of every choice.", show_default=False)
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or auto. Default: where the recipe trains.", show_default=False)
+        str | None, typer.Option(help="cpu, cuda or auto. Default: the device of the recipe.", show_default=False)
     ] = None,
     data_root: DataRoot = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Allow code that the recipe names as module:factory.")
     ] = False,
 ) -> None:
-    """Measure a run again with other choices and print how far its findings move.
+    """Measure a run again with other choices and print how much the results change.
 
-    Takes ten checkpoints and five samples, and changes one choice at a time: baseline, players and their number,
-    background, noise bound, order weight, salience, window, checkpoints and samples. This takes about twenty times as
-    long as measuring them once.
+    Measures ten checkpoints and five samples, and changes one choice at a time: baseline, players and their number,
+    treatment of parts that are not drawn, noise bound, order weight, salience, window, checkpoints and samples. This
+    takes about twenty times as long as one measurement of them.
 
     Example: **interdyn trust runs/digits-mlp**
     """
@@ -48,9 +48,9 @@ def trust(
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, trust_json(found))
     say(f"{found.recipe}: {len(found.steps)} checkpoints, {found.samples} samples; 90 % intervals over samples.")
-    columns = ("mean order at the start", "least", "at the end", "fall ends at step", "rise starts at step")
-    for what, way, *told in trust_rows(found):
+    columns = ("mean order at the start", "minimum", "at the end", "fall ends at step", "rise starts at step")
+    for what, way, *numbers in trust_rows(found):
         say(f"\n{what}{f': {way}' if way else ''}")
-        for name, text in zip(columns, told, strict=True):
+        for name, text in zip(columns, numbers, strict=True):
             if text:
                 say(f"  {name:<24} {text}")

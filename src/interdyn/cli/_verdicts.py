@@ -13,9 +13,9 @@ def verdicts(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     json_: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print what was known at each measurement of a run: phase, loss gap and harm.
+    """Print the verdict at each measurement of a run: phase, loss gap and harm.
 
-    Each verdict rests on the measurements up to its step alone. A finished training is then judged as a whole.
+    Each verdict uses only the measurements up to its step. For a finished training, the verdict on all of it follows.
 
     Example: **interdyn verdicts interdyn-demo**
     """

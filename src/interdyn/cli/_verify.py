@@ -20,7 +20,7 @@ def verify(
 ) -> None:
     """Check a finished run against what its recipe expects, or a study against its claims.
 
-    Exits with 1 if something does not hold.
+    Exits with 1 if an expectation or a claim does not hold.
 
     Example: **interdyn verify interdyn-demo**
     """
@@ -37,18 +37,18 @@ def verify(
     if opened.open_ended:
         raise InputError(f"`verify` needs a run of a recipe, which says what to expect; got a tracked training, {run}.")
     result = read_result(opened)
-    say(f"Split: {split_rule(result.split)}. Orders: of {result.game}.")
+    say(f"Split: {split_rule(result.split)}. Players: {result.game}.")
     if result.identified is not None:
-        say(f"Left open by sparsity at the last checkpoint: {left_open(result.identified)}.")
+        say(f"At the last checkpoint: {left_open(result.identified)}.")
     recipe = resolve(read_recipe(opened))
     for key, why in NOT_CHECKED.items():
         if getattr(recipe.expected, key) is not None:
-            say(f"Not checked: {key}, since {why}.")
+            say(f"Not checked: {key}, because {why}.")
     found = checks(result, recipe.expected)
     if not found:
         say("The recipe states no expectations; a recipe that is scaled down has none.")
     if result.prediction is None:
-        say("No prediction is checked: the run was made by version 0.1. For one, run its recipe in another folder.")
+        say("Not checked: the prediction, because version 0.1 wrote this run. Run its recipe again in another folder.")
     else:
         again = prediction_again(History.read(opened), options=recipe.analysis.model_dump())
         found.append(check_prediction(result, again))
@@ -76,9 +76,9 @@ def _verify_study(file: Path, out: Path | None) -> None:
         result = read_study(asked, out or Path("runs") / asked.name)
     show(result)
     claims = result.claims()
-    lacking, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in claims)
-    if lacking or failed:
-        say(f"{failed} of {len(claims)} claims do not hold; {lacking} of {len(result.runs)} runs are not finished.")
+    missing, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in claims)
+    if missing or failed:
+        say(f"{failed} of {len(claims)} claims do not hold; {missing} of {len(result.runs)} runs are not finished.")
         raise typer.Exit(1)
     say(f"All {len(claims)} claims hold.")
 
@@ -87,10 +87,10 @@ def _plain(file: Path) -> dict[str, Any]:
     from interdyn.errors import RunError
 
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{file} must be the study.json of a study; got {error}. Give another file.") from None
-    return told if isinstance(told, dict) else {}
+        raise RunError(f"{file} must be the study.json of a study; got {error}. Pass another file.") from None
+    return content if isinstance(content, dict) else {}
 
 
 def _text(got: float | bool | None) -> str:

@@ -18,15 +18,15 @@ _ENOUGH = 10  # players
 
 
 def watch(
-    checkpoints: Annotated[Path, typer.Argument(help="Folder in which the training saves its networks.")],
+    checkpoints: Annotated[Path, typer.Argument(help="Folder in which the training saves its checkpoints.")],
     model: Annotated[
-        str, typer.Option(help="Function that makes the network, as module:function; called without arguments.")
+        str, typer.Option(help="Function that returns the network, as module:function; called without arguments.")
     ],
     data: Annotated[
         str,
         typer.Option(
             help="Function that returns the samples, as module:function: (x, y), groups {'test': (x, y), "
-            "'train': (x, y)}, or (groups, options of the tracker). Or the name of a data set of recipes."
+            "'train': (x, y)}, or (groups, options of the tracker). Or the name of a data set, as in recipes."
         ),
     ],
     out: Annotated[
@@ -34,7 +34,10 @@ def watch(
     ] = None,
     players: Annotated[
         str | None,
-        typer.Option(help="columns, 'patches ROWSxCOLS' or 'steps COUNT'. Default: by the shape.", show_default=False),
+        typer.Option(
+            help="columns, 'patches ROWSxCOLS' or 'steps COUNT'. Default: depends on the input shape.",
+            show_default=False,
+        ),
     ] = None,
     n: Annotated[int, typer.Option(help="Number of players of each sample, drawn at random.")] = _ENOUGH,
     samples: Annotated[int, typer.Option(help="Number of samples of each group, drawn at random.")] = 24,
@@ -43,29 +46,37 @@ def watch(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Mask the output of this layer instead of the input.")] = None,
     output: Annotated[
-        str | None, typer.Option(help="log-odds, logit, log-probability, loss or regression. Default: by the targets.")
+        str | None,
+        typer.Option(help="log-odds, logit, log-probability, loss or regression. Default: depends on the targets."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a forward pass. Default: as many as fit.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows in a forward pass. Default: chosen automatically.")
+    ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Device of tables and interactions. Default: that of the network.")
+        str | None, typer.Option(help="Device of tables and interactions. Default: the device of the network.")
     ] = None,
     noise_bound: Annotated[
-        float | None, typer.Option(help="Bound of the residual, relative to the effect of all players. Default: 0.02.")
+        float | None,
+        typer.Option(help="Noise bound: largest residual, relative to the effect of all players. Default: 0.02."),
     ] = None,
     solver: Annotated[str | None, typer.Option(help="admm (the default), lp or sgd-paper.")] = None,
-    tol: Annotated[float | None, typer.Option(help="Certified relative gap. Default: by the order weight.")] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Most steps that the solver takes.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Certified relative gap to reach. Default: depends on the order weight.")
+    ] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Most iterations of the solver.")] = None,
     order_weight: Annotated[
-        float | None, typer.Option(help="Extra cost of an interaction for each further player. Default: 0.02.")
+        float | None, typer.Option(help="Extra cost of an interaction for each player beyond the first. Default: 0.02.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Worker threads of the split. Default: all cores.")] = None,
-    salience: Annotated[float | None, typer.Option(help="Threshold of salient interactions. Default: 0.03.")] = None,
+    salience: Annotated[
+        float | None, typer.Option(help="Threshold above which interactions are salient. Default: 0.03.")
+    ] = None,
     salience_rule: Annotated[
         str | None, typer.Option(help="What the threshold refers to: mean-effect (the default), max or absolute.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws of players and samples.")] = 0,
-    once: Annotated[bool, typer.Option("--once", help="Measure what is there now, then end.")] = False,
-    idle: Annotated[float, typer.Option(help="End after this many seconds without a new network.")] = 600.0,
+    once: Annotated[bool, typer.Option("--once", help="Measure the checkpoints that exist now, then end.")] = False,
+    idle: Annotated[float, typer.Option(help="End after this many seconds without a new checkpoint.")] = 600.0,
     engine: EngineName = None,
     workers: Workers = None,
     address: Address = None,
@@ -74,16 +85,18 @@ def watch(
     block: Annotated[
         int | None,
         typer.Option(
-            help="Samples in a unit of work. Default: a whole group.", show_default=False, rich_help_panel=PANEL
+            help="Samples in a unit of work. Default: all samples of a group.",
+            show_default=False,
+            rich_help_panel=PANEL,
         ),
     ] = None,
 ) -> None:
-    """Measure the networks that a training saves, during the training or afterwards. A stopped watch is continued.
+    """Measure the checkpoints that a training saves, during the training or afterwards. A stopped watch is continued.
 
-    Reads safetensors, files of torch.save, and folders of Hugging Face, torch.distributed and DeepSpeed; nothing in
-    them is executed. Shows which network is of which step before it measures.
+    Reads safetensors, files of torch.save, and folders of Hugging Face, torch.distributed and DeepSpeed, and executes
+    no code from them. Lists the step of each checkpoint before it measures.
 
-    Every step is measured by itself. For windows of nearby steps, use a tracker in the training; see
+    Each step is measured separately. For windows of nearby steps, use a tracker in the training; see
     docs/choosing/windows.md.
 
     Example: **interdyn watch checkpoints --model project:network --data project:data --once**
@@ -167,8 +180,9 @@ def _named(name: str, seed: int) -> dict[str, tuple[Any, Any]]:
     loaded = load_samples(DataSection(name=name, options={}, seed=seed))
     if loaded.parts is not None:
         raise InputError(
-            f"the players of {name!r} are parts that differ by sample; got it as `--data`. Write a function that "
-            "returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}), see docs/howto/sentences.md."
+            f"`--data` needs a data set with the same players in every sample; those of {name!r} differ. Pass a "
+            "function that returns ({'test': (x, y)}, {'feature_mask': ..., 'baselines': ...}): see "
+            "docs/howto/sentences.md."
         )
     ids = {"test": loaded.test_ids, "train": loaded.train_ids}
     regression = loaded.n_classes is None

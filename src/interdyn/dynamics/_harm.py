@@ -17,7 +17,7 @@ ODDS, LOOKS = 10.0, 5  # odds of a rise needed at two measurements in a row: 10,
 NEAR, NEAR_SPAN = 0.7, 0.2  # the fall counts from this distance above the minimum: in y, or in spans
 _ANY = 10.0  # above this, a possible rise carries no information
 BOUNDED = "No harm:"  # how the sentence begins where a rise of 5 % or more is not possible
-UNSEEN = "Harm cannot be seen without held-out losses: pass `losses=` or `test_loss=`."
+UNSEEN = "Harm cannot be judged without held-out losses: pass `losses=` or `test_loss=`."
 
 
 def find_harm(
@@ -66,7 +66,7 @@ def find_harm(
     came within a factor of 2 (or twice the rise) of the minimum, since the posterior does not model its shape further
     up. The interval starts no later than the minimum. How rarely a loss that only falls raises an alarm, with a verdict
     at every measurement of a training: ``docs/results/harm.md``, by ``./run bench harm``. Cost: 25 to 50 ms for 22
-    steps. Without held-out losses harm cannot be seen; `find_pattern` is no substitute.
+    steps. Without held-out losses harm cannot be judged; `find_pattern` is no substitute.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def find_harm(
     numbers = (np.arange(len(steps)) if window is None else np.asarray(window))[known]
     count, what = len(np.unique(numbers)), "metric" if larger_is_better else "loss"
     if count < FEWEST:
-        why = f"Harm cannot be judged yet: {count} of the {FEWEST} values needed of the held-out {what} are known."
+        why = f"Harm cannot be judged yet: the held-out {what} is known at {count} of the {FEWEST} steps needed."
         return Onset.unknown(level, why)
     course = _Course.of(steps[known], values[known], numbers, larger_is_better=larger_is_better)
     judged, p, rises = course.look(level=level, seed=seed)

@@ -53,7 +53,7 @@ class Verdict:
     possible_rise
         As in `PhaseEvidence`, in orders; None if not judged.
     sentence
-        The verdict in at most two sentences: phase and gap; then harm, or why it cannot be seen.
+        The verdict in at most two sentences: phase and gap; then harm, or why it cannot be judged.
     """
 
     step: float

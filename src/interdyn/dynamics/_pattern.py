@@ -104,7 +104,7 @@ def find_pattern(
         return Onset.unknown(0.0, "")
     first, now = float(steps[known][since]), float(signal[known][-1])
     sentence = (
-        "Harm cannot be seen without held-out losses; since about step "
+        "Harm cannot be judged without held-out losses; since about step "
         f"{rounded(first)} the training samples show a pattern typical of trainings that are being harmed "
         f"(R = {now:.1f}): confirm with held-out data."
     )

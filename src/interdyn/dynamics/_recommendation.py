@@ -1,4 +1,4 @@
-"""Which checkpoint to use, or whether to keep training, with the reason."""
+"""What to do: which checkpoint to use, or whether to continue, with the reason; or why there is no recommendation."""
 
 from dataclasses import dataclass, replace
 
@@ -9,33 +9,33 @@ from interdyn.dynamics._harm import BOUNDED, SMALLEST_RISE, percent
 from interdyn.values import HarmResult, RunResult
 
 _TO_RECORD = (
-    "Which checkpoint is best shows only on data that is not trained on. Record a held-out loss: pass `losses=` to the "
+    "Only data that is not trained on shows which checkpoint is best. Record a held-out loss: pass `losses=` to the "
     "tracker, or `test_loss=` to `observe`."
 )
 _OF_BEFORE = (
-    "This run was analysed by a version that did not search for harm. Analyse it again: remove summary.json and repeat "
-    "the run's command."
+    "This run was analysed by a version that did not judge harm. Analyse it again: remove summary.json and repeat the "
+    "command of the run."
 )
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Which checkpoint of a run to use, or whether to keep training.
+    """What to do with a run.
 
-    ``str`` of it is the sentence, the reason and what is open.
+    ``str`` of it is sentence, reason and what is not certain.
 
     Attributes
     ----------
     sentence, reason
-        The advice and its reason; without advice, why there is none and what to record.
+        The recommendation, and the reason for it; where there is none, why, and what to record.
     step
-        The checkpoint to use; None while training should continue, and without advice.
+        The checkpoint to use; None where training should continue, or there is no recommendation.
     stop
-        Whether a training in progress should stop: only harm is a reason. None if not determined.
+        Whether a running training should stop: only harm is a reason. None where that is not known.
     course
-        How the held-out loss developed, in a clause; empty if it was not recorded.
+        How the held-out loss changed, as a clause; empty where it is not known.
     open
-        What is not certain, in a sentence; empty if everything is in the reason.
+        What is not certain about it, as a sentence; empty where nothing is.
     """
 
     sentence: str
@@ -50,12 +50,12 @@ class Recommendation:
 
 
 def recommend(result: RunResult) -> Recommendation:
-    """Return which checkpoint of a run to use, or whether a training in progress should continue.
+    """Return which checkpoint of a finished run to use, or whether a running training should continue.
 
     Parameters
     ----------
     result
-        A run that has ended, or one in progress (its ``stage`` is not None).
+        A run that has ended, or one that is still training (its ``stage`` is not None).
 
     Returns
     -------
@@ -64,19 +64,19 @@ def recommend(result: RunResult) -> Recommendation:
     Raises
     ------
     InputError
-        If it is not the result of a run.
+        If it is not a result of a run.
 
     Notes
     -----
-    Only held-out losses count, or held-out accuracies if there are no losses. A training in progress should stop once
-    harm is established (`find_harm`). For one that has ended, the last checkpoint is recommended, unless its held-out
-    loss is more than 5 % above the minimum (`least_loss`); the reason then states whether the rise is more than noise,
-    and if the accuracy is better at the end, both checkpoints are named. Without held-out data no checkpoint is
-    recommended.
+    Only held-out losses count, or an accuracy where they are not known. A running training should stop where harm is
+    established (`find_harm`). For a training that has ended, the last checkpoint is recommended, unless its held-out
+    loss is more than 5 % above its minimum (`least_loss`); the reason then states whether the rise is more than noise,
+    and where the accuracy is better at the end, both checkpoints are named. Without a held-out loss or accuracy, no
+    checkpoint is recommended.
 
     Examples
     --------
-    >>> harm = {"best_step": 10, "sentence": "No harm: the held-out loss is at most 1 % above its least."}
+    >>> harm = {"best_step": 10, "sentence": "No harm: the held-out loss is at most 1 % above its minimum."}
     >>> run = {"steps": [0, 5, 10], "test_loss": [2.0, 1.2, 0.8], "harm": harm}
     >>> recommend(RunResult.from_json(run)).sentence
     'Use the last checkpoint, step 10.'
@@ -88,7 +88,7 @@ def recommend(result: RunResult) -> Recommendation:
     if len(result.steps) == 1:
         return Recommendation("No recommendation from one checkpoint.", "There is no other to compare it with.")
     if harm is None:
-        return Recommendation("No recommendation: whether training harms was not evaluated.", _OF_BEFORE)
+        return Recommendation("No recommendation: harm was not judged.", _OF_BEFORE)
     if held is None:
         verb = "was" if result.stage is None else "is"
         return Recommendation(f"No recommendation: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
@@ -100,7 +100,7 @@ def recommend(result: RunResult) -> Recommendation:
 
 
 _SMOOTHED = "Smoothed over three measurements,"
-_BEYOND = "That is more than its noise."
+_BEYOND = "The difference is more than noise."
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
@@ -114,10 +114,11 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
         best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
-        reason = f"{best}. Whether longer training would help was not tried."
+        reason = f"{best}. Longer training was not tried."
     else:
-        near = f"within {percent(SMALLEST_RISE)} of its {held.best_word} value, {held.best:.3g} at step {held.at}"
-        reason = f"Held-out {held.name} at the end, {held.end:.3g}, is {near} (smoothed over three measurements)."
+        near = f"at most {percent(SMALLEST_RISE)} {held.worse_word} {held.best:.3g} at step {held.at}"
+        where = f"where it is {held.best_word} (smoothed over three measurements)"
+        reason = f"Held-out {held.name} at the end is {held.end:.3g}, {near}, {where}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
 
@@ -127,7 +128,7 @@ def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     if harm.found:
         reason = f"{held.course()} {_BEYOND}"
         if held.accuracy_disagrees:
-            text = "Choose: stop here by held-out loss, or keep training by held-out accuracy."
+            text = "Choose: stop here by held-out loss, or continue by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}")
         return Recommendation(f"Stop here, and use the checkpoint of step {held.at}.", reason, held.step, True)
     if harm.probability is None:
@@ -135,7 +136,7 @@ def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     if held.rise > SMALLEST_RISE:
         text = f"Keep training for now, and keep the checkpoint of step {held.at}."
         return Recommendation(text, held.course(), stop=False, open=held.open(harm))
-    return Recommendation("Keep training: no sign of harm.", harm.sentence, stop=False)
+    return Recommendation("Keep training: the held-out data give no reason to stop.", harm.sentence, stop=False)
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class _HeldOut:
 
     @property
     def rise(self) -> float:
-        """By which share of the best value the end is worse."""
+        """How much worse the end is, as a share of the best value."""
         worse = (self.end - self.best) * (-1 if self.name == "accuracy" else 1)
         return worse / abs(self.best) if self.best else float(np.sign(worse)) * np.inf
 
@@ -197,7 +198,7 @@ class _HeldOut:
 
     def course(self) -> str:
         best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}: {self.best:.3g}"
-        return f"{best}, against {self.end:.3g} at step {self.last_at}."
+        return f"{best}. At step {self.last_at} it is {self.end:.3g}."
 
     def open(self, harm: HarmResult) -> str:
         """Return whether a rise is more than noise, as far as that is not certain."""
@@ -209,11 +210,12 @@ class _HeldOut:
         return f"Whether the held-out {self.name} {verb} by more than its noise is not established."
 
     def in_short(self, now: str) -> str:
-        """Return how it developed, in a clause; ``now`` names the last measurement."""
+        """Return how it changed, as a clause; ``now`` is what the last measurement is called."""
         if self.step == self.last_step:
             return f"held-out {self.name} is {self.best_word} around {now.removeprefix('at ')}"
         if self.rise <= SMALLEST_RISE:
-            return f"held-out {self.name} is within {percent(SMALLEST_RISE)} of its best {now}"
+            place = "is now" if now == "now" else f"{now} is"
+            return f"held-out {self.name} {place} within {percent(SMALLEST_RISE)} of its best"
         verb = "lower" if self.name == "accuracy" else "higher"
         return f"held-out {self.name} is {percent(self.rise)} {verb} {now} than at step {self.at}"
 

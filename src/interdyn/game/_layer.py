@@ -5,9 +5,8 @@ row of input while the hook returns many rows of masked maps: everything after t
 whatever bypasses it (a residual branch) broadcasts, because all rows belong to one sample. What the modules before the
 layer return for that row is cached from the first batch of masks of a sample (``method = "remembered"``). Whether the
 model allows this is first tested against a full batch; one that does not has its one row run for every batch
-(``"one row"``), or the full batch, the part before the layer included
-(``"full"``). Once one row fails with an error for a sample, as a transformer may with padding, full batches are used from
-that sample on.
+(``"one row"``), or the full batch, the part before the layer included (``"full"``). Once one row fails with an error
+for a sample, as a transformer may with padding, full batches are used from that sample on.
 """
 
 from collections import deque

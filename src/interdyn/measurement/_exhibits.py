@@ -24,7 +24,7 @@ def exhibit_of(
     Parameters
     ----------
     group
-        The samples; ``config.names`` names columns or tokens, or the players, as parts of clouds and images.
+        The samples; ``config.names`` names columns or tokens, or the players, as parts of point clouds and images.
     shown
         The samples in readable form, such as before they were standardised, shape ``(samples, *shape)``; by default
         the inputs.

@@ -1,9 +1,9 @@
 """Figures of a run: one function per question, from plain data to matplotlib axes.
 
 Every function takes a run directory (or a `RunResult`, or the two JSON objects of a run) and an optional
-``ax``, draws with intervals and units, and returns the axes. Data that was not recorded gives a panel that
-says what to record. Nothing is shown and no global setting is touched. What a figure shows is a `Panel`, plain
-arrays and words, made by `panels`; `draw` puts it on axes, and the pages of `interdyn.report` show the same panels.
+``ax``, draws with intervals and units, and returns the axes. Where data was not recorded, the panel states what to
+record. Nothing is displayed and no global setting is changed. What a figure shows is a `Panel`, plain arrays and
+text, made by `panels`; `draw` puts it on axes, and the pages of `interdyn.report` show the same panels.
 """
 
 from interdyn.plot import (

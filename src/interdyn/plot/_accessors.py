@@ -17,7 +17,7 @@ from interdyn.plot._windows import plot_repeatability
 
 
 class _Plots:
-    """Figures of one thing by their short names, with the arguments of the functions ``plot_...``."""
+    """Figures of one object by their short names, with the arguments of the functions ``plot_...``."""
 
     FIGURES: ClassVar[dict[str, Callable[..., Axes]]]
 
@@ -26,7 +26,7 @@ class _Plots:
 
     def __getattr__(self, name: str) -> Callable[..., Axes]:
         if name not in self.FIGURES:
-            raise AttributeError(f"there is no figure {name!r}; there are {', '.join(self.FIGURES)}.")
+            raise AttributeError(f"there is no figure {name!r}; use one of {', '.join(self.FIGURES)}.")
         function = self.FIGURES[name]
         return update_wrapper(partial(function, self._of), function)
 
@@ -40,9 +40,9 @@ class _Plots:
 class ResultPlots(_Plots):
     """Figures of a result of `interdyn.measure`, ``found.plot``.
 
-    ``found.plot.waterfall(0)`` is `plot_waterfall` of its first sample, and so are the others: `plot_top`,
-    `plot_network`, `plot_sparsity`, and `plot_sample` as ``found[0].plot.sample(picture, players=of)``.
-    ``found.plot()`` draws what is used over all samples, or how a single sample adds up.
+    ``found.plot.waterfall(0)`` is `plot_waterfall` of the first sample. The others are `plot_top`, `plot_network`,
+    `plot_sparsity`, and `plot_sample` as ``found[0].plot.sample(image, players=of)``. ``found.plot()`` draws what is
+    used over all samples, or the waterfall of a single sample.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class ResultPlots(_Plots):
 class RunPlots(_Plots):
     """Figures of the result of a run, ``run.plot``: the functions ``plot_...`` by the rest of their names.
 
-    What is drawn of the interactions themselves needs the folder of the run: `plot_top`, `plot_waterfall`.
+    Figures of single interactions need the folder of the run: `plot_top`, `plot_waterfall`.
 
     Examples
     --------

@@ -60,12 +60,12 @@ def draw(panel: Panel, ax: Axes | None = None, *, blocks: Sequence[int] = ()) ->
 
 
 def _stack(ax: Axes, panel: Panel) -> Axes:
-    """Draw a panel, those below it, and its strip under each other in the place of the axes; the first is returned."""
+    """Draw a panel, those below it, and its strip, stacked in the place of the axes; the first is returned."""
     heights = [3.0] * (1 + len(panel.below)) + [0.42 * len(panel.strip)]
     place = ax.get_subplotspec()
     if place is None:
         raise InputError(
-            "a figure of several axes needs `ax` from `subplots`; got axes placed by hand. Leave `ax` out."
+            "a figure of several axes needs an `ax` made by `subplots`; got axes placed by hand. Leave `ax` out."
         )
     grid = place.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.06)
     ax.set_subplotspec(grid[0])
@@ -85,7 +85,7 @@ def _stack(ax: Axes, panel: Panel) -> Axes:
 
 
 def _strip(ax: Axes, panel: Panel) -> None:
-    """Draw a row for each moment: its interval as a bar, its step, its words at the left."""
+    """Draw a row for each moment: its interval as a bar, its step, its text at the left."""
     step_axis(ax, panel.steps)
     ax.set_ylim(len(panel.strip), 0)
     ax.set_yticks([])
@@ -130,8 +130,8 @@ def line_with_band(ax: Axes, steps: Float[np.ndarray, " steps"], series: Series)
     colour, edges = COLOURS[series.colour], series.edges()
     label = f"{series.name} ({series.interval})" if edges is not None and series.interval else series.name
     marks: dict[str, Any] = {"marker": series.symbol, "markersize": 3.5, "alpha": 0.5 if series.faint else 1.0}
-    said = label if series.dash else None
-    ax.plot(steps, series.band.value, color=colour, label=said, ls=series.dash, lw=1.6, **marks)
+    shown = label if series.dash else None
+    ax.plot(steps, series.band.value, color=colour, label=shown, ls=series.dash, lw=1.6, **marks)
     if edges is not None:
         ax.fill_between(steps, *edges, color=colour, alpha=0.18, linewidth=0)
 
@@ -142,7 +142,7 @@ def _levels(ax: Axes, panel: Panel) -> None:
 
 
 def _cells(ax: Axes, panel: Panel, cells: Series) -> None:
-    """Draw a heat map with its colour bar; cells reach half-way to the neighbouring steps."""
+    """Draw a heat map with its colour bar; cells reach halfway to the neighbouring steps."""
     axis = step_axis(ax, panel.steps)
     columns = axis.step(axis.edges(panel.steps))
     rows = np.concatenate([panel.orders - 0.5, panel.orders[-1:] + 0.5])
@@ -158,7 +158,7 @@ def _cells(ax: Axes, panel: Panel, cells: Series) -> None:
 
 
 def _moment_on_colours(ax: Axes, moment: Rule) -> None:
-    """Mark a step dashed and its interval dotted, so that no colour below is changed."""
+    """Mark a step with a dashed line and its interval with dotted lines, so that no colour below is changed."""
     outline = [withStroke(linewidth=2.5, foreground="black", alpha=0.6)]
     ax.axvline(moment.at, color="white", ls=moment.dash, lw=1.4, path_effects=outline)
     for edge in moment.interval or ():

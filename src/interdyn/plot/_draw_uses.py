@@ -82,7 +82,7 @@ def draw_used(panel: Used, ax: Axes | None) -> Axes:
 
 
 def _bars(panel: Used, ax: Axes | None) -> Axes:
-    """Draw what raises the output upwards and what lowers it downwards; players by how much they take part."""
+    """Draw what raises the output above zero, what lowers it below; players are sorted by their total strength."""
     usage = panel.usage
     strength: dict[str, float] = {}
     for who, mean in zip(usage.players, usage.mean.tolist(), strict=True):
@@ -164,7 +164,7 @@ def _network(panel: Used, ax: Axes | None) -> Axes:
 
 
 def _positions(panel: Used) -> dict[str, tuple[float, float]]:
-    """Return where each player stands: at its place on the grid, or on a circle."""
+    """Return the position of each player: its place on the grid, or on a circle."""
     names = list(dict.fromkeys(name for who in panel.usage.players for name in who))
     if all(name in panel.places for name in names):
         return {name: (float(panel.places[name][1]), -float(panel.places[name][0])) for name in names}
@@ -173,7 +173,7 @@ def _positions(panel: Used) -> dict[str, tuple[float, float]]:
 
 
 def _strengths(usage: Usage) -> tuple[dict[str, float], dict[tuple[str, ...], np.ndarray]]:
-    """Return what each player does alone, and of each two: strength, signed sum, strength of what is OR."""
+    """Return the effect of each player alone, and of each pair: strength, signed sum, strength of OR interactions."""
     alone, pairs = dict[str, float](), dict[tuple[str, ...], np.ndarray]()
     for kind, who, up, down in zip(usage.kinds, usage.players, usage.positive, usage.negative, strict=True):
         for name in who:

@@ -17,7 +17,7 @@ from interdyn.values import RunResult
 def plot_order_distribution(
     data: Drawable, *, group: str = "test", steps: Sequence[float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw how the interaction strength is shared among orders at six points of training.
+    """Draw the share of each order in the interaction strength at six points of training.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def plot_order_distribution(
 
 
 def plot_dynamics(data: Drawable, *, group: str = "test", ax: Axes | None = None) -> Axes:
-    """Draw the whole course as a heat map: order against optimiser step, colour for the share of strength.
+    """Draw the training as a heat map: order against optimiser step, colour for the share of strength.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ def plot_dynamics(data: Drawable, *, group: str = "test", ax: Axes | None = None
     Returns
     -------
     Axes
-        The axes, with a colour bar beside them. The dashed line is the phase boundary.
+        The axes, with a colour bar next to them. The dashed line is the phase boundary.
 
     Notes
     -----
-    Requires ``order_distribution`` of the group. Cells reach half-way to the neighbouring checkpoints.
+    Requires ``order_distribution`` of the group. Cells reach halfway to the neighbouring checkpoints.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def plot_dynamics(data: Drawable, *, group: str = "test", ax: Axes | None = None
 def plot_strengths(
     data: Drawable, *, group: str = "test", steps: Sequence[float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw signed strengths per order at three points of training, AND and OR beside each other.
+    """Draw signed strengths per order at three points of training, AND and OR side by side.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def plot_strengths(
     Returns
     -------
     Axes
-        The axes: interactions that raise the output point up, those that lower it point down; the unit is that of the
-        network output, mean over samples of the summed strength of salient interactions.
+        The axes: interactions that raise the output point up, those that lower it point down. Values are means over
+        samples of the summed strength of salient interactions, in the unit of the output.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def plot_mean_order(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw test loss minus training loss over training, with the step where it starts to grow.
+    """Draw the loss gap, test loss minus training loss, over training, with the step where it begins to widen.
 
     Parameters
     ----------
@@ -172,8 +172,8 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    Requires ``train_loss`` and ``test_loss``. The paper's claim is that the phase boundary (dashed) and the
-    start of growth (dotted) coincide. Where training harms (solid), the test loss itself rises.
+    Requires ``train_loss`` and ``test_loss``. The paper claims that the phase boundary (dashed) and the step where the
+    gap begins to widen (dotted) coincide. Where training harms (solid), the test loss itself rises.
 
     Examples
     --------
@@ -186,9 +186,7 @@ def plot_loss_gap(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_losses(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw training and test loss over training, with the boundary and where the gap begins to widen and harm begins.
-
-    Drawn in the unit of the losses.
+    """Draw training and test loss over training, with the boundary, the onset of the wider gap and that of harm.
 
     Parameters
     ----------
@@ -217,8 +215,8 @@ def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axe
     Parameters
     ----------
     data, steps, ax
-        As in `plot_order_distribution`; by default three steps of phase 2, of the whole training without its last step
-        where there is none.
+        As in `plot_order_distribution`; by default three steps of phase 2, or of the training without its last step
+        where no phase 2 was found.
 
     Raises
     ------
@@ -243,7 +241,7 @@ def plot_theory(data: Drawable, *, steps: Sequence[float] | None = None, ax: Axe
 
 
 def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw the distance between theory and reality over training, beside two simpler explanations.
+    """Draw the distance between theory and measurement over training, and that of two simpler explanations.
 
     Parameters
     ----------
@@ -254,12 +252,12 @@ def plot_theory_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         The axes: total variation distance in [0, 1]; 0 is perfect agreement. It is a secondary figure: most mechanisms
-        that are not the theory come as near (`plot_prediction` can tell).
+        that are not the theory are as close (`plot_prediction` distinguishes them).
 
     Notes
     -----
-    Requires the block ``theory`` of ``summary.json``. Steps outside phase 2, which the theory is not
-    about, are drawn pale.
+    Requires the block ``theory`` of ``summary.json``. Steps outside phase 2, which the theory does not describe, are
+    drawn pale.
 
     Examples
     --------
@@ -283,8 +281,8 @@ def plot_noise(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    Requires the block ``theory`` of ``summary.json``. A level of 0 (perfect triggering) has no place on a
-    logarithmic axis and is left out. Source: paper, section 5, ``sigma^2``.
+    Requires the block ``theory`` of ``summary.json``. A level of 0 (no noise) has no place on a logarithmic axis and is
+    left out. Source: paper, section 5, ``sigma^2``.
 
     Examples
     --------
@@ -307,7 +305,7 @@ def plot_comparison(
     Parameters
     ----------
     runs
-        Runs, each as in `plot_order_distribution`, or a name to each run, or a name to a list of seeds.
+        Runs, each as in `plot_order_distribution`; or a mapping from names to runs, or to lists of seeds.
     quantity
         ``"mean_order"``, ``"loss_gap"``, ``"theory_gain"``, ``"noise_var"`` or ``"tv_distance"``.
     ax
@@ -316,18 +314,18 @@ def plot_comparison(
     Returns
     -------
     Axes
-        The axes. A single run has its own 90 % interval as a band where one was recorded; of several seeds the line is
+        The axes. The band of a single run is its 90 % interval, where one was recorded. For several seeds the line is
         the mean and the band the range, at the steps that all of them have reached.
 
     Raises
     ------
     InputError
-        If there is no run, the quantity is unknown, or seeds to be averaged are of different games.
+        If there is no run, the quantity is unknown, or seeds to be averaged were measured in different games.
 
     Warns
     -----
     InputWarning
-        If the runs are of different games: other numbers of parts, drawn or in all, other baselines or outputs.
+        If the runs were measured in different games: number of players or parts, baseline, output.
 
     Examples
     --------
@@ -363,14 +361,14 @@ def _named_runs(runs: Sequence[Drawable] | Mapping[str, Drawable | Sequence[Draw
             for i, (name, view) in enumerate(zip(names, views, strict=True))
         }
     if not items or not all(items.values()):
-        raise InputError("a comparison needs at least one run; got none. Pass the folders of runs.")
+        raise InputError("a comparison needs one run or more; got no run. Pass the folders of runs.")
     return items
 
 
 def _chosen(
     view: RunResult, count: int, steps: Sequence[float] | None, *, among: Int[np.ndarray, " some"] | None = None
 ) -> list[int]:
-    """Return the indices of the steps asked for, or up to ``count`` of them, evenly spaced, with the phase boundary.
+    """Return the indices of the requested steps, or of up to ``count`` evenly spaced ones, with the phase boundary.
 
     Examples
     --------

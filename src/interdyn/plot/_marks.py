@@ -1,4 +1,4 @@
-"""What panels of a run have in common: name and stamp, and the moments that are marked."""
+"""What the panels of a run share: name and stamp, and the steps that are marked."""
 
 import math
 from typing import Any
@@ -35,7 +35,7 @@ def all_moments(view: RunResult) -> tuple[Rule, ...]:
 
 
 def phase_2_begins(view: RunResult) -> tuple[float, tuple[float, float]] | None:
-    """Return step and interval where phase 2 begins, of runs of before those of the boundary; None where not found."""
+    """Return step and interval where phase 2 begins, or of the boundary in older runs; None where not found."""
     phases = view.phases
     if phases is None or not phases.found:
         return None
@@ -48,7 +48,7 @@ def statements(view: RunResult) -> tuple[Rule, ...]:
     """Return a mark for each of the three statements and for the best checkpoint, found or not."""
     phases, harm, began = view.phases, view.harm, phase_2_begins(view)
     none = phases is not None and phases.kind in (PhaseStatus.FLAT, PhaseStatus.ONLY_FALLS)
-    open_phase = "not searched for" if phases is None else "none" if none else "not established"
+    open_phase = "not analysed" if phases is None else "none" if none else "not established"
     rows = [_row("phase 2 begins", began, f"phase 2: {open_phase}", colour="ink", dash="--")]
     gap = None
     if phases is not None and phases.gap_onset_step is not None and phases.gap_interval is not None:
@@ -57,7 +57,7 @@ def statements(view: RunResult) -> tuple[Rule, ...]:
     rows.append(_row("loss gap widens", gap, f"wider loss gap: {open_gap}", colour="theory", dash=":"))
     harmed = None if harm is None or harm.step is None or harm.interval is None else (harm.step, harm.interval)
     seen = harm is not None and harm.best_step is not None
-    open_harm = "not judged" if harm is None else "none established" if seen else "cannot be seen, nothing is held out"
+    open_harm = "not judged" if harm is None else "not established" if seen else "cannot be judged, no held-out data"
     rows.append(_row("harm begins", harmed, f"harm: {open_harm}", colour="mislabelled", dash="-"))
     return (*rows, _best(view))
 
@@ -69,12 +69,12 @@ def _row(name: str, found: tuple[float, tuple[float, float]] | None, otherwise: 
 
 
 def _best(view: RunResult) -> Rule:
-    """Return the mark of the checkpoint to use, or else of the least held-out loss."""
+    """Return the mark of the checkpoint to use, or else of the lowest held-out loss."""
     use = recommend(view).step
     if use is not None:
         return Rule(use, f"checkpoint to use: step {step_label(use)}", "green", "-.")
     best = None if view.harm is None else view.harm.best_step
     if best is None:
-        return Rule(math.nan, "checkpoint to use: cannot be said", "muted")
+        return Rule(math.nan, "checkpoint to use: not known", "muted")
     what = "highest held-out accuracy" if view.test_loss is None else "lowest held-out loss"
     return Rule(best, f"{what}: step {step_label(best)}", "green", "-.")

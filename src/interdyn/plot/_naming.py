@@ -1,4 +1,4 @@
-"""What the players of samples are called, and whether a name means the same in every sample."""
+"""Names of the players of samples, and whether a name means the same in every sample."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from interdyn.store import Exhibit, Pieces
 
 _VALUE = re.compile(r" = (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|nan|[-+]?inf)$")
 _GRID = re.compile(r"patches\((\d+), (\d+)")
-_FEW = 3  # pieces of a player that are all named
+_FEW = 3  # most pieces of a player that are all named
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Naming:
     Attributes
     ----------
     rows
-        What each player of each sample is called where the sample is shown, such as ``"age = 39"``.
+        Name of each player of each sample where the sample is shown, such as ``"age = 39"``.
     keys
         The same by names that mean the same in every sample, such as ``"age"``; None where there are none.
     sentence
-        What names stand for, or why there are none.
+        What the names stand for, or why there are none.
     kind
         ``"columns"``, ``"words"``, ``"places"``, ``"names"`` or ``"numbers"``.
     others
-        Parts of each sample that are no players; None where every sample is made of the same parts.
+        Parts of each sample that are not players; None where every sample has the same parts.
     grid
         Rows and columns of the grid that places are on.
     """
@@ -44,14 +44,14 @@ class Naming:
 
 
 def naming_of(exhibit: Exhibit | None, settings: Mapping[str, Any], *, n: int, samples: int) -> Naming:
-    """Return the names of players, from what the samples look like and how they were measured.
+    """Return the names of players, from the sample views and the settings of the measurement.
 
     Parameters
     ----------
     exhibit
-        What a run holds of the looks of its samples; None where it holds nothing.
+        Sample views of the run; None where it has none.
     settings
-        Of the measurement: ``players`` in words.
+        Settings of the measurement: the description ``players``.
     n, samples
         Number of players and of samples.
     """
@@ -62,14 +62,14 @@ def naming_of(exhibit: Exhibit | None, settings: Mapping[str, Any], *, n: int, s
         if exhibit.pictures is None and exhibit.points is None:
             return _of_pieces(exhibit.pieces[:samples], n)
         rows = tuple(_names(row, n) for row in exhibit.pieces[:samples])
-        return Naming(rows, rows, "Parts have names, which mean the same in every sample.", "names")
+        return Naming(rows, rows, "Players have names, which mean the same in every sample.", "names")
     if exhibit is not None and exhibit.pictures is not None and exhibit.players is not None:
         return _of_pictures(exhibit.players[:samples], players, n)
     clusters = exhibit is not None and exhibit.points is not None
     if clusters or ".choose(" in players:
-        why = "Parts have numbers, which stand for other things in other samples: nothing can be matched over samples."
-        return Naming(numbers, None, f"{why} Name them: names=... of the tracker or of measure.", "numbers")
-    return Naming(numbers, numbers, "Parts have numbers, taken to mean the same in every sample.", "numbers")
+        why = "Players have only numbers, which mean something else in each sample, so that samples cannot be compared."
+        return Naming(numbers, None, f"{why} Pass names=... to the tracker or to measure.", "numbers")
+    return Naming(numbers, numbers, "Players have numbers, taken to mean the same in every sample.", "numbers")
 
 
 def named(names: Sequence[Any], *, n: int, samples: int, players: str) -> Naming:
@@ -80,7 +80,7 @@ def named(names: Sequence[Any], *, n: int, samples: int, players: str) -> Naming
         placed = grid is not None and all(re.fullmatch(r"row \d+ column \d+", name) for row in rows for name in row)
         if placed and grid is not None:
             return Naming(rows, rows, _places(grid), "places", grid=(int(grid[1]), int(grid[2])))
-        return Naming(rows, rows, "Parts are matched by their names.", "names")
+        return Naming(rows, rows, "Players are matched by their names.", "names")
     return naming_of(None, {"players": players}, n=n, samples=samples)
 
 
@@ -95,15 +95,15 @@ def _of_pieces(pieces: Sequence[Pieces], n: int) -> Naming:
     texts = {tuple(text for text, _ in row) for row in bare}
     if len(texts) == 1 and len(set(next(iter(texts)))) == len(next(iter(texts))):
         keys = tuple(_names(row, n) for row in bare)
-        return Naming(rows, keys, "Parts are columns, which mean the same in every sample.", "columns")
+        return Naming(rows, keys, "Players are columns, which mean the same in every sample.", "columns")
     words = tuple(tuple(name.casefold() for name in row) for row in rows)
     others = tuple(frozenset(text.casefold() for text, player in row if player < 0) for row in pieces)
-    sentence = "Parts are words; in a sample that lacks one of its words an interaction counts 0."
+    sentence = "Players are words; an interaction counts 0 in a sample without one of its words."
     return Naming(rows, words, sentence, "words", others)
 
 
 def _names(row: Pieces, n: int) -> tuple[str, ...]:
-    """Return what each player is called, by its pieces; ``""`` where there is none.
+    """Return the name of each player, from its pieces; ``""`` for a player without pieces.
 
     Examples
     --------
@@ -118,29 +118,29 @@ def _names(row: Pieces, n: int) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _of_pictures(players: Int[np.ndarray, "samples height width"], told: str, n: int) -> Naming:
-    """Return names by places on the grid, else by numbers where all pictures are cut alike."""
-    grid = _GRID.search(told)
+def _of_pictures(players: Int[np.ndarray, "samples height width"], described: str, n: int) -> Naming:
+    """Return names by places on the grid, else by numbers where all images are partitioned in the same way."""
+    grid = _GRID.search(described)
     if grid is not None:
         rows, cols = int(grid[1]), int(grid[2])
         keys = tuple(_cells(one, rows, cols, n) for one in players)
         return Naming(keys, keys, _places(grid), "places", grid=(rows, cols))
     numbers = tuple(tuple(f"area {i + 1}" for i in range(n)) for _ in players)
     if (players == players[:1]).all():
-        return Naming(numbers, numbers, "Parts are areas of the picture, the same in every sample.", "numbers")
-    why = "Pictures are cut into other areas each: nothing can be matched over samples."
+        return Naming(numbers, numbers, "Players are areas of the image, the same in every sample.", "numbers")
+    why = "Each image is partitioned into its own areas, so that samples cannot be compared."
     return Naming(numbers, None, why, "numbers")
 
 
 def _places(grid: re.Match[str]) -> str:
     return (
-        f"Parts are places on the {grid[1]} by {grid[2]} grid, counted from the top left; what is there differs by "
+        f"Players are cells of the {grid[1]} by {grid[2]} grid, counted from the top left; their content differs by "
         "sample."
     )
 
 
 def _cells(players: Int[np.ndarray, "height width"], rows: int, cols: int, n: int) -> tuple[str, ...]:
-    """Return the place of each player of one picture: the cell that holds the middle of its pixels."""
+    """Return the place of each player of one image: the cell that contains the centre of its pixels."""
     out = []
     for i in range(n):
         y, x = np.nonzero(players == i)

@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: what happened in words, and the phases as a picture."""
+"""A run as a notebook shows it: the verdict as text, and the phases as an image."""
 
 import base64
 from html import escape
@@ -9,7 +9,7 @@ from interdyn.values import RunResult
 
 
 def run_html(view: RunResult) -> str:
-    """Return the sentences of the verdict, and mean order and loss gap side by side; of its own, without any script.
+    """Return the sentences of the verdict, and mean order and loss gap side by side, as HTML without scripts.
 
     Examples
     --------

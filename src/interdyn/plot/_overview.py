@@ -1,4 +1,4 @@
-"""One picture of a training: the mean order, both losses below it, and the marks of the verdict with intervals."""
+"""Overview of a training: the mean order, both losses below it, and the marks of the verdict with intervals."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,17 +14,17 @@ _HELD_OUT = {"train": ("training {}", "muted", "o"), "test": ("held-out {}", "re
 
 def overview(view: RunResult) -> Panel:
     """Return the mean order of the first group over training, the losses below it, and a strip of the statements."""
-    top = head(view, "overview", "The training in one picture")
+    top = head(view, "overview", "Overview of the training")
     if len(view.steps) < 2:
-        return Panel(**top, missing="One checkpoint was measured.\nMeasure two or more to see a course.")
+        return Panel(**top, missing="Only one checkpoint was measured.\nMeasure two or more to see a curve.")
     found = [panel for panel in (_order(view), _evaluated(view)) if panel is not None]
     if not found:
         needs = "Neither mean order nor loss was recorded.\nRecord `mean_order` of a group of samples."
         return Panel(**top, missing=needs)
     marks = statements(view)
     caption = (
-        f"Mean order: how many parts an interaction joins, on average ({view.game}), with its 90 % interval. Bars: "
-        "where each begins, the 90 % interval and the median."
+        f"Mean order: average number of players in an interaction ({view.game}); the pale band is its 90 % interval. "
+        "Bars: the 90 % interval of each onset, with a line at the median."
     )
     first, below = found[0], tuple(found[1:])
     alt = " ".join([*(panel.alt for panel in found), *(f"{mark.name[0].upper()}{mark.name[1:]}." for mark in marks)])
@@ -41,7 +41,7 @@ def _order(view: RunResult) -> Panel | None:
         return None
     values = band.value[np.isfinite(band.value)]
     line = Series("mean order", band, "reality", steps=steps)
-    alt = f"Mean order from {values[0]:.2f} over a low of {values.min():.2f} to {values[-1]:.2f}."
+    alt = f"Mean order: {values[0]:.2f} at the start, minimum {values.min():.2f}, {values[-1]:.2f} at the end."
     return Panel("order", "", y="mean order", steps=view.steps, series=(line,), alt=alt)
 
 
@@ -63,22 +63,22 @@ def _evaluated(view: RunResult) -> Panel | None:
 
 
 def plot_overview(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw a training in one picture: mean order, both losses, and what the verdict says, each with its interval.
+    """Draw an overview of a training: mean order, both losses, and the verdict, each with its interval.
 
     Parameters
     ----------
     data
         As in `plot_order_distribution`.
     ax
-        Axes of `matplotlib.figure.Figure.subplots`, whose place is shared among two or three; by default those of a new
-        figure.
+        Axes of `matplotlib.figure.Figure.subplots`, whose area is divided among two or three axes; by default those of
+        a new figure.
 
     Returns
     -------
     Axes
         The upper axes, of the mean order with its 90 % interval over samples; under it the losses, or the
-        accuracies where there are none, and a row each for the second phase, the wider loss gap, harm, and the
-        checkpoint to use (`interdyn.dynamics.recommend`). A bar is a 90 % interval.
+        accuracies where there are none, and a row each for phase 2, the wider loss gap, harm, and the checkpoint to
+        use (`interdyn.dynamics.recommend`). A bar is a 90 % interval.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a figure shows, as plain arrays and words: for matplotlib (`draw`) and for the pages of `interdyn.report`."""
+"""What a figure shows, as plain arrays and text: for matplotlib (`draw`) and for the pages of `interdyn.report`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Series:
     Attributes
     ----------
     name
-        For the legend; of cells the label of the colour bar.
+        Text of the legend; for cells the label of the colour bar.
     band
         Values ``(steps,)``; over orders, and of cells, ``(steps, orders)``.
     colour
@@ -28,21 +28,21 @@ class Series:
     mark
         ``"line"``, ``"bars"``, or ``"cells"`` of a heat map.
     symbol, dash
-        Of a line, as matplotlib calls them; an empty dash is of points alone, without a legend.
+        Marker and line style, as in matplotlib; an empty dash draws only points, without a legend.
     steps
-        Steps of the values, where they are not those of the panel.
+        Steps of the values, where they differ from those of the panel.
     interval
-        What the interval is, for the legend; empty where it is not said.
+        Name of the interval, for the legend; empty for none.
     unit
-        Of the values, after a number.
+        Unit of the values, appended to a number.
     side
         Bars left (-1) or right (1) of the middle of an order, or over all of it (0).
     faint
         Whether it is pale.
     optional
-        Whether a page shows it only when it is asked for; a picture leaves it out.
+        Whether a page hides it until it is selected in the legend; static figures leave it out.
     top
-        Value at the end of the colours of cells; None: the largest.
+        Value at the upper end of the colour scale of cells; None: the largest value.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Rule:
     """A line across a panel: a moment of training with its interval, or a level of the quantity.
 
     ``name`` is what it marks, without the step of a moment; a level without a name has no legend. In the strip of a
-    panel the name says all there is to say, and a moment that is not established has NaN for its step.
+    panel the name is the full text, and a moment that is not established has NaN for its step.
     """
 
     at: float
@@ -99,15 +99,15 @@ class Panel:
     missing
         What was not recorded and how to record it, where there is nothing to draw.
     caption, alt
-        What to see, and the same for those who do not see it.
+        Caption, and text alternative.
     remark
         A warning that belongs to the figure.
     stamp
-        Recipe and version, for the corner of a picture.
+        Recipe and version, for the corner of a static figure.
     below
-        Panels over the same steps that are drawn under this one, on axes of their own.
+        Panels over the same steps that are drawn under this one, on their own axes.
     strip
-        Moments that are drawn as one row each, under all curves: a bar for the interval, and a line up through them.
+        Moments that are drawn as one row each, under all curves: a bar for the interval, and a line through the curves.
     """
 
     id: str
@@ -135,7 +135,7 @@ class Panel:
 
     @property
     def over_orders(self) -> bool:
-        """Whether the x axis holds orders, one distribution for each step, and not the steps."""
+        """Whether the x axis is the order, with one distribution for each step, instead of the step."""
         return self.orders.size > 0 and self.cells is None
 
 
@@ -146,11 +146,11 @@ class Step:
     Attributes
     ----------
     name
-        What it is: the names of the players of an interaction, or words.
+        Label: the names of the players of an interaction, or text.
     kind
-        ``"base"`` and ``"output"``, the two ends; ``"and"`` or ``"or"``; ``"rest"`` for all that is not listed.
+        ``"base"`` and ``"output"``, the two ends; ``"and"`` or ``"or"``; ``"rest"`` for everything that is not listed.
     start, end
-        Where it begins and ends, in the unit of the output; of both ends the value itself, from 0.
+        Where the bar begins and ends, in the unit of the output; for both ends from 0 to the value.
     """
 
     name: str
@@ -191,7 +191,7 @@ class Used(Panel):
 
 
 def shortened(name: str, most: int = 24) -> str:
-    """Return a name of at most so many characters.
+    """Return a name, shortened to ``most`` characters.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def shortened(name: str, most: int = 24) -> str:
 
 
 def credit(recipe: str, version: str) -> str:
-    """Return recipe and version as they stand in the corner of a figure.
+    """Return recipe and version as shown in the corner of a figure.
 
     Examples
     --------

@@ -21,12 +21,12 @@ _LOOKS = {  # mechanism to name in the legend, colour, symbol and dash
 
 
 def prediction(view: RunResult) -> Panel:
-    """Return the correlation of predicted and measured tables over training by mechanism, and of near-by steps."""
-    words = ("Each checkpoint, predicted from the last", "correlation (at most 1)")
+    """Return the correlation of predicted and measured tables over training by mechanism, and of nearby steps."""
+    words = ("Each checkpoint predicted from the final network", "correlation (at most 1)")
     caption = (
-        "Correlation of a sample's predicted and measured table over all masks, its parameter fitted on the other "
-        "samples; joint: one regression over AND and OR; pale: 90 % intervals. Dashed: the next measurement, which no "
-        "mechanism can be expected to exceed."
+        "Correlation between predicted and measured value table of a sample, with the parameter fitted on the other "
+        "samples. Joint theory: one regression over AND and OR. Pale bands: 90 % intervals. Dashed: correlation with "
+        "the next measurement, an upper limit for any mechanism."
     )
     top, found = head(view, "prediction", *words, caption), view.prediction
     if found is None or not found.mechanisms:
@@ -38,18 +38,18 @@ def prediction(view: RunResult) -> Panel:
     ]
     if has_numbers(found.ceiling):
         assert found.ceiling is not None
-        series.append(Series("near-by step", Band(found.ceiling), "ink", dash="--"))
+        series.append(Series("nearby step", Band(found.ceiling), "ink", dash="--"))
     overall = found.overall
     spoken = "" if overall is None else f": {overall.sentence}"
     return Panel(**top, series=tuple(series), moments=boundary(view), alt=f"{words[0]}{spoken}")
 
 
 def prediction_distance(view: RunResult) -> Panel:
-    """Return the distance of the order distribution of each mechanism's prediction, which nothing is fitted to."""
+    """Return the distance of each mechanism's predicted order distribution, to which nothing is fitted."""
     words = ("Order distributions of the predictions", "total variation (0 to 1)")
     caption = (
-        "The predicted tables, split as those measured were, beside the measured distribution over orders; nothing is "
-        f"fitted to it. {DISTANCES}"
+        "Distance between the order distribution of the predicted tables, split like the measured ones, and the "
+        f"measured distribution; nothing is fitted to it. {DISTANCES}"
     )
     top, found = head(view, "prediction-distance", *words, caption), view.prediction
     if found is None or not any(has_numbers(one.distance) for one in found.mechanisms.values()):
@@ -65,7 +65,7 @@ def prediction_distance(view: RunResult) -> Panel:
 
 
 def theory_gain(view: RunResult) -> Float[np.ndarray, " steps"] | None:
-    """Return by how much the theory predicts each step better than its best rival; None where that is not known."""
+    """Return how much better the theory predicts each step than its best rival; None where that is not known."""
     found = None if view.prediction is None else view.prediction.mechanisms
     if not found or not set(found) & set(THEORY):
         return None
@@ -78,7 +78,7 @@ def theory_gain(view: RunResult) -> Float[np.ndarray, " steps"] | None:
 
 def _missing(view: RunResult) -> str:
     if view.stage is not None:
-        return "This comes when the run has ended: predictions start from the final network."
+        return "Available when the run has ended: predictions start from the final network."
     if view.prediction is not None and view.prediction.reason:
         return f"Nothing was predicted.\n{view.prediction.reason}"
     return "Nothing was predicted.\nAnalyse the run again with this version: remove summary.json and run it."
@@ -95,7 +95,7 @@ def plot_prediction(data: Drawable, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        The axes: mean correlation over samples, with 90 % intervals over samples; dashed the ceiling, a near-by step.
+        The axes: mean correlation over samples, with 90 % intervals over samples; dashed: the ceiling, a nearby step.
 
     Notes
     -----
@@ -121,7 +121,7 @@ def plot_prediction_distance(data: Drawable, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        The axes: total variation distance in [0, 1]; a secondary figure, which mechanisms that are wrong pass as well.
+        The axes: total variation distance in [0, 1]. It is a secondary figure: wrong mechanisms can be as close.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""How good the numbers are, and what the theory says before any network: certificates, norms of rows."""
+"""The quality of the numbers, and what the theory predicts without a network: certificates, row norms."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,7 +12,7 @@ from interdyn.plot.panels import GROUP_COLOURS, group_name
 
 
 def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw how far each split may be from the best one, and what it leaves unexplained, over training.
+    """Draw the certified gap of the splits and their residual over training.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
     """
     view = as_view(data)
     ax, stamp = axes_for(ax), credit(view.recipe, view.version)
-    title = "Quality of the AND-OR split: circles the certified gap, squares the residual"
+    title = "Quality of the AND-OR split: certified gap (circles), residual (squares)"
     drawn = {name: g for name, g in view.groups.items() if has_numbers(g.gap) or has_numbers(g.residual)}
     if not drawn:
         needs = "No certificates were recorded.\nRecord `gap` and `residual` of a group in analysis.json."
@@ -65,7 +65,7 @@ def plot_solver(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw how much more noise takes from an order than from the one below (the paper's Fig. 3).
+    """Draw how much more noise weakens an order than the order below it (the paper's Fig. 3).
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         The axes: norm of the theory's rows of order ``k`` over that of order ``k + 1``, against the noise variance,
-        which falls to the right as it does while a network learns. Above 1 the higher order suffers more, so it is
+        which falls to the right as it does during training. Above 1 the higher order is weakened more, so it is
         learned later.
 
     Notes
     -----
-    Requires ``row_norms`` in ``analysis.json``; it depends on the number of players alone. Source: paper, section 5,
+    Requires ``row_norms`` in ``analysis.json``; they depend only on the number of players. Source: paper, section 5,
     Proposition 1 and Fig. 3.
 
     Examples
@@ -94,7 +94,7 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
     """
     view = as_view(data)
     ax, stamp = axes_for(ax), credit(view.recipe, view.version)
-    title = "How much more noise takes from the higher of two orders"
+    title = "How much more noise weakens the higher of two orders"
     norms = view.row_norms
     if norms is None or not has_numbers(norms.ratios):
         needs = "No norms were recorded.\nRecord `row_norms` in analysis.json."
@@ -107,5 +107,5 @@ def plot_row_norms(data: Drawable, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ax.invert_xaxis()
     legend(ax, ncols=2)
-    x = "noise variance σ² (no unit), falling as training goes on"
+    x = "noise variance σ² (no unit), falling during training"
     return frame(ax, title=title, x=x, y="ratio of row norms", stamp=stamp)

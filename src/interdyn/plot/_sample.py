@@ -1,4 +1,4 @@
-"""The strongest interactions of one sample, drawn on the sample: picture, sentence, cloud of points, table row."""
+"""The strongest interactions of one sample, drawn on the sample: image, sentence, point cloud, table row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from interdyn.plot._style import GRID, INK, MUTED, axes_for, empty_panel, sign_c
 from interdyn.plot._tables import Tables, tables_of
 from interdyn.values import decimals_of, signed
 
-_SPACE = 1.12  # of a picture, from one to the next
-_Term = tuple[str, list[int], str]  # kind, players, and the value with its sign and error, in words
+_SPACE = 1.12  # distance from one image to the next, in widths
+_Term = tuple[str, list[int], str]  # kind, players, and the value with its sign and error, as text
 
 
 def plot_sample(
@@ -31,32 +31,32 @@ def plot_sample(
     Parameters
     ----------
     found
-        Interactions of one sample, as ``interdyn.measure(...)[0]``; or their mean over near-by steps, as
-        ``interdyn.spectra.window_mean([one[0] for one in found])``, whose values have their standard error beside them.
+        Interactions of one sample, as ``interdyn.measure(...)[0]``; or their mean over nearby steps, as
+        ``interdyn.spectra.window_mean([one[0] for one in found])``, whose values are shown with their standard error.
     inputs
-        The sample: a picture ``(height, width)``, ``(3, height, width)`` or ``(height, width, 3)``, or a cloud of
-        points ``(points, 2)`` or ``(points, 3)``. None for words and columns.
+        The sample: an image ``(height, width)``, ``(3, height, width)`` or ``(height, width, 3)``, or a point cloud
+        ``(points, 2)`` or ``(points, 3)``. None for words and columns.
     players
         The player of each pixel, ``(height, width)``, or point, ``(points,)``; below 0 where there is none.
     names
         The word or the column of each player, in order; by default the names that ``found`` has, where there are no
-        ``inputs``. With it the interactions are a list of words.
+        ``inputs``. With names, each interaction is a line of words.
     k
-        How many interactions; none that is weaker than the salience threshold of the samples, 0.03 of their effect.
+        Most interactions to draw; those below the salience threshold, 0.03 of the mean effect, are left out.
     ax
         Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes: one copy of the sample for each interaction, strongest first, its players outlined or coloured (red
-        where it raises the output, blue where it lowers it; solid for AND, dashed or hollow for OR), its value with
-        sign and unit above; for names, one line each.
+        The axes: one copy of the sample for each interaction, strongest first, with its players outlined or coloured
+        (red where it raises the output, blue where it lowers it; solid for AND, dashed or hollow for OR), and its value
+        with sign and unit above; for names, one line each.
 
     Raises
     ------
     InputError
-        If this is not one sample, or neither ``names`` nor ``inputs`` with ``players`` are given.
+        If ``found`` is not one sample, or neither ``names`` nor ``inputs`` with ``players`` are given.
     ShapeError
         If players or names do not fit.
 
@@ -69,7 +69,7 @@ def plot_sample(
     tables = tables_of(found)
     if len(tables.i_and) != 1:
         raise InputError(
-            f"`plot_sample` draws one sample; got {len(tables.i_and)}. Take one first, for example `found[0]`."
+            f"`plot_sample` draws one sample; got {len(tables.i_and)}. Select one, for example `found[0]`."
         )
     n = tables.i_and.shape[1].bit_length() - 1
     terms = _strongest(tables, k)
@@ -99,7 +99,7 @@ def plot_sample(
 
 
 def _strongest(tables: Tables, k: int) -> list[_Term]:
-    """Return kind, players and value of the strongest interactions, of a mean with its standard error."""
+    """Return kind, players and value of the strongest interactions; for a mean with its standard error."""
     both = np.stack([tables.i_and[0], tables.i_or[0]]).copy()
     both[:, 0] = 0.0
     least, decimals = float(tables.threshold[0]), decimals_of(float(np.abs(both).max()))
@@ -131,7 +131,7 @@ def _picture(
     players: Int[np.ndarray, "height width"],
     ax: Axes | None,
 ) -> Axes:
-    """Draw the picture with its players, then once for each interaction, pale but for those that take part."""
+    """Draw the image with its players, then one copy for each interaction, pale except for its players."""
     height, width = players.shape
     ax = axes_for(ax, width=2.0 * len(terms) + 2.0, height=2.6 * max(height / width, 0.4))
     low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
@@ -175,7 +175,7 @@ def _cloud(
     players: Int[np.ndarray, " points"],
     ax: Axes | None,
 ) -> Axes:
-    """Draw the cloud once for each interaction, its clusters coloured; three axes are seen from the front and above."""
+    """Draw the cloud once for each interaction, its clusters coloured; in 3-D seen from the front and above."""
     ax = axes_for(ax, width=max(2.0 * len(terms), 3.0), height=2.6)
     flat = points if points.shape[1] == 2 else points @ np.array([[0.87, 0.25], [0.0, 0.94], [-0.5, 0.43]])
     flat = flat - flat.min(axis=0)
@@ -193,14 +193,14 @@ def _cloud(
 
 
 def _points(kind: str, colour: str) -> dict[str, Any]:
-    """Return how the points of an interaction look: full for AND, hollow for OR."""
+    """Return the style of the points of an interaction: filled for AND, hollow for OR."""
     if kind == "AND":
         return {"s": 4, "color": colour, "linewidth": 0}
     return {"s": 6, "facecolor": "none", "edgecolor": colour, "linewidth": 0.7}
 
 
 def _words(tables: Tables, terms: Sequence[_Term], names: Sequence[str], ax: Axes | None) -> Axes:
-    """Write the names once for each interaction, those of its players on colour."""
+    """Write the names once for each interaction, with its players on a coloured background."""
     ax = axes_for(ax, width=9.0, height=0.5 + 0.42 * len(terms))
     short = [name if len(name) <= 18 else name[:17] + "…" for name in names]
     widths = np.array([max(len(name), 1) + 1.6 for name in short])

@@ -1,4 +1,4 @@
-"""The samples one by one: whose label the network spoke against."""
+"""Scores of the training samples: the evidence against their labels."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -16,22 +16,22 @@ _MOST = 40
 
 
 def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = None) -> Axes:
-    """Draw the score of the training samples, the most suspicious first.
+    """Draw the scores of the training samples, most suspicious first.
 
     Parameters
     ----------
     table
         What ``History.samples()`` or ``tracker.samples()`` returns.
     most
-        How many training samples at most; the others are counted in the title.
+        Most training samples to draw; the title states how many there are.
     ax
         Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes: rank from left to right, score upwards, in log-odds against the given label; those flagged are filled,
-        and a line marks the score above which samples are flagged.
+        The axes: rank against score, in log-odds against the given label; flagged samples are filled, and a line marks
+        the score above which samples are flagged.
 
     Notes
     -----

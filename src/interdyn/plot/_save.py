@@ -51,7 +51,7 @@ def save_figures(run_dir: Path | str) -> list[Path]:
     -------
     list[Path]
         Paths of the files written: ``overview``, ``order_distribution``, ``dynamics``, ``phases``, ``prediction``,
-        ``theory``, ``noise`` and ``strengths``, 150 dots per inch. Figures without data say what to record.
+        ``theory``, ``noise`` and ``strengths``, 150 dots per inch. Figures without data state what to record.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def picture(
     dpi: int,
     across: bool = False,
 ) -> bytes:
-    """Return figures of a run below each other, or ``across``, as one PNG file; ``size`` is in inches."""
+    """Return figures of a run stacked, or side by side with ``across``, as one PNG file; ``size`` is in inches."""
     figure = Figure(figsize=size, dpi=dpi, layout="constrained", facecolor="white")
     canvas: Any = FigureCanvasAgg(figure)
     shape = (1, len(figures)) if across else (len(figures), 1)

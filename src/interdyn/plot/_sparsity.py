@@ -1,4 +1,4 @@
-"""How few interactions there are: all of them, sorted by strength."""
+"""Sparsity: the strength of all interactions, sorted."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from interdyn.plot._tables import tables_of
 
 
 def plot_sparsity(data: Any, *, step: int | None = None, group: str = "test", ax: Axes | None = None) -> Axes:
-    """Draw the strength of all interactions, sorted, with the line below which they do not count.
+    """Draw the strength of all interactions, sorted, with the salience threshold.
 
     Parameters
     ----------
     data
         A result of `interdyn.measure`, or a run directory.
     step, group
-        Of a run: a recorded step, by default the last; a group of samples.
+        For a run: a recorded step, by default the last; a group of samples.
     ax
         Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes: rank against strength, both logarithmic, AND and OR apart. Lines are medians over samples, bands hold
-        the middle 80 %. A line that falls steeply says that few interactions explain the output.
+        The axes: rank against strength, both logarithmic, AND and OR separately. Lines are medians over samples, bands
+        the middle 80 %. A steep line means that few interactions explain the output.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class StepAxis:
     first, last
         Smallest and largest positive step of the run; 1 and 0 when there is none.
     zero
-        Whether the run holds step 0.
+        Whether the run has step 0.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class StepAxis:
 
 
 def step_label(step: float) -> str:
-    """Write a step for people: ``'6,000'``, ``'200k'``, ``'3M'``.
+    """Format a step for people: ``'6,000'``, ``'200k'``, ``'3M'``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How figures look in matplotlib: colours, frame, corner note, empty panel. Its global state is left alone."""
+"""Style of figures in matplotlib: colours, frame, corner note, empty panel. Global settings are not changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from interdyn.plot._steps import StepAxis
 
-COLOURS: Mapping[str, str] = {  # Okabe and Ito's palette: told apart with any common colour blindness
+COLOURS: Mapping[str, str] = {  # Okabe and Ito's palette: distinguishable with any common colour blindness
     "reality": "#0072B2",
     "theory": "#D55E00",
     "mislabelled": "#CC79A7",
@@ -59,7 +59,7 @@ def frame(ax: Axes, *, title: str, x: str, y: str, stamp: str, grid: bool = True
 
 
 def stamped(ax: Axes, stamp: str) -> Axes:
-    """Write recipe and version under the axes; the last axes drawn keeps it, so that it stands once."""
+    """Write recipe and version under the axes; only the last axes drawn keep it."""
     for text in ax.figure.findobj(lambda artist: artist.get_gid() == _STAMP):
         text.remove()
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "top"}
@@ -69,7 +69,7 @@ def stamped(ax: Axes, stamp: str) -> Axes:
 
 
 def legend(ax: Axes, **place: Any) -> Legend:
-    """Draw a legend on paper of its own, without an edge: lines and bands behind it do not disturb the words."""
+    """Draw a legend on an opaque background without an edge, so that lines behind it do not disturb the text."""
     paper = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "fancybox": False}
     return ax.legend(**{**paper, "fontsize": SMALL, "loc": "best", **place})
 
@@ -92,7 +92,7 @@ def legend_above(ax: Axes, *, ncols: int, beside: Axes | None = None) -> None:
 
 
 def empty_panel(ax: Axes, *, title: str, needs: str, stamp: str) -> Axes:
-    """Draw a panel that says what to record, in the place of a figure without data."""
+    """Draw a panel that states what to record, in place of a figure without data."""
     ax.set_title(title, loc="left", fontsize=10, color=INK)
     middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
     ax.text(0.5, 0.5, needs, fontsize=9, color=MUTED, wrap=True, parse_math=False, **middle)

@@ -1,4 +1,4 @@
-"""Interactions as the figures of single samples see them: NumPy arrays from a result or from a run on disk."""
+"""Interactions for the figures of single samples: NumPy arrays from a result or from a run on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +27,19 @@ class Tables:
     effect
         ``|v(N) - v({})|`` of each sample, shape ``(samples,)``.
     unit, source
-        Unit of the outputs; where they come from, in words.
+        Unit of the outputs; where they come from, as text.
     base, output
-        ``v({})`` and ``v(N)`` of each sample, of a mean over near-by steps what its interactions add up to.
+        ``v({})`` and ``v(N)`` of each sample; for a mean over nearby steps, what its interactions add up to.
     threshold
-        What is weaker than this in a sample does not count.
+        Salience threshold of each sample.
     naming
-        What the players are called.
+        Names of the players.
     salience
-        Part of the mean effect that counts as salient; None where the run goes by another rule.
+        Part of the mean effect that counts as salient; None where the run uses another rule.
     stamp
         Recipe and version, for the corner of the figure.
     error
-        Standard error of AND and OR interactions, where they are means over near-by steps.
+        Standard error of AND and OR interactions, where they are means over nearby steps.
     ids, labels, classes
         Number and class of each sample, and names of the classes; None or empty where they are not known.
     """
@@ -87,7 +87,7 @@ def thresholds(
 def tables_of(data: Any, *, step: int | None = None, group: str = "test") -> Tables:
     """Return the interactions of a result (`interdyn.values.Interactions`) or of a run at a step, by default the last.
 
-    Also the mean over near-by steps, with its error (`interdyn.spectra.WindowMean`).
+    Also the mean over nearby steps, with its error (`interdyn.spectra.WindowMean`).
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _of_window(found: Any) -> Tables:
     )
     base, output = i_and[:, 0], i_and.sum(1) + i_or[:, 1:].sum(1)
     error = np.stack(errors, axis=1) if found.n_steps > 1 else None
-    source = f"{len(i_and)} samples, mean of {found.n_steps} near-by steps"
+    source = f"{len(i_and)} samples, mean of {found.n_steps} nearby steps"
     names = found.mean.names if found.mean.batch_shape or not found.mean.names else (found.mean.names,)
     naming = named(names, n=found.mean.n_players, samples=len(i_and), players="")
     return _made(i_and, i_or, base, output, naming, found.mean.unit, source, error=error)
@@ -152,14 +152,14 @@ def without_constant(i_and: np.ndarray, i_or: np.ndarray) -> Float[np.ndarray, "
 def _of_run(run: Run, step: int | None, group: str) -> Tables:
     if group not in run.groups or (step is not None and step not in run.steps):
         raise InputError(
-            f"the run has the groups {', '.join(run.groups)} and the steps {list(run.steps)}; got group {group!r}, "
+            f"`group` must be one of {', '.join(run.groups)} and `step` one of {list(run.steps)}; got group {group!r}, "
             f"step {step}. Choose among these."
         )
     at = run.steps[-1] if step is None else step
     found = read_measurement(run, at, group=group)
     if found is None:
         raise IncompleteRunError(
-            f"the figure needs group `{group}` at step {at}; got no whole file of it in {run.path}. {to_measure(run)}"
+            f"the figure needs group `{group}` at step {at}; got no intact file of it in {run.path}. {to_measure(run)}"
         )
     rule, exhibit = read_salience(run), read_exhibit(run, group)
     salience = (

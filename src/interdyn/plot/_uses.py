@@ -1,4 +1,4 @@
-"""What a network uses: over all samples, over training, and how it adds up in one sample."""
+"""What a network uses: over all samples, over training, and how the output of one sample adds up."""
 
 import re
 from dataclasses import replace
@@ -32,32 +32,32 @@ def plot_waterfall(
     data
         Result of `interdyn.measure` (also of one sample), `interdyn.spectra.WindowMean`, or run directory.
     sample
-        Which sample, from 0.
+        Number of the sample, from 0.
     k
-        How many interactions are listed at most; none that is weaker than the salience threshold.
+        Most interactions to list; those below the salience threshold are not listed.
     step, group
-        Of a run: an optimiser step, by default the last, and a group of samples.
+        For a run: an optimiser step, by default the last, and a group of samples.
     ax
         Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes: a bar for each interaction, strongest first, one for all others, weaker interactions and
-        residual, and lines at the base value, with all players masked, and at the output, with all present.
-        Bars to the right raise the output; the mark at the end of a bar is round for AND and a diamond for OR.
+        The axes: a bar for each interaction, strongest first; one bar for all others, which are weaker interactions
+        and the residual; and lines at the base value (all players masked) and at the output (all present). Bars to the
+        right raise the output; the mark at the end of a bar is a circle for AND and a diamond for OR.
 
     Raises
     ------
     InputError
-        If ``data`` is neither, or there is no such sample, step or group.
+        If ``data`` is none of these, or there is no such sample, step or group.
     IncompleteRunError
         If the run has not measured it.
 
     Notes
     -----
-    The bars add up to the output to rounding. The salience threshold of a result is 0.03 of the mean effect of its
-    samples (paper, section 4), so that of ``found[0]`` may differ from that of ``found``.
+    The bars add up to the output within rounding. The salience threshold of a result is 0.03 of the mean effect of its
+    samples (paper, section 4), so the threshold of ``found[0]`` may differ from that of ``found``.
 
     Examples
     --------
@@ -83,20 +83,20 @@ def plot_top(
     Parameters
     ----------
     data, step, group, ax
-        As in `plot_waterfall`; of a batch of samples.
+        As in `plot_waterfall`; for a batch of samples.
     k
-        How many interactions.
+        Number of interactions.
     by
-        Sorted by mean ``|I|``, or by the share of samples in which they are salient.
+        Sort by mean ``|I|``, or by the share of samples in which the interaction is salient.
     label
-        Of a run: samples of this class alone.
+        For a run: only samples of this class.
 
     Returns
     -------
     Axes
-        The axes: bars up for what raises the output on average, down for what lowers it; over each in how many
-        of the samples it is salient. Below, a dot for each player of the interaction, round for AND and a
-        diamond for OR.
+        The axes: bars above zero raise the output on average, bars below zero lower it; above each bar, the number of
+        samples in which the interaction is salient. Below, a mark for each player of the interaction, a circle for AND
+        and a diamond for OR.
 
     Raises
     ------
@@ -105,7 +105,8 @@ def plot_top(
 
     Notes
     -----
-    Means and matching: `interdyn.spectra.Usage`. At least three samples, or all, must have the players.
+    Means and matching: `interdyn.spectra.Usage`. At least three samples, or all if there are fewer, must have the
+    players.
 
     Examples
     --------
@@ -119,7 +120,7 @@ def plot_top(
 def plot_network(
     data: Any, *, k: int = 30, step: int | None = None, group: str = "test", ax: Axes | None = None
 ) -> Axes:
-    """Draw which players the network uses together: a line between two for every interaction that has both.
+    """Draw which players the network uses together: a line joins two players that share an interaction.
 
     Parameters
     ----------
@@ -129,9 +130,9 @@ def plot_network(
     Returns
     -------
     Axes
-        The axes: players on a circle, or at their places on the grid. The area of a player is what it does
-        alone, the width of a line the mean ``|I|`` of the interactions of both, its colour the sign of their
-        sum; dashed where most of it is OR.
+        The axes: players on a circle, or at their places on the grid. The area of a player is its effect alone, the
+        width of a line the mean ``|I|`` of the interactions of both players, its colour the sign of their sum; a dashed
+        line is mostly OR.
 
     Raises
     ------
@@ -183,13 +184,13 @@ def waterfall(data: Any, sample: int = 0, *, k: int = 10, **of_a_run: Any) -> Wa
     tables = tables_of(data, **of_a_run)
     sample, k = whole(sample, "sample"), whole(k, "k")
     if sample >= len(tables.base):
-        raise InputError(f"`sample` must be below {len(tables.base)}, the number of samples; got {sample}. Choose one.")
+        raise InputError(f"`sample` must be below {len(tables.base)}, the number of samples; got {sample}.")
     both, size = without_constant(tables.i_and[[sample]], tables.i_or[[sample]])[0], tables.i_and.shape[1]
     base, output, least = (float(x[sample]) for x in (tables.base, tables.output, tables.threshold))
     salient = np.flatnonzero((np.abs(both) >= least) & (both != 0))
     listed = salient[np.argsort(-np.abs(both[salient]), kind="stable")[:k]]
     names, at = tables.naming.rows[sample], base
-    bars = [Step("base value: all masked", "base", 0.0, base)]
+    bars = [Step("base value (all players masked)", "base", 0.0, base)]
     for place in listed.tolist():
         kind, subset = divmod(place, size)
         after = at + float(both[place])
@@ -204,11 +205,11 @@ def waterfall(data: Any, sample: int = 0, *, k: int = 10, **of_a_run: Any) -> Wa
     places = decimals_of(max(abs(bar.end) for bar in bars))
     return Waterfall(
         id="waterfall",
-        title=f"What adds up to the output, {who}",
+        title=f"How the output adds up, {who}",
         x=tables.unit or "unit of the output",
         bars=tuple(bars),
         stamp=tables.stamp,
-        caption="Interactions add up from the base value to the output. Round marks: AND; diamonds: OR.",
+        caption="Interactions add up from the base value to the output. Circles: AND; diamonds: OR.",
         alt=f"From {signed(base, places)} to {signed(output, places)} by {len(listed)} interactions and all others.",
     )
 
@@ -237,7 +238,9 @@ def top(
     whose = f"{samples} sample{'' if samples == 1 else 's'}"
     about: dict[str, Any] = {"title": f"What the network uses, {whose}", "id": "top", "stamp": tables.stamp}
     if not len(usage):
-        return Used(**about, missing=tables.naming.sentence if tables.naming.keys is None else "Nothing is salient.")
+        return Used(
+            **about, missing=tables.naming.sentence if tables.naming.keys is None else "No interaction is salient."
+        )
     return Used(
         **about,
         usage=usage,
@@ -257,8 +260,8 @@ def _of_class(tables: Tables, label: int) -> Tables:
     label = whole(label, "label")
     rows = np.zeros(0, dtype=int) if tables.labels is None else np.flatnonzero(tables.labels == label)
     if not len(rows):
-        known = "none" if tables.labels is None else ", ".join(map(str, np.unique(tables.labels).tolist()))
-        raise InputError(f"`label` must be a class of the samples; got {label}, known are {known}. Choose one.")
+        known = "no classes" if tables.labels is None else f"the classes {np.unique(tables.labels).tolist()}"
+        raise InputError(f"`label` must be a class of the samples; got {label}, and the samples have {known}.")
     own = {name: getattr(tables, name)[rows] for name in ("i_and", "i_or", "effect", "base", "output", "threshold")}
     naming = tables.naming
     cut: dict[str, Any] = {
@@ -277,7 +280,7 @@ def matched(tables: Tables) -> Matched:
     """
     naming = tables.naming
     if naming.keys is None:
-        raise InputError(f"interactions are matched by names of players. {naming.sentence}")
+        raise InputError(f"samples are compared by the names of their players. {naming.sentence}")
     return Matched(naming.keys, others=naming.others)
 
 
@@ -305,10 +308,10 @@ def top_over_training(run: Any, *, k: int = 6, group: str = "test") -> Panel:
         look: dict[str, Any] = {"symbol": "D" if kind == "or" else "o", "dash": "--" if kind == "or" else "-"}
         name = f"{kind.upper()} {', '.join(who)}"
         lines.append(Series(name, Band(means[:, at]), _COLOURS[at % len(_COLOURS)], **look))
-    missing = "" if lines else "Nothing is salient at the last step."
+    missing = "" if lines else "No interaction is salient at the last step."
     return Panel(
         id="top-over-training",
-        title="What the network uses most at the end, over training",
+        title="Strongest interactions at the end, over training",
         y=f"mean |I| ({last.unit or 'unit of the output'})",
         steps=np.array([float(steps[i]) for i in alike]),
         series=tuple(lines),

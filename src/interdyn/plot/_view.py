@@ -1,4 +1,4 @@
-"""What figures take: the result of a run, however it is given."""
+"""What figures accept: the result of a run, in any form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ Drawable = RunResult | Mapping[str, Any] | Path | str
 
 
 def has_numbers(array: np.ndarray | None) -> bool:
-    """Say whether there is anything to draw: an array with at least one finite number."""
+    """Return whether there is anything to draw: an array with at least one finite number."""
     return array is not None and bool(np.isfinite(array).any())
 
 

@@ -1,4 +1,4 @@
-"""What the near-by steps of each measurement add to the figures: means, a second witness, repeatability."""
+"""What the nearby steps of each measurement add to the figures: means, a second measure of order, repeatability."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from interdyn.values import Band, RunResult
 
 
 def of_windows(view: RunResult, lines: Sequence[tuple[str, Series]]) -> list[Series]:
-    """Return the lines of single steps, by group, as pale points, the means of windows as lines, the second witness."""
+    """Return single steps as pale points, the means of windows as lines, and the second measure of order."""
     windows, out = view.windows, list[Series]()
     assert windows is not None
     for group, line in lines:
@@ -23,19 +23,19 @@ def of_windows(view: RunResult, lines: Sequence[tuple[str, Series]]) -> list[Ser
         if group in windows.mean_order:
             out.append(replace(line, band=windows.mean_order[group], steps=windows.steps))
     if has_numbers(windows.degree):
-        words = "second witness, no split: Walsh degree"
+        words = "second measure, without a split: Walsh degree"
         witness = Band(windows.degree)
         out.append(Series(words, witness, "theory", symbol="D", dash=":", steps=windows.steps, interval=""))
     return out
 
 
 def repeatability(view: RunResult) -> Panel:
-    """Return what part of each order the near-by steps of the last measurement share, beside its conditioning."""
+    """Return the part of each order that the nearby steps of the last measurement share, and its conditioning."""
     top = head(view, "repeatability", "Repeatability of each order")
     found = None if view.windows is None else view.windows.repeatability
     if found is None:
-        needs = "No near-by steps were measured at the end.\nPass `window=3`, or `checkpoints.window = 3` in a recipe."
-        return Panel(**top, missing=needs if view.stage is None else "This comes when the run has ended.")
+        needs = "No nearby steps were measured at the end.\nPass `window=3`, or `checkpoints.window = 3` in a recipe."
+        return Panel(**top, missing=needs if view.stage is None else "Available when the run has ended.")
     shape = (len(view.steps), len(view.orders))
     value, line = (Band(np.broadcast_to(one, shape)) for one in (found.value, found.conditioning))
     known = ", ".join(f"order {k:.0f} {x:.2f}" for k, x in zip(view.orders, found.value, strict=True) if np.isfinite(x))
@@ -49,14 +49,15 @@ def repeatability(view: RunResult) -> Panel:
             Series(f"same table plus {100 * found.noise:g} % noise, split again", line, "muted", symbol="D"),
         ),
         scale="from zero",
-        caption="What part of the salient strength all near-by steps of the last measurement share. The line is what "
-        "the split alone allows: no training lies between its tables. Far below 1, trust no single interaction.",
+        caption="Bars: the part of the salient strength that all nearby steps of the last measurement share. Line: the "
+        "same for one table and a noisy copy of it, a limit set by the split alone. Far below 1, do not rely on single "
+        "interactions of that order.",
         alt=f"Repeatability: {known}.",
     )
 
 
 def plot_repeatability(data: Drawable, *, ax: Axes | None = None) -> Axes:
-    """Draw what part of each order the near-by steps of the last measurement share, beside its conditioning line.
+    """Draw the part of each order that the nearby steps of the last measurement share, and its conditioning line.
 
     Parameters
     ----------
@@ -71,14 +72,13 @@ def plot_repeatability(data: Drawable, *, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    Requires ``windows.repeatability``, which a run has whose measurements take several near-by steps. Source: this
-    project.
+    Requires ``windows.repeatability``: a run whose measurements take several nearby steps. Source: this project.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> plot_repeatability({"summary": {"steps": [5]}}, ax=Figure().subplots()).texts[0].get_text()[:27]
-    'No near-by steps were measu'
+    'No nearby steps were measur'
     """
     panel = repeatability(as_view(data))
     return draw(panel, ax, blocks=[len(panel.steps) - 1])

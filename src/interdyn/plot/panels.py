@@ -1,7 +1,7 @@
 """What each figure of a run shows: one function per question, from a run to a `Panel`, without a drawing library.
 
-What a run must hold, units and intervals are those of the figure of `interdyn.plot` of that name. `top`, `waterfall`
-and `top_over_training` take a result of `interdyn.measure` or a run directory, since they show interactions themselves.
+Required data, units and intervals are those of the figure of the same name in `interdyn.plot`. `top`, `waterfall` and
+`top_over_training` take a result of `interdyn.measure` or a run directory, since they show single interactions.
 
 Examples
 --------
@@ -56,19 +56,19 @@ __all__ = [
 GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
 GROUP_COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
 COMPARED = ("reality", "theory", "green", "mislabelled", "or", "muted")
-"""Colours of runs beside each other; where there are more, lines are dashed."""
+"""Colours of compared runs; where there are more, lines are dashed."""
 
 QUANTITIES = {  # what can be compared: title, label of the axis, caption
     "mean_order": (
         "Mean order of the interactions",
-        "mean order (parts)",
-        "How many input parts an interaction joins, on average.",
+        "mean order (players)",
+        "Average number of players in an interaction, weighted by strength.",
     ),
     "loss_gap": ("Loss gap", "loss gap (unit of the loss)", "Test loss minus training loss."),
     "theory_gain": (
-        "How much better the theory predicts than its best rival",
+        "Gain of the theory over its best rival",
         "gain in correlation",
-        "Above 0 the theory predicts the tables of a checkpoint better than the best of what is not the theory.",
+        "Above 0, the theory predicts the value tables of a checkpoint better than its best rival.",
     ),
     "noise_var": (
         "Noise level that matches each checkpoint",
@@ -76,9 +76,9 @@ QUANTITIES = {  # what can be compared: title, label of the axis, caption
         "The noise level at which the theory matches each checkpoint best.",
     ),
     "tv_distance": (
-        "Distance between theory and reality",
+        "Distance between theory and measurement",
         "total variation distance (0 to 1)",
-        "0 means that the theory's distribution over orders is the measured one, 1 that they share nothing.",
+        "0: the theory's distribution over orders is equal to the measured one; 1: they share nothing.",
     ),
 }
 _ORDER = "order of the interaction (number of players)"
@@ -86,7 +86,7 @@ _SHARE = "share of interaction strength"
 
 
 def group_name(name: str) -> str:
-    """Return the words for a group of samples."""
+    """Return the display name of a group of samples."""
     return GROUP_NAMES.get(name, f"{name} samples")
 
 
@@ -97,7 +97,7 @@ def phase_2(view: RunResult) -> Int[np.ndarray, " some"]:
 
 
 def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) -> Panel:
-    """Return the share of each order at each step of one group; ``top`` is the share at the end of the colours."""
+    """Return the share of each order at each step of one group; ``top`` is the upper end of the colour scale."""
     place = list(view.groups).index(group) if group in view.groups else 0
     head = _head(view, f"heat-{place}", f"Orders of {group_name(group)}")
     share = _distribution(view, group)
@@ -106,7 +106,7 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
     column = "a checkpoint"
     if view.windows is not None and group in view.windows.order_distribution:
         head["steps"], share = view.windows.steps, Band(view.windows.order_distribution[group])
-        column = "a measurement, the mean of its near-by steps"
+        column = "a measurement, the mean of its nearby steps"
     peak = view.orders[np.nan_to_num(share.value).argmax(axis=1)]
     return Panel(
         **head,
@@ -114,13 +114,13 @@ def heat_map(view: RunResult, group: str = "test", *, top: float | None = None) 
         orders=view.orders,
         series=(Series(_SHARE, share, "ink", mark="cells", top=top),),
         moments=_boundary(view),
-        caption=f"Each column is {column}; bright means that much of the network's strength has that order.",
-        alt=f"Heat map of {group_name(group)}: strongest order {peak[0]:.0f} at first, {peak[-1]:.0f} at last.",
+        caption=f"Each column is {column}. Bright: a large share of the interaction strength has that order.",
+        alt=f"Heat map of {group_name(group)}: strongest order {peak[0]:.0f} at the start, {peak[-1]:.0f} at the end.",
     )
 
 
 def orders(view: RunResult, group: str = "test", *, theory: bool = False, others: Sequence[str] = ()) -> Panel:
-    """Return the order distribution of a group at every step, beside it that of the theory and of other groups."""
+    """Return the order distribution of a group at every step, with those of the theory and of other groups."""
     head = _head(view, "orders", f"Order distribution over training, {group_name(group)}")
     measured = _distribution(view, group)
     if measured is None:
@@ -140,21 +140,21 @@ def orders(view: RunResult, group: str = "test", *, theory: bool = False, others
         orders=view.orders,
         series=tuple(series),
         scale="from zero",
-        caption="Bars: measured, with 90 % intervals. Diamonds: what the theory expects at the same checkpoint.",
-        alt="Bars: the share of each order at the checkpoint chosen with the slider, described in words above.",
+        caption="Bars: measured, with 90 % intervals. Diamonds: the theory's distribution at the same checkpoint.",
+        alt="Bars: the share of each order at the selected checkpoint; the text next to the slider describes it.",
     )
 
 
 def theory(view: RunResult) -> Panel:
-    """Return the order distribution of test samples beside the theory's."""
-    panel, title = orders(view, theory=True), "Theory against reality, test samples"
+    """Return the order distribution of test samples, measured and by the theory."""
+    panel, title = orders(view, theory=True), "Theory and measurement, test samples"
     if len(panel.series) < 2:
         return Panel(**_head(view, "orders", title), missing=_no_theory(view))
-    return replace(panel, title=title if phase_2(view).size else f"{title}; no second phase was found")
+    return replace(panel, title=title if phase_2(view).size else f"{title}; phase 2 was not found")
 
 
 def strengths(view: RunResult, group: str = "test") -> Panel:
-    """Return the strength of each order at every step by kind and sign; what lowers the output points down."""
+    """Return the strength of each order at every step by kind and sign; bars that lower the output point down."""
     head = _head(view, "strengths", f"Strength by kind and sign, {group_name(group)}")
     measured = view.group(group)
     if measured is None or measured.strength is None:
@@ -188,26 +188,27 @@ def mean_order(view: RunResult) -> Panel:
         symbol, colour = "o" if name == "test" else "s", GROUP_COLOURS.get(name, "muted")
         series.append((name, Series(group_name(name), band, colour, symbol=symbol, unit=" players")))
         finite = band.value[np.isfinite(band.value)]
-        spoken.append(f"{group_name(name)} from {finite[0]:.2f} over a low of {finite.min():.2f} to {finite[-1]:.2f}")
+        ends = f"{finite[0]:.2f} at the start, minimum {finite.min():.2f}, {finite[-1]:.2f} at the end"
+        spoken.append(f"{group_name(name)} {ends}")
     head["caption"] += " The pale band is the 90 % interval."
     shown = [line for _, line in series]
     if view.windows is not None:
         shown = of_windows(view, series)
         head["caption"] += (
-            " Each point of a line is the mean of the spectra of near-by steps, at the first of them; the single "
-            "steps, pale, are judged. The second witness needs no split: the Walsh degree of what near-by steps share."
+            " Each point of a line is the mean of the spectra of nearby steps, drawn at the first of them. The verdict "
+            "uses the single steps (pale). Second measure, without a split: Walsh degree of what nearby steps share."
         )
     return Panel(**head, series=tuple(shown), moments=_boundary(view), alt=f"Mean order: {'; '.join(spoken)}.")
 
 
 def loss_gap(view: RunResult) -> Panel:
-    """Return test loss minus training loss over training, with the step from which it grows."""
+    """Return test loss minus training loss over training, with the step where it begins to widen."""
     head = _head(view, "loss-gap", *QUANTITIES["loss_gap"])
     gap = view.loss_gap
     if gap is None or not has_numbers(gap):
         needs = "No loss was recorded.\nRecord `train_loss` and `test_loss` at every checkpoint."
         return Panel(**head, missing=needs)
-    head["caption"] += " It often begins to widen (dotted) while the test loss still falls, which is no harm."
+    head["caption"] += " It often begins to widen (dotted) while the test loss still falls, which is not harm."
     finite = gap[np.isfinite(gap)]
     return Panel(
         **head,
@@ -215,7 +216,7 @@ def loss_gap(view: RunResult) -> Panel:
         moments=_moments(view),
         levels=(Rule(0.0),),
         alt=f"Loss gap: {finite[0]:.3g} at the start, {finite[-1]:.3g} at the end.",
-        remark="" if np.isfinite(gap).all() else "Not a number where the line stops.",
+        remark="" if np.isfinite(gap).all() else "Gaps in the line: the loss is not a number.",
     )
 
 
@@ -226,29 +227,29 @@ def losses(view: RunResult) -> Panel:
 
 def accuracies(view: RunResult) -> Panel:
     """Return training and test accuracy over training, with the same marks as the losses."""
-    return _evaluated(view, "accuracies", "Accuracy", "share that is right", (view.train_accuracy, view.test_accuracy))
+    return _evaluated(view, "accuracies", "Accuracy", "accuracy (0 to 1)", (view.train_accuracy, view.test_accuracy))
 
 
 def _evaluated(
     view: RunResult, name: str, title: str, y: str, both: tuple[Float[np.ndarray, " steps"] | None, ...]
 ) -> Panel:
-    head = _head(view, name, title, y, "Training harms where the test loss rises from its least.")
+    head = _head(view, name, title, y, "Training harms where the test loss rises above its minimum.")
     groups = zip(("training samples", "test samples"), both, ("muted", "reality"), strict=True)
     drawn = [(group, values, colour) for group, values, colour in groups if values is not None and has_numbers(values)]
     if not drawn:
         return Panel(**head, missing=f"No {title.lower()} was recorded.\nRecord `{name}` at every checkpoint.")
     known = {group: values[np.isfinite(values)] for group, values, _ in drawn}
-    ends = (f"{group} {values[0]:.3g} and {values[-1]:.3g}" for group, values in known.items())
+    ends = (f"{group} {values[0]:.3g} at the start, {values[-1]:.3g} at the end" for group, values in known.items())
     return Panel(
         **head,
         series=tuple(Series(group, Band(values), colour) for group, values, colour in drawn),
         moments=_moments(view),
-        alt=f"{title} at the start and at the end: {', '.join(ends)}.",
+        alt=f"{title}: {'; '.join(ends)}.",
     )
 
 
 def distance(view: RunResult) -> Panel:
-    """Return the distance between theory and reality over training beside the two simpler explanations."""
+    """Return the distance between theory and measurement over training, and of two simpler explanations."""
     head = _head(view, "distance", *QUANTITIES["tv_distance"])
     theory = view.theory
     if theory is None or not has_numbers(theory.tv.value):
@@ -259,10 +260,10 @@ def distance(view: RunResult) -> Panel:
     series = [Series("theory", theory.tv, "theory", symbol="D", faint=True)]
     series += [Series("theory, in phase 2", Band(in_phase), "theory", symbol="D")] if inside.size else []
     series += [
-        Series("null: no noise", Band(theory.tv_null_sigma0), "null-a", symbol="^", dash=":"),
-        Series("null: tilt", Band(theory.tv_null_tilt), "null-b", symbol="v", dash="--"),
+        Series("rival: no noise", Band(theory.tv_null_sigma0), "null-a", symbol="^", dash=":"),
+        Series("rival: tilt", Band(theory.tv_null_tilt), "null-b", symbol="v", dash="--"),
     ]
-    head["caption"] += f" Each is fitted to the distribution. {DISTANCES}"
+    head["caption"] += f" The theory and the tilt are fitted to the distribution. {DISTANCES}"
     phase = theory.tv.value[theory.in_phase_2]
     alt = "Total variation distance between the theory's and the measured distribution over orders"
     alt += f"; in phase 2 at most {np.nanmax(phase):.3f}." if has_numbers(phase) else "."
@@ -270,19 +271,19 @@ def distance(view: RunResult) -> Panel:
 
 
 def noise(view: RunResult) -> Panel:
-    """Return the noise variance that fits each step best; a level of 0 has no place on its axis and is left out."""
+    """Return the noise variance that fits each step best; a level of 0 is left out of the logarithmic axis."""
     head = _head(view, "noise", *QUANTITIES["noise_var"])
     level = _quantity(view, "noise_var")
     if view.theory is None or level is None:
         return Panel(**head, missing=_no_theory(view))
     inside = Band(np.where(view.theory.in_phase_2, level.value, np.nan))
     finite = level.value[np.isfinite(level.value)]
-    head["caption"] += " The theory explains phase 2 by noise that fades, so the level should fall."
+    head["caption"] += " The theory explains phase 2 by decreasing noise, so the level should fall."
     return Panel(
         **head,
         series=(
-            Series("nearest level", level, "muted", faint=True),
-            Series("nearest level, in phase 2", inside, "theory", symbol="D"),
+            Series("best-fitting level", level, "muted", faint=True),
+            Series("best-fitting level, in phase 2", inside, "theory", symbol="D"),
         ),
         moments=_boundary(view),
         scale="log",
@@ -291,31 +292,31 @@ def noise(view: RunResult) -> Panel:
 
 
 def courses(view: RunResult) -> Panel:
-    """Return the frame in which a page draws the interactions of the chosen sample over training."""
+    """Return the frame in which a page draws the interactions of the selected sample over training."""
     return Panel(
         **_head(view, "courses", "Strongest interactions over training"),
-        y="interaction",
+        y="interaction (unit of the output)",
         moments=_boundary(view),
         levels=(Rule(0.0),),
-        caption="The interactions that are strongest at the end, over the whole training, in the unit of the output.",
-        alt="Strongest interactions of the chosen sample over training; the tiles above name them.",
+        caption="The selected sample: the interactions that are strongest at the last checkpoint, over the training.",
+        alt="Strongest interactions of the selected sample over training; the table above names them.",
     )
 
 
 def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel:
-    """Return one of `QUANTITIES` of several runs, or of groups of seeds; boundaries would cross all lines.
+    """Return one of `QUANTITIES` for several runs, or for groups of seeds, without boundaries.
 
     Raises
     ------
     InputError
-        If seeds that are to be averaged are of different games.
+        If seeds that are to be averaged were measured in different games.
     """
     views = [view for members in named.values() for view in members]
     of_games = quantity != "loss_gap"
     for name, members in named.items() if of_games else ():
         if differ := different_games([view.game for view in members]):
             raise InputError(
-                f"seeds that are averaged must be of one game; got runs of {name!r} that differ in {_told(differ)}. "
+                f"seeds can only be averaged within one game; got runs of {name!r} that differ in {_listed(differ)}. "
                 "Compare them one by one."
             )
     differ = different_games([view.game for view in views]) if of_games else {}
@@ -325,7 +326,7 @@ def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel
     head = {**_head(widest, quantity, *QUANTITIES[quantity]), "stamp": credit(names, versions)}
     found = {name: course for name, members in named.items() if (course := _course(members, quantity)) is not None}
     if not found:
-        return Panel(**head, missing=f"No run holds this quantity.\nRecord `{quantity}` in at least one run.")
+        return Panel(**head, missing=f"No run has this quantity.\nRecord `{quantity}` in at least one run.")
     series, spoken = [], []
     for place, (name, (steps, band)) in enumerate(found.items()):
         words = f"{name} ({len(named[name])} seeds, band: range)" if len(named[name]) > 1 else name
@@ -341,11 +342,11 @@ def comparison(named: Mapping[str, Sequence[RunResult]], quantity: str) -> Panel
         series=tuple(series),
         scale="log" if quantity == "noise_var" else "linear",
         alt=f"{head['title']} of several runs: {'; '.join(spoken)}.",
-        remark=f"Of different games, which cannot be compared: {_told(differ)}." if differ else "",
+        remark=f"Measured in different games, which cannot be compared: {_listed(differ)}." if differ else "",
     )
 
 
-def _told(differ: Mapping[str, tuple[str, ...]]) -> str:
+def _listed(differ: Mapping[str, tuple[str, ...]]) -> str:
     return "; ".join(f"{what}: {' and '.join(dict.fromkeys(values))}" for what, values in differ.items())
 
 
@@ -390,5 +391,5 @@ def _no_orders(group: str) -> str:
 
 def _no_theory(view: RunResult) -> str:
     if view.stage is not None:
-        return "This comes when the run has ended: the theory starts from the final network."
-    return "The theory was not fitted.\nFit the theory with `interdyn.theory.fit_noise`. Record it as `theory`."
+        return "Available when the run has ended: the theory starts from the final network."
+    return "The theory was not fitted.\nFit it with `interdyn.theory.fit_noise`. Record the result as `theory`."

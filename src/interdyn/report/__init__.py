@@ -1,4 +1,4 @@
-"""The report of a run, or of several beside each other: one HTML file that explains itself and works offline.
+"""The report of one run, or the comparison of several: one HTML file that works offline.
 
 `application` and `serve` show the same page while a run is written; they need the extra ``live`` and are loaded on use.
 """

@@ -1,7 +1,7 @@
 """A `Panel` as plain data for plotly's JavaScript.
 
-Colours are written as ``"var:name"`` and looked up among the page's CSS variables when drawn, so that one chart serves
-light, dark and print. Steps are places on `StepAxis`; hover texts show the steps themselves.
+Colours are written as ``"var:name"`` and read from the page's CSS variables when drawn, so that one chart serves light,
+dark and print. Steps are positions on `StepAxis`; hover texts show the steps themselves.
 """
 
 from html import escape
@@ -17,7 +17,7 @@ _DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 
 
 def chart(panel: Panel, *, slider: bool = True) -> dict[str, Any]:
-    """Return traces and layout of a panel, with its words.
+    """Return traces and layout of a panel, with its texts.
 
     ``frames`` holds, for every step, what changes in each trace of a panel over orders; ``slider`` says whether the
     page has one, whose step is marked in the charts over training.
@@ -45,7 +45,7 @@ _WORDS, _BAR = 0.64, 0.24  # of a row: where its bar begins, and how high it is
 
 
 def _stack(panel: Panel) -> dict[str, Any]:
-    """Return a panel over those below it, on one axis of steps, and the strip under them."""
+    """Return a panel, those below it on the same axis of steps, and the strip under them."""
     panels, rows = (panel, *panel.below), len(panel.strip)
     inside = _PLOT * len(panels) + _ROW * rows
     foot = _ROW * rows / inside
@@ -65,7 +65,7 @@ def _stack(panel: Panel) -> dict[str, Any]:
 
 
 def _in_strip(panel: Panel, moment: Rule, top: float, high: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the bar of a moment, its line up through all curves, and its words; heights are shares of the chart."""
+    """Return the bar of a moment, its line through all curves, and its text; heights are shares of the chart."""
     shapes, colour = list[dict[str, Any]](), f"var:{moment.colour}"
     inside = {"y0": top - (_WORDS + _BAR) * high, "y1": top - _WORDS * high}
     if moment.interval is not None:

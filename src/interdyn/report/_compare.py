@@ -19,7 +19,7 @@ from interdyn.values import RunResult, different_games
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page: its anchor, its heading, what it is of, names of columns, rows."""
+    """A table of a page: anchor, heading, explanation, names of columns, rows."""
 
     anchor: str
     heading: str
@@ -31,7 +31,7 @@ class Table:
 def write_study(
     named: Mapping[str, Sequence[RunResult]], out: Path | str, *, title: str, tables: Sequence[Table]
 ) -> Path:
-    """Write the page of a study: its question, tables, and the courses of its variants, as means over seeds.
+    """Write the page of a study: its question, tables, and the curves of its variants, as means over seeds.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def write_study(
 
 
 def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool = False) -> Path:
-    """Write one page that sets finished runs beside each other.
+    """Write one page that compares finished runs.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     out
         The page to write, for example ``comparison.html``.
     seeds
-        Whether runs of one recipe are seeds of it: drawn as their mean and range.
+        Whether runs of the same recipe are seeds: drawn as their mean and range.
 
     Returns
     -------
@@ -68,20 +68,20 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     Raises
     ------
     InputError
-        If there are fewer than two runs, or seeds are of different games.
+        If there are fewer than two runs, or seeds were measured in different games.
     RunError
         If a run cannot be read, or the page cannot be written.
 
     Warns
     -----
     InputWarning
-        If the runs are of different games: other numbers of parts, drawn or in all, other baselines or outputs. The
-        page says in what they differ.
+        If the runs were measured in different games (number of players or parts, baseline, output). The page lists the
+        differences.
 
     Notes
     -----
-    The page holds the figures of `interdyn.plot.plot_comparison`, a table of the verdicts, and every setting in which
-    the runs differ. It needs no network.
+    The page has the figures of `interdyn.plot.plot_comparison`, a table of the verdicts, and every setting in which
+    the runs differ. It works offline.
     """
     folders = [Path(run) for run in runs]
     if len(folders) < 2:
@@ -89,8 +89,8 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
     views = [load_run(folder) for folder in folders]
     if games := different_games([view.game for view in views]):
         warnings.warn(
-            f"these runs are of different games, and their orders cannot be compared: they differ in "
-            f"{', '.join(games)}. Measure them in one way.",
+            f"orders can only be compared within one game; these runs differ in {', '.join(games)}. Measure them with "
+            "the same settings.",
             InputWarning,
             stacklevel=2,
         )
@@ -100,12 +100,12 @@ def write_comparison(runs: Sequence[Path | str], out: Path | str, *, seeds: bool
 def comparison(
     folders: Sequence[Path], views: Sequence[RunResult], names: Sequence[str], *, seeds: bool = False, home: str = ""
 ) -> str:
-    """Return the page that sets runs beside each other; ``home`` is where the list of all runs is, if there is one.
+    """Return the page that compares runs; ``home`` is the address of the list of all runs, if there is one.
 
     Raises
     ------
     InputError
-        If seeds are of different games.
+        If seeds were measured in different games.
     """
     grouped: dict[str, list[RunResult]] = {}
     for name, view in zip(names, views, strict=True):
@@ -115,10 +115,10 @@ def comparison(
         [chart(figure, slider=False) for figure in figures],
         views,
         names=names,
-        title=f"{len(names)} runs beside each other",
+        title=f"Comparison of {len(names)} runs",
         tables=[_verdicts(names, views), _settings(names, folders)],
         rules=_rules(names, views),
-        over_seeds=[told for name, members in grouped.items() if (told := _words.over_seeds(name, members))],
+        over_seeds=[line for name, members in grouped.items() if (line := _words.over_seeds(name, members))],
         games=different_games([view.game for view in views]),
         home=home,
     )
@@ -148,17 +148,17 @@ def _names(folders: Sequence[Path], views: Sequence[RunResult]) -> list[str]:
 
 
 def _rules(names: Sequence[str], views: Sequence[RunResult]) -> list[str]:
-    """Return by which rule each run was split, where they are not all split by the same."""
+    """Return the split rule of each run, where they differ."""
     rules = [_words.split_rule(view.split) for view in views]
     return [f"{name}: {rule}" for name, rule in zip(names, rules, strict=True)] if len(set(rules)) > 1 else []
 
 
 def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
-    columns = ("run", "recommendation", "second phase", "loss gap", "harm", "mean order", "of parts")
+    columns = ("run", "recommendation", "phase 2", "loss gap", "harm", "mean order", "players")
     return Table(
         "verdicts",
-        "What happened in each",
-        "Steps with 90 % intervals; the mean order at the start, at its lowest, at the end.",
+        "What happened in each run",
+        "Steps are 90 % intervals; the mean order is given at the start, at its minimum and at the end.",
         (*columns, "prediction by the theory", "samples", "test accuracy"),
         tuple((name, *_row(view)) for name, view in zip(names, views, strict=True)),
     )
@@ -166,8 +166,8 @@ def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
 
 def _settings(names: Sequence[str], folders: Sequence[Path]) -> Table:
     differ = _differences(folders)
-    text = "" if differ else "Their recipes are the same."
-    return Table("settings", "How they differ in their settings", text, ("setting", *names), tuple(differ))
+    text = "" if differ else "The recipes are the same."
+    return Table("settings", "Settings that differ", text, ("setting", *names), tuple(differ))
 
 
 def _row(view: RunResult) -> tuple[str, ...]:
@@ -175,10 +175,10 @@ def _row(view: RunResult) -> tuple[str, ...]:
     accuracy = None if view.test_accuracy is None else float(view.test_accuracy[-1])
     return (
         recommend(view).sentence,
-        facts.get("Second phase", "not searched"),
+        facts.get("Phase 2", "not analysed"),
         facts.get("Loss gap", "no losses").split(" (")[0],
         facts.get("Harm", "no losses").split(" (")[0],
-        facts.get("Mean order", "not recorded").split(" (")[0],
+        _words.mean_order(view) or "not recorded",
         str(view.game),
         _words.predicted(view),
         str(view.n_samples or "not recorded"),

@@ -1,4 +1,4 @@
-"""The words of the first screen: what happened, what to do, what is not certain, and four cards."""
+"""The text of the first screen: what happened, what to do, what is not certain, and four cards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,26 +10,28 @@ from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.plot.panels import group_name
 from interdyn.report._used import being_learned
+from interdyn.report._words import mean_order
 from interdyn.values import RunResult
 
 _GROWING = {
-    "phase 1": "it has got simpler, and a turn to more complex interactions is not established",
-    "phase 2": "it began to learn more complex interactions (phase 2)",
-    "no verdict": "too early for a verdict on its phase",
+    "phase 1": "its interactions got simpler, and phase 2 (more complex interactions) is not established",
+    "phase 2": "it learns more complex interactions (phase 2)",
+    "no verdict": "it is too early to judge the phase",
 }
+_BEGAN = "phase 2 (more complex interactions) began"
 _ABSENT = {  # `interdyn.dynamics.PhaseStatus` to the answer on a card, and a clause
-    PhaseStatus.ONLY_FALLS: ("One phase", "the network got simpler, and there is no second phase"),
-    PhaseStatus.ONLY_RISES: ("No first phase", "the network got more complex from the start"),
-    PhaseStatus.RISES_THEN_FALLS: ("Rises, then falls", "the network got more complex, then simpler"),
-    PhaseStatus.FLAT: ("No phases", "the network got neither simpler nor more complex"),
+    PhaseStatus.ONLY_FALLS: ("One phase", "the interactions got simpler, without a second phase"),
+    PhaseStatus.ONLY_RISES: ("No first phase", "the interactions got more complex from the start"),
+    PhaseStatus.RISES_THEN_FALLS: ("Rises, then falls", "the interactions got more complex, then simpler"),
+    PhaseStatus.FLAT: ("No phases", "the interactions got neither simpler nor more complex"),
 }
-_UNSEEN = "without held-out losses harm cannot be seen"
+_UNSEEN = "harm cannot be judged without held-out losses"
 _NAMED = 3  # samples named on a card
 
 
 @dataclass(frozen=True)
 class Card:
-    """One of the four answers beside the picture: its name, the answer, a remark, and the section that says more."""
+    """One of the four answers next to the overview: its name, the answer, a remark, and the section with more on it."""
 
     name: str
     value: str
@@ -43,47 +45,49 @@ def headline(view: RunResult, *, alive: bool = True) -> str:
     if view.stage is not None:
         began = phase_2_begins(view)
         stage = _GROWING.get(view.stage, view.stage)
-        parts = [f"{when(began[1])} {stage}" if began else stage]
+        if began is not None:
+            stage = f"{_BEGAN if view.stage == 'phase 2' else stage} {when(began[1])}"
+        parts = [stage]
         if harm is not None and harm.interval is not None:
-            parts = [f"it began to harm {when(harm.interval)}"]
-        state = "Still in training" if alive else "Stopped before its end"
+            parts = [f"training began to harm {when(harm.interval)}"]
+        state = "Still in training" if alive else "Stopped unexpectedly"
         return f"{state}: {'; '.join([*parts, *([course] if course else [])])}."
     if len(view.steps) == 1:
-        return "One checkpoint was measured: it shows what the network uses, but not how that changes."
+        return "Only one checkpoint was measured. It shows what the network uses, not how that changes."
     if harm is not None and harm.interval is not None:
         return f"Training began to harm {when(harm.interval)}{f': {course}' if course else ''}."
     unseen = harm is not None and harm.best_step is None
     rest = f"; {course or _UNSEEN}" if course or unseen else ""
     if view.phases is None:
-        return f"The interactions were measured over training, but the search for phases was not run{rest}."
+        return f"The interactions were measured over training, but the phases were not analysed{rest}."
     began = phase_2_begins(view)
     if began is not None:
-        return f"The network got simpler, then more complex (turn {when(began[1])}){rest}."
-    turn = "a lasting turn to more complex interactions (phase 2) is not established"
+        return f"The interactions got simpler, then more complex (phase 2 began {when(began[1])}){rest}."
+    turn = "a lasting phase 2 (more complex interactions) is not established"
     if view.phases.kind in _ABSENT:
         turn = _ABSENT[PhaseStatus(view.phases.kind)][1]
     return _sentence(f"{course}; {turn}" if course else f"{turn}{rest}")
 
 
 def state(view: RunResult, *, alive: bool = True) -> str:
-    """Return how far a run has come, and on how many samples it was measured."""
+    """Return the state and last step of a run, and the number of samples on which it was measured."""
     count, last = len(view.steps), step_label(float(view.steps[-1]))
-    how = "finished" if view.stage is None else "growing" if alive else "stopped unexpectedly"
+    how = "finished" if view.stage is None else "running" if alive else "stopped unexpectedly"
     samples = view.n_samples if view.first is None else view.first.n_samples
     of = "" if samples is None else f", measured on {samples} test sample{'s' if samples > 1 else ''}"
     return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
 
 
 def advice(view: RunResult, *, alive: bool = True) -> Recommendation:
-    """Return what to do; a training that has lost its process and should go on must be started again."""
+    """Return what to do; a training that has lost its process and should continue must be restarted."""
     found = recommend(view)
     if view.stage is None or alive or found.stop is not False:
         return found
-    return replace(found, sentence="Start it again: no process writes to this run, and no harm is established.")
+    return replace(found, sentence="Restart the training: no process writes to this run, and no harm is established.")
 
 
 def uncertain(view: RunResult) -> str:
-    """Return what is not certain of the verdict, in a few short sentences; empty where there is nothing to say."""
+    """Return what is not certain about the verdict, in a few short sentences; empty where nothing is open."""
     out, phases, harm = list[str](), view.phases, view.harm
     began = phase_2_begins(view)
     if began is not None:
@@ -92,8 +96,8 @@ def uncertain(view: RunResult) -> str:
         out.append("Whether phase 2 has begun is not established.")
     elif phases is not None and phases.kind not in _ABSENT:
         possible = (phases.evidence or {}).get("possible_rise")
-        rise = "" if possible is None else f"; by the end, a rise of the mean order by up to {possible:.2g} is possible"
-        out.append(f"No second phase that lasts is established{rise}.")
+        rise = "" if possible is None else f"; the mean order may have risen by up to {possible:.2g} by the end"
+        out.append(f"A lasting phase 2 is not established{rise}.")
     if harm is not None and harm.interval is not None:
         out.append(f"Harm may have begun anywhere {_between(harm.interval)}.")
     if open_ := recommend(view).open:
@@ -117,9 +121,9 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
     share = band.value[-1]
     first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
     value = f"Mostly order {first + 1}" if share[first] > 0.5 else f"Orders {first + 1} and {second + 1}"
-    remark = f"{_percent(share[first])} of the strength is of order {first + 1}"
+    remark = f"{_percent(share[first])} of the interaction strength has order {first + 1}"
     if len(share) > 1 and share[second] >= 0.01:
-        remark += f", {_percent(share[second])} of order {second + 1}"
+        remark += f", {_percent(share[second])} order {second + 1}"
     grown = being_learned(used)
     return Card(name, value, f"{remark}. {grown}".rstrip(), anchor)
 
@@ -129,7 +133,7 @@ def _checkpoint(view: RunResult) -> Card:
     use, best = recommend(view).step, None if view.harm is None else view.harm.best_step
     step = use if use is not None else best
     if step is None or len(view.steps) == 1:
-        return Card("Best checkpoint", "Unknown", "record a held-out loss to compare by", "sure")
+        return Card("Best checkpoint", "Not known", "record a held-out loss to compare checkpoints", "sure")
     at = int(np.abs(view.steps - step).argmin())
     known = [
         f"{name} {values[at]:{digits}}"
@@ -145,28 +149,24 @@ def _checkpoint(view: RunResult) -> Card:
 
 
 def _phase(view: RunResult) -> Card:
-    """Return the card on the phase, with the course of the mean order."""
+    """Return the card on the phase, with the mean order at the start, at its minimum and at the end."""
     began = phase_2_begins(view)
     value = "Phase 2" if began is not None else "Not established"
     if view.stage is not None:
         value = view.stage[0].upper() + view.stage[1:]
     elif view.phases is None:
-        value = "Not searched for"
+        value = "Not analysed"
     elif view.phases.kind in _ABSENT:
         value = _ABSENT[PhaseStatus(view.phases.kind)][0]
-    band = None if view.first is None else view.first.mean_order
-    values = np.empty(0) if band is None else band.value[np.isfinite(band.value)]
     remark = f"began {when(began[1])}; " if began is not None else ""
-    if values.size > 1:
-        end = "end" if view.stage is None else "now"
-        course = " → ".join(f"{x:.1f}" for x in (values[0], values.min(), values[-1]))
-        remark += f"parts an interaction joins: {course} (start, lowest, {end})"
+    if course := mean_order(view):
+        remark += f"mean order {course} (start, minimum, {'end' if view.stage is None else 'now'})"
     return Card("Phase", value, remark.removesuffix("; "), "dynamics")
 
 
 def _samples(view: RunResult) -> Card:
-    """Return the card on the samples to look at."""
-    name = "Samples to look at"
+    """Return the card on the samples to check."""
+    name = "Samples to check"
     if not view.samples:
         return Card(name, "Not recorded", "record a group of training samples", "shown")
     training = [row for row in view.samples if row.group != "test"]
@@ -177,12 +177,10 @@ def _samples(view: RunResult) -> Card:
         return Card(name, "Not recorded", "record a group of training samples", "shown")
     value = ", ".join(str(row.sample_id) for row in first)
     if flagged:
-        look = "sample looks" if len(flagged) == 1 else "samples look"
-        return Card(name, value, f"{len(flagged)} training {look} memorised or mislabelled", "samples")
+        seem = "sample looks memorised" if len(flagged) == 1 else "samples look memorised"
+        return Card(name, value, f"{len(flagged)} training {seem} or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(
-        name, value, f"{group_name(first[0].group)} that fitted worst while the network learned. {why}", "samples"
-    )
+    return Card(name, value, f"{group_name(first[0].group)} with the worst fit during training. {why}", "samples")
 
 
 def _between(interval: tuple[float, float]) -> str:
@@ -195,7 +193,7 @@ def _percent(share: float) -> str:
 
 
 def typeset(text: str) -> str:
-    r"""Return a text in which no line breaks within "held-out" or before a percent sign.
+    r"""Return a text that does not break within "held-out" or before a percent sign.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The list of the runs in a folder: state, progress, verdict, and the courses of each as small lines."""
+"""The list of the runs in a folder: state, progress, verdict, and small curves of order and losses."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,12 +19,12 @@ from interdyn.values import RunResult
 _WIDE, _HIGH = 120, 30  # of a small line, in pixels
 _STATES = ("growing", "stopped", "finished", "damaged")
 _FILES = ("run.json", "summary.json", "measurements", "checkpoints")
-"""What changes when a run has something new."""
+"""Files that change when a run has new results."""
 
 
 @dataclass(frozen=True)
 class Spark:
-    """Lines over training, small: a sentence for those who do not see them, and points of each line by its role."""
+    """Small curves over training: a text alternative, and the points of each curve by its role."""
 
     alt: str
     lines: tuple[tuple[str, str], ...]
@@ -33,12 +33,12 @@ class Spark:
     def of(
         cls, name: str, steps: Float[np.ndarray, " steps"], curves: dict[str, Float[np.ndarray, " steps"] | None]
     ) -> "Spark | None":
-        """Return the lines of curves on one scale, by role; None where there are no numbers.
+        """Return curves on one scale, by role; None where there are no numbers.
 
         Examples
         --------
         >>> Spark.of("loss", np.array([0.0, 1.0]), {"test": np.array([2.0, 1.0])})
-        Spark(alt='loss: 2 at the start, lowest 1, 1 now', lines=(('test', '2.0,2.0 118.0,28.0'),))
+        Spark(alt='loss: 2 at the start, minimum 1, now 1', lines=(('test', '2.0,2.0 118.0,28.0'),))
         """
         drawn = {role: values for role, values in curves.items() if values is not None and has_numbers(values)}
         if not drawn:
@@ -54,7 +54,8 @@ class Spark:
             lines.append((role, " ".join(points)))
         last = next(reversed(drawn.values()))
         known = last[np.isfinite(last)]
-        return cls(f"{name}: {known[0]:.3g} at the start, lowest {known.min():.3g}, {known[-1]:.3g} now", tuple(lines))
+        words = f"{name}: {known[0]:.3g} at the start, minimum {known.min():.3g}, now {known[-1]:.3g}"
+        return cls(words, tuple(lines))
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,19 @@ class Listed:
     Attributes
     ----------
     name
-        Its folder, relative to that of all runs, with ``/``.
+        Folder of the run, relative to the folder of all runs, with ``/``.
     state
-        ``"growing"``, ``"stopped"`` (no process writes to it, and it has not come to its end), ``"finished"`` or
-        ``"damaged"``.
+        ``"growing"``, ``"stopped"`` (unfinished, and no process writes to it), ``"finished"`` or ``"damaged"``.
     recipe, done, planned, last
-        Its recipe; how many checkpoints there are, of how many (None: open-ended); the last step.
+        Recipe; number of checkpoints, measured and planned (None: open-ended); the last step.
     at
-        When it was last measured, in seconds since 1970.
+        Time of the last measurement, in seconds since 1970.
     headline, advice
         What happened, and what to do; empty before the first measurement.
     order, loss
-        The courses of the mean order, and of training and held-out loss.
+        Curves of the mean order, and of training and held-out loss.
     trouble
-        Why it cannot be shown; empty where it can.
+        Why the run cannot be shown; empty where it can.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Listed:
 
 
 def listed(name: str, run: Followed) -> Listed:
-    """Return the line of a run in the list; whatever is wrong with it is said there."""
+    """Return the line of a run in the list, with the error where it cannot be read."""
     try:
         opened, alive = store.open_run(run.path), run.alive
         finished = (run.path / "summary.json").is_file()
@@ -119,7 +119,7 @@ def _words(error: Exception) -> str:
 
 
 def _told(line: Listed, result: RunResult, *, alive: bool) -> Listed:
-    """Return the line of a run with what its result says."""
+    """Return the line of a run with its result."""
     order = None if result.first is None or result.first.mean_order is None else result.first.mean_order.value
     return replace(
         line,
@@ -138,14 +138,14 @@ def _parts(path: Path) -> list[Path]:
 
 @dataclass
 class Listing:
-    """The lines of all runs in a folder; each is read again, on a thread of its own, when its files have changed.
+    """The lines of all runs in a folder; each is read again, on its own thread, when its files have changed.
 
     Attributes
     ----------
     folder
-        That of the runs.
+        Folder of the runs.
     follow
-        Gives the run of a name in a folder.
+        Returns the run of a name in a folder.
     """
 
     folder: Path
@@ -156,7 +156,7 @@ class Listing:
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def lines(self, *, patience: float = 0.0) -> list[Listed]:
-        """Return the lines, growing runs first; what is not read anew within ``patience`` seconds is old or bare."""
+        """Return the lines, growing runs first; one not read again within ``patience`` seconds is old or empty."""
         runs = find_runs(self.folder)
         with self._lock:
             for name in [name for name in self._known if name not in runs]:
@@ -183,7 +183,7 @@ class Listing:
 
 
 def _marks(path: Path) -> object:
-    """Return what is new whenever the run may have something new, or has lost its writer."""
+    """Return a value that changes when the run may have new results, or has lost its writer."""
     try:
         found = tuple((part.name, part.stat().st_mtime_ns, part.stat().st_size) for part in _parts(path))
     except OSError:  # it is being deleted

@@ -1,4 +1,4 @@
-"""Pages on this computer that follow runs while they are written, and who may see them."""
+"""Pages served by this computer that follow runs while they are written, and who may see them."""
 
 import hmac
 import ipaddress
@@ -33,17 +33,17 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)
 
 
 def application(root: Path | str, *, token: str | None = None, hosts: tuple[str, ...] | None = None) -> Starlette:
-    """Return the application: a list of the runs in a folder, and a page for each that follows it. It only reads.
+    """Return the application: a list of the runs in a folder, and a page that follows each run. It only reads.
 
     Parameters
     ----------
     root
-        Folder in which runs are looked for, itself included.
+        Folder that is searched for runs, itself included.
     token
-        What a visitor must know: as ``?token=...`` once, then kept in a cookie. None: anyone who reaches it.
+        Secret that a visitor must give, once as ``?token=...`` and then by cookie. None: none is needed.
     hosts
-        Names by which it may be called (the header ``Host``), against pages of others that point at this computer;
-        None: any.
+        Host names that are served (the header ``Host``), which protects against other web pages that point at this
+        computer; None: any.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def application(root: Path | str, *, token: str | None = None, hosts: tuple[str,
 
 
 class _Pages:
-    """The pages of a folder: its list, and each run that somebody has asked for."""
+    """The pages of a folder: the list, and each run that was requested."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InputError(
-                f"the live page needs a folder that contains runs; got {folder}, which is no folder. Pass another."
+                f"the live page needs a folder that contains runs; got {folder}, which is not a folder. Pass another."
             )
         self._folder = folder
         self._followed: dict[str, Followed] = {}
@@ -93,7 +93,7 @@ class _Pages:
         name = request.path_params["name"]
         run = self._run(name)
         if run is None:
-            return PlainTextResponse("There is no such run (any more).", status_code=404)
+            return PlainTextResponse("This run does not exist, or was deleted.", status_code=404)
         try:
             home = "../" * (name.count("/") + 2)
             return HTMLResponse(run.page(bare="bare" in request.query_params, home=home))
@@ -101,15 +101,15 @@ class _Pages:
             return HTMLResponse(filled("wait.html.j2", bare=True, name=name, why=str(error)))
 
     def compare(self, request: Request) -> Response:
-        """Return the page of the runs that were ticked in the list."""
+        """Return the page of the runs that were selected in the list."""
         names = list(dict.fromkeys(request.query_params.getlist("run")))
         runs = {name: run for name in names if (run := self._run(name)) is not None}
         if len(runs) < 2:
-            return PlainTextResponse("Tick two or more runs in the list, then compare them.", status_code=400)
+            return PlainTextResponse("Comparing needs two or more runs. Select them in the list.", status_code=400)
         try:
             views = {name: run.result() for name, run in runs.items()}
         except InterdynError as error:
-            return PlainTextResponse(f"These runs cannot be compared now: {error}", status_code=400)
+            return PlainTextResponse(f"These runs cannot be compared: {error}", status_code=400)
         return HTMLResponse(
             comparison([run.path for run in runs.values()], list(views.values()), list(views), home=".")
         )
@@ -174,7 +174,7 @@ class _Guard:
         if called is None:
             return PlainTextResponse("The header Host must be one name, or one name:port.", status_code=400)
         if self._hosts is not None and called not in self._hosts:
-            return PlainTextResponse("Call this page by the name of this computer.", status_code=403)
+            return PlainTextResponse("This host name is not served. Use 127.0.0.1 or localhost.", status_code=403)
         if self._token is None:
             return None
         given = request.query_params.get("token")
@@ -187,14 +187,14 @@ class _Guard:
         kept = request.cookies.get(_COOKIE, "")
         if hmac.compare_digest(kept.encode(), self._token.encode()):
             return None
-        return PlainTextResponse("A token is needed: add ?token=... to the address.", status_code=401)
+        return PlainTextResponse("This page needs a token. Add ?token=... to the address.", status_code=401)
 
 
 def host_of(headers: Sequence[str]) -> str | None:
-    """Return the name in the header ``Host``, in small letters and without port; None unless it is one that parses.
+    """Return the name in the header ``Host``, in lower case and without port; None where it cannot be parsed.
 
-    Read here from the header as it was sent: a library that falls back to the server's own address for a name it
-    cannot parse would let any page of others in (DNS rebinding).
+    Read from the header as it was sent: a library that falls back to the server's own address for a name it cannot
+    parse would admit any other web page (DNS rebinding).
 
     Examples
     --------
@@ -222,20 +222,20 @@ def serve(
     root, token
         As in `application`.
     host, port
-        Where; an address that others can reach needs a token.
+        Address and port; an address that other machines can reach needs a token.
     begins
-        Called once nothing is in the way of serving.
+        Called just before serving starts.
 
     Raises
     ------
     InputError
-        If the folder does not exist, or others could reach it without a token.
+        If the folder does not exist, or other machines could reach it without a token.
     """
     loopback = is_loopback(host)
     if not loopback and not token:
         raise InputError(
-            f"an address that others can reach needs a token; got {host} without one. Add --token, or leave --host "
-            "out to serve this computer alone."
+            f"an address that other machines can reach needs a token; got {host} without one. Add --token, or leave "
+            "--host out to serve this computer alone."
         )
     hosts = ("127.0.0.1", "localhost", "[::1]", host.lower(), f"[{host.lower()}]") if loopback else None
     app = application(root, token=token, hosts=hosts)

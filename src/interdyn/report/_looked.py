@@ -1,4 +1,4 @@
-"""Which samples are worth a look, and, where wrong labels are known, how many of them are found."""
+"""The samples to check, and, where wrong labels are known, how many of them are found."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _MISLABELLED = "mislabelled"  # recipes' group of training samples whose label i
 
 
 def looked(samples: SampleTable | None, used: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the training samples that the page shows by rank, and what is known of them.
+    """Return the training samples that the page shows by rank, and how many wrong labels are found.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def looked(samples: SampleTable | None, used: Mapping[str, Any] | None) -> dict[
 
 
 def known(samples: SampleTable) -> str:
-    """Return how many of the labels that are known to be wrong are found, in a sentence; empty where none is known.
+    """Return a sentence on how many of the known wrong labels are found; empty where none are known.
 
-    Recall is the share of wrong labels that are flagged, precision the share of flags that are wrong labels. Where none
-    is flagged, as many samples are taken as there are wrong labels, by rank: both are the same then.
+    Recall is the share of wrong labels that are flagged, precision the share of flags that are wrong labels. Where
+    nothing is flagged, the highest scores count, one for each wrong label: recall and precision are then equal.
     """
     scored = [row for row in samples if row.rank is not None and row.score == row.score]
     wrong = {row.sample_id for row in scored if row.group == _MISLABELLED}
@@ -61,15 +61,15 @@ def known(samples: SampleTable) -> str:
         return ""
     every = {row.sample_id: row for row in scored if row.sample_id in wrong | others}
     flagged = {number for number, row in every.items() if row.flagged}
-    of = f"Of {len(every)} training samples measured, {len(wrong)} are known to have a wrong label."
+    of = f"{len(wrong)} of {len(every)} measured training samples are known to have a wrong label."
     if flagged:
         hits = len(flagged & wrong)
         return (
-            f"{of} {len(flagged)} are flagged, {hits} of them rightly: recall {hits / len(wrong):.0%}, precision "
+            f"{of} {len(flagged)} are flagged, {hits} of them correctly: recall {hits / len(wrong):.0%}, precision "
             f"{hits / len(flagged):.0%}."
         )
     first = sorted(every, key=lambda number: (-every[number].score, number))[: len(wrong)]
     hits = len(wrong.intersection(first))
     return (
-        f"{of} Among the {len(wrong)} highest scores are {hits} of them: recall and precision {hits / len(wrong):.0%}."
+        f"{of} {hits} of them are among the {len(wrong)} highest scores: recall and precision {hits / len(wrong):.0%}."
     )

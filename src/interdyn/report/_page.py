@@ -1,4 +1,4 @@
-"""One HTML file from a run: charts, words, and everything needed to show them, inside it."""
+"""One HTML file from a run, with charts, text, and everything needed to show them."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,15 +26,15 @@ except ImportError as error:
 
 _SECTIONS = {  # anchor to name, in the order of the page
     "top": "Summary",
-    "sure": "How sure",
+    "sure": "Certainty",
     "dynamics": "Dynamics",
     "uses": "What it uses",
     "samples": "Samples",
     "theory": "Theory",
-    "trust": "Numbers",
-    "words": "Words",
+    "trust": "Quality",
+    "words": "Terms",
 }
-_NO_LOOK = "Run the recipe again with this version: it keeps what the samples look like."
+_NO_FILES = "The files of the measurements are not in this run. Run the recipe again with this version."
 _NO_SAMPLES = (
     "Record a group of training samples: `measure.train_samples` or `measure.mislabelled_samples` in the recipe, or a "
     "group `train` in the tracker's probe."
@@ -50,14 +50,14 @@ def write_report(run_dir: Path | str) -> Path:
     Parameters
     ----------
     run_dir
-        Run directory with ``run.json`` and ``summary.json``; ``analysis.json`` and ``recipe.toml`` when
-        there.
+        Run directory with ``run.json`` and ``summary.json``; ``analysis.json`` and ``recipe.toml`` are used if they
+        exist.
 
     Returns
     -------
     Path
-        Path of the page. It is one file of 5 to 8 MB, needs no network, and holds plotly's JavaScript, all numbers and
-        small pictures of up to a hundred samples of each group.
+        Path of the page: one file of 5 to 8 MB that works offline, with plotly's JavaScript, all numbers and small
+        images of up to 100 samples of each group.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def write_report(run_dir: Path | str) -> Path:
 
     Notes
     -----
-    Cost about three seconds, most of it for the PNG files. Text from the run is escaped everywhere, and the
-    page forbids itself any request by a content security policy.
+    Cost about three seconds, most of it for the PNG files. Text from the run is escaped everywhere, and a content
+    security policy forbids any request.
 
     Examples
     --------
@@ -104,17 +104,17 @@ def render(
     view
         The run.
     texts
-        Settings to show as they are, by file name.
+        Settings to show verbatim, by file name.
     used
         What `Uses.record` returns.
     live
-        Whether the page asks its own host for what is new, as the live page does.
+        Whether the page requests new results from its own host, as the live page does.
     bare
-        Whether plotly's JavaScript is left out, for a page that has it.
+        Whether plotly's JavaScript is left out, for a page that has it already.
     alive
-        Whether a run that has not ended is still written.
+        Whether a process still writes to a run that has not ended.
     home
-        Where the list of all runs is; empty where there is none.
+        Address of the list of all runs; empty where there is none.
     """
     share = _largest_share(view)
     heat_maps = [panels.heat_map(view, name, top=share) for name in list(view.groups) or ["test"]]
@@ -122,7 +122,7 @@ def render(
     orders = panels.orders(view, theory=True, others=("mislabelled",))
     sections = {
         "overview": [panels.overview(view)],
-        "orders": [replace(orders, title="Orders at the chosen checkpoint")],
+        "orders": [replace(orders, title="Orders at the selected checkpoint")],
         "dynamics": [*heat_maps, panels.mean_order(view), *evaluated, panels.loss_gap(view)],
         "prediction": [panels.prediction(view), panels.prediction_distance(view)],
         "theory": [panels.distance(view), panels.noise(view)],
@@ -146,7 +146,7 @@ def render(
 
 
 def _shown(view: RunResult, charts: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """Return the sections that have content, anchor to name, as they stand in the bar."""
+    """Return the sections that have content, anchor to name, in the order of the navigation bar."""
     has = {
         "dynamics": charts["orders"] or charts["dynamics"],
         "uses": charts["uses"] or charts["repeatability"],
@@ -162,14 +162,14 @@ def _absent(view: RunResult, sections: Iterable[Sequence[Panel]], used: Any) -> 
     for panel in (one for group in sections for one in group if one.missing):
         found.setdefault(panel.missing, []).append(panel.title)
     if not used:
-        found[_NO_LOOK] = ["What the network uses"]
+        found[_NO_FILES] = ["What the network uses"]
     if not view.samples:
-        found[_NO_SAMPLES] = ["Samples to look at"]
+        found[_NO_SAMPLES] = ["Samples to check"]
     return found
 
 
 def filled(template: str, *, bare: bool = False, **content: Any) -> str:
-    """Return a template of this folder with its content, every text of it escaped, and plotly's JavaScript."""
+    """Return a template of this folder filled with content, all text escaped, and plotly's JavaScript."""
     plotly = Markup("" if bare else plotly_script())  # the installed library's own file: no data in it
     return _TEMPLATES.get_template(template).render(plotly=plotly, **content)
 
@@ -181,7 +181,7 @@ def _largest_share(view: RunResult) -> float:
 
 
 def _start(view: RunResult) -> int:
-    """Return the checkpoint shown first: where harm began, else phase 2; of a run that goes on, the last."""
+    """Return the checkpoint shown first: where harm began, else phase 2; the last one of an unfinished run."""
     began, harm = phase_2_begins(view), view.harm
     at = harm.step if harm is not None and harm.step is not None else None if began is None else began[0]
     if at is None or view.stage is not None:
@@ -191,7 +191,7 @@ def _start(view: RunResult) -> int:
 
 
 def _texts(folder: Path) -> dict[str, Any]:
-    """Return the settings and the environment of the run as they stand in its files."""
+    """Return the settings and the environment of the run, verbatim from its files."""
     names = ("recipe.toml", "run.json", "env.json")
     return {
         name: (folder / name).read_text(encoding="utf-8", errors="replace")

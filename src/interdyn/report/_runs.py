@@ -12,11 +12,11 @@ from interdyn.report._page import render
 from interdyn.report._uses import Uses
 from interdyn.values import RunResult
 
-_DEEP = 2  # folders below the given one in which runs are looked for
+_DEEP = 2  # levels of folders below the given one that are searched for runs
 
 
 def find_runs(root: Path) -> dict[str, Path]:
-    """Return every run below a folder by name; nothing outside it, links are not followed."""
+    """Return every run below a folder by name; links are not followed."""
     found: dict[str, Path] = {}
     level = [root]
     for depth in range(_DEEP + 1):
@@ -39,12 +39,12 @@ def _folders(folder: Path) -> list[Path]:
 
 
 class Followed:
-    """One run that a page follows: whether there is something new, and its page."""
+    """One run that a page follows: whether there are new results, and its page."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.version = 0
-        """Counts up with everything new."""
+        """Counts up with each change."""
         self._history: History | None = None  # of a run that grows
         self._finished: float | None = None  # when its results were written
         self._uses = Uses(path)
@@ -74,12 +74,12 @@ class Followed:
             return self.version
 
     def result(self, *, brief: bool = False) -> RunResult:
-        """Return what the run has found by now.
+        """Return the result of the run so far.
 
         Parameters
         ----------
         brief
-            Of a finished run, as in `interdyn.store.read_result`.
+            For a finished run, as in `interdyn.store.read_result`.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class Followed:
         return store.is_written(self.path)
 
     def page(self, *, bare: bool, home: str = "") -> str:
-        """Return the page as it is now; ``home`` is where the list of all runs is.
+        """Return the current page; ``home`` is the address of the list of all runs.
 
         Raises
         ------

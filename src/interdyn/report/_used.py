@@ -15,22 +15,22 @@ from interdyn.spectra import Matched
 from interdyn.values import signed
 
 K = 12  # interactions that are shown at once
-_MOST, _LEAST = 64, 16  # that a page has of a group
-_VALUES = 320_000  # of all of them, steps and samples: of long runs there are fewer
-_OF_CLASS, _CLASSES = 6, 12  # of a class alone, and of how many classes
+_MOST, _LEAST = 64, 16  # interactions of a group on a page
+_VALUES = 320_000  # interactions times steps times samples: of long runs there are fewer interactions
+_OF_CLASS, _CLASSES = 6, 12  # interactions of one class, and the number of classes
 LEVELS = 4095  # of values that are drawn: finer ones would make long pages large
-_UNKNOWN = -32768  # in the values: it cannot be told
-_GREW = 0.1  # of the strongest: what has grown by less has not grown
+_UNKNOWN = -32768  # in the values: not known
+_GREW = 0.1  # share of the strongest: less growth is not reported
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The interactions of a group that the page has: where each sample has them, and where it cannot be told."""
+    """The interactions of a group on the page: where each sample has them, and where that is not known."""
 
     kinds: tuple[str, ...]
     players: tuple[tuple[str, ...], ...]
     places: Int[np.ndarray, "samples used"]
-    absent: Float[np.ndarray, "samples used"]  # NaN where it cannot be told, else 0
+    absent: Float[np.ndarray, "samples used"]  # NaN where it is not known, else 0
 
     @classmethod
     def of(cls, matched: Matched, codes: UInt64[np.ndarray, " used"]) -> "Chosen":
@@ -47,7 +47,7 @@ class Chosen:
     def values(
         self, entries: Float[np.ndarray, "samples used"], threshold: Float[np.ndarray, " samples"]
     ) -> Float[np.ndarray, "samples used"]:
-        """Return the values, given those in the places: 0 below the threshold, NaN where it cannot be told."""
+        """Return the values, given those in the places: 0 below the threshold, NaN where not known."""
         salient = (np.abs(entries) >= threshold[:, None]) & (self.places >= 0)
         return np.where(salient, entries, self.absent)
 
@@ -55,7 +55,7 @@ class Chosen:
 def codes_of(
     by_step: Sequence[UInt64[np.ndarray, " some"]], *more: UInt64[np.ndarray, " some"], samples: int = 1
 ) -> np.ndarray:
-    """Return the codes that the page has: the strongest of the last step, of classes, then of earlier steps.
+    """Return the codes on the page: the strongest of the last step, of classes, then of earlier steps.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def codes_of_classes(
     threshold: Float[np.ndarray, " samples"],
     labels: Iterable[int] | None,
 ) -> list[UInt64[np.ndarray, " some"]]:
-    """Return the strongest interactions of each class alone, of the classes that most samples have."""
+    """Return the strongest interactions of each class alone, for the largest classes."""
     of = np.array([] if labels is None else list(labels), dtype=int)
     classes, counts = np.unique(of, return_counts=True)
     if len(classes) < 2:
@@ -89,7 +89,7 @@ def codes_of_classes(
 
 
 def record_of(chosen: Chosen, naming: Naming, values: Float[np.ndarray, "steps samples used"]) -> dict[str, Any]:
-    """Return what the page has of a group: names, and the values of every step and sample, packed."""
+    """Return what the page shows of a group: names, and the values of every step and sample, packed."""
     names = list(dict.fromkeys(name for who in chosen.players for name in who))
     at = {name: i for i, name in enumerate(names)}
     scale = float(np.nanmax(np.abs(values), initial=0.0)) / LEVELS or 1.0
@@ -128,12 +128,12 @@ def learned(chosen: Chosen, values: Float[np.ndarray, "steps samples used"]) -> 
 
 
 def being_learned(used: Mapping[str, Any] | None) -> str:
-    """Return in a sentence which interaction has grown most since the checkpoint before the last.
+    """Return a sentence on the interaction that has grown most since the last but one checkpoint.
 
     Parameters
     ----------
     used
-        What `interdyn.report._uses.Uses.record` returns; its first group is meant.
+        What `interdyn.report._uses.Uses.record` returns; the first group counts.
 
     Returns
     -------
@@ -143,18 +143,18 @@ def being_learned(used: Mapping[str, Any] | None) -> str:
     --------
     >>> group = {"steps": [10, 20], "unit": "log-odds", "used": {"learned": [["and", ["age", "job"], 0.5, 1.25]]}}
     >>> being_learned({"groups": [group]})
-    'Since step 10 it relies more on age AND job (0.50 to 1.25 log-odds on average).'
+    'Most growth since step 10: age AND job, from 0.50 to 1.25 log-odds on average.'
     """
     group = used["groups"][0] if used and used["groups"] else {}
     if not group.get("used") or len(group["steps"]) < 2:
         return ""
-    since = f"Since step {group['steps'][-2]:,}"
+    since = f"since step {group['steps'][-2]:,}"
     if not group["used"]["learned"]:
-        return f"{since} no interaction has become much stronger."
+        return f"No interaction has grown much {since}."
     kind, who, before, now = group["used"]["learned"][0]
     names = f" {kind.upper()} ".join(shortened(name) for name in who)
     low, high = (signed(x).lstrip("+") for x in (before, now))
-    return f"{since} it relies more on {names} ({low} to {high} {group['unit']} on average)."
+    return f"Most growth {since}: {names}, from {low} to {high} {group['unit']} on average."
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def packed(array: np.ndarray) -> dict[str, Any]:
 
 
 def quantised(array: np.ndarray, levels: int = 32767) -> dict[str, Any]:
-    """Return an array as `packed` does, rounded to whole multiples of ``scale``, of the largest over ``levels``.
+    """Return an array as `packed` does, rounded to multiples of ``scale``, the largest value over ``levels``.
 
     Examples
     --------

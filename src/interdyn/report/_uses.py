@@ -1,4 +1,4 @@
-"""What the network uses: of each sample at each step what adds up to its output, and what the samples look like."""
+"""What the network uses: how the output of each sample adds up at each step, and how the sample is displayed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ from interdyn.store import Exhibit, Measurement, Reader, Run, map_interactions, 
 
 TOP = 8  # interactions shown of each sample
 _MOST, _LEAST = 100, 16  # samples shown of each group
-_SHOWN = 36_000  # samples of all groups and steps: of long runs fewer are shown
-_BYTES = 1_000_000  # of pictures: larger ones are shown coarser
+_SHOWN = 36_000  # samples times groups times steps: of long runs fewer samples are shown
+_BYTES = 1_000_000  # of images: larger ones are shown coarser
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """What the page needs of one measurement: of its first samples the output and the strongest interactions."""
+    """What the page needs from one measurement: the outputs and strongest interactions of its first samples."""
 
     shape: tuple[int, ...]  # of the value tables
     unit: str
@@ -52,7 +52,7 @@ class _Named:
 
 
 class Uses:
-    """What the network of a run uses; ask again while the run grows, and only what is new is read as a whole.
+    """What the network of a run uses; while the run grows, a further call reads only what is new.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Uses:
 
     @property
     def damage(self) -> str:
-        """What could not be read, in a sentence; empty where all is whole."""
+        """What could not be read, as a sentence; empty where all files are intact."""
         return "" if self._reader is None else self._reader.damage
 
     def record(self) -> dict[str, Any] | None:
@@ -84,11 +84,11 @@ class Uses:
         Returns
         -------
         dict[str, Any] | None
-            ``groups``: for each group its name in words, its samples (number, label, names of players, picture, points
-            or words), for every step base value, output and the strongest interactions of each sample, the course of
-            those that are strongest at the end, and what is used over all samples (``used``; None where no name means
-            the same in every sample); arrays are packed. Of a run with windows, for every measurement, at its first
-            step, and with the standard error and what all steps have.
+            ``groups``: for each group its display name, its samples (number, label, names of players, image, points
+            or words), for every step base value, output and the strongest interactions of each sample, the values over
+            training of those that are strongest at the end, and what is used over all samples (``used``; None where no
+            name means the same in every sample); arrays are packed. For a run with windows, one entry for every
+            measurement, at its first step, with the standard error and the part that all steps share.
 
         Raises
         ------
@@ -158,13 +158,13 @@ class Uses:
         }
 
     def _exhibit(self, name: str, ids: Sequence[int]) -> Exhibit | None:
-        """Return what the samples look like; None of a tracked training that went on with other samples."""
+        """Return the sample views; None for a tracked training that was resumed with other samples."""
         assert self._reader is not None
         exhibit = self._reader.exhibit(name)
         return exhibit if exhibit is not None and len(exhibit.sample_ids) == len(ids) else None
 
     def _players(self, name: str, m: Measurement) -> Matched | None:
-        """Return the players of the first samples of a group, matched by names; None where none can be matched."""
+        """Return the players of the first samples of a group, matched by names; None where that is not possible."""
         count = min(len(m.v), _MOST)
         key = (m.v.shape, m.sample_ids.tobytes(), str(m.settings.get("players")))
         known = self._named.get(name)
@@ -176,7 +176,7 @@ class Uses:
         return known.matched
 
     def _chosen(self, run: Run, name: str, steps: Sequence[int], shown: int) -> Chosen | None:
-        """Return the interactions that the page has of samples of a group; None where none can be matched."""
+        """Return the interactions of a group's samples on the page; None where they cannot be matched."""
         matched, last = self._named[name].matched, self._kept[name, steps[-1]]
         by_step = [codes for step in steps if (codes := self._kept[name, step].codes) is not None]
         tables = map_interactions(run, steps[-1], group=name)
@@ -189,7 +189,7 @@ class Uses:
         return Chosen.of(matched, codes_of(by_step, *of_classes, samples=shown)).first(shown)
 
     def _measured(self, run: Run, name: str, steps: tuple[int, ...]) -> _Kept | None:
-        """Return what the page needs of one measurement, whose steps were read as a whole before."""
+        """Return what the page needs from one measurement, whose steps were read before."""
         if len(steps) == 1:
             return self._kept[name, steps[0]]
         if (name, steps) not in self._windows:
@@ -213,14 +213,14 @@ class Uses:
 def _used(
     chosen: Chosen | None, naming: Naming, rows: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, Any] | None:
-    """Return what is used over all samples, from entries and thresholds of each step; None where nothing matches."""
+    """Return what is used over all samples, from the entries and thresholds of each step; None without a match."""
     if chosen is None:
         return None
     return record_of(chosen, naming, np.stack([chosen.values(*row) for row in rows]))
 
 
 def _rule(run: Run) -> dict[str, Any]:
-    """Return the run's rule of salience; the default where its recipe cannot be read."""
+    """Return the salience rule of the run; the default where its recipe cannot be read."""
     try:
         return read_salience(run)
     except IncompleteRunError:
@@ -228,7 +228,7 @@ def _rule(run: Run) -> dict[str, Any]:
 
 
 def _kept(m: Measurement, matched: Matched | None, rule: Mapping[str, Any]) -> _Kept:
-    """Return the part of a measurement that is kept; of the interactions AND first, OR after, without the constant."""
+    """Return the part of a measurement that is kept; interactions are AND, then OR, without the constant."""
     count = min(len(m.v), _MOST)
     effect = np.abs(m.v[:, -1] - m.v[:, 0])
     threshold = thresholds(without_constant(m.i_and, m.i_or), effect, **rule)[:count]
@@ -247,7 +247,7 @@ def _kept(m: Measurement, matched: Matched | None, rule: Mapping[str, Any]) -> _
 
 
 def _strongest(both: Float[np.ndarray, "samples both"], threshold: Float[np.ndarray, " samples"]) -> dict[str, Any]:
-    """Return how many interactions are salient, and place and value of the strongest of them, 0 for what is not."""
+    """Return the number of salient interactions, and place and value of the strongest, 0 where not salient."""
     strength, top = np.abs(both), min(TOP, both.shape[1])
     place = np.argpartition(-strength, top - 1, axis=1)[:, :top]
     value = np.take_along_axis(both, place, axis=1)
@@ -259,7 +259,7 @@ def _strongest(both: Float[np.ndarray, "samples both"], threshold: Float[np.ndar
 
 
 def _small(places: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """Return whole numbers in the smallest type that the page reads."""
+    """Return integers in the smallest type that the page reads."""
     most = int(places.max(initial=0))
     return places.astype(np.uint8 if most < 2**8 else np.int16 if most < 2**15 else np.int32)
 
@@ -282,7 +282,7 @@ def means(
 
 @dataclass(frozen=True)
 class _Looked:
-    """Which entries of the tables are looked at, at every step: their files are closed again."""
+    """Which entries of the tables are read at every step; their files are closed again."""
 
     run: Run
     name: str
@@ -304,7 +304,7 @@ class _Looked:
 def _of_windows(
     courses: Mapping[tuple[int, ...], tuple[np.ndarray, ...]], kept: Sequence[_Kept], count: int
 ) -> dict[str, Any]:
-    """Return what the page has besides of a run with windows; errors are 0 where `counts` says one step."""
+    """Return what the page also has for a run with windows; errors are 0 where `counts` is one step."""
     return {
         "counts": [len(steps) for steps in courses],
         "ends": [steps[-1] for steps in courses],
@@ -326,7 +326,7 @@ def _entries(
 
 
 def _shown(exhibit: Exhibit | None, count: int) -> Mapping[str, Any]:
-    """Return what the samples look like on the page; without an exhibit, players have numbers."""
+    """Return the samples as the page shows them; without sample views, players have numbers."""
     if exhibit is None:
         return {"look": "numbers"}
     if exhibit.pictures is not None and exhibit.players is not None:

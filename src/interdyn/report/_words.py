@@ -1,4 +1,4 @@
-"""The words of the report: what happened, how sure, a note for every checkpoint, and its tables."""
+"""The text of the report: what happened, how certain it is, a note for every checkpoint, and the tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,14 @@ from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 _MOST_ROWS = 200  # of the table of samples
 _LEVEL = "90 % interval"
 _PATTERN = (
-    "The pattern on training samples is blind to shortcuts and to a shift of the data. In this project's runs it rang "
-    "in 13 of 22 harmed trainings, and in 1 of 17 others; in the study that it comes from, in 18 % of the unharmed."
+    "The pattern on training samples does not detect shortcuts or a shift of the data. In this project's runs it "
+    "appeared in 13 of 22 harmed trainings and in 1 of 17 others; in the study that introduced it, in 18 % of the "
+    "trainings without harm."
 )
 
 
 def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -> str:
-    """Write a number for people; what was not recorded is called so, or as ``missing`` says.
+    """Format a number for people; ``missing`` is the text for a number that was not recorded.
 
     Examples
     --------
@@ -29,7 +30,7 @@ def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -
 
 
 def percent(value: Any) -> str:
-    """Write a share in percent.
+    """Format a share in percent.
 
     Examples
     --------
@@ -40,65 +41,62 @@ def percent(value: Any) -> str:
 
 
 def split_rule(split: SplitRule) -> str:
-    """Return by which rule a run was split, in words.
+    """Return the split rule of a run as text.
 
     Examples
     --------
     >>> split_rule(SplitRule(order_weight=0.02))
     'ties go to the lower order (order weight 0.02)'
     >>> split_rule(SplitRule())
-    'split of version 0.1: ties are shared, which shows higher orders'
+    'split of version 0.1: ties are shared, which gives higher orders'
     """
     weight = split.order_weight
     if isinstance(weight, tuple):
         return f"a mixture of order weights: {', '.join('none (version 0.1)' if w is None else str(w) for w in weight)}"
     if weight is None:
-        return "split of version 0.1: ties are shared, which shows higher orders"
+        return "split of version 0.1: ties are shared, which gives higher orders"
     if split.solver == "sgd-paper":
-        return "the laboratory's recipe"
+        return "the method of the authors' code"
     if weight == 0:
         return "the paper's problem: ties are left open (order weight 0)"
     return f"ties go to the lower order (order weight {weight})"
 
 
 def left_open(identified: LeftOpen) -> str:
-    """Return what sparsity alone leaves open of the mean order at the last step, in words.
+    """Return the identified range of the mean order at the last step as text.
 
     Examples
     --------
     >>> left_open(LeftOpen(mean_order=(1.31, 1.74), reported_mean_order=1.4, factor=1.001, n_samples=8))
-    'mean order 1.40, could be 1.31 to 1.74'
+    'mean order 1.40, identified range 1.31 to 1.74'
     """
     low, high = identified.mean_order
-    return f"mean order {identified.reported_mean_order:.2f}, could be {low:.2f} to {high:.2f}"
+    return f"mean order {identified.reported_mean_order:.2f}, identified range {low:.2f} to {high:.2f}"
 
 
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
-    """Return the three statements, and the few numbers that matter, as (name, value, remark)."""
+    """Return the three statements, and how well the theory predicts, as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
     phases = view.phases
-    if view.stage is not None:
-        rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run goes on"))
     if phases is not None:
         began, gap = phase_2_begins(view), phases.gap_interval
-        why = "a rise after a fall is not established"
-        rows.append(
-            ("Second phase", f"began {when(began[1])}", _LEVEL) if began else ("Second phase", "no verdict", why)
-        )
+        why = "a rise of the mean order after a fall is not established"
+        rows.append(("Phase 2", f"began {when(began[1])}", _LEVEL) if began else ("Phase 2", "no verdict", why))
         why = phases.gap_status or _why_no_gap(view)
         rows.append(
             ("Loss gap", f"began to widen {when(gap)}", _LEVEL) if gap else ("Loss gap", "growth not established", why)
         )
     rows += _harm(view)
-    group = view.group("test")
-    band = group.mean_order if group is not None else None
-    band = band if view.windows is None else view.windows.mean_order.get("test", band)
-    finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
-    if finite.size > 1:
-        course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
-        rows.append(("Mean order", course, f"start, lowest, end; {view.game}"))
     rows += _predicted(view)
     return rows
+
+
+def mean_order(view: RunResult) -> str:
+    """Return the mean order at the first measurement, at its minimum and at the last; empty for fewer than two."""
+    band = None if view.first is None else view.first.mean_order
+    band = band if view.windows is None else view.windows.mean_order.get(next(iter(view.groups), ""), band)
+    finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
+    return " → ".join(f"{x:.1f}" for x in (finite[0], finite.min(), finite[-1])) if finite.size > 1 else ""
 
 
 def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
@@ -106,27 +104,28 @@ def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
     overall = None if view.prediction is None else view.prediction.overall
     if overall is None:
         reason = "" if view.prediction is None else view.prediction.reason
-        return [("Prediction by the theory", "none", reason)] if reason else []
+        return [("Prediction by the theory", "not made", reason)] if reason else []
     ours, rival = overall.correlation.get(overall.theory), overall.correlation.get(overall.rival)
-    ceiling = "" if overall.ceiling is None else f"near-by steps reach {overall.ceiling:.2f}, "
-    remark = f"correlation; {ceiling}the best rival {number(rival, '.2f')}. {overall.sentence.partition(':')[0]}."
+    ceiling = "" if overall.ceiling is None else f", nearby steps {overall.ceiling:.2f}"
+    compared = f"correlation with the measured tables; best rival {number(rival, '.2f')}{ceiling}"
+    remark = f"{compared}. {overall.sentence.partition(':')[0]}."
     return [("Prediction by the theory", "not possible" if ours is None else f"{ours:.2f}", remark)]
 
 
 def predicted(view: RunResult) -> str:
-    """Return how well the theory predicts, of what near-by steps reach, against the best rival, as in a table."""
+    """Return for a table how well the theory predicts, with the best rival and nearby steps for comparison."""
     overall = None if view.prediction is None else view.prediction.overall
     ours = None if overall is None else overall.correlation.get(overall.theory)
     if overall is None or ours is None:
         return "not made"
-    ceiling = "" if overall.ceiling is None else f" of {overall.ceiling:.2f}"
-    return f"{ours:.2f}{ceiling} against {number(overall.correlation.get(overall.rival), '.2f')}"
+    ceiling = "" if overall.ceiling is None else f", nearby steps {overall.ceiling:.2f}"
+    return f"{ours:.2f} (best rival {number(overall.correlation.get(overall.rival), '.2f')}{ceiling})"
 
 
 def over_seeds(name: str, views: Sequence[RunResult]) -> str:
-    """Return by how much the theory predicts better than its best rival over several seeds; empty for fewer than two.
+    """Return how much better the theory predicts than its best rival over several seeds; empty for fewer than two.
 
-    Of all checkpoints, since not every seed need have a second phase.
+    Over all checkpoints, since a seed may have no second phase.
     """
     found = [view.prediction.whole for view in views if view.prediction is not None and view.prediction.whole]
     gains = [one.gain for one in found if one.gain is not None]
@@ -135,9 +134,9 @@ def over_seeds(name: str, views: Sequence[RunResult]) -> str:
     better = sum(one.gain_low is not None and one.gain_low > 0 for one in found)
     worse = sum(one.gain_high is not None and one.gain_high < 0 for one in found)
     return (
-        f"{name}, {len(gains)} seeds, over all checkpoints: the theory's correlation with the tables less that of its "
-        f"best rival is {np.mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}; shown to be "
-        f"better in {better} and worse in {worse} of them."
+        f"{name}, {len(gains)} seeds, all checkpoints: the correlation of the theory's prediction minus that of its "
+        f"best rival is {np.mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}; the theory is "
+        f"shown to be better in {better} and worse in {worse} of the seeds."
     )
 
 
@@ -146,25 +145,24 @@ def _why_no_gap(view: RunResult) -> str:
 
 
 def _harm(view: RunResult) -> list[tuple[str, str, str]]:
-    """Return the cards on harm and on the best checkpoint."""
+    """Return the row on harm."""
     harm = view.harm
     if harm is None:
-        return [("Harm", "not judged", "by the version that made this run; analyse it again")]
+        return [("Harm", "not judged", "the version that wrote this run did not judge it; analyse the run again")]
     if harm.best_step is None:
-        return [("Harm", "cannot be seen", harm.pattern or harm.sentence)]
-    value = "none established" if harm.interval is None else f"began {when(harm.interval)}"
-    least = ("Best checkpoint", f"step {step_label(harm.best_step)}", "held-out loss is least")
-    return [("Harm", value, harm.sentence), least]
+        return [("Harm", "cannot be judged", harm.pattern or harm.sentence)]
+    value = "not established" if harm.interval is None else f"began {when(harm.interval)}"
+    return [("Harm", value, harm.sentence)]
 
 
 def remarks(view: RunResult) -> list[str]:
-    """Return what is said after the verdict, each once, without what stands beside a figure."""
+    """Return the sentences after the verdict, each once, without those that a figure has next to it."""
     beside = {one.sentence for one in (view.prediction, view.theory and view.theory.overall) if one}
     return [s for s in dict.fromkeys(view.verdict[1:]) if s and s not in beside]
 
 
 def confidence(view: RunResult) -> list[str]:
-    """Return how sure the verdict is, and how the boundary and the loss gap agree."""
+    """Return how certain the verdict is, and whether the boundary and the loss gap agree."""
     out: list[str] = []
     phases = view.phases
     group = view.group("test")
@@ -176,13 +174,15 @@ def confidence(view: RunResult) -> list[str]:
     if phases is None:
         return out
     if view.stage is not None:
-        out.append("This may be asked at every checkpoint: what is said to have begun was seen at two in a row.")
+        out.append("The verdict is updated at every checkpoint and reports a change once two in a row show it.")
     elif phases.status:
         out.append(phases.status)
     if phases.found and phases.interval is not None:
         low, high = phases.interval
         inside = int(((view.steps >= low) & (view.steps <= high)).sum())
-        out.append(f"{inside} checkpoints lie within the interval of the boundary; more of them there would narrow it.")
+        out.append(
+            f"The interval of the boundary contains {inside} checkpoints; more checkpoints there would narrow it."
+        )
         if phases.agreement:
             out.append(phases.agreement)
     if view.harm is not None and view.harm.pattern:
@@ -191,11 +191,11 @@ def confidence(view: RunResult) -> list[str]:
 
 
 def means(view: RunResult) -> str:
-    """Return what the interactions on the page are, where measurements take several steps."""
+    """Return what the values on the page are, where measurements take several steps."""
     assert view.windows is not None
     return (
-        f"Each is the mean over up to {view.windows.size} near-by steps, ± its standard error; kept is what all of "
-        "them have, 0 where signs differ."
+        f"Each value is the mean over up to {view.windows.size} nearby steps, ± its standard error; “kept” is the part "
+        "that all steps share, 0 where signs differ."
     )
 
 
@@ -209,7 +209,7 @@ def notes(view: RunResult) -> list[str]:
         if band is not None and np.isfinite(band.value[i]):
             words.append(f"mean order {band.value[i]:.2f}")
         if view.theory is not None and np.isfinite(view.theory.tv.value[i]):
-            words.append(f"distance of the theory's orders {view.theory.tv.value[i]:.3f}")
+            words.append(f"distance between theory and measurement {view.theory.tv.value[i]:.3f}")
         if view.loss_gap is not None and np.isfinite(view.loss_gap[i]):
             words.append(f"loss gap {view.loss_gap[i]:.3f}")
         sentence = ", ".join(words) + "."  # the second line is the theory's own comment
@@ -222,11 +222,11 @@ def notes(view: RunResult) -> list[str]:
 def trust(view: RunResult) -> list[tuple[str, str, str]]:
     """Return the quality and the cost of the numbers as (name, value, what it means)."""
     solver, seconds = view.solver, view.seconds
-    split = "how far an explanation is from the sparsest one, at most (certified)"
-    rest = "largest part of an output left unexplained, relative to the largest output"
+    split = "how much sparser an explanation could be at most (certified)"
+    rest = "largest unexplained part of an output, relative to the largest output"
     cost = ", ".join(f"{key.replace('_', ' ')} {number(value, ',.0f')} s" for key, value in seconds.items())
     groups = ", ".join(f"{group.n_samples} {name}" for name, group in view.groups.items() if group.n_samples)
-    counts = [("Measurements", str(view.measurements), "of the training's tracker")] if view.measurements else []
+    counts = [("Measurements", str(view.measurements), "taken by the tracker")] if view.measurements else []
     return [
         *counts,
         (
@@ -236,7 +236,7 @@ def trust(view: RunResult) -> list[tuple[str, str, str]]:
         ),
         ("Ties between orders", split_rule(view.split), "which of the equally sparse explanations is reported"),
         (
-            "Left open by sparsity",
+            "Identified range",
             left_open(view.identified) if view.identified else "not recorded",
             _open_remark(view.identified),
         ),
@@ -246,18 +246,18 @@ def trust(view: RunResult) -> list[tuple[str, str, str]]:
             groups or number(view.n_samples, "d"),
             "intervals are 90 % bootstrap intervals over samples",
         ),
-        ("Players", str(view.game), "input parts that are masked in all combinations, of how many (N)"),
-        ("Forward passes", number(view.forward_passes, ",d"), "runs of the network on masked inputs"),
-        ("Time", cost or "not recorded", "on the machine that made the run"),
+        ("Players", str(view.game), "parts of the input that are masked in all combinations, out of all parts (N)"),
+        ("Forward passes", number(view.forward_passes, ",d"), "evaluations of the network on masked inputs"),
+        ("Time", cost or "not recorded", "on the machine of the run"),
     ]
 
 
 def _open_remark(identified: LeftOpen | None) -> str:
     if identified is None:
-        return "how far the order is fixed by sparsity alone: `interdyn.sparsify.identified`"
+        return "mean orders of all equally sparse explanations: `interdyn.sparsify.identified` computes them"
     return (
-        f"all interactions of {identified.n_samples} samples at the last checkpoint, over all explanations within "
-        f"{percent(identified.factor - 1)} of the sparsest (certified)"
+        f"mean orders of all explanations within {percent(identified.factor - 1)} of the sparsest (certified); all "
+        f"interactions of {identified.n_samples} samples at the last checkpoint"
     )
 
 
@@ -290,9 +290,9 @@ def table(view: RunResult) -> tuple[list[str], list[list[str]]]:
 
 
 def samples(table: SampleTable | None) -> dict[str, Any] | None:
-    """Return sentence, heads and rows of the table of samples; None where the run holds none.
+    """Return sentence, headings and rows of the table of samples; None where the run has no samples.
 
-    Rows are of training samples by rank, then of the others, as `interdyn samples` prints them.
+    Training samples come first, by rank, then the others, as `interdyn samples` prints them.
     """
     if not table:
         return None

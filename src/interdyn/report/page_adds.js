@@ -66,7 +66,7 @@ page.part(async (payload, keep) => {
       el("td", { class: "mini" }, picture), el("th", { scope: "row" }, ...name), el("td", { class: "number" }, value), el("td", { class: "tracks" }, track));
     const rows = found.rows.map((row) => {
       if (row.kind === "rest") {
-        const name = `all others${row.left > 0 ? `, ${row.left} of them salient` : ""}`;
+        const name = `all others${row.left > 0 ? ` (${row.left} salient)` : ""}`;
         return line([name], signed(row.value, places), bar(low, high, row.start, row.end, "rest"));
       }
       const name = el("button", { type: "button", class: "term", on: { click: () => show(row), focus: () => show(row), pointerenter: () => show(row) } },
@@ -74,7 +74,7 @@ page.part(async (payload, keep) => {
       return line([name], signed(row.value, places) + (row.near ?? ""), bar(low, high, row.start, row.end, row.kind), mini(group, sample, row));
     });
     return el("table", { class: "fall" }, el("caption", {}, when(group, at).replace(/^s/, "S")),
-      el("tbody", {}, line(["base value, all masked"], signed(found.base, places), point(low, high, found.base), "", "ends"), ...rows,
+      el("tbody", {}, line(["base value (all players masked)"], signed(found.base, places), point(low, high, found.base), "", "ends"), ...rows,
         line([`output (${group.unit})`], signed(found.output, places), point(low, high, found.output), "", "ends")));
   };
 

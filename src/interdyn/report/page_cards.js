@@ -1,4 +1,4 @@
-// Samples to look at: what each is, what the network gives for its label over training, and what carries that.
+// Samples to check: the sample, the probability of its label over training, and its strongest interactions.
 page.part(async (payload) => {
   "use strict";
   const cards = document.getElementById("cards");
@@ -29,14 +29,14 @@ page.part(async (payload) => {
     const output = margins[margins.length - 1];
     const value = `${signed(output, decimals(Math.abs(output)))} ${group.unit}`;
     if (group.unit !== "log-odds") return `Output: ${value}.`;
-    const given = group.labels ? `its label ${short(look.label(group, sample), 40)}` : "its class";
+    const given = group.labels ? `label ${short(look.label(group, sample), 40)}` : "its class";
     const share = 100 / (1 + Math.exp(-output));
-    return `The network ${output > 0 ? "gives" : "contradicts"} ${given}: ${share < 0.1 ? "below 0.1" : share > 99.9 ? "above 99.9" : share.toFixed(1)} % (${value}).`;
+    return `Predicted probability of ${given}: ${share < 0.1 ? "below 0.1" : share > 99.9 ? "above 99.9" : share.toFixed(1)} % (${value}).`;
   };
   const curve = (group, name, values) => {
     const [first, last] = [values[0], values[values.length - 1]].map((x) => (name === "margin" ? signed(x) : x.toFixed(2)));
     const positions = group.steps.map((s) => payload.positions[payload.steps.indexOf(s)]);
-    return el("div", { class: "curve" }, el("span", {}, name), look.spark(positions, values, `${name} over training, ${first} at first, ${last} at last`), el("span", {}, last));
+    return el("div", { class: "curve" }, el("span", {}, name), look.spark(positions, values, `${name} over training: ${first} at the start, ${last} at the end`), el("span", {}, last));
   };
   const card = (one) => {
     const { g, group, sample, margins } = one;
@@ -46,9 +46,9 @@ page.part(async (payload) => {
     if (one.score !== undefined) body.push(el("p", { class: one.flagged ? "flag" : "quiet" }, one.flagged ? `Flagged, score ${signed(one.score)}. ${one.why}` : `Score ${signed(one.score)}, not flagged.`));
     if (group.unit === "log-odds") body.push(curve(group, "loss", margins.map(loss)), curve(group, "margin", margins));
     else body.push(curve(group, "output", margins));
-    body.push(el("p", { class: "carried" }, carried.length ? "Carried at the last checkpoint by" : "No interaction is salient."), el("ul", {}, ...lines));
-    body.push(el("button", { type: "button", class: "open", on: { click: () => look.viewer.open(g, sample) } }, "See what adds up"));
-    return el("li", { class: "card" }, look.drawn(group, sample, null, 96, `${look.titled(group, sample)}, as the data hold it`), el("div", {}, ...body));
+    body.push(el("p", { class: "carried" }, carried.length ? "Strongest interactions at the last checkpoint:" : "No interaction is salient."), el("ul", {}, ...lines));
+    body.push(el("button", { type: "button", class: "open", on: { click: () => look.viewer.open(g, sample) } }, "Show how the output adds up"));
+    return el("li", { class: "card" }, look.drawn(group, sample, null, 96, `${look.titled(group, sample)}, the input`), el("div", {}, ...body));
   };
   const show = () => cards.replaceChildren(...orders[by.value]().slice(0, MOST).map(card));
   by.addEventListener("change", show);

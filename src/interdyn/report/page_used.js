@@ -41,8 +41,8 @@ page.part(async (payload) => {
     .filter((one) => one.mean > 0 && one.seen >= Math.min(3, one.samples))
     .sort((a, b) => (by.value === "share" ? b.share - a.share || b.mean - a.mean : b.mean - a.mean)).slice(0, most);
   const who = (k) => group().used.players[k].map((i) => group().used.names[i]);
-  const told = (one, places) => `${group().used.kinds[one.k].toUpperCase()} ${who(one.k).map((name) => short(name, 40)).join(", ")}: mean strength ${one.mean.toFixed(places)}, `
-    + `raises ${one.up.toFixed(places)}, lowers ${Math.abs(one.down).toFixed(places)} ${group().unit}, salient in ${Math.round(one.share * one.seen)} of ${one.seen} samples`;
+  const described = (one, places) => `${group().used.kinds[one.k].toUpperCase()} ${who(one.k).map((name) => short(name, 40)).join(", ")}: mean strength ${one.mean.toFixed(places)}, `
+    + `raises the output by ${one.up.toFixed(places)}, lowers it by ${Math.abs(one.down).toFixed(places)} ${group().unit}, salient in ${Math.round(one.share * one.seen)} of ${one.seen} samples`;
 
   const bars = (found) => {
     const { used, unit } = group();
@@ -54,7 +54,7 @@ page.part(async (payload) => {
     let rows = [...weight.keys()].sort((a, b) => weight.get(b) - weight.get(a)).slice(0, 24);
     if (used.grid) rows = rows.sort((a, b) => used.names[a].localeCompare(used.names[b], "en", { numeric: true }));
     const column = (one) => {
-      const box = el("button", { type: "button", class: "bar", "aria-label": told(one, places), title: told(one, places), "aria-pressed": String(picked === one.k), on: { click: () => pick(one.k) } });
+      const box = el("button", { type: "button", class: "bar", "aria-label": described(one, places), title: described(one, places), "aria-pressed": String(picked === one.k), on: { click: () => pick(one.k) } });
       for (const [name, value] of [["up", one.up], ["down", one.down]]) {
         const piece = el("span", { class: name, "aria-hidden": "true" });
         piece.style.height = share(Math.abs(value));
@@ -105,7 +105,7 @@ page.part(async (payload) => {
     const most = Math.max(...[...pairs.values()].map((pair) => pair.mean), 1e-12);
     const largest = Math.max(...[...alone.values()].map(Math.abs), 1e-12);
     const words = [...pairs].sort((a, b) => b[1].mean - a[1].mean).slice(0, 8).map(([key, pair]) => `${key.split(" ").map((i) => short(used.names[i])).join(" with ")} ${pair.mean.toFixed(2)}`);
-    const svg = svgel("svg", { class: "network", viewBox: "0 0 600 340", role: "img", "aria-label": `Parts that act together: ${words.join("; ") || "none"}` });
+    const svg = svgel("svg", { class: "network", viewBox: "0 0 600 340", role: "img", "aria-label": `Players that act together: ${words.join("; ") || "none"}` });
     for (const [key, pair] of [...pairs].sort((a, b) => a[1].mean - b[1].mean)) {
       const [[x1, y1], [x2, y2]] = key.split(" ").map((i) => place.get(Number(i)));
       svg.append(svgel("line", { x1, y1, x2, y2, class: side(pair.net), "stroke-width": 1 + 8 * pair.mean / most, ...(pair.or > pair.mean / 2 ? { "stroke-dasharray": "8 5" } : {}) }));
@@ -140,9 +140,9 @@ page.part(async (payload) => {
       return el("li", {}, el("button", { type: "button", class: "open", on: { click: () => look.viewer.open(Number(chooser.value), sample) } },
         look.drawn(group(), sample, one, 64, ""), el("span", {}, look.titled(group(), sample)), el("span", { class: `number ${side(value)}` }, signed(value, decimals(Math.abs(value))))));
     };
-    const more = rows.length > 24 ? `The first 24 of ${rows.length}.` : "";
+    const more = rows.length > 24 ? `The 24 strongest of ${rows.length} are shown.` : "";
     having.replaceChildren(el("h4", {}, el("bdi", {}, name)),
-      el("p", {}, `Salient in ${rows.length} sample${rows.length === 1 ? "" : "s"} at this checkpoint. Mean strength over training: `, look.spark(positions, course, `Mean strength over training, ${course[0].toFixed(2)} at first, ${course[steps - 1].toFixed(2)} at last`), ` ${more}`),
+      el("p", {}, `Salient in ${rows.length} sample${rows.length === 1 ? "" : "s"} at this checkpoint. Mean strength over training: `, look.spark(positions, course, `Mean strength over training: ${course[0].toFixed(2)} at the start, ${course[steps - 1].toFixed(2)} at the end`), ` ${more}`),
       el("ul", { class: "samples" }, ...rows.slice(0, 24).map(item)));
   };
   const members_of = (sample) => {

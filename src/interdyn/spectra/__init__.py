@@ -1,6 +1,7 @@
-"""Strength of the salient interactions of each order, how sure it is, and which interactions a network uses.
+"""Strength of the salient interactions of each order, with intervals, and which interactions a network uses.
 
-Loading this package loads no torch: `Matched` and `Usage` hold NumPy arrays, all else is imported on first use.
+Importing this package does not import torch: `Matched` and `Usage` hold NumPy arrays, everything else is imported on
+first use.
 """
 
 from importlib import import_module

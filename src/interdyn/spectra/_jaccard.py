@@ -1,4 +1,4 @@
-"""How far the interactions of each order are the same in two groups of samples, or in two networks."""
+"""How similar the interactions of each order are in two groups of samples, or in two networks."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,25 +22,25 @@ from interdyn.spectra._bootstrap import (
 from interdyn.spectra._order_spectrum import sum_by_order
 from interdyn.values import GameRule, Interactions, different_games
 
-_BLOCK = 2**21  # entries of the vectors that are held at a time
+_BLOCK = 2**21  # entries of the vectors in memory at a time
 
 
 @dataclass(frozen=True)
 class OrderSimilarity:
     """Signed weighted Jaccard similarity of each order ``1..n``, from 0 (nothing in common) to 1 (the same).
 
-    What is not defined, because neither side has an interaction of that order, is NaN.
+    NaN where neither side has an interaction of that order.
 
     Attributes
     ----------
     similarity, low, high
-        Mean over classes (or samples, if paired), with the interval of what such groups give; shape ``(orders,)``.
+        Mean over classes (or samples, if paired), with an interval for groups of these sizes; shape ``(orders,)``.
     per_vector
-        The same for each class, in rising order (or each sample), shape ``(vectors, orders)``.
+        The same for each class, in ascending order (or each sample), shape ``(vectors, orders)``.
     alike, alike_low
-        What two groups of these sizes would have if both were drawn from one population, from the samples of both mixed
-        at random within their class: the mean, and the value that ``level`` of the mixtures exceed. Below
-        ``alike_low``, the groups differ by more than the draw of samples; shape ``(orders,)``. NaN if paired.
+        Similarity of two groups of these sizes drawn from one population, estimated from the samples of both mixed at
+        random within their class: the mean, and the value that ``level`` of the mixtures exceed. Below ``alike_low``,
+        the groups differ by more than the draw of samples; shape ``(orders,)``. NaN if paired.
     level
         Nominal coverage of the intervals.
     reason
@@ -68,22 +68,23 @@ def jaccard_by_order(
     n_draws: int = 500,
     seed: int = 0,
 ) -> OrderSimilarity:
-    r"""Return how far the interactions of each order are the same on both sides.
+    r"""Return how similar the interactions of each order are on both sides.
 
     $$J(k) = \frac{\sum_{|S|=k} \min(a_S^+, b_S^+) + \min(a_S^-, b_S^-)}
     {\sum_{|S|=k} \max(a_S^+, b_S^+) + \max(a_S^-, b_S^-)}, \qquad x^+ = \max(x, 0),\; x^- = \max(-x, 0)$$
 
-    where ``a`` and ``b`` are means over the samples of one class and AND and OR interactions are entries of their own;
-    then the mean over the classes that both sides have. ``paired``: of each sample instead, then the mean over samples.
+    where ``a`` and ``b`` are means over the samples of one class and AND and OR interactions are separate entries; the
+    result is the mean over the classes that both sides have. With ``paired``, ``J`` is computed for each sample and
+    averaged over samples.
 
     Parameters
     ----------
     a, b
-        Two groups of samples (training and test), shape ``(samples, 2**n)``; if ``paired`` the same samples, in order,
-        in two networks. Player ``i`` must be the same part of the input in all of them (if paired: in both sides of
-        each sample), as columns or the cells of a grid are; players drawn for each sample are not.
+        Two groups of samples (training and test), shape ``(samples, 2**n)``; if ``paired``, the same samples in the
+        same order in two networks. Player ``i`` must be the same part of the input in all of them (if paired: on both
+        sides of each sample), like columns or the cells of a grid, and unlike players drawn for each sample.
     a_classes, b_classes
-        Class of each sample; without them all samples are of one class. Not with ``paired``.
+        Class of each sample; without them all samples belong to one class. Not with ``paired``.
     paired
         Compare sample by sample.
     level
@@ -94,29 +95,31 @@ def jaccard_by_order(
     Returns
     -------
     OrderSimilarity
-        `OrderSimilarity`; a pure number, whatever the unit.
+        `OrderSimilarity`; a number without unit.
 
     Raises
     ------
     ShapeError
         If the two do not have one table for each sample, the same number of players, or classes for each sample.
     InputError
-        If no class is on both sides, classes come with ``paired``, or on one side only, or an option is out of range.
+        If no class is on both sides, classes are passed with ``paired`` or for one side only, or an option is out of
+        range.
     NonFiniteError
-        If interactions hold NaN or infinity.
+        If interactions contain NaN or infinity.
 
     Warns
     -----
     InputWarning
-        If the settings of the two tell of different games (other numbers of parts, baselines or outputs), or of players
+        If the two were measured in different games (number of players or parts, baseline, output), or players were
         drawn for each sample without ``paired``.
 
     Notes
     -----
-    Means of few samples are noisy, and noise makes them less alike than the populations are; ``alike`` says by how
-    much. So the interval is about what groups of these sizes give on average, not about infinite ones: Student's, with
-    the spread over resampled groups. At level 0.9 it held that in 88 % to 94 % of planted worlds of 6, 16 and 40
-    samples a side, from equal to unrelated populations. Cost ``n_draws * samples * 2**(n + 1)`` multiplications.
+    Means of few samples are noisy, which makes them less similar than their populations; ``alike`` states by how much.
+    The interval is therefore for the expected similarity of groups of these sizes, not of infinite ones: Student's,
+    with the spread over resampled groups. At level 0.9 it contained that value in 88 % to 94 % of simulations with 6,
+    16 and 40 samples a side, from equal to unrelated populations. Cost ``n_draws * samples * 2**(n + 1)``
+    multiplications.
     Oracle: ``tests/oracles.py::jaccard_by_definition``. Source: paper, section 4 (generalisation power by order).
 
     Examples
@@ -133,13 +136,13 @@ def jaccard_by_order(
     left, right = _vectors(a, "a"), _vectors(b, "b")
     if left.shape[1:] != right.shape[1:]:
         raise ShapeError(
-            f"`a` and `b` must have the same players; got {a.n_players} and {b.n_players} of them. "
-            "Measure both with one cut."
+            f"`a` and `b` must have the same players; got {a.n_players} and {b.n_players}. "
+            "Measure both with the same players."
         )
     _warn_of_games(a, b, paired=paired)
     if paired:
         if a_classes is not None or b_classes is not None:
-            raise InputError("`paired` compares sample by sample and takes no classes; got some. Leave either out.")
+            raise InputError("`paired` compares sample by sample, without classes; got classes. Leave one of them out.")
         return _paired(left, right, level=level, n_draws=n_draws, seed=seed)
     groups = _by_class(left, right, a_classes, b_classes)
     per_class = torch.stack([_ratio(x.mean(0), y.mean(0)) for x, y in groups]).numpy()
@@ -171,11 +174,11 @@ def _warn_of_games(a: Interactions, b: Interactions, *, paired: bool) -> None:
     games = [GameRule.of([x.settings], n_players=x.n_players, unit=x.unit) for x in (a, b)]
     said = [f"{what}: {' and '.join(values)}" for what, values in different_games(games).items()]
     if not paired and any(game.others is not None for game in games):
-        said.append("players drawn anew for each sample")
+        said.append("players drawn for each sample")
     if said:
         warnings.warn(
-            f"interactions can be compared in one game alone, with the same players; got {'; '.join(said)}. Measure "
-            "both sides in one way.",
+            f"interactions can only be compared within one game, with the same players; got {'; '.join(said)}. Measure "
+            "both sides with the same settings.",
             InputWarning,
             stacklevel=3,
         )
@@ -186,7 +189,7 @@ def _vectors(found: Interactions, name: str) -> Float64[Tensor, "samples kinds s
     instance(found, name, Interactions, do="Pass what `measure` or `split` returns.")
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise ShapeError(
-            f"`{name}` must hold one table for each of one or more samples; got a batch of shape {found.batch_shape}. "
+            f"`{name}` must have one table for each sample of a batch; got a batch of shape {found.batch_shape}. "
             "Measure a batch of samples."
         )
     out = torch.stack([found.i_and, found.i_or], dim=1).detach().cpu().double()
@@ -200,18 +203,18 @@ def _by_class(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return the vectors of both sides for each class that both have."""
     if (left_classes is None) != (right_classes is None):
-        raise InputError("classes must be given for both sides or for neither; got them for one. Pass the other's too.")
+        raise InputError("classes must be passed for both sides or for neither; got them for one. Pass both.")
     if left_classes is None or right_classes is None:
         return [(left, right)]
     sides = []
     for name, x, given in (("a_classes", left, left_classes), ("b_classes", right, right_classes)):
         sides.append(labels_row(given, name, len(x)))
     if (sides[0].dtype.kind == "U") != (sides[1].dtype.kind == "U"):
-        raise InputError("classes must be words on both sides, or numbers; got one of each. Name them alike.")
+        raise InputError("classes must be text on both sides, or numbers on both; got one of each. Use one kind.")
     common = np.intersect1d(sides[0], sides[1])
     if not len(common):
         raise InputError(
-            f"at least one class must be on both sides; got classes {np.unique(sides[0]).tolist()} and "
+            f"at least one class must occur on both sides; got classes {np.unique(sides[0]).tolist()} and "
             f"{np.unique(sides[1]).tolist()}. Measure samples of the same classes, or leave the classes out."
         )
     return [tuple(x[torch.from_numpy(at == c)] for x, at in zip((left, right), sides, strict=True)) for c in common]  # type: ignore[misc]
@@ -220,7 +223,7 @@ def _by_class(
 def _around(
     similarity: np.ndarray, drawn: np.ndarray, groups: list[tuple[Tensor, Tensor]], level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval: Student's, with the spread of the draws; 0..1 where one side has one sample a class."""
+    """Return the interval: Student's, with the spread of the draws; 0 to 1 where a side has one sample a class."""
     sizes = [sum(len(x) for x in side) for side in zip(*groups, strict=True)]
     free = [size - len(groups) for size in sizes]  # a mean for each class is spent
     if not all(free):
@@ -250,7 +253,7 @@ def _paired(left: Tensor, right: Tensor, *, level: float, n_draws: int, seed: in
 
 
 def shared_and_whole(tables: Float[Tensor, "sides *batch"]) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Return what all sides have of each entry, with its sign, and the largest that one has, signs apart.
+    """Return the part of each entry that all sides share, with its sign, and the largest part, summed over signs.
 
     Examples
     --------
@@ -284,14 +287,14 @@ def _ratios(
 
 
 def _mixing_weights(left: int, right: int, n_draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each draw, weights of the means of ``left`` and of the other ``right`` of all samples, mixed."""
+    """Return, for each draw, weights of the means of ``left`` and of the other ``right`` of all mixed samples."""
     places = rng.permuted(np.tile(np.arange(left + right), (n_draws, 1)), axis=1)
     first = places < left
     return first / left, ~first / right
 
 
 def _quantiles(drawn: np.ndarray, edges: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return two quantiles over the draws of each order by itself: one may be undefined where another is not."""
+    """Return two quantiles over the draws, for each order separately, since only some orders may be NaN."""
     low, high = quantiles_over_draws(drawn.T[..., None], edges)
     return low[:, 0], high[:, 0]
 

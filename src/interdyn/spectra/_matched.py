@@ -11,7 +11,7 @@ from interdyn.errors import ShapeError
 from interdyn.values import members
 
 _SEED = 20_240_229  # of the codes of names
-_SHORT = 64  # times as many interactions as are asked for are counted one by one, where samples have other parts
+_SHORT = 64  # multiple of the requested interactions that are counted one by one, where samples have different parts
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,9 @@ class Usage:
 
     $$\mathrm{mean}(a) = \frac{1}{|X_a|} \sum_{x \in X_a} |I_x(a)|\,[\,|I_x(a)| \ge \tau_x\,]$$
 
-    with ``X_a`` the samples in which it can be told whether they have the interaction ``a``: those whose players
-    include all of its own, and, where samples are made of different parts, as sentences of words, those that lack one
-    of its parts and so count 0. Left out are samples that have all of its parts, of which some were not drawn as
-    players.
+    with ``X_a`` the samples in which interaction ``a`` is known: those that have all of its players, and, where samples
+    consist of different parts (the words of sentences), those without one of its parts, which count 0. Samples that
+    have all of its parts, but where some of them were not drawn as players, are left out.
 
     Attributes
     ----------
@@ -32,7 +31,7 @@ class Usage:
     players
         Names of the players of each.
     value
-        ``I`` of each sample, shape ``(samples, interactions)``; 0 below the salience, NaN where it cannot be told.
+        ``I`` of each sample, shape ``(samples, interactions)``; 0 below the salience threshold, NaN where not known.
     unit
         Unit of the values.
 
@@ -56,22 +55,22 @@ class Usage:
 
     @property
     def seen(self) -> Int[np.ndarray, " used"]:
-        """In how many samples it can be told."""
+        """Number of samples in which it is known."""
         return np.asarray(np.isfinite(self.value).sum(axis=0))
 
     @property
     def mean(self) -> Float[np.ndarray, " used"]:
-        """Mean of ``|I|`` over those samples; 0 where there are none."""
+        """Mean of ``|I|`` over those samples; 0 without such samples."""
         return np.asarray(self.positive - self.negative)
 
     @property
     def positive(self) -> Float[np.ndarray, " used"]:
-        """Mean of what raises the output, 0 or more."""
+        """Mean of the values that raise the output, 0 or more."""
         return self._mean(np.maximum(self.value, 0.0))
 
     @property
     def negative(self) -> Float[np.ndarray, " used"]:
-        """Mean of what lowers the output, 0 or less."""
+        """Mean of the values that lower the output, 0 or less."""
         return self._mean(np.minimum(self.value, 0.0))
 
     @property
@@ -83,7 +82,7 @@ class Usage:
         return np.asarray(np.nansum(of, axis=0) / np.maximum(self.seen, 1))
 
     def of(self, rows: Bool[np.ndarray, " samples"] | Int[np.ndarray, " some"]) -> "Usage":
-        """Return the same of some samples, as those of one class; the order stays."""
+        """Return the same for some samples, for example those of one class, in the same order of interactions."""
         return replace(self, value=self.value[rows])
 
     def first(self, k: int) -> "Usage":
@@ -91,7 +90,7 @@ class Usage:
         return Usage(self.kinds[:k], self.players[:k], self.value[:, :k], self.unit)
 
     def by_share(self) -> "Usage":
-        """Return the same by falling share of samples, then by strength."""
+        """Return the same, sorted by descending share of samples, then by strength."""
         order = np.lexsort((-self.mean, -self.share))
         kinds, players = tuple(self.kinds[i] for i in order), tuple(self.players[i] for i in order)
         return Usage(kinds, players, self.value[:, order], self.unit)
@@ -112,10 +111,10 @@ class Usage:
     def __repr__(self) -> str:
         lines = [f"{'mean |I|':>9}  positive  negative  samples  kind  players"]
         for row in self.rows():
-            told = f"{round(row['share'] * row['seen'])} of {row['seen']}"
+            count = f"{round(row['share'] * row['seen'])} of {row['seen']}"
             up, down = (f"{row[sign]:+.3g}" if row[sign] else "0" for sign in ("positive", "negative"))
             who = ", ".join(row["players"])
-            lines.append(f"{row['mean']:>9.4g}  {up:>8}  {down:>8}  {told:>7}  {row['kind'].upper():>4}  {who}")
+            lines.append(f"{row['mean']:>9.4g}  {up:>8}  {down:>8}  {count:>7}  {row['kind'].upper():>4}  {who}")
         return "\n".join(lines)
 
 
@@ -125,10 +124,10 @@ class Matched:
     Parameters
     ----------
     names
-        Name of each player of each sample, shape ``(samples, n)``; ``""`` where a sample has fewer players. A name that
-        a sample has twice stands for its first, second, ... player of that name.
+        Name of each player of each sample, shape ``(samples, n)``; ``""`` where a sample has fewer players. If a sample
+        has a name twice, its players are numbered: first, second, ... of that name.
     others
-        What else each sample is made of: parts that are no players. None: any part that is no player may be there.
+        Other parts of each sample, which are not players. None: a sample may have any part that is not a player.
 
     Raises
     ------
@@ -137,8 +136,8 @@ class Matched:
 
     Notes
     -----
-    A set of names is told from another by the sum of random 64-bit numbers, one for each name: two of a million
-    sets fall together with probability 3e-8. Memory ``16 * samples * 2**n`` bytes.
+    A set of names is identified by the sum of random 64-bit numbers, one for each name: among a million sets, two
+    collide with probability 3e-8. Memory ``16 * samples * 2**n`` bytes.
 
     Examples
     --------
@@ -154,12 +153,15 @@ class Matched:
     def __init__(self, names: Sequence[Sequence[str]], *, others: Sequence[Collection[str]] | None = None) -> None:
         rows = [_numbered(row) for row in names]
         if len({len(row) for row in rows}) != 1:
-            raise ShapeError(f"`names` must have as many names for each of one or more samples; got {names!r:.80}.")
+            raise ShapeError(
+                f"`names` must have a row for each sample, all of the same length; got {names!r:.80}. Pass one name "
+                "for each player."
+            )
         self.names: list[tuple[str, ...]] = rows
         parts = (
             None if others is None else [frozenset(row) | frozenset(own) for row, own in zip(others, rows, strict=True)]
         )
-        # where all samples are made of the same parts, none lacks one
+        # where all samples have the same parts, no part is missing
         self._parts = None if parts is None or len(set(parts)) == 1 else parts
         random = np.random.default_rng(_SEED)
         every = dict.fromkeys(name for row in rows for name in row)
@@ -170,7 +172,7 @@ class Matched:
         for i in range(of_players.shape[1]):
             codes = np.concatenate([codes, codes + of_players[:, i : i + 1]], axis=1)
             real = np.concatenate([real, real & whole[:, i : i + 1]], axis=1)
-        real[:, 0] = False  # the constant is no interaction
+        real[:, 0] = False  # the constant is not an interaction
         self._codes: UInt64[np.ndarray, "samples subsets"] = np.where(real, codes, np.uint64(0))
         self._order = np.argsort(self._codes, axis=1)
         self._known, self._counts = np.unique(self._codes[real], return_counts=True)
@@ -190,7 +192,7 @@ class Matched:
         least: int = 3,
         rows: Bool[np.ndarray, " samples"] | None = None,
     ) -> UInt64[np.ndarray, " used"]:
-        """Return codes of at most ``k`` interactions by falling mean; of ``rows`` alone; see `usage`."""
+        """Return codes of at most ``k`` interactions by descending mean, over ``rows``; see `usage`."""
         both = np.concatenate([i_and, i_or], axis=1)
         codes = np.concatenate([self._codes, ~self._codes], axis=1)
         size = self._codes.shape[1]
@@ -203,8 +205,8 @@ class Matched:
         if self._parts is not None or rows is not None:
             short = np.lexsort((found, -total))[: _SHORT * k]
             found, total = found[short], total[short]
-            told = np.isfinite(self.values(i_and, i_or, threshold=threshold, codes=found))
-            seen = (told if rows is None else told[rows]).sum(axis=0)
+            known = np.isfinite(self.values(i_and, i_or, threshold=threshold, codes=found))
+            seen = (known if rows is None else known[rows]).sum(axis=0)
         else:
             seen = self._counts[np.searchsorted(self._known, np.where(is_or, ~found, found))]
         mean = total / np.maximum(seen, 1)
@@ -231,7 +233,7 @@ class Matched:
         threshold: Float[np.ndarray, " samples"],
         codes: UInt64[np.ndarray, " used"],
     ) -> Float[np.ndarray, "samples used"]:
-        """Return the value of each interaction in each sample; 0 below the threshold, NaN where it cannot be told."""
+        """Return the value of each interaction in each sample; 0 below the threshold, NaN where not known."""
         places = self.places(codes)
         row, subset, size = np.arange(len(places))[:, None], places % self._codes.shape[1], self._codes.shape[1]
         value = np.where(places < size, i_and[row, subset], i_or[row, subset])
@@ -271,12 +273,12 @@ class Matched:
         i_and, i_or
             Interactions, shape ``(samples, 2**n)``.
         threshold
-            What is weaker does not count, for each sample.
+            Salience threshold of each sample.
         k
-            How many at most.
+            Most interactions to return.
         least
-            In how many samples it must be told at least, or in all, where there are fewer: a mean over one sample would
-            often be the largest.
+            Fewest samples in which an interaction must be known; all, if there are fewer samples. A mean over a single
+            sample would often be the largest.
         unit
             Unit of the interactions.
         """
@@ -288,7 +290,7 @@ class Matched:
 
 
 def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of which each is there once: the second and further of a name with its number.
+    """Return unique names: repeated names get a number from the second on.
 
     Examples
     --------

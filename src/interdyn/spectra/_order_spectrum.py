@@ -1,4 +1,4 @@
-"""From interactions to strength per order, and to the profile of each sample: its orders, how far they cancel."""
+"""From interactions to strength per order, and to the profile of each sample: its orders and their cancellation."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,9 +60,9 @@ def order_spectrum(
     salience, salience_rule
         The threshold ``tau`` as in `salience_threshold`; by default 0.03 of the mean effect over the batch.
     normalize
-        ``None``: the unit of the output. ``"sum"``: parts of the whole, so that the mean over samples sums to 1 over
-        kinds, signs and orders. ``"mean"``: multiples of the mean over orders ``1..n`` of the sample-mean strength.
-        Where nothing is salient all strengths are 0 and stay so.
+        ``None``: the unit of the output. ``"sum"``: shares, so that the mean over samples sums to 1 over kinds, signs
+        and orders. ``"mean"``: multiples of the mean over orders ``1..n`` of the sample-mean strength. Where nothing is
+        salient, all strengths stay 0.
 
     Returns
     -------
@@ -137,7 +137,7 @@ class OrderProfile:
     mean_order
         ``sum_k k share(k)``, shape ``(*batch,)``.
     cancelling
-        Share of the strength that interactions of opposite sign take from each other, 0 (all of one sign) to 1 (their
+        Share of the strength that cancels between interactions of opposite sign, from 0 (all of one sign) to 1 (their
         sum is 0), shape ``(*batch,)``.
     cancelling_by_order
         The same among the interactions of each order, shape ``(*batch, orders)``.
@@ -157,7 +157,7 @@ def order_profile(spectrum: OrderSpectrum) -> OrderProfile:
     Parameters
     ----------
     spectrum
-        Of samples, shape ``(*batch, 2 kinds, orders)``, in any unit.
+        Spectrum of samples, shape ``(*batch, 2 kinds, orders)``, in any unit.
 
     Notes
     -----

@@ -11,7 +11,7 @@ from interdyn.errors import InputError, NonFiniteError, ShapeError
 from interdyn.values import Interactions, as_tensor, n_players_from_size
 
 SalienceRule: TypeAlias = Literal["mean-effect", "max", "absolute"]
-"""What the threshold is a part of: the mean effect of the input, the strongest interaction, or nothing."""
+"""What the threshold refers to: the mean effect of all players, the strongest interaction, or an absolute value."""
 
 DEFAULT_SALIENCE = 0.03
 """Part of the mean effect below which an interaction does not count (paper, section 4)."""
@@ -33,7 +33,7 @@ def output_range(interactions: Interactions) -> Float[Tensor, "*batch"]:
     """
     instance(interactions, "interactions", Interactions, do="Pass what `measure` or `split` returns.")
     i_and, i_or, residual = interactions.i_and, interactions.i_or, interactions.residual
-    # the constant is in both outputs and cancels; the empty set meets nothing
+    # the constant is in both outputs and cancels
     gain = i_and[..., 1:].sum(-1) + i_or[..., 1:].sum(-1) + residual[..., -1] - residual[..., 0]
     return gain.abs()
 
@@ -71,7 +71,7 @@ def salience_threshold(
 
     Notes
     -----
-    Source: paper, section 4 (mean effect); ``0.05 max|I|`` is older practice of the same laboratory.
+    Source: paper, section 4 (mean effect); ``0.05 max|I|`` is an earlier rule of the same authors.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def _factor(salience: float | None, rule: str) -> float:
     factor = defaults[rule] if salience is None else salience
     if factor is None:
         raise InputError(
-            "the rule 'absolute' needs a threshold in the unit of the interactions; got none. "
-            "Pass it, for example `salience=0.1`."
+            "the rule 'absolute' needs `salience`, a threshold in the unit of the interactions; it was not passed. "
+            "Pass for example `salience=0.1`."
         )
     return number(factor, "salience", least=0, do=f"Pass for example {DEFAULT_SALIENCE}.")
 
@@ -119,7 +119,7 @@ def _factor(salience: float | None, rule: str) -> float:
 def is_salient(
     table: Float[Tensor, "*batch subsets"], threshold: Float[Tensor, "*batch"]
 ) -> Bool[Tensor, "*batch subsets"]:
-    """Return where ``|table| >= threshold``; what is exactly zero never counts, even at threshold 0.
+    """Return where ``|table| >= threshold``; an exact 0 never counts, even at threshold 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Evidence that survives the loss of a variable: the output with each player left out, and whose loss costs most."""
+"""The output with each player left out, and the players whose loss costs most."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from interdyn._arguments import instance, real_array, whole
 from interdyn.errors import InputError
 from interdyn.values import Interactions, subset_masks
 
-_TIE = 1e-9  # share of the greatest loss below which a difference is rounding
+_TIE = 1e-9  # share of the largest loss below which a difference is rounding
 
 
 def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch players"]:
@@ -16,8 +16,8 @@ def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch play
     $$v(N \setminus \{i\}) = I_\wedge(\emptyset) + \sum_{\emptyset \neq S \not\ni i} I_\wedge(S) + \sum_{S \neq \{i\}}
     I_\vee(S) + \mathrm{residual}$$
 
-    An AND interaction is lost with each of its players, an OR interaction of two or more players with none. So in the
-    mean over players an AND interaction of order ``k`` counts ``1 - k/n``: the higher its order, the less it survives.
+    An AND interaction is lost with each of its players, an OR interaction of two or more players with none of them. In
+    the mean over players, an AND interaction of order ``k`` therefore counts ``1 - k/n``: less at higher orders.
 
     Returns
     -------
@@ -51,10 +51,10 @@ def output_without(interactions: Interactions) -> Float[np.ndarray, "*batch play
 
 
 def costliest(loss: Float[np.ndarray, " players"], count: int) -> tuple[int, ...]:
-    """Return the players that cost most when left out, at most ``count``, greatest loss first.
+    """Return the players that cost most when left out, at most ``count``, largest loss first.
 
-    Losses that differ by less than a billionth of the greatest agree, and the lower player comes first: otherwise
-    rounding would decide, and decide differently on another processor. A loss of -infinity is none.
+    Losses that differ by less than a billionth of the largest are equal, and the lower player comes first; rounding
+    would otherwise make the order depend on the processor. A loss of -infinity does not count.
 
     Examples
     --------

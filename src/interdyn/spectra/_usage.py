@@ -23,7 +23,7 @@ def usage(
 ) -> Usage:
     """Return the interactions that a network uses over all samples of a result, strongest first.
 
-    Interactions of different samples are the same where their kind and the names of their players are.
+    Interactions of different samples are the same if they have the same kind and the same names of players.
 
     Parameters
     ----------
@@ -33,22 +33,22 @@ def usage(
         A name for each player, the same for all samples or a row for each; by default those of ``found``, or the
         numbers of the players where they have none and are the same in every sample.
     k
-        How many interactions at most.
+        Most interactions to return.
     least
-        In how many samples all players of an interaction must be there, at least; all, where there are fewer samples.
+        Fewest samples that must have all players of an interaction; all, if there are fewer samples.
     salience, salience_rule
-        As in `salience_threshold`: what is weaker counts 0.
+        As in `salience_threshold`; weaker interactions count 0.
 
     Raises
     ------
     InputError
-        If this is not a batch of samples, or the players were drawn for each sample and have no names.
+        If ``found`` is not a batch of samples, or the players were drawn for each sample and have no names.
     ShapeError
-        If names do not fit.
+        If the names do not match the players.
 
     Notes
     -----
-    What is averaged, and over which samples: `Usage`. Cost ``O(samples * 2**n)``. Oracle:
+    See `Usage` for the mean and the samples that it includes. Cost ``O(samples * 2**n)``. Oracle:
     ``tests/oracles.py::usage_by_definition``.
 
     Examples
@@ -66,8 +66,8 @@ def usage(
     k, least = whole(k, "k", least=1), whole(least, "least", least=1)
     if len(found.batch_shape) != 1 or not found.batch_shape[0]:
         raise InputError(
-            f"what is used over samples needs a batch of them; got a batch of shape {found.batch_shape}. Measure "
-            "several samples, or list one by `found.top()`."
+            f"`found` must be a batch of samples; got a batch of shape {found.batch_shape}. Measure several samples, "
+            "or list the interactions of one with `found.top()`."
         )
     if names is not None and not isinstance(names, Iterable):
         raise InputError(f"`names` must be texts, or rows of texts; got {told(names)}. Pass a list.")
@@ -84,21 +84,21 @@ def names_of_players(found: Interactions, names: Names) -> list[tuple[str, ...]]
     Raises
     ------
     InputError
-        If they are drawn for each sample and have no names.
+        If players were drawn for each sample and have no names.
     """
     if names:
         rows: Any = [names] * len(found) if isinstance(names[0], str) else names
         return list(rows)
     if drawn_by_sample(str(found.settings.get("players", ""))) and len(found) > 1:
         raise InputError(
-            f"players that are drawn for each sample need names to be matched; got {found.settings['players']} without "
+            f"players drawn for each sample can only be matched by names; got {found.settings['players']} without "
             "names. Pass `names`, a row for each sample."
         )
     return [tuple(f"player {i}" for i in range(found.n_players))] * len(found)
 
 
 def drawn_by_sample(players: str) -> bool:
-    """Return whether players of that description are others in each sample.
+    """Return whether players of that description differ between samples.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The near-by steps of one measurement: the mean of their explanations, its error, and what all of them agree on."""
+"""The nearby steps of one measurement: the mean of their explanations, its error, and the part that all share."""
 
 import math
 from collections.abc import Sequence
@@ -19,22 +19,23 @@ from interdyn.values import Interactions, Selection
 
 @dataclass(frozen=True)
 class WindowMean:
-    """What the explanations of near-by steps have in common.
+    """What the explanations of nearby steps have in common.
 
     Attributes
     ----------
     mean
         Mean of each interaction over the steps; with the mean residual it explains the mean of the tables exactly.
     standard_error
-        Of ``mean``: standard deviation over the steps by the root of their number; NaN for a single step.
+        Standard error of ``mean``: standard deviation over the steps divided by the root of their number; NaN for a
+        single step.
     kept
-        ``sign * min_j |I_j|`` where all steps have one sign, else 0. Not a course to follow: where a loss of 0 stops
-        the steps, all of an explanation is kept, and nothing was learned.
+        ``sign * min_j |I_j|`` where all steps have the same sign, else 0. Do not follow it over training: once the loss
+        is 0 the weights stop changing, and the whole explanation is kept although nothing was learned.
     repeatability
-        For each order ``1..n``, the part of the salient strength that every step has, from 0 to 1, over all samples;
+        For each order ``1..n``, the part of the salient strength that all steps share, from 0 to 1, over all samples;
         NaN where no step has any. Shape ``(orders,)``.
     n_steps
-        How many steps there are.
+        Number of steps.
     """
 
     mean: Selection
@@ -47,7 +48,7 @@ class WindowMean:
 def window_mean(
     found: Sequence[Interactions], *, salience: float | None = None, salience_rule: SalienceRule = "mean-effect"
 ) -> WindowMean:
-    r"""Return the mean of the explanations of near-by steps.
+    r"""Return the mean of the explanations of nearby steps.
 
     $$\bar I(S) = \tfrac1m \sum_j I_j(S), \qquad \mathrm{repeatability}(k) =
       \frac{\sum_{|S|=k} \min_j I_j^+ + \min_j I_j^-}{\sum_{|S|=k} \max_j I_j^+ + \max_j I_j^-}$$
@@ -57,12 +58,12 @@ def window_mean(
     found
         Interactions of the same samples and players at one or more steps, each of shape ``(*batch, 2**n)``.
     salience, salience_rule
-        What counts for the repeatability, at each step: see `salience_threshold`.
+        Which interactions count for the repeatability, at each step: see `salience_threshold`.
 
     Raises
     ------
     InputError
-        If there is no step.
+        If ``found`` is empty.
     ShapeError
         If the steps do not have the same samples and players.
 
@@ -85,14 +86,14 @@ def window_mean(
     """
     found = list(found)
     if not found:
-        raise InputError("`found` must hold the interactions of one step or more; got none. Measure a step first.")
+        raise InputError("`found` must have the interactions of one step or more; it is empty. Measure a step first.")
     for one in found:
         instance(one, "found", Interactions, do="Pass a list of what `measure` or `split` returns.")
     shapes = {tuple(one.i_and.shape) for one in found}
     if len(shapes) > 1:
         raise ShapeError(
-            f"`found` must hold the same samples and players at each step; got shapes {sorted(shapes)}. "
-            "Measure one group at all of them."
+            f"`found` must have the same samples and players at each step; got shapes {sorted(shapes)}. "
+            "Measure the same group at every step."
         )
     both = torch.stack([torch.stack([one.i_and, one.i_or], dim=-2) for one in found])
     thresholds = [salience_threshold(one, salience=salience, rule=salience_rule) for one in found]

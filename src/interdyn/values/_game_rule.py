@@ -6,13 +6,13 @@ from typing import Any
 from interdyn.values._record import Record
 
 _WORDS = {
-    "n_players": "players drawn (n)",
-    "n_parts": "parts there are (N)",
-    "cut": "parts",
+    "n_players": "number of players (n)",
+    "n_parts": "number of parts (N)",
+    "cut": "kind of parts",
     "others": "parts not drawn",
     "layer": "layer",
     "baseline": "baseline",
-    "batch_norm": "statistics of batch norm",
+    "batch_norm": "batch-norm statistics",
     "unit": "output",
 }
 
@@ -98,7 +98,7 @@ def different_games(rules: Sequence[GameRule]) -> dict[str, tuple[str, ...]]:
     Examples
     --------
     >>> different_games([GameRule(n_players=8, n_parts=(16, 16)), GameRule(n_players=8, n_parts=(36, 36))])
-    {'parts there are (N)': ('16', '36')}
+    {'number of parts (N)': ('16', '36')}
     """
     out = {}
     for name, words in _WORDS.items():
