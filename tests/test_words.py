@@ -10,6 +10,21 @@ ROOT = Path(__file__).parent.parent
 
 # To add a place, add a line: a folder or a file, read by its ending (.py: strings and docstrings; others: their text).
 PLACES = [
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/choosing",
+    "docs/comparison.md",
+    "docs/errors.md",
+    "docs/explanation",
+    "docs/faq.md",
+    "docs/gallery.md",
+    "docs/glossary.md",
+    "docs/howto",
+    "docs/index.md",
+    "docs/reading",
+    "docs/reference",
+    "docs/start",
     "src/interdyn/__init__.py",
     "src/interdyn/_arguments.py",
     "src/interdyn/_typing.py",
@@ -65,6 +80,10 @@ ALLOWED = {  # a word in this company is right
 }
 _WORDS = re.compile(r"\b(?:" + "|".join(RETIRED) + r")\b", re.IGNORECASE)
 _ALLOWED = re.compile("|".join(ALLOWED), re.IGNORECASE)
+# code, scripts, addresses of links, and what a command writes between two marks: it is judged where it is written
+_NOT_TEXT = re.compile(
+    r"```.*?```|<(script|style).*?</\1>|(?<=\])\([^)]*\)|<!-- (\w+): begin -->.*?<!-- \2: end -->", re.DOTALL
+)
 _NOT_PROSE = re.compile(r"``.*?``|`[^`]*`|^\s*(?:>>>|\.\.\.).*$|^\s*[\w, ]+\s*$\n(?=\s{4,}\S)", re.MULTILINE)
 
 
@@ -77,7 +96,7 @@ def sentences(file: Path) -> list[tuple[int, str]]:
     """Return the texts of a file by line; of Python its docstrings and strings, except single words: they are keys."""
     text = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
-        return [(1, re.sub(r"```.*?```|<(script|style).*?</\1>", "", text, flags=re.DOTALL))]
+        return [(1, _NOT_TEXT.sub("", text))]
     found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     return [(n.lineno, n.value) for n in found if " " in n.value.strip()]
 
@@ -106,6 +125,13 @@ def test_retired_words_are_gone(place):
         for word in retired_in(text)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_of_a_page_its_text_is_judged_not_code_addresses_or_what_a_command_writes(tmp_path):
+    page = tmp_path / "page.md"
+    code, link = "```python\nlook = anew()\n```\n", "[images](howto/pictures.md)\n"
+    page.write_text(f"{code}{link}<!-- table: begin -->\nIt tells\n<!-- table: end -->\nA near-by step.\n")
+    assert [retired_in(text) for _, text in sentences(page)] == [["near-by"]]
 
 
 @pytest.mark.parametrize(
