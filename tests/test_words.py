@@ -134,6 +134,13 @@ def test_of_a_page_its_text_is_judged_not_code_addresses_or_what_a_command_write
     assert [retired_in(text) for _, text in sentences(page)] == [["near-by"]]
 
 
+def test_the_glossary_has_at_most_thirty_words_in_order():
+    rows = re.findall(r"^\| ([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word.lower() for word in rows[1:]]
+    assert 20 < len(words) <= 30
+    assert words == sorted(set(words))
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
