@@ -18,18 +18,19 @@ from _documentation_pages import stage
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
+SHORT = re.compile(r"<code>(?=[^<\s]{1,32}</code>)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def mathml(page):
-    """Return a page whose formulas any browser draws, without a script."""
+    """Return a page whose formulas any browser draws, without a script, and whose short names are not broken."""
     escapes = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&#39;": "'", "&quot;": '"'}
 
     def drawn(found):
         latex = re.sub("|".join(escapes), lambda m: escapes[m[0]], found[3])
         return convert(latex.strip(), display="block" if found[2] == "[" else "inline")
 
-    return FORMULA.sub(drawn, page)
+    return SHORT.sub('<code class="short">', FORMULA.sub(drawn, page))
 
 
 def build(folder=BUILD):

@@ -12,6 +12,21 @@ ROOT = Path(__file__).parent.parent
 # strings; .j2: text and labels; .md: text).
 PLACES = [
     "examples",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/choosing",
+    "docs/comparison.md",
+    "docs/errors.md",
+    "docs/explanation",
+    "docs/faq.md",
+    "docs/gallery.md",
+    "docs/glossary.md",
+    "docs/howto",
+    "docs/index.md",
+    "docs/reading",
+    "docs/reference",
+    "docs/start",
     "src/interdyn/__init__.py",
     "src/interdyn/_arguments.py",
     "src/interdyn/_typing.py",
@@ -82,6 +97,10 @@ ALLOWED = {  # a word in this company is right
 }
 _WORDS = re.compile(r"\b(?:" + "|".join(RETIRED) + r")\b", re.IGNORECASE)
 _ALLOWED = re.compile("|".join(ALLOWED), re.IGNORECASE)
+# code, scripts, addresses of links, and what a command writes between two marks: it is judged where it is written
+_NOT_TEXT = re.compile(
+    r"```.*?```|<(script|style).*?</\1>|(?<=\])\([^)]*\)|<!-- (\w+): begin -->.*?<!-- \2: end -->", re.DOTALL
+)
 _NOT_PROSE = re.compile(r"``.*?``|`[^`]*`|^\s*(?:>>>|\.\.\.).*$|^\s*[\w, ]+\s*$\n(?=\s{4,}\S)", re.MULTILINE)
 
 
@@ -130,7 +149,7 @@ def sentences(file: Path) -> list[tuple[int, str]]:
     if file.suffix == ".j2":
         return [(1, shown_by(text))]
     if file.suffix != ".py":
-        return [(1, re.sub(r"```.*?```|<(script|style).*?</\1>", "", text, flags=re.DOTALL))]
+        return [(1, _NOT_TEXT.sub("", text))]
     found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     return [(n.lineno, n.value) for n in found if " " in n.value.strip()]
 
@@ -159,6 +178,20 @@ def test_retired_words_are_gone(place):
         for word in retired_in(text)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_of_a_page_its_text_is_judged_not_code_addresses_or_what_a_command_writes(tmp_path):
+    page = tmp_path / "page.md"
+    code, link = "```python\nlook = anew()\n```\n", "[images](howto/pictures.md)\n"
+    page.write_text(f"{code}{link}<!-- table: begin -->\nIt tells\n<!-- table: end -->\nA near-by step.\n")
+    assert [retired_in(text) for _, text in sentences(page)] == [["near-by"]]
+
+
+def test_the_glossary_has_at_most_thirty_words_in_order():
+    rows = re.findall(r"^\| ([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word.lower() for word in rows[1:]]
+    assert 20 < len(words) <= 30
+    assert words == sorted(set(words))
 
 
 @pytest.mark.parametrize(
