@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
+from _ranks import OURS, RIVALS, Network, Ranked, groups, ranking
 from _tables import lines
 from interdyn import store
 from interdyn.dynamics import HIGH_ORDER
@@ -34,16 +34,7 @@ KEPT = PAGE.with_suffix(".json")
 ROWS = 2000  # samples of a loss
 RADIUS = 0.05  # of sharpness, in weights
 RELATIVE, DRAWS = 0.05, 5  # of flatness: noise relative to each weight
-DRAWN = 1000  # resampled groups of networks
 FITTED = 0.99  # training accuracy from which a network has learned its labels
-FEWEST = 6  # networks of a group
-
-OURS = ("mean order", "H/V", "Walsh degree", "cancelling share", "twin order 1", "twin order 2", "twin order 3")
-RIVALS = ("sharpness", "flatness", "weight norm", "distance from start", "margin", "alpha", "training loss")
-SMALLER = {"twin order 1", "twin order 2", "twin order 3", "margin", "alpha", "training loss"}
-"""Measures that are expected to be small where the gap is large."""
-
-Network = dict[str, Any]
 
 
 # -- one network ---------------------------------------------------------------------------------
@@ -231,70 +222,16 @@ def collect(study: Path) -> list[Network]:
     return out
 
 
-def signed(networks: Sequence[Network], name: str) -> np.ndarray:
-    """Return a measure of networks, turned so that more should mean a larger gap; NaN where there is none."""
-    values = np.array([np.nan if n.get(name) is None else float(n[name]) for n in networks])
-    return -values if name in SMALLER else values
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return Spearman's rank correlation of the known pairs; NaN where fewer than four are, or one is level."""
-    known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 4:
-        return math.nan
-    x, y = rankdata(a[known]), rankdata(b[known])
-    x, y = x - x.mean(), y - y.mean()
-    size = math.sqrt(float((x @ x) * (y @ y)))
-    return float(x @ y) / size if size else math.nan
-
-
-def groups(networks: Sequence[Network]) -> dict[str, list[int]]:
-    """Return the places of the networks of each study that are enough to be ranked."""
-    out: dict[str, list[int]] = {}
-    for i, network in enumerate(networks):
-        out.setdefault(network["study"], []).append(i)
-    return {name: members for name, members in out.items() if len(members) >= FEWEST}
-
-
-def interval(networks: Sequence[Network], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return the 90 % interval of a rank correlation, settings drawn with all their seeds."""
-    settings: dict[tuple[str, str], list[int]] = {}
-    for i, n in enumerate(networks):
-        settings.setdefault((n["study"], n["variant"]), []).append(i)
-    rng, members = np.random.default_rng(0), list(settings.values())
-    drawn = []
-    for _ in range(DRAWN):
-        at = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))]).astype(int)
-        drawn.append(rank_correlation(x[at], y[at]))
-    low, high = np.nanquantile(drawn, (0.05, 0.95))
-    return float(low), float(high)
-
-
-def ranking(
-    networks: Sequence[Network], target: str
-) -> list[tuple[str, float, tuple[float, float], float, float, str]]:
-    """Return for each measure: overall correlation, its interval, median and worst over groups, the worst group."""
-    y, parts, out = signed(networks, target), groups(networks), []
-    for name in (*OURS, *RIVALS):
-        x = signed(networks, name)
-        each = {group: rank_correlation(x[at], y[at]) for group, at in parts.items()}
-        known = {group: value for group, value in each.items() if math.isfinite(value)}
-        whole = rank_correlation(x, y)
-        if not known or not math.isfinite(whole):
-            continue
-        worst = min(known, key=known.__getitem__)
-        out.append((name, whole, interval(networks, x, y), float(np.median(list(known.values()))), known[worst], worst))
-    return sorted(out, key=lambda row: -row[4])
-
-
 HEAD = """# Do interactions tell how well a network generalises?
 
 Written by `./run complexity page`. Each network is the last one of a run of the studies in [studies](studies.md). The
 true gap is that between test and training, on labels as training saw them: where a share of the training labels is
-wrong, test labels are taken as wrong with the same probability. Rank correlations (Spearman) of each measure with the
-gap; a measure that should be *small* where the gap is large is turned around, so that +1 is best for all and a negative
-number says that the measure points the wrong way. Intervals are 90 %, drawing settings with all their seeds. A measure
-is judged by its worst study, not by its mean: that of all networks together also ranks data sets, which no user does.
+wrong, test labels are taken as wrong with the same probability, and all wrong ones as equally likely. Rank correlations
+(Spearman) of each measure with the gap; a measure that should be *small* where the gap is large is turned around, so
+that +1 is best for all and a negative number says that the measure points the wrong way. Intervals are 90 %, drawing
+settings with all their seeds. A measure is judged by the studies, not over all networks: those together also rank data
+sets, which no user does. **Right / wrong way** counts the studies whose interval lies above 0, and below. The worst of
+many studies is low by chance alone, most of all where seeds of one setting are ranked (run-to-run): read both.
 Interactions need inputs of test samples, but none of their labels; no measure was adjusted to these networks.
 
 - **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
@@ -307,56 +244,47 @@ Interactions need inputs of test samples, but none of their labels; no measure w
 """
 
 
-def table(networks: Sequence[Network], target: str) -> list[str]:
+def table(ranked: Sequence[Ranked], studies: int) -> list[str]:
     rows = [
         (
-            name if name in RIVALS else f"**{name}**",
-            f"{whole:+.2f} ({low:+.2f} to {high:+.2f})",
-            f"{median:+.2f}",
-            f"{worst:+.2f} ({group})",
+            one.name if one.name in RIVALS else f"**{one.name}**",
+            "{:+.2f} ({:+.2f} to {:+.2f})".format(one.whole, *one.interval),
+            f"{one.median:+.2f}",
+            f"{one.right} / {one.wrong} of {studies}",
+            f"{one.worst:+.2f} ({one.group})",
         )
-        for name, whole, (low, high), median, worst, group in ranking(networks, target)
+        for one in ranked
     ]
-    return lines(("measure", "all networks", "median over studies", "worst study"), rows)
+    return lines(("measure", "all networks", "median over studies", "right / wrong way", "worst study"), rows)
 
 
-def conclusion(title: str, networks: Sequence[Network], target: str) -> str:
-    """Return the sentence that the numbers support."""
-    rows = ranking(networks, target)
-    ours, rivals = (next(row for row in rows if row[0] in names) for names in (OURS, RIVALS))
-    best, other = (ours, rivals) if ours[4] >= rivals[4] else (rivals, ours)
-    usable = [row[0] for row in rows if row[4] > 0]
-    said = f"{', '.join(usable) or 'no measure'} point{'' if len(usable) > 1 else 's'} the right way in every study"
-    many = f"{len(networks)} networks of {len(groups(networks))} studies"
-    bests = f"of ours the best in its worst study is {ours[0]} ({ours[4]:+.2f}), "
-    bests += f"of the rivals {rivals[0]} ({rivals[4]:+.2f})"
-    overall = f"over all networks {best[0]} reaches {best[1]:+.2f} and {other[0]} {other[1]:+.2f}"
-    return f"- **{title}, {target}**: {many}. {said[0].upper()}{said[1:]}; {bests}; {overall}."
+def conclusion(title: str, ranked: Sequence[Ranked], target: str, studies: int) -> str:
+    """Return the sentences that the numbers support."""
+    always = " and ".join(one.name for one in ranked if one.worst > 0) or "none"
+    told = [f"points the right way in every study: {always}"]
+    for whose, names in (("of ours", OURS), ("of the rivals", RIVALS)):
+        most = max((one for one in ranked if one.name in names), key=lambda one: (one.right - one.wrong, one.whole))
+        told.append(
+            f"{whose} {most.name} does most often, shown in {most.right} of {studies} and the wrong way in "
+            f"{most.wrong} (worst {most.worst:+.2f}, {most.group}; over all networks {most.whole:+.2f})"
+        )
+    return f"- **{title}, {target}**: {'; '.join(told)}."
 
 
 def page() -> None:
     networks: list[Network] = json.loads(KEPT.read_text())
     learned = [n for n in networks if n["training accuracy"] >= FITTED]
-    text = [HEAD.rstrip(), "", "## In words", ""]
     parts = (("All networks", networks), (f"Networks with a training accuracy of {FITTED:g} or more", learned))
+    words, tables = [], []
     for title, chosen in parts:
-        text += (
-            [conclusion(title, chosen, target) for target in ("gap in loss", "gap in accuracy")]
-            if groups(chosen)
-            else []
-        )
-    for title, chosen in parts:
-        for target in ("gap in loss", "gap in accuracy") if groups(chosen) else ():
-            counted = ", ".join(f"{name} {len(at)}" for name, at in groups(chosen).items())
-            text += [
-                "",
-                f"## {title}: {target}",
-                "",
-                f"{len(chosen)} networks; by study: {counted}.",
-                "",
-                *table(chosen, target),
-            ]
-    PAGE.write_text("\n".join([*text, ""]))
+        counted = groups(chosen)
+        for target in ("gap in loss", "gap in accuracy") if counted else ():
+            ranked = ranking(chosen, target)
+            words.append(conclusion(title, ranked, target, len(counted)))
+            many = f"{len(chosen)} networks of {len(counted)} studies: "
+            many += ", ".join(f"{name} {len(at)}" for name, at in counted.items())
+            tables += ["", f"## {title}: {target}", "", f"{many}.", "", *table(ranked, len(counted))]
+    PAGE.write_text("\n".join([HEAD.rstrip(), "", "## In words", "", *words, *tables, ""]))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ Run: ./run trust [RUN-OR-JSON ...] [--device auto]
 
 import argparse
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NUMBERS, PAGE = RESULTS / "trust", RESULTS / "trust.md"
 ORDERS = {"start": "at the start", "least": "at its least", "end": "at the end"}
 PLACES = {"fall_ends": "end of the fall", "rise_starts": "start of the rise"}
-HEAD = """# What if we had measured otherwise?
-
+TITLE = "# What if we had measured otherwise?"
+HEAD = """
 Whoever measures interactions chooses a baseline, players, a bound and more, and another person would choose otherwise.
 Here the stored networks of runs are measured again, ten checkpoints on five samples, with one choice made otherwise at
 a time (`interdyn trust RUN`; this page: `./run trust RUN ...`; numbers: [trust](trust/)). The largest movers come
-first.
+first. That is less evidence than a run has: phases that it establishes may not be established here.
 
 - **mean order**: at the start, at its least and at the end, with 90 % intervals over samples.
 - **fall ends**, **rise starts**: the two places, in steps, with 90 % intervals; "-" where fall and rise are not
@@ -96,7 +97,7 @@ def _places(own: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> str:
 def table(told: Mapping[str, Any]) -> list[str]:
     """Return the table of a run."""
     own = told["own"]
-    rows = [["as the run has it", *_cells(own), "", ""]]
+    rows = [["the run's own choices", *_cells(own), "", ""]]
     for one in ranked(told):
         change, _ = moved(own, one)
         rows.append([f"{one['what']}: {one['way']}", *_cells(one), f"{change:+.2f}", f"{len(outside(own, one))} of 5"])
@@ -115,8 +116,8 @@ def _told(found: Sequence[float | None] | None, digits: int) -> str:
     return value if found[1] is None else f"{value} ({found[1]:.{digits}f} to {found[2]:.{digits}f})"
 
 
-def overview(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the table over all runs: the largest change of a mean order by each choice, the largest movers first."""
+def largest_moves(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return of each choice the largest change of a mean order in each run, by the median over runs."""
     largest: dict[str, dict[str, float]] = {}
     for name, told in runs.items():
         for one in ranked(told):
@@ -124,11 +125,54 @@ def overview(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
             known = largest.setdefault(one["what"], {})
             if abs(change) > abs(known.get(name, 0.0)) or name not in known:
                 known[name] = change
-    order = sorted(largest, key=lambda what: -float(np.nanmedian(np.abs(list(largest[what].values())))))
+    return dict(sorted(largest.items(), key=lambda item: -_median(item[1])))
+
+
+def _median(changes: Mapping[str, float]) -> float:
+    """Return the median size of changes."""
+    return float(np.nanmedian(np.abs(list(changes.values()))))
+
+
+def overview(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the table over all runs: the largest change of a mean order by each choice, the largest movers first."""
     rows = [
-        [what, *(f"{largest[what][name]:+.2f}" if name in largest[what] else "-" for name in runs)] for what in order
+        [what, *(f"{changes[name]:+.2f}" if name in changes else "-" for name in runs)]
+        for what, changes in largest_moves(runs).items()
     ]
     return lines(("choice", *runs), rows)
+
+
+def summary(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which choices move mean orders most over all runs, and how often the two phases stay, in a paragraph."""
+    pairs = [(told["own"], one) for told in runs.values() for one in ranked(told)]
+    if not pairs:
+        return "No choice could be made otherwise."
+    movers = list(largest_moves(runs).items())
+    first, changes = movers[0]
+    most = max(changes, key=lambda name: abs(changes[name]))
+    said = (
+        f"Over {len(runs)} runs the mean order depends most on the choice of {first}: made otherwise, it changes the "
+    )
+    said += f"mean order by {_median(changes):.2f} orders (median over runs; most, {changes[most]:+.2f}, in {most})"
+    if then := [f"{what} ({_median(by):.2f})" for what, by in movers[1:4]]:
+        said += f", followed by {', '.join(then)}"
+    left = sum(bool(set(outside(own, one)) & set(ORDERS)) for own, one in pairs)
+    said += f". {left} of {len(pairs)} choices move a mean order out of its own interval."
+    stay = {
+        name: [one["two_phases"] for one in ranked(told)] for name, told in runs.items() if told["own"]["two_phases"]
+    }
+    with_phases = [found for founds in stay.values() for found in founds]
+    without = [one["two_phases"] for own, one in pairs if not own["two_phases"]]
+    said += f" Fall and rise are established in {len(stay)} of {len(runs)} runs with their own choices"
+    if with_phases:
+        least = min(stay, key=lambda name: float(np.mean(stay[name] or [1.0])))
+        said += (
+            f", and stay so with {sum(with_phases)} of the {len(with_phases)} other choices made there (least often in "
+        )
+        said += f"{least}: {sum(stay[least])} of {len(stay[least])})"
+    if without:
+        said += f"; where they are not, {sum(without)} of {len(without)} other choices establish them"
+    return f"{said}."
 
 
 def refused(told: Mapping[str, Any]) -> list[str]:
@@ -139,7 +183,16 @@ def refused(told: Mapping[str, Any]) -> list[str]:
 def write_page() -> None:
     """Write the page from the numbers that are there."""
     runs = {path.stem: json.loads(path.read_text()) for path in sorted(NUMBERS.glob("*.json"))}
-    page = [HEAD, "## At a glance", "", "Largest change of a mean order, in orders; by the median over runs.", ""]
+    page = [
+        TITLE,
+        "",
+        *textwrap.wrap(summary(runs), 120),
+        HEAD,
+        "## At a glance",
+        "",
+        "Largest change of a mean order, in orders; by the median over runs.",
+        "",
+    ]
     page += [*overview(runs), "", *(f"- **{name}**: {sentence(told)}" for name, told in runs.items()), ""]
     for name, told in runs.items():
         page += [f"## {name}", "", f"Steps {', '.join(map(str, told['steps']))}; {told['samples']} samples.", ""]

@@ -8,6 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
+import _contrasts
+import _ranks
 import complexity
 import studies
 from interdyn.recipes import StudyResult
@@ -49,11 +51,11 @@ def test_rank_correlation_is_spearmans():
     rng = np.random.default_rng(0)
     for _ in range(20):
         a, b = rng.integers(0, 6, 15).astype(float), rng.normal(size=15)
-        assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+        assert _ranks.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
     a[3] = np.nan
     known = np.arange(15) != 3
-    assert complexity.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
-    assert np.isnan(complexity.rank_correlation(np.ones(9), b[:9]))
+    assert _ranks.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a[known], b[known]).statistic)
+    assert np.isnan(_ranks.rank_correlation(np.ones(9), b[:9]))
 
 
 def test_the_gap_is_on_labels_as_training_saw_them():
@@ -125,12 +127,17 @@ def planted(measure):
 
 def test_a_measure_is_judged_by_its_worst_study():
     networks = planted(lambda study, gap: gap if study != "b" else -gap)
-    (row,) = complexity.ranking(networks, "gap in loss")
-    name, _, (low, high), median, worst, group = row
-    assert (name, median, worst, group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
+    (row,) = _ranks.ranking(networks, "gap in loss")
+    low, high = row.interval
+    assert (row.name, row.median, row.worst, row.group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
+    assert (row.right, row.wrong) == (2, 1)
     assert low < high
-    whole = complexity.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
+    whole = _ranks.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
     assert whole[1:5] == (pytest.approx(1.0), (pytest.approx(1.0), pytest.approx(1.0)), *[pytest.approx(1.0)] * 2)
+    assert (whole.right, whole.wrong) == (3, 0)
+    noise = np.random.default_rng(3)
+    said = _ranks.ranking(planted(lambda *_: noise.random()), "gap in loss")[0]
+    assert said.right + said.wrong < 3
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
@@ -142,3 +149,60 @@ def test_a_kept_study_is_whole_and_on_the_page(file):
     assert (ROOT / "benchmarks" / "studies" / f"{file.stem}.toml").is_file()
     page = (ROOT / "docs" / "results" / "studies.md").read_text()
     assert "\n".join(studies.section(result, file.stem)).rstrip() in page
+
+
+def in_place_of(by_variant):
+    """Return a study of two seeds with the end mean orders that are given."""
+    values = {
+        f"{name}--seed-{seed}": {"end_mean_order": x} for name, xs in by_variant.items() for seed, x in enumerate(xs)
+    }
+    variants = [{"name": name, "set": {"training.epochs": 2 + i}} for i, name in enumerate(by_variant)]
+    claims = [
+        {"text": "a", "quantity": "end_mean_order", "of": {"variant": "adamw-cosine"}, "max": limit}
+        for limit in (2, 9, 0)
+    ]
+    study = {
+        "name": "s",
+        "question": "q",
+        "recipe": "digits-mlp",
+        "seeds": [0, 1],
+        "variant": variants,
+        "claim": claims,
+    }
+    runs = {name: {"values": one, "course": {}} for name, one in values.items()}
+    return StudyResult.from_json({"schema": 1, "study": study, "runs": runs})
+
+
+def test_settings_in_place_of_others_are_paired_by_seed():
+    result = in_place_of({"adamw-cosine": [1.0, 2.5], "adamw-0.001": [1.5, 2.0], "muon-0.001": [9.0, None]})
+    pairs = _contrasts.CONTRASTS["optimisers"]["cosine for a constant rate"]
+    assert _contrasts.differences(result, pairs, "end_mean_order") == [-0.5, 0.5]
+    assert _contrasts.differences(result, [("muon-0.001", "adamw-0.001")], "end_mean_order") == [7.5]
+    assert _contrasts.cell([-0.5, 0.25, -0.2]) == "-0.150 (2 of 3)"
+    assert len(_contrasts.instead("muon", "sgd-momentum")) == 6
+    assert _contrasts.instead("adamw", "adam")[2] == ("adamw-0.003", "adam-0.003")
+
+
+def test_a_finding_holds_over_data_sets_where_signs_agree():
+    assert _contrasts.same_way([[-1.0] * 5, [-2.0] * 4 + [0.1]])
+    assert not _contrasts.same_way([[-1.0] * 5, [-2.0] * 3 + [0.1] * 2])
+    assert not _contrasts.same_way([[-1.0] * 50, [1.0]])
+    assert not _contrasts.same_way([[0.0, 0.0]])
+    assert not _contrasts.same_way([[-1.0], []])
+
+
+def test_claims_are_counted_by_mean_and_by_interval():
+    """The mean is 1.75, its interval from -7.8 to 11.3; of equal seeds the interval is one point."""
+    assert studies.met(in_place_of({"adamw-cosine": [1.0, 2.5]})) == (3, 2, 0)
+    assert studies.met(in_place_of({"adamw-cosine": [1.0, 1.0]})) == (3, 2, 2)
+
+
+def test_what_holds_over_data_sets_is_on_the_page():
+    results = {file.stem: StudyResult.from_json(json.loads(file.read_text())) for file in KEPT}
+    page = (ROOT / "docs" / "results" / "studies.md").read_text()
+    assert "\n".join(_contrasts.section(results)).rstrip() in page
+    made, held, whole = np.sum([studies.met(result) for result in results.values()], axis=0)
+    assert f"{held} of {made} claims hold by their mean, {whole} of these" in page
+    settings = {name for file in KEPT for name in results[file.stem].by_variant}
+    for contrasts in _contrasts.CONTRASTS.values():
+        assert settings >= {name for pairs in contrasts.values() for pair in pairs for name in pair}

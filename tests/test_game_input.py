@@ -164,6 +164,42 @@ class TestTable:
         expected = torch.stack([torch.zeros(2).double(), y[:, 0], y[:, 1], y.sum(1)], dim=1)
         torch.testing.assert_close(found.values, expected, rtol=1e-6, atol=1e-6)
 
+    @pytest.mark.parametrize("padded", [1, 2])
+    def test_a_network_that_treats_a_later_sample_otherwise(self, padded):
+        """As a transformer, which makes an attention mask for padding only, of as many rows as its input has."""
+
+        class Padded(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = torch.nn.Embedding(4, 2)
+
+            def forward(self, ids):
+                out = self.body(ids).sum(-1)
+                if bool((ids == 0).any()):
+                    return (out * (ids != 0)[torch.arange(len(out))]).sum(1)
+                return out.sum(1)
+
+        model = Padded()
+        ids = torch.tensor([[1, 2, 3], [3, 2, 1], [2, 1, 1]])
+        ids[padded, 2] = 0
+        found = value_table(
+            model,
+            ids,
+            layer="body",
+            output="regression",
+            baselines="mean-embedding",
+            batch_size=4,
+            feature_mask=torch.arange(3)[:, None],
+        )
+        assert found.provenance["layer_method"] == "full"
+        means = model.body.weight.detach().mean(0).sum()
+        for s, row in enumerate(ids):
+            own = model.body(row).detach().sum(-1)
+            for subset in range(8):
+                keep = torch.tensor([bool(subset >> i & 1) for i in range(3)])
+                expected = (torch.where(keep, own, means) * (row != 0)).sum().double()
+                torch.testing.assert_close(found.values[s, subset], expected, rtol=1e-5, atol=1e-5)
+
     def test_a_batch_of_one_row_does_not_decide_how_a_layer_is_run(self):
         class Mixing(torch.nn.Module):
             def __init__(self):

@@ -143,6 +143,22 @@ class TestTrustPage:
         assert "not established, and so with 1 of 2 others" in said
         assert "the end of the fall (step 30) lies between steps 30 and 50" in said
 
+    def test_the_summary_over_runs(self):
+        other = self.told()
+        other["own"] = {**other["own"], "two_phases": True}
+        other["others"][0]["end"] = [5.0, 4.0, 6.0]
+        said = trust_page.summary({"a": self.told(), "b": other})
+        assert "Over 2 runs the mean order depends most on the choice of baseline" in said
+        assert "by 2.00 orders (median over runs; most, +2.00, in a), followed by salience (1.60)." in said
+        assert "3 of 4 choices move a mean order out of its own interval." in said
+        assert "established in 1 of 2 runs with their own choices" in said
+        assert (
+            "stay so with 1 of the 2 other choices made there (least often in b: 1 of 2); where they are not, 1 of 2"
+            in said
+        )
+        other["others"] = [one for one in other["others"] if "why" in one]
+        assert trust_page.summary({"b": other}) == "No choice could be made otherwise."
+
     def test_the_page(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trust_page, "NUMBERS", tmp_path / "trust")
         monkeypatch.setattr(trust_page, "PAGE", tmp_path / "trust.md")

@@ -149,7 +149,7 @@ def test_the_page_of_a_run_that_grows_speaks_of_now(runs, stage, since, headline
     assert _first.headline(view).startswith("Still in training")
     assert _first.headline(view, alive=False).startswith("Stopped unexpectedly")
     facts = {name: (value, remark) for name, value, remark in _words.facts(view)}
-    assert facts["Now"] == (stage, "at step 10; the run has not ended")
+    assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == stage[0].upper() + stage[1:]
     assert facts["Phase 2"][0] == fact
     assert facts["Harm"] == ("not established", view.harm.sentence)
     html = render(view)

@@ -141,7 +141,7 @@ def test_odd_runs_have_a_first_screen_that_is_whole(chromium, tmp_path, monkeypa
     page, trouble = watched(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(path.as_uri())
     until(page, "document.querySelector('#chart-overview svg.main-svg') !== null")
-    until(page, "document.querySelectorAll('#tiles > *').length > 0")
+    until(page, "document.querySelectorAll('#falls tr').length > 0")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.locator("#top .cards > div").count() == 4
     assert page.locator("#top .advice strong").inner_text().endswith(".")

@@ -82,6 +82,12 @@ def test_a_choice_moves_what_it_should(found):
     assert by["background", "players not drawn masked"].game != found.own.game
 
 
+def test_what_sparsity_leaves_open_is_not_searched_for(run, found):
+    """It takes most of the time of a small run, and no choice is compared by it."""
+    assert store.read_result(run).identified is not None
+    assert all(one is None or one.identified is None for one in (found.own, *(other.result for other in found.others)))
+
+
 def test_the_command_prints_every_choice(run, found, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["trust", str(run.path)])

@@ -254,7 +254,7 @@ def real_array(
     finite: bool = False,
     least: float | int | None = None,
 ) -> np.ndarray:
-    """Return an array of float64.
+    """Return an array of float64 without negative strides, which torch cannot read.
 
     Parameters
     ----------
@@ -276,10 +276,12 @@ def real_array(
     --------
     >>> real_array([1, 2], "steps", axes=1)
     array([1., 2.])
+    >>> real_array(np.array([2.0, 1.0])[::-1], "steps").strides
+    (8,)
     """
     out = native_array(value, name)
     with np.errstate(all="ignore"):
-        out = out.astype(np.float64, copy=False)
+        out = out.astype(np.float64, copy=any(stride < 0 for stride in out.strides))
     allowed = (axes,) if isinstance(axes, int) else axes
     if allowed is not None and out.ndim not in allowed:
         wanted = " or ".join(f"{n} {'axis' if n == 1 else 'axes'}" for n in allowed)

@@ -5,7 +5,8 @@ row of input while the hook returns many rows of masked maps: everything after t
 whatever bypasses it (a residual branch) broadcasts, because all rows belong to one sample. What the modules before the
 layer return for that row is cached from the first batch of masks of a sample (``method = "remembered"``). Whether the
 model allows this is first tested against a full batch; one that does not has its one row run for every batch
-(``"one row"``), or the full batch, the part before the layer included (``"full"``).
+(``"one row"``), or the full batch, the part before the layer included (``"full"``). Once one row fails with an error
+for a sample, as a transformer may with padding, full batches are used from that sample on.
 """
 
 from collections import deque
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from interdyn.errors import ModelError
-from interdyn.game._batches import Batches, WidestArray
+from interdyn.game._batches import Batches, WidestArray, out_of_memory
 from interdyn.game._forward import Forward, find_layer
 from interdyn.game._masking import Masking, presence
 from interdyn.game._user_code import attempted
@@ -167,7 +168,17 @@ class LayerRunner:
     def values(self, sample: int, start: int, stop: int) -> Tensor:
         """Return the scalar outputs of subsets ``start..stop-1`` of one sample."""
         (maps,) = self.masking.block(sample, sample + 1, presence(start, stop, self.masking.n, self.masking.device))
-        return self._pass(sample, maps, method=self.method)
+        if self.method != "full":
+            found = attempted(partial(self._pass, sample, maps, method=self.method))
+            if isinstance(found, Tensor):
+                return found
+            if out_of_memory(found):
+                try:
+                    raise found
+                finally:
+                    del found  # it holds arrays alive
+            self.method = "full"
+        return self._pass(sample, maps, method="full")
 
     def _pass(self, sample: int, maps: Tensor, *, method: str, hook: Callable[[Any], Tensor] | None = None) -> Tensor:
         rows = torch.full((len(maps),), sample, device=self.masking.device)

@@ -33,7 +33,7 @@ class Choice:
     what, way
         The choice, and its alternative.
     result
-        What the run would have found; None if it could not be measured that way.
+        What the run would have found, without `identified`; None if it could not be measured that way.
     why
         The reason for that.
     """
@@ -105,7 +105,7 @@ def trust(
     allowed = allow_code or not code_of(recipe)
     steps = chosen(begins_of(run.steps, recipe.checkpoints.window))
     samples = load_samples(recipe.data, allow_code=allowed)
-    few = recipe.model_copy(update={"measure": recipe.measure.model_copy(update=_few(recipe))})
+    few = recipe.model_copy(update=_few(recipe))
     again = _Again(run, samples, few, allow_code=allowed, device=device or recipe.training.device or "cpu")
     own, others = again.result(few, steps), []
     plan = list(otherwise(few, run.steps, samples, again.network, own.n_players))
@@ -122,10 +122,15 @@ def trust(
 
 
 def _few(recipe: Recipe) -> dict[str, Any]:
-    return {
+    """Return the sections that measure a few test samples, without the ranges that nothing here compares."""
+    measured = {
         "test_samples": min(SAMPLES, recipe.measure.test_samples),
         "mislabelled_samples": 0,
         "train_samples": None,
+    }
+    return {
+        "measure": recipe.measure.model_copy(update=measured),
+        "analysis": recipe.analysis.model_copy(update={"ranges": False}),
     }
 
 

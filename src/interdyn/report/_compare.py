@@ -178,7 +178,7 @@ def _row(view: RunResult) -> tuple[str, ...]:
         facts.get("Phase 2", "not analysed"),
         facts.get("Loss gap", "no losses").split(" (")[0],
         facts.get("Harm", "no losses").split(" (")[0],
-        facts.get("Mean order", "not recorded").split(" (")[0],
+        _words.mean_order(view) or "not recorded",
         str(view.game),
         _words.predicted(view),
         str(view.n_samples or "not recorded"),

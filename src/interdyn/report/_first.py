@@ -10,6 +10,7 @@ from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.plot.panels import group_name
 from interdyn.report._used import being_learned
+from interdyn.report._words import mean_order
 from interdyn.values import RunResult
 
 _GROWING = {
@@ -157,13 +158,9 @@ def _phase(view: RunResult) -> Card:
         value = "Not analysed"
     elif view.phases.kind in _ABSENT:
         value = _ABSENT[PhaseStatus(view.phases.kind)][0]
-    band = None if view.first is None else view.first.mean_order
-    values = np.empty(0) if band is None else band.value[np.isfinite(band.value)]
     remark = f"began {when(began[1])}; " if began is not None else ""
-    if values.size > 1:
-        end = "end" if view.stage is None else "now"
-        course = " → ".join(f"{x:.1f}" for x in (values[0], values.min(), values[-1]))
-        remark += f"mean order {course} (start, minimum, {end})"
+    if course := mean_order(view):
+        remark += f"mean order {course} (start, minimum, {'end' if view.stage is None else 'now'})"
     return Card("Phase", value, remark.removesuffix("; "), "dynamics")
 
 

@@ -11,7 +11,6 @@ from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 
 _MOST_ROWS = 200  # of the table of samples
 _LEVEL = "90 % interval"
-_SMOOTHED = "smoothed over three measurements"
 _PATTERN = (
     "The pattern on training samples does not detect shortcuts or a shift of the data. In this project's runs it "
     "appeared in 13 of 22 harmed trainings and in 1 of 17 others; in the study that introduced it, in 18 % of the "
@@ -76,11 +75,9 @@ def left_open(identified: LeftOpen) -> str:
 
 
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
-    """Return the three statements and the main numbers as (name, value, remark)."""
+    """Return the three statements, and how well the theory predicts, as (name, value, remark)."""
     rows: list[tuple[str, str, str]] = []
     phases = view.phases
-    if view.stage is not None:
-        rows.append(("Now", view.stage, f"at step {step_label(float(view.steps[-1]))}; the run has not ended"))
     if phases is not None:
         began, gap = phase_2_begins(view), phases.gap_interval
         why = "a rise of the mean order after a fall is not established"
@@ -90,15 +87,16 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
             ("Loss gap", f"began to widen {when(gap)}", _LEVEL) if gap else ("Loss gap", "growth not established", why)
         )
     rows += _harm(view)
-    group = view.group("test")
-    band = group.mean_order if group is not None else None
-    band = band if view.windows is None else view.windows.mean_order.get("test", band)
-    finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
-    if finite.size > 1:
-        course = f"{finite[0]:.1f} → {finite.min():.1f} → {finite[-1]:.1f}"
-        rows.append(("Mean order", course, f"start, minimum, end; {view.game}"))
     rows += _predicted(view)
     return rows
+
+
+def mean_order(view: RunResult) -> str:
+    """Return the mean order at the first measurement, at its minimum and at the last; empty for fewer than two."""
+    band = None if view.first is None else view.first.mean_order
+    band = band if view.windows is None else view.windows.mean_order.get(next(iter(view.groups), ""), band)
+    finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
+    return " → ".join(f"{x:.1f}" for x in (finite[0], finite.min(), finite[-1])) if finite.size > 1 else ""
 
 
 def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
@@ -147,15 +145,14 @@ def _why_no_gap(view: RunResult) -> str:
 
 
 def _harm(view: RunResult) -> list[tuple[str, str, str]]:
-    """Return the rows on harm and on the best held-out value."""
+    """Return the row on harm."""
     harm = view.harm
     if harm is None:
         return [("Harm", "not judged", "the version that wrote this run did not judge it; analyse the run again")]
     if harm.best_step is None:
         return [("Harm", "cannot be judged", harm.pattern or harm.sentence)]
     value = "not established" if harm.interval is None else f"began {when(harm.interval)}"
-    name = "Highest held-out accuracy" if view.test_loss is None else "Lowest held-out loss"
-    return [("Harm", value, harm.sentence), (name, f"step {step_label(harm.best_step)}", _SMOOTHED)]
+    return [("Harm", value, harm.sentence)]
 
 
 def remarks(view: RunResult) -> list[str]:

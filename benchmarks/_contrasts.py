@@ -1,0 +1,118 @@
+"""One setting in place of another, over data sets: what optimiser, schedule and knobs do on each of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from _tables import lines
+from interdyn.recipes import StudyResult
+
+Pairs = Sequence[tuple[str, str]]
+
+RATES = {
+    "sgd": ("0.03", "0.1", "0.3"),
+    "sgd-momentum": ("0.003", "0.01", "0.03"),
+    **dict.fromkeys(("adam", "adamw", "muon"), ("0.0003", "0.001", "0.003")),
+}
+SCHEDULED = ("sgd-momentum", "adamw", "muon")
+SCHEDULES = ("step", "cosine", "warm-up")
+QUANTITIES = {
+    "order_at_85": "Mean order at equal test accuracy, where 0.85 is first reached",
+    "low_share": "Share of training in low orders, within 0.5 of the least, over log(1 + step)",
+    "end_mean_order": "Mean order at the end",
+    "test_accuracy": "Test accuracy at the end",
+}
+AGREE = 0.9  # share of pairs that have the sign of a finding
+HEAD = """## Over data sets
+
+Differences when one setting is put in place of another, all else equal: means over pairs of settings and seeds; in
+brackets how many of the pairs have the sign of the mean. "The same way" means that the mean has one sign on every data
+set, and at least nine of ten pairs have it. Of the knobs, from weight decay on, there are six pairs on two data sets:
+so few agree by chance in one case of 32."""
+
+
+def instead(new: str, old: str) -> Pairs:
+    """Return the settings of two optimisers that belong together: three rates, and schedules where both have them."""
+    rated = [(f"{new}-{a}", f"{old}-{b}") for a, b in zip(RATES[new], RATES[old], strict=True)]
+    both = SCHEDULES if new in SCHEDULED and old in SCHEDULED else ()
+    return [*rated, *((f"{new}-{name}", f"{old}-{name}") for name in both)]
+
+
+def scheduled(name: str) -> Pairs:
+    """Return the settings with a schedule, each with the constant rate that it begins or ends with."""
+    return [(f"{optimiser}-{name}", f"{optimiser}-{RATES[optimiser][1]}") for optimiser in SCHEDULED]
+
+
+CONTRASTS: Mapping[str, Mapping[str, Pairs]] = {
+    "optimisers": {
+        "largest rate for a tenth of it": [
+            (f"{name}-{rates[2]}", f"{name}-{rates[0]}") for name, rates in RATES.items()
+        ],
+        "cosine for a constant rate": scheduled("cosine"),
+        "step for a constant rate": scheduled("step"),
+        "warm-up for none": scheduled("warm-up"),
+        "momentum for none": instead("sgd-momentum", "sgd"),
+        "AdamW for Adam": instead("adamw", "adam"),
+        "AdamW for SGD with momentum": instead("adamw", "sgd-momentum"),
+        "Muon for SGD with momentum": instead("muon", "sgd-momentum"),
+    },
+    "knobs": {
+        "weight decay of 0.01 for none": [("weight-decay-0.01", "default")],
+        "dropout of 0.5 for none": [("dropout-0.5", "default")],
+        "label smoothing of 0.3 for none": [("label-smoothing-0.3", "default")],
+        "pictures shifted by up to 2 for none": [("shift-2", "default")],
+    },
+}
+
+
+def differences(result: StudyResult, pairs: Pairs, quantity: str) -> list[float]:
+    """Return the differences of a quantity, of every pair of settings and every seed that has both."""
+    values = {
+        (run.planned.variant, run.planned.seed): value
+        for run in result.finished
+        if (value := run.values.get(quantity)) is not None
+    }
+    seeds = sorted({seed for _, seed in values})
+    both = [((new, seed), (old, seed)) for new, old in pairs for seed in seeds]
+    return [values[new] - values[old] for new, old in both if new in values and old in values]
+
+
+def agreeing(found: Sequence[float]) -> int:
+    """Return how many differences have the sign of their mean."""
+    return sum(np.sign(one) == np.sign(np.mean(found)) for one in found)
+
+
+def same_way(by_data: Sequence[Sequence[float]]) -> bool:
+    """Return whether the mean has one sign on every data set, which nine of ten of all differences have."""
+    if not all(by_data) or not by_data:
+        return False
+    signs = {np.sign(np.mean(found)) for found in by_data}
+    every = [one for found in by_data for one in found]
+    return len(signs) == 1 and 0 not in signs and sum(np.sign(one) in signs for one in every) >= AGREE * len(every)
+
+
+def section(results: Mapping[str, StudyResult]) -> list[str]:
+    """Return what the page says over data sets, from the studies by name."""
+    told, data = [HEAD, ""], _data(results)
+    for quantity, words in QUANTITIES.items():
+        rows, always = [], []
+        for kind, contrasts in CONTRASTS.items():
+            studies = {name: results[f"{kind}-{name}"] for name in data if f"{kind}-{name}" in results}
+            for contrast, pairs in contrasts.items():
+                found = {name: differences(one, pairs, quantity) for name, one in studies.items()}
+                rows.append((contrast, *(cell(found.get(name, ())) for name in data)))
+                if same_way(list(found.values())):
+                    always.append(f"{contrast} ({'lower' if np.mean(found[min(found)]) < 0 else 'higher'})")
+        told += [f"{words}. The same way on every data set: {', '.join(always) or 'none'}.", ""]
+        told += [*lines(("in place of another", *data), rows), ""]
+    return told
+
+
+def _data(results: Mapping[str, StudyResult]) -> list[str]:
+    """Return the data sets of the studies that are compared."""
+    return sorted({name.partition("-")[2] for name in results if name.partition("-")[0] in CONTRASTS})
+
+
+def cell(found: Sequence[float]) -> str:
+    """Return the mean difference and how many agree with it."""
+    return f"{np.mean(found):+.3f} ({agreeing(found)} of {len(found)})" if found else "-"
