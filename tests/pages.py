@@ -57,7 +57,7 @@ def until(page, expression, *, seconds=30.0):
 def pictured(page, path):
     """Keep a picture of a page from its top to its end, with every chart drawn, as none is until it is in view."""
     size = page.viewport_size
-    page.set_viewport_size({**size, "height": 16_000})
+    page.set_viewport_size({**size, "height": 4_000 + page.evaluate("document.documentElement.scrollHeight")})
     until(page, "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.main-svg'))")
     page.screenshot(path=path, full_page=True)
     page.set_viewport_size(size)

@@ -124,7 +124,7 @@ def test_it_stands_beside_every_mean_order(tmp_path, capsys):
     assert RunResult.from_json(*result.to_json().values()).game == result.game
     assert History.read(run).result_so_far().game == result.game
     page = unescape(re.sub(r"<[^>]+>", " ", write_report(run).read_text(encoding="utf-8").split('id="payload"')[0]))
-    assert "start, minimum, end; 3 of 16 parts" in page
+    assert "(players: 3 of 16 parts)" in page
     assert plot.plot_mean_order(run, ax=Figure().subplots()).get_ylabel() == "mean order (3 of 16 parts)"
     pytest.importorskip("xarray")
     from interdyn.exports import run_to_xarray

@@ -126,8 +126,8 @@ def test_each_measurement_is_read_once_and_the_numbers_are_those_of_the_end(runs
 @pytest.mark.parametrize(
     ("stage", "since", "headline", "fact"),
     [
-        ("no verdict", None, "it is too early to judge the phase", "no verdict"),
-        ("phase 1", None, "phase 2 (more complex interactions) is not established", "no verdict"),
+        ("no verdict", None, "it is too early to judge the phase", "not established"),
+        ("phase 1", None, "phase 2 (more complex interactions) is not established", "not established"),
         ("phase 2", 12.0, "complex interactions) began between steps 8 and 20", "began between steps 8 and 20"),
         # the stage of a run of version 0.1
         (

@@ -214,7 +214,7 @@ def test_the_figure_of_the_mean_order_shows_both_courses(result):
     np.testing.assert_allclose([bar.get_height() for bar in bars], shown)
     without = result.model_copy(update={"windows": None})
     np.testing.assert_array_equal(panels.heat_map(without).steps, result.steps)
-    assert [series.name for series in panels.mean_order(without).series] == ["test samples", "train samples"]
+    assert [series.name for series in panels.mean_order(without).series] == ["test samples", "training samples"]
     assert "Pass `window=3`" in panels.repeatability(without).missing
 
 

@@ -23,8 +23,8 @@ def overview(view: RunResult) -> Panel:
         return Panel(**top, missing=needs)
     marks = statements(view)
     caption = (
-        f"Mean order: average number of players in an interaction ({view.game}); the pale band is its 90 % interval. "
-        "Bars: the 90 % interval of each onset, with a line at the median."
+        f"Mean order: average number of players in an interaction (players: {view.game}); the pale band is its 90 % "
+        "interval. Bars: the 90 % interval of each onset, with a line at the median."
     )
     first, below = found[0], tuple(found[1:])
     alt = " ".join([*(panel.alt for panel in found), *(f"{mark.name[0].upper()}{mark.name[1:]}." for mark in marks)])

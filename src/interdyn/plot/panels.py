@@ -53,7 +53,7 @@ __all__ = [
     "waterfall",
 ]
 
-GROUP_NAMES = {"test": "test samples", "mislabelled": "mislabelled training samples"}
+GROUP_NAMES = {"test": "test samples", "train": "training samples", "mislabelled": "mislabelled training samples"}
 GROUP_COLOURS = {"test": "reality", "mislabelled": "mislabelled"}
 COMPARED = ("reality", "theory", "green", "mislabelled", "or", "muted")
 """Colours of compared runs; where there are more, lines are dashed."""
@@ -83,6 +83,7 @@ QUANTITIES = {  # what can be compared: title, label of the axis, caption
 }
 _ORDER = "order of the interaction (number of players)"
 _SHARE = "share of interaction strength"
+_DIAMONDS = " Diamonds: the theory's distribution at the same checkpoint."
 
 
 def group_name(name: str) -> str:
@@ -126,7 +127,9 @@ def orders(view: RunResult, group: str = "test", *, theory: bool = False, others
     if measured is None:
         return Panel(**head, missing=_no_orders(group))
     series = [Series(f"measured, {group_name(group)}", measured, GROUP_COLOURS.get(group, "muted"), mark="bars")]
-    if theory and view.theory is not None and has_numbers(view.theory.order_distribution):
+    drawn = theory and view.theory is not None and has_numbers(view.theory.order_distribution)
+    if drawn:
+        assert view.theory is not None
         assert view.theory.order_distribution is not None
         series.append(Series("theory", Band(view.theory.order_distribution), "theory", symbol="D"))
     for name in others:
@@ -140,7 +143,7 @@ def orders(view: RunResult, group: str = "test", *, theory: bool = False, others
         orders=view.orders,
         series=tuple(series),
         scale="from zero",
-        caption="Bars: measured, with 90 % intervals. Diamonds: the theory's distribution at the same checkpoint.",
+        caption="Bars: measured, with 90 % intervals." + (_DIAMONDS if drawn else ""),
         alt="Bars: the share of each order at the selected checkpoint; the text next to the slider describes it.",
     )
 

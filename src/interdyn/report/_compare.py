@@ -158,7 +158,7 @@ def _verdicts(names: Sequence[str], views: Sequence[RunResult]) -> Table:
     return Table(
         "verdicts",
         "What happened in each run",
-        "Steps are 90 % intervals; the mean order is given at the start, at its minimum and at the end.",
+        "Steps are given as 90 % intervals, the mean order at the start, at its minimum and at the end.",
         (*columns, "prediction by the theory", "samples", "test accuracy"),
         tuple((name, *_row(view)) for name, view in zip(names, views, strict=True)),
     )

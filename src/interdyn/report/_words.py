@@ -81,7 +81,7 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
     if phases is not None:
         began, gap = phase_2_begins(view), phases.gap_interval
         why = "a rise of the mean order after a fall is not established"
-        rows.append(("Phase 2", f"began {when(began[1])}", _LEVEL) if began else ("Phase 2", "no verdict", why))
+        rows.append(("Phase 2", f"began {when(began[1])}", _LEVEL) if began else ("Phase 2", "not established", why))
         why = phases.gap_status or _why_no_gap(view)
         rows.append(
             ("Loss gap", f"began to widen {when(gap)}", _LEVEL) if gap else ("Loss gap", "growth not established", why)
