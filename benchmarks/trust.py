@@ -28,6 +28,7 @@ Whoever measures interactions chooses a baseline, players, a bound and more, and
 Here the stored networks of runs are measured again, ten checkpoints on five samples, with one choice made otherwise at
 a time (`interdyn trust RUN`; this page: `./run trust RUN ...`; numbers: [trust](trust/)). The largest movers come
 first. That is less evidence than a run has: phases that it establishes may not be established here.
+More players have higher orders, so that mean orders compare at one number of players only.
 
 - **mean order**: at the start, at its least and at the end, with 90 % intervals over samples.
 - **fall ends**, **rise starts**: the two places, in steps, with 90 % intervals; "-" where fall and rise are not
@@ -150,10 +151,8 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> str:
     movers = list(largest_moves(runs).items())
     first, changes = movers[0]
     most = max(changes, key=lambda name: abs(changes[name]))
-    said = (
-        f"Over {len(runs)} runs the mean order depends most on the choice of {first}: made otherwise, it changes the "
-    )
-    said += f"mean order by {_median(changes):.2f} orders (median over runs; most, {changes[most]:+.2f}, in {most})"
+    said = f"Of all choices, {first} moves the mean order most over {len(runs)} runs, by {_median(changes):.2f} orders "
+    said += f"(median over runs; most, {changes[most]:+.2f}, in {most})"
     if then := [f"{what} ({_median(by):.2f})" for what, by in movers[1:4]]:
         said += f", followed by {', '.join(then)}"
     left = sum(bool(set(outside(own, one)) & set(ORDERS)) for own, one in pairs)

@@ -148,8 +148,8 @@ class TestTrustPage:
         other["own"] = {**other["own"], "two_phases": True}
         other["others"][0]["end"] = [5.0, 4.0, 6.0]
         said = trust_page.summary({"a": self.told(), "b": other})
-        assert "Over 2 runs the mean order depends most on the choice of baseline" in said
-        assert "by 2.00 orders (median over runs; most, +2.00, in a), followed by salience (1.60)." in said
+        assert "Of all choices, baseline moves the mean order most over 2 runs, by 2.00 orders (median" in said
+        assert "orders (median over runs; most, +2.00, in a), followed by salience (1.60)." in said
         assert "3 of 4 choices move a mean order out of its own interval." in said
         assert "established in 1 of 2 runs with their own choices" in said
         assert (
