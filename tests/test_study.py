@@ -309,7 +309,7 @@ class TestRuns:
         file = written(tmp_path, claim=[], seeds=[0], grid={"training.epochs": [2]})
         monkeypatch.setattr("interdyn.recipes._study_result.run_of_study", killed)
         assert main_of("study", file, "--out", tmp_path / "runs", "--workers", "1") == 1
-        assert "failed: epochs=2--seed-0: its worker ended 3 times" in capsys.readouterr().err
+        assert "failed: epochs=2--seed-0: its worker ended unexpectedly 3 times" in capsys.readouterr().err
 
     def test_a_run_that_fails_is_named_and_the_others_go_on(self, tmp_path, capsys):
         grid = {"training.learning_rate": [0.01, 1e30]}
