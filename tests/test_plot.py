@@ -61,7 +61,7 @@ def first_steps(data, t):
 def test_axes_say_what_they_show_and_who_made_it(draw, data):
     ax = axes()
     assert draw(data, ax=ax) is ax
-    assert ax.get_xlabel() in ("optimiser step", "order of the interaction (number of players)")
+    assert ax.get_xlabel() in ("optimiser step (log scale)", "order of the interaction (number of players)")
     assert ax.get_ylabel()
     assert ax.get_title(loc="left")
     assert words(ax).count("synthetic-example · interdyn 0.1.0") == 1
@@ -197,7 +197,7 @@ def test_the_overview_holds_order_losses_and_a_row_for_each_statement(data):
     for ax in (order, losses):
         assert {260.0, 300.0} <= {float(line.get_xdata()[0]) for line in ax.lines[-2:]}
     assert len(strip.collections) == 2  # a bar for each interval
-    assert strip.get_xlabel() == "optimiser step"
+    assert strip.get_xlabel() == "optimiser step (log scale)"
     assert words(strip).count("synthetic-example · interdyn 0.1.0") == 1
     with pytest.raises(InputError, match="subplots"):
         plot.plot_overview(data, ax=Figure().add_axes((0, 0, 1, 1)))

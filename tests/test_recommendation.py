@@ -27,15 +27,19 @@ def test_after_harm_the_checkpoint_with_the_least_loss():
         "The difference is more than noise."
     )
     assert (found.step, found.open) == (10, "")
-    assert found.course == "held-out loss is 60 % above its lowest"
+    assert found.course == "held-out loss is 62 % higher at the end than at step 10"
 
 
 def test_a_rise_that_is_not_established_is_called_so():
     found = recommend(run(RISES))
     assert found.step == 10
     assert "noise" not in found.reason
-    assert found.open == "Whether the held-out loss rises by more than its noise is not established."
+    assert found.sentence == "Prefer the checkpoint of step 10; the last may be as good."
+    assert found.open.endswith("worse by more than its noise is 20 %; 90 % is needed to call it harm.")
     assert str(found) == f"{found.sentence} {found.reason} {found.open}"
+    both = recommend(run(RISES, accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
+    assert both.sentence == "Use the checkpoint of step 10, not the last."
+    assert both.reason.endswith("Held-out accuracy: 0.800 there, 0.600 at the end.")
     assert recommend(run(RISES, probability=None)).open.startswith("There are too few values")
 
 
@@ -64,7 +68,7 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
 
 def test_accuracy_stands_in_where_no_loss_is_known():
     found = recommend(run(accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
-    assert found.sentence == "Use the checkpoint of step 10, not the last."
+    assert found.sentence == "Prefer the checkpoint of step 10; the last may be as good."
     assert "held-out accuracy is highest at step 10: 0.8. At step 40 it is 0.6." in found.reason
     assert found.course == "held-out accuracy is 25 % lower at the end than at step 10"
 

@@ -143,7 +143,10 @@ def test_harm_is_in_the_headline_on_a_card_and_a_mark_beside_those_of_phase_and_
     data["summary"]["harm"] = HARM
     found = page(data)
     heading = plain(found)
-    assert "Training began to harm between steps 900 and 2,000: held-out loss is 20 % above its lowest." in heading
+    assert (
+        "Training began to harm between steps 900 and 2,000: held-out loss is 66 % higher at the end than at step 780."
+        in heading
+    )
     assert f"Harmbegan between steps 900 and 2,000{HARM['sentence']}" in found.text
     marks = [note["text"] for note in found.charts["losses"]["layout"]["annotations"]]
     assert [mark.rsplit(" ", 1)[0] for mark in marks] == [
@@ -293,7 +296,7 @@ def test_the_first_screen_says_what_to_do_why_and_what_is_not_certain(data):
     [
         ("one phase, no second phase", "without a second phase", "One phase"),
         ("no phases", "neither simpler nor more complex", "No phases"),
-        ("no first phase", "more complex from the start", "No first phase"),
+        ("no first phase", "more complex, without getting simpler first", "No first phase"),
         ("no verdict", "lasting phase 2 (more complex interactions) is not established", "Not established"),
     ],
 )

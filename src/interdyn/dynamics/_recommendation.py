@@ -94,7 +94,7 @@ def recommend(result: RunResult) -> Recommendation:
         return Recommendation(f"No recommendation: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
     find = _of_the_whole if result.stage is None else _of_now
     course = held.in_short("at the end" if result.stage is None else "now")
-    if harm.found and harm.growth is not None:
+    if harm.found and harm.growth is not None and held.rise <= SMALLEST_RISE:  # the last value alone is better
         course = f"held-out {held.name} is {percent(harm.growth)} {held.worse_word} its {held.best_word}"
     return replace(find(held, harm), course=course)
 
@@ -111,6 +111,10 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
             text = f"Choose: step {held.at} by held-out loss, or the last checkpoint by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}", open=held.open(harm))
         text = f"Use the checkpoint of step {held.at}, not the last."
+        if held.accuracy_agrees:
+            reason = f"{reason} {held.of_accuracy()}"
+        elif not harm.found:
+            text = f"Prefer the checkpoint of step {held.at}; the last may be as good."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
         best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
@@ -196,6 +200,14 @@ class _HeldOut:
         best, end = self.accuracy
         return 1 - end < (1 - best) * (1 - SMALLEST_RISE)
 
+    @property
+    def accuracy_agrees(self) -> bool:
+        """Whether the share that is wrong is larger at the end, by more than the smallest rise that counts."""
+        if self.accuracy is None:
+            return False
+        best, end = self.accuracy
+        return 1 - end > (1 - best) * (1 + SMALLEST_RISE)
+
     def course(self) -> str:
         best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}: {self.best:.3g}"
         return f"{best}. At step {self.last_at} it is {self.end:.3g}."
@@ -206,8 +218,8 @@ class _HeldOut:
             return ""
         if harm.probability is None:
             return f"There are too few values of the held-out {self.name} to judge its noise."
-        verb = "falls" if self.name == "accuracy" else "rises"
-        return f"Whether the held-out {self.name} {verb} by more than its noise is not established."
+        what = f"The probability that the held-out {self.name} has become worse by more than its noise"
+        return f"{what} is {percent(harm.probability)}; 90 % is needed to call it harm."
 
     def in_short(self, now: str) -> str:
         """Return how it changed, as a clause; ``now`` is what the last measurement is called."""

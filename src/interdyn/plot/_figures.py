@@ -84,7 +84,7 @@ def plot_dynamics(data: Drawable, *, group: str = "test", ax: Axes | None = None
     ...     ax=Figure().subplots(),
     ... )
     >>> ax.get_xlabel()
-    'optimiser step'
+    'optimiser step (log scale)'
     """
     return draw(panels.heat_map(as_view(data), group), ax)
 

@@ -49,6 +49,8 @@ def statements(view: RunResult) -> tuple[Rule, ...]:
     phases, harm, began = view.phases, view.harm, phase_2_begins(view)
     none = phases is not None and phases.kind in (PhaseStatus.FLAT, PhaseStatus.ONLY_FALLS)
     open_phase = "not analysed" if phases is None else "none" if none else "not established"
+    if phases is not None and phases.kind == PhaseStatus.ONLY_RISES:
+        open_phase = "not dated, there is no phase 1"
     rows = [_row("phase 2 begins", began, f"phase 2: {open_phase}", colour="ink", dash="--")]
     gap = None
     if phases is not None and phases.gap_onset_step is not None and phases.gap_interval is not None:

@@ -23,8 +23,8 @@ def overview(view: RunResult) -> Panel:
         return Panel(**top, missing=needs)
     marks = statements(view)
     caption = (
-        f"Mean order: average number of players in an interaction (players: {view.game}); the pale band is its 90 % "
-        "interval. Bars: the 90 % interval of each onset, with a line at the median."
+        f"Mean order: how many parts of the input act together, on average (players: {view.game}), with its 90 % "
+        "interval. Loss gap: held-out minus training loss. Bars: 90 % interval of each start, a line at the median."
     )
     first, below = found[0], tuple(found[1:])
     alt = " ".join([*(panel.alt for panel in found), *(f"{mark.name[0].upper()}{mark.name[1:]}." for mark in marks)])
@@ -40,7 +40,7 @@ def _order(view: RunResult) -> Panel | None:
     if band is None or not has_numbers(band.value):
         return None
     values = band.value[np.isfinite(band.value)]
-    line = Series("mean order", band, "reality", steps=steps)
+    line = Series("mean order", band, "ink", steps=steps)
     alt = f"Mean order: {values[0]:.2f} at the start, minimum {values.min():.2f}, {values[-1]:.2f} at the end."
     return Panel("order", "", y="mean order", steps=view.steps, series=(line,), alt=alt)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-STEP_LABEL = "optimiser step"
+STEP_LABEL = "optimiser step (log scale)"
 _ZERO_ROOM = 0.5  # width between step 0 and the first positive step, in decades
 _MIN_APART = 0.12  # of two tick labels, as a share of the axis
 

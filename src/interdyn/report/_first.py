@@ -8,7 +8,6 @@ import numpy as np
 
 from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
-from interdyn.plot.panels import group_name
 from interdyn.report._used import being_learned
 from interdyn.report._words import mean_order
 from interdyn.values import RunResult
@@ -21,7 +20,7 @@ _GROWING = {
 _BEGAN = "phase 2 (more complex interactions) began"
 _ABSENT = {  # `interdyn.dynamics.PhaseStatus` to the answer on a card, and a clause
     PhaseStatus.ONLY_FALLS: ("One phase", "the interactions got simpler, without a second phase"),
-    PhaseStatus.ONLY_RISES: ("No first phase", "the interactions got more complex from the start"),
+    PhaseStatus.ONLY_RISES: ("No first phase", "the interactions got more complex, without getting simpler first"),
     PhaseStatus.RISES_THEN_FALLS: ("Rises, then falls", "the interactions got more complex, then simpler"),
     PhaseStatus.FLAT: ("No phases", "the interactions got neither simpler nor more complex"),
 }
@@ -70,11 +69,11 @@ def headline(view: RunResult, *, alive: bool = True) -> str:
 
 
 def state(view: RunResult, *, alive: bool = True) -> str:
-    """Return the state and last step of a run, and the number of samples on which it was measured."""
+    """Return the state and last step of a run, and of how many samples interactions were measured."""
     count, last = len(view.steps), step_label(float(view.steps[-1]))
     how = "finished" if view.stage is None else "running" if alive else "stopped unexpectedly"
     samples = view.n_samples if view.first is None else view.first.n_samples
-    of = "" if samples is None else f", measured on {samples} test sample{'s' if samples > 1 else ''}"
+    of = "" if samples is None else f", interactions of {samples} test sample{'s' if samples > 1 else ''}"
     return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
 
 
@@ -99,7 +98,9 @@ def uncertain(view: RunResult) -> str:
         rise = "" if possible is None else f"; the mean order may have risen by up to {possible:.2g} by the end"
         out.append(f"A lasting phase 2 is not established{rise}.")
     if harm is not None and harm.interval is not None:
-        out.append(f"Harm may have begun anywhere {_between(harm.interval)}.")
+        inside = harm.best_step is not None and harm.interval[0] < harm.best_step
+        near = ", so that the recommended checkpoint may be just after its start" if inside else ""
+        out.append(f"Harm may have begun anywhere {_between(harm.interval)}{near}.")
     if open_ := recommend(view).open:
         out.append(open_)
     return " ".join(out)
@@ -120,7 +121,8 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
         return Card(name, "Not measured", "no interactions at the last checkpoint", anchor)
     share = band.value[-1]
     first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
-    value = f"Mostly order {first + 1}" if share[first] > 0.5 else f"Orders {first + 1} and {second + 1}"
+    value = f"Orders {first + 1} and {second + 1}" if share[first] + share[second] > 0.5 else "Many orders"
+    value = f"Mostly order {first + 1}" if share[first] > 0.5 else value
     remark = f"{_percent(share[first])} of the interaction strength has order {first + 1}"
     if len(share) > 1 and share[second] >= 0.01:
         remark += f", {_percent(share[second])} order {second + 1}"
@@ -140,6 +142,8 @@ def _checkpoint(view: RunResult) -> Card:
         for name, values, digits in (("held-out loss", view.test_loss, ".3g"), ("accuracy", view.test_accuracy, ".3f"))
         if values is not None and np.isfinite(values[at])
     ]
+    if step != view.steps[-1] and view.test_accuracy is not None and np.isfinite(view.test_accuracy[[at, -1]]).all():
+        known.append(f"at the last step {view.test_accuracy[-1]:.3f}")
     value = f"Step {step_label(step)}"
     if use is None:
         value += " so far" if view.stage is not None else " or the last"
@@ -180,7 +184,11 @@ def _samples(view: RunResult) -> Card:
         seem = "sample looks memorised" if len(flagged) == 1 else "samples look memorised"
         return Card(name, value, f"{len(flagged)} training {seem} or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(name, value, f"{group_name(first[0].group)} with the worst fit during training. {why}", "samples")
+    return Card(name, value, f"{_in_group(first[0].group)} with the worst fit during training. {why}", "samples")
+
+
+def _in_group(name: str) -> str:
+    return "training samples" if name == "train" else f"samples of the group `{name}`"
 
 
 def _between(interval: tuple[float, float]) -> str:
