@@ -188,7 +188,7 @@ def _samples(view: RunResult) -> Card:
 
 
 def _in_group(name: str) -> str:
-    return "training samples" if name == "train" else f"samples of the group `{name}`"
+    return "training samples" if name == "train" else f'samples of the group "{name}"'
 
 
 def _between(interval: tuple[float, float]) -> str:
