@@ -13,7 +13,7 @@ _MOST_ROWS = 200  # of the table of samples
 _LEVEL = "90 % interval"
 _PATTERN = (
     "The pattern on training samples does not detect shortcuts or a shift of the data. In this project's runs it "
-    "appeared in 13 of 22 harmed trainings and in 1 of 17 others; in the study that introduced it, in 18 % of the "
+    "appeared in 13 of 22 harmed trainings, and in 1 of 17 others; in the study that introduced it, in 18 % of the "
     "trainings without harm."
 )
 
