@@ -18,17 +18,17 @@ SCHEDULED = ("sgd-momentum", "adamw", "muon")
 SCHEDULES = ("step", "cosine", "warm-up")
 QUANTITIES = {
     "order_at_85": "Mean order at equal test accuracy, where 0.85 is first reached",
-    "low_share": "Share of training in low orders, within 0.5 of the least, over log(1 + step)",
+    "low_share": "Share of training in low orders, within 0.5 of the minimum, over log(1 + step)",
     "end_mean_order": "Mean order at the end",
     "test_accuracy": "Test accuracy at the end",
 }
 AGREE = 0.9  # share of pairs that have the sign of a finding
 HEAD = """## Over data sets
 
-Differences when one setting is put in place of another, all else equal: means over pairs of settings and seeds; in
-brackets how many of the pairs have the sign of the mean. "The same way" means that the mean has one sign on every data
-set, and at least nine of ten pairs have it. Of the knobs, from weight decay on, there are six pairs on two data sets:
-so few agree by chance in one case of 32."""
+Each line replaces one setting by another, all else equal. Numbers are differences, means over pairs of settings and
+seeds; in brackets, how many of the pairs have the sign of the mean. "Same direction" means that the mean has one sign
+on every data set and at least nine of ten pairs have it. From weight decay on there are only six pairs on two data
+sets, which agree by chance in one case of 32."""
 
 
 def instead(new: str, old: str) -> Pairs:
@@ -60,7 +60,7 @@ CONTRASTS: Mapping[str, Mapping[str, Pairs]] = {
         "weight decay of 0.01 for none": [("weight-decay-0.01", "default")],
         "dropout of 0.5 for none": [("dropout-0.5", "default")],
         "label smoothing of 0.3 for none": [("label-smoothing-0.3", "default")],
-        "pictures shifted by up to 2 for none": [("shift-2", "default")],
+        "images shifted by up to 2 for none": [("shift-2", "default")],
     },
 }
 
@@ -95,17 +95,27 @@ def section(results: Mapping[str, StudyResult]) -> list[str]:
     """Return what the page says over data sets, from the studies by name."""
     told, data = [HEAD, ""], _data(results)
     for quantity, words in QUANTITIES.items():
-        rows, always = [], []
-        for kind, contrasts in CONTRASTS.items():
-            studies = {name: results[f"{kind}-{name}"] for name in data if f"{kind}-{name}" in results}
-            for contrast, pairs in contrasts.items():
-                found = {name: differences(one, pairs, quantity) for name, one in studies.items()}
-                rows.append((contrast, *(cell(found.get(name, ())) for name in data)))
-                if same_way(list(found.values())):
-                    always.append(f"{contrast} ({'lower' if np.mean(found[min(found)]) < 0 else 'higher'})")
-        told += [f"{words}. The same way on every data set: {', '.join(always) or 'none'}.", ""]
-        told += [*lines(("in place of another", *data), rows), ""]
+        rows = [(name, *(cell(by.get(one, ())) for one in data)) for name, by in by_data(results, quantity).items()]
+        told += [f"{words}. Same direction on every data set: {always(results, quantity)}.", ""]
+        told += [*lines(("replacement", *data), rows), ""]
     return told
+
+
+def by_data(results: Mapping[str, StudyResult], quantity: str) -> dict[str, dict[str, list[float]]]:
+    """Return of each replacement the differences of a quantity, by data set."""
+    out = {}
+    for kind, contrasts in CONTRASTS.items():
+        studies = {name: results[f"{kind}-{name}"] for name in _data(results) if f"{kind}-{name}" in results}
+        for contrast, pairs in contrasts.items():
+            out[contrast] = {name: differences(one, pairs, quantity) for name, one in studies.items()}
+    return out
+
+
+def always(results: Mapping[str, StudyResult], quantity: str) -> str:
+    """Return the replacements that change a quantity in the same direction on every data set."""
+    found = {name: by for name, by in by_data(results, quantity).items() if same_way(list(by.values()))}
+    ways = (f"{name} ({'lower' if np.mean(by[min(by)]) < 0 else 'higher'})" for name, by in found.items())
+    return ", ".join(ways) or "none"
 
 
 def _data(results: Mapping[str, StudyResult]) -> list[str]:

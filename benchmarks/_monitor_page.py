@@ -1,11 +1,13 @@
-"""The page of the monitor's evidence: tables, one sentence for each question, a picture; all from what is kept."""
+"""The page of the monitor's evidence: tables, one sentence for each question, a figure; all from what is kept."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,34 +18,36 @@ from interdyn.monitors import NAMES
 
 Kept = Mapping[str, Any]
 ORDER = ("clean", "noise-10", "noise-20", "noise-40", "people", "few", "decay", "stopped", "one-pass", "small")
-"""Those from which version 0.2 judged its signal; the others came after it was chosen, and have chosen nothing."""
+"""Those from which version 0.2 judged its signal; the others came after it was chosen."""
 
 HEAD = """# Is the monitor worth trusting?
+"""
+HOW = """## How this was measured
 
-Written by `./run monitor page` from trainings whose truth is known, recipes in `benchmarks/monitor`, each done by
-`./run monitor run NAME`. False alarms and delays in simulated trainings: [the finder](finder.md), [harm](harm.md).
+Each training is a recipe in `benchmarks/monitor` whose truth is known (`./run monitor run NAME`; this page: `./run
+monitor page`). False alarms and delays in simulated trainings: [the finder](finder.md), [harm](harm.md).
 
-**Truth.** Half of the test samples are the test. Training *harms* where the test loss, as the median of five
-evaluations, is above its least one, after it, by more than two standard errors (of the samples' differences) and 5 %.
-The other half is the validation set, which only patience and `find_harm` see. Losses and what other monitors need are
-taken after every epoch (of short trainings forty times), interactions of 8 training samples at the steps of the run.
+**Truth.** Training *harms* once the test loss, as the median of five evaluations, is above its earlier minimum by more
+than two standard errors (of the samples' differences) and 5 %. Half of the test samples give this test loss. The other
+half is the validation set, which only patience and `find_harm` use. Losses and the data of other monitors are recorded
+after every epoch (in short trainings forty times), interactions of 8 training samples at the steps of the run.
 
 **Ours, without held-out data**, of training samples: `R` of `find_pattern` (threshold 1.3 at two measurements in a
-row, set before these trainings were made); rise of the mean order, of the cancelling share `1 - |sum I| / sum |I|`
-and of the Walsh degree above their least so far; fall of the similarity to a twin with another seed (weighted Jaccard
-of the salient interactions of order 1) below its greatest so far. **Others**, by `interdyn.monitors`: Label Wave,
-gradient disparity, instance-wise early stopping; their signals are logarithms over their least so far, that of
-instance-wise stopping the share of samples that are learned. weightwatcher: least alpha of a layer, alarm below 2.
-**With held-out labels**: patience (five evaluations), `find_harm`. **Controls**: what the training loss alone, or the
-step alone, tells.
+row, set before these trainings were run); rise of the mean order, of the cancelling share `1 - |sum I| / sum |I|`
+and of the Walsh degree above their minimum so far; fall of the similarity to a twin with another seed (weighted Jaccard
+of the salient interactions of order 1) below its maximum so far. **Others**, from `interdyn.monitors`: Label Wave,
+gradient disparity, instance-wise early stopping; their signals are logarithms of the ratio to their minimum so far,
+that of instance-wise stopping is the share of samples that are learned. weightwatcher: smallest alpha of a layer, alarm
+below 2. **With held-out labels**: patience (five evaluations), `find_harm`. **Controls**: the training loss alone, the
+step alone.
 """
 
-COLUMNS = f"""AUC and balanced accuracy: of all measured steps, whether training has harmed by then; a training weighs
-1, and the threshold of a task is that of the other tasks. Intervals {LEVEL:.0%}, by draws of tasks and of trainings in
-them. Alarms are by each one's own rule, or, where it has none, by the threshold of the other tasks exceeded twice in a
-row. *late*: step of the alarm over that since which training harms, median and range. *step over best* and *loss
-over least*: the step that is named, over that of the least test loss (median), and the test loss there over its
-minimum (geometric mean); where none is named, training goes on to its end."""
+COLUMNS = f"""AUC and balanced accuracy: at all measured steps, whether training has harmed by then. Each training has
+weight 1; the threshold for a task is chosen on the other tasks. Intervals are {LEVEL:.0%}, from redrawing tasks and
+their trainings. Alarms follow each signal's own rule; a signal without one uses the threshold of the other tasks,
+exceeded twice in a row. *late*: step of the alarm divided by the step at which harm begins, median and range. *step
+over best*: the named step divided by that of the minimum test loss (median). *loss over minimum*: the test loss there
+divided by its minimum (geometric mean). Where no step is named, training continues to its end."""
 
 
 # -- the two questions -------------------------------------------------------------------------------
@@ -94,7 +98,7 @@ def step_table(named: Mapping[str, Named]) -> list[str]:
         )
         for name, f in named.items()
     ]
-    head = ("signal", "whose", "names a step in", "step over best", "loss over least", "harmed", "harmless", "worst")
+    head = ("signal", "whose", "names a step in", "step over best", "loss over minimum", "harmed", "harmless", "worst")
     return lines(head, rows)
 
 
@@ -118,25 +122,25 @@ def harm_sentences(fares: Mapping[str, Fare]) -> list[str]:
         if family not in tops or found.balanced > able[tops[family]].balanced:
             tops[family] = name
     if not {"ours", "other"} <= set(tops):
-        return ["**Is this training being harmed?** Cannot be said: too few trainings are kept."]
+        return ["**Is this training being harmed?** Not known: too few trainings are kept."]
     winner, second = sorted((tops["ours"], tops["other"]), key=lambda n: -able[n].balanced)
     best, control = able[winner], tops["control"]
     losers = "the others" if SIGNALS[winner].family == "ours" else "ours"
     out = [
-        f"**Is this training being harmed?** Without held-out labels *{winner}* tells best: balanced accuracy "
+        f"**Is this training being harmed?** Without held-out labels *{winner}* is best: balanced accuracy "
         f"{best.balanced:.2f} on tasks left out, false alarms in {part(best.false_alarms)} harmless trainings, alarms "
         f"in {part(best.alarms)} harmed ones{by_name(winner)}.",
         f"The best of {losers}, *{second}*, has {able[second].balanced:.2f} "
         f"({established(best.draws - able[second].draws)}).",
         f"The best control, *{control}*, has {able[control].balanced:.2f} "
         f"({established(best.draws - able[control].draws)}).",
-        f"With held-out labels *{tops['labels']}* has {able[tops['labels']].balanced:.2f}, and `find_harm` rings in "
-        f"{part(fares[HARM].false_alarms)} harmless and {part(fares[HARM].alarms)} harmed trainings.",
+        f"With held-out labels *{tops['labels']}* has {able[tops['labels']].balanced:.2f}, and `find_harm` raises an "
+        f"alarm in {part(fares[HARM].false_alarms)} harmless and {part(fares[HARM].alarms)} harmed trainings.",
     ]
     if winner != "R":
         r = fares["R"]
         out.append(
-            f"The product's own signal *R* has {r.balanced:.2f}; with its frozen threshold it rings in "
+            f"The signal *R* of this library has {r.balanced:.2f}; with its fixed threshold it raises an alarm in "
             f"{part(r.false_alarms)} harmless and {part(r.alarms)} harmed trainings."
         )
     return out
@@ -153,7 +157,7 @@ def step_sentences(named: Mapping[str, Named]) -> list[str]:
     end = named["end"]
     out = [
         f"**Where was the best step?** Without held-out labels *{winner}* names it best: test loss {best.loss:.2f} "
-        f"times its least ({number(best.harmed, 2)} in harmed trainings, {number(best.harmless, 2)} in harmless "
+        f"times its minimum ({number(best.harmed, 2)} in harmed trainings, {number(best.harmless, 2)} in harmless "
         f"ones){ratio}{by_name(winner)}.",
         f"At the end of training it is {end.loss:.2f} ({established(best.draws - end.draws, 'logarithms')}).",
     ]
@@ -172,9 +176,9 @@ def by_name(winner: str) -> str:
 
 
 def conclusion(kept: Sequence[Kept], missing: Sequence[str]) -> str:
-    """Return what users are told: the first sentence on each question, of the new trainings, once all are kept."""
+    """Return what users read elsewhere: the first sentence on each question, of the new trainings."""
     if missing:
-        return f"Not told yet: {len(kept)} of {len(kept) + len(missing)} trainings are kept."
+        return f"Not known yet: {len(kept)} of {len(kept) + len(missing)} trainings are kept."
     new = [k for k in kept if k["name"] not in ORDER]
     fares, named = judged_on(new)
     return f"{harm_sentences(fares)[0]}\n{step_sentences(named)[0]}"
@@ -218,8 +222,18 @@ def training_table(kept: Sequence[Kept]) -> list[str]:
             )
         )
     head = (
-        *("run", "task", "mean order", "test loss", "harms since", "gap", "phase 2 said", "harm said", "R (largest)"),
-        *("patience", "Label Wave", "gradient disparity", "instance-wise", "least alpha"),
+        *(
+            "run",
+            "task",
+            "mean order",
+            "test loss",
+            "harms since",
+            "gap",
+            "phase 2 reported",
+            "harm reported",
+            "R (largest)",
+        ),
+        *("patience", "Label Wave", "gradient disparity", "instance-wise", "smallest alpha"),
     )
     return lines(head, rows)
 
@@ -231,7 +245,7 @@ def _alpha(alpha: Sequence[float | None] | None) -> str:
 
 
 def pattern_told(kept: Sequence[Kept]) -> str:
-    """Return how often `find_pattern` rang, in the words of its documentation.
+    """Return how often `find_pattern` rang, as its documentation writes it.
 
     >>> pattern_told([])
     'in 0 of 0 harmed trainings, and in 0 of 0 others'
@@ -245,23 +259,23 @@ def text(kept: Sequence[Kept], missing: Sequence[str]) -> str:
     """Return the whole page."""
     new = [k for k in kept if k["name"] not in ORDER]
     tasks = sorted({k["task"] for k in new})
-    out = [HEAD]
+    out = [HEAD, *textwrap.wrap(conclusion(kept, missing).replace("\n", " "), 120), "", HOW]
     if missing:
         out += [f"**Not all trainings are kept yet**; missing: {', '.join(missing)}.", ""]
     if len({k["truth"]["since"] is not None for k in new}) == 2:
         out += [f"## New trainings: {len(new)}, on {len(tasks)} tasks ({', '.join(tasks)})", ""]
-        out += ["Made after `R` and its threshold were chosen; none of them has chosen anything.", "", COLUMNS, ""]
+        out += ["Run after `R` and its threshold were chosen; none of them influenced the choice.", "", COLUMNS, ""]
         out += questions(new)
     if len({k["truth"]["since"] is not None for k in kept}) == 2 and len(kept) > len(new):
         out += [f"## All trainings: {len(kept)}", "", *questions(kept)]
-    out += [f"`find_pattern` rang {pattern_told(kept)}.", ""]
+    out += [f"`find_pattern` raised an alarm {pattern_told(kept)}.", ""]
     out += ["## Each training", "", *training_table(kept), ""]
     out += ["![Mean order, test loss and alarms of every training](monitor/courses.svg)", ""]
     return "\n".join(out)
 
 
 def picture(kept: Sequence[Kept], file: Path) -> None:
-    """Draw mean order and test loss of each training, and where it harms or is said to."""
+    """Draw mean order and test loss of each training, and where it harms or harm is reported."""
     columns = 5
     rows = -(-len(kept) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * rows + 0.6), layout="constrained")
@@ -297,6 +311,7 @@ def picture(kept: Sequence[Kept], file: Path) -> None:
     handles = [Line2D([], [], color="#0072b2", marker="."), Line2D([], [], color="#999999")]
     handles += [Line2D([], [], color="#d55e00", alpha=0.1, lw=8)]
     handles += [Line2D([], [], color=colour, linestyle=style) for _, colour, style in styles]
-    names = ("mean order", "test loss", "has harmed", "harm is said", "R rings", "patience stops", "Label Wave stops")
+    names = ("mean order", "test loss", "has harmed", "harm reported", "R alarm", "patience stops", "Label Wave stops")
     figure.legend(handles, names, loc="outside lower center", ncols=7, frameon=False)
-    figure.savefig(file, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "monitor", "svg.fonttype": "none"}):  # the same bytes for the same numbers
+        figure.savefig(file, metadata={"Date": None})

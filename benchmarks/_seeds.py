@@ -10,11 +10,11 @@ from _tables import course, lines, number, span
 Kept = Mapping[int, Mapping[str, Any]]
 """Seed of the training to summary."""
 
-HOPED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
-LEGEND = """Seeds of the training side by side. **fall ends**, **rise starts**: the two ends of the boundary; **gap**:
+EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
+LEGEND = """One line per seed of the training. **fall ends**, **rise starts**: the two ends of the boundary; **gap**:
 the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**: whether the
 rise starts inside that of the gap; **best mechanism**: predicts the tables best, over phase 2 or, without one, all
-checkpoints; several where the intervals do not tell them apart; **noise**: of a measurement, in orders."""
+checkpoints; several where the intervals do not separate them; **noise**: of a measurement, in orders."""
 
 
 def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
@@ -68,9 +68,9 @@ def pairs_section(over: Mapping[str, Kept]) -> list[str]:
     old = [name for name in over if name not in new]
     out = ["## The nine pairs of the paper", ""]
     if old:
-        out += [f"Not run again since version 0.1, and neither in a table here nor counted: {', '.join(old)}.", ""]
+        out += [f"Not run again since version 0.1, therefore not in this table and not counted: {', '.join(old)}.", ""]
     if new:
-        tried = "Settings were frozen before these seeds; those that were tried are in [tried](tried.md)."
+        tried = "Settings were fixed before these seeds were run; [tried](tried.md) lists the settings that were tried."
         told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in new.items()]
         out += [*LEGEND.split("\n"), tried, "", *_table(new), "", *told, "", *_counts(new, len(over)), ""]
     return out
@@ -122,7 +122,7 @@ def sentence_of(kept: Kept) -> str:
         )
     else:
         kinds = dict.fromkeys(s["phases"]["kind"] for s in kept.values())
-        said.append(f"the finder says: {', '.join(kinds)}")
+        said.append(f"verdict: {', '.join(kinds)}")
     names = [named(s) for s in kept.values()]
     told = [f"{name or 'none'} ({names.count(name)})" for name in dict.fromkeys(names)]
     said.append(f"best mechanism: {', '.join(told)}")
@@ -138,18 +138,18 @@ def _change(s: Mapping[str, Any]) -> str:
 
 
 def _counts(over: Mapping[str, Kept], n_pairs: int) -> list[str]:
-    """Return how the pairs meet what was hoped for: a pair counts that does with every seed."""
+    """Return how many pairs show what was expected; a pair counts if every seed does."""
     tests: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
         "phases": ("Fall and rise established", lambda s: bool(s["phases"]["found"])),
         "inside": ("Start of the rise inside the interval of the loss gap's onset", inside),
         "named": ("Best mechanism named, alone or with others as good", lambda s: bool(best_of(s))),
     }
-    out = [f"Hoped for, and found, of the {n_pairs} pairs; a pair counts if it holds with every seed:", ""]
+    out = [f"Expected before the runs, and found, of the {n_pairs} pairs; a pair counts if every seed shows it:", ""]
     for key, (text, test) in tests.items():
         every = [name for name, kept in over.items() if all(map(test, kept.values()))]
         some = [name for name, kept in over.items() if name not in every and any(map(test, kept.values()))]
         also = f"; with some seeds {', '.join(some)}" if some else ""
-        out.append(f"- {text} (hoped for: {HOPED[key]}): {_names(every)}{also}.")
+        out.append(f"- {text} (expected: {EXPECTED[key]}): {_names(every)}{also}.")
     alone = [name for name, kept in over.items() if all(len(best_of(s)) == 1 for s in kept.values())]
     return [*out, f"- One mechanism alone: {_names(alone)}."]
 

@@ -1,4 +1,4 @@
-"""Do interactions tell how well a network generalises? Measures of complexity beside the true gap.
+"""Do interactions show how well a network generalises? Measures of complexity compared with the true gap.
 
 ``measure`` takes finished runs, of any study, and writes ``complexity.json`` into the folder of each: of its last
 network the gap, what interactions say, and what rivals say. ``page`` collects them from study folders into
@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -222,24 +223,26 @@ def collect(study: Path) -> list[Network]:
     return out
 
 
-HEAD = """# Do interactions tell how well a network generalises?
+TITLE = "# Do interactions show how well a network generalises?"
+HEAD = """## How to read the tables
 
-Written by `./run complexity page`. Each network is the last one of a run of the studies in [studies](studies.md). The
-true gap is that between test and training, on labels as training saw them: where a share of the training labels is
-wrong, test labels are taken as wrong with the same probability, and all wrong ones as equally likely. Rank correlations
-(Spearman) of each measure with the gap; a measure that should be *small* where the gap is large is turned around, so
-that +1 is best for all and a negative number says that the measure points the wrong way. Intervals are 90 %, drawing
-settings with all their seeds. A measure is judged by the studies, not over all networks: those together also rank data
-sets, which no user does. **Right / wrong way** counts the studies whose interval lies above 0, and below. The worst of
-many studies is low by chance alone, most of all where seeds of one setting are ranked (run-to-run): read both.
-Interactions need inputs of test samples, but none of their labels; no measure was adjusted to these networks.
+Each network is the last one of a run of the [studies](studies.md). Each measure is compared
+with the true gap between test and training by rank correlation (Spearman): +1 is best, 0 is chance, negative numbers
+point the wrong way. A measure that should be *small* where the gap is large has its sign reversed. Intervals are 90 %,
+from redrawing settings with all their seeds. The gap is on labels as training had them: where a share of the training
+labels is wrong, test labels count as wrong with the same probability, all wrong ones equally likely.
+
+Judge a measure within studies: over all networks it also ranks data sets, which no user does. **Right / wrong way**
+counts the studies whose interval lies above 0, and below. The worst of many studies is low by chance alone, most of all
+where only seeds of one setting are ranked (run-to-run). Interactions need test inputs but no test labels; no measure
+was adjusted to these networks. This page is written by `./run complexity page`.
 
 - **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
-  of orders from 4 on, `V` the mean of |v(N) - v(∅)|; cancelling share 1 - |sum I| / sum |I|.
+  of orders from 4 on, `V` the mean of |v(N) - v(∅)|; the cancelling share is 1 - |sum I| / sum |I|.
 - **twin order k**: similarity of the interactions of order k to those of networks trained with other seeds.
-- **sharpness**: rise of the training loss at a distance of 0.05 along its gradient; **flatness**: by noise of 5 % on
-  each weight; **margin**: tenth percentile of training margins over the spread of outputs; **alpha**: weightwatcher's
-  mean.
+- **sharpness**: rise of the training loss at a distance of 0.05 along its gradient; **flatness**: its rise under noise
+  of 5 % on each weight; **margin**: tenth percentile of training margins over the spread of outputs; **alpha**: the
+  mean of weightwatcher.
 
 """
 
@@ -258,14 +261,32 @@ def table(ranked: Sequence[Ranked], studies: int) -> list[str]:
     return lines(("measure", "all networks", "median over studies", "right / wrong way", "worst study"), rows)
 
 
+def best(ranked: Sequence[Ranked]) -> tuple[Ranked, Ranked]:
+    """Return the measure of interactions, and the rival, that are right in most studies."""
+    ours, rival = (
+        max((one for one in ranked if one.name in names), key=lambda one: (one.right - one.wrong, one.whole))
+        for names in (OURS, RIVALS)
+    )
+    return ours, rival
+
+
+def answer(ranked: Sequence[Ranked], target: str, studies: int) -> str:
+    """Return the answer to the question of the page, in a sentence."""
+    ours, rival = best(ranked)
+    return (
+        f"In {ours.right} of {studies} studies: there {ours.name} ranks networks by their {target} in the right "
+        f"direction, and in {ours.wrong} in the wrong one. The best rival, {rival.name}, is right in {rival.right} "
+        f"studies and wrong in {rival.wrong}."
+    )
+
+
 def conclusion(title: str, ranked: Sequence[Ranked], target: str, studies: int) -> str:
     """Return the sentences that the numbers support."""
     always = " and ".join(one.name for one in ranked if one.worst > 0) or "none"
-    told = [f"points the right way in every study: {always}"]
-    for whose, names in (("of ours", OURS), ("of the rivals", RIVALS)):
-        most = max((one for one in ranked if one.name in names), key=lambda one: (one.right - one.wrong, one.whole))
+    told = [f"right way in every study: {always}"]
+    for whose, most in zip(("interaction measure", "rival"), best(ranked), strict=True):
         told.append(
-            f"{whose} {most.name} does most often, shown in {most.right} of {studies} and the wrong way in "
+            f"best {whose}: {most.name}, right way in {most.right} of {studies} studies, wrong way in "
             f"{most.wrong} (worst {most.worst:+.2f}, {most.group}; over all networks {most.whole:+.2f})"
         )
     return f"- **{title}, {target}**: {'; '.join(told)}."
@@ -275,16 +296,18 @@ def page() -> None:
     networks: list[Network] = json.loads(KEPT.read_text())
     learned = [n for n in networks if n["training accuracy"] >= FITTED]
     parts = (("All networks", networks), (f"Networks with a training accuracy of {FITTED:g} or more", learned))
-    words, tables = [], []
+    answers, words, tables = [], [], []
     for title, chosen in parts:
         counted = groups(chosen)
         for target in ("gap in loss", "gap in accuracy") if counted else ():
             ranked = ranking(chosen, target)
+            answers.append(answer(ranked, target, len(counted)))
             words.append(conclusion(title, ranked, target, len(counted)))
             many = f"{len(chosen)} networks of {len(counted)} studies: "
             many += ", ".join(f"{name} {len(at)}" for name, at in counted.items())
             tables += ["", f"## {title}: {target}", "", f"{many}.", "", *table(ranked, len(counted))]
-    PAGE.write_text("\n".join([HEAD.rstrip(), "", "## In words", "", *words, *tables, ""]))
+    top = textwrap.wrap(answers[0], 120) if answers else []
+    PAGE.write_text("\n".join([TITLE, "", *top, "", *words, "", HEAD.rstrip(), *tables, ""]))
 
 
 def main() -> None:

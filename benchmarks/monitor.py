@@ -1,8 +1,8 @@
-"""Is the monitor worth trusting? Its signals on trainings whose truth is known, beside other monitors.
+"""Is the monitor worth trusting? Its signals and other monitors on trainings whose truth is known.
 
 ``run NAME ...`` does all of a training of ``benchmarks/monitor``: the run of the recipe and, for six of them, that of a
 twin with another seed; the training once more, with losses after every epoch, for the truth and the other monitors; and
-keeps the figures in ``docs/results/monitor``. A run that is there already goes on. ``page`` writes
+keeps the figures in ``docs/results/monitor``. An unfinished run is continued. ``page`` writes
 ``docs/results/monitor.md``, and its conclusion into ``docs/reading/verdict.md``, from all that is kept.
 
 Run: ./run monitor run NAME ... [--out runs/monitor]     (needs INTERDYN_DATA; one thread; several at once are fine)
@@ -64,7 +64,7 @@ def keep(name: str, out: Path) -> None:
 
 
 def page() -> None:
-    """Write the page and its picture from everything that is kept."""
+    """Write the page and its figure from everything that is kept."""
     kept = {path.stem: json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))}
     if not kept:
         raise SystemExit(f"no training is kept in {KEPT}; do one: ./run monitor run digits-noise")
@@ -76,7 +76,9 @@ def page() -> None:
     PAGE.write_text(text(ordered, missing))
     before, rest = TOLD.read_text().split(BEGIN)
     TOLD.write_text(f"{before}{BEGIN}{conclusion(ordered, missing)}\n{END}{rest.split(END)[1]}")
-    print(f"wrote {PAGE}, and its conclusion in {TOLD}. Where users are told of `find_pattern`, say that it rang")
+    print(
+        f"wrote {PAGE}, and its conclusion in {TOLD}. Where the documentation mentions `find_pattern`, write: it rang"
+    )
     print(pattern_told(ordered))
 
 

@@ -10,8 +10,9 @@ Run: ./run results [RUN ...]
 
 import argparse
 import json
+import textwrap
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +21,28 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from _seeds import other_section, over_seeds, pairs_section
+from _seeds import Kept, best_of, other_section, over_seeds, pairs_section
 from _tables import and_alone, course, lines, number, span
 from interdyn import plot, store
 from interdyn.measurement import analyse
 from interdyn.values import RunResult
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+THEORIES = {"theory", "joint theory"}
 WIDE = 0.25  # an interval of the boundary wider than this share of the log axis decides nothing
 HEAD = """# Results
 
-Every line is a recipe of the library, run as its file says (`interdyn run NAME`; data by `INTERDYN_DATA`). The command
-`./run results RUN ...` keeps a finished run here and writes this page. Numbers, figures and the resolved recipe of each
-run are in the folder of its name, numbers of other seeds of its training in `seed-N.json`; a name that ends in `-paper`
-is the published size. How far a run depends on choices of measuring: [trust](trust.md). Seeds,
-optimisers, known challenges: [studies](studies.md); measures beside the true gap: [complexity](complexity.md).
+**Do the two phases of the paper appear, and does its theory predict them best?**
+
+"""
+ABOUT = """Each line is a recipe of the library, run unchanged (`interdyn run NAME`; data from `INTERDYN_DATA`). Its
+folder has the numbers, the figures and the resolved recipe; `seed-N.json` has the numbers of the same training with
+another seed. A name that ends in `-paper` is the published size. To add a finished run and rewrite this page:
+`./run results RUN ...`.
+
+More questions: do other [choices of measuring](trust.md) change the findings? What do [seeds, optimisers and label
+noise](studies.md) change? Do interactions [rank networks by their gap](complexity.md)? Does the [monitor](monitor.md)
+detect harm?
 
 """
 PAIRS = (  # of network and data in the paper
@@ -52,19 +60,18 @@ LEGEND = """## Every recipe, seed 0
 
 - **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
-- **prediction**: mean correlation, over phase 2, of the tables that the theory predicts from the final network with
-  those measured, of that of near-by steps, against its best rival ([what that is](../explanation/theory.md)); "not
-  yet": run before there were predictions.
+- **prediction**: mean correlation, over phase 2, of the value tables that the theory predicts from the final network
+  with the measured ones, of the same for nearby steps (the ceiling), then that of the best rival
+  ([prediction](../explanation/theory.md)); "not yet": run by a version without predictions.
 - **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
   with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
-  distribution. It tells mechanisms apart badly: seven of eight that are not the theory come as near.
+  distribution. It distinguishes mechanisms poorly: seven of eight that are not the theory are as close.
 - **noise**: rank correlation of the fitted noise level and the step over phase 2; -1 is a steady fall.
-- **samples**: how many, and the share of them whose own mean order falls towards the boundary (without one: to the
-  lowest mean order), rises after it, and does both.
-- **split of version 0.1**: not run again since ties go to the lower order (CHANGELOG, *Numbers changed*), nor by the
-  settings that its recipe has now; its orders are higher than those of the other lines and cannot be compared with
-  them.
-- **cost**: masked inputs; minutes of training, forward passes and all else.
+- **samples**: number of samples, and the shares of them whose own mean order falls up to the boundary (without one:
+  up to the minimum), rises after it, and does both.
+- **split of version 0.1**: measured before ties went to the lower order (CHANGELOG, *Numbers changed*) and with earlier
+  settings of the recipe. Its orders are higher; do not compare them with those of the other lines.
+- **cost**: number of masked inputs; minutes of training, of forward passes and of everything else.
 """
 COLUMNS = (
     "run",
@@ -224,9 +231,8 @@ def sentence(s: dict) -> str:
     phases, found = s["phases"], s.get("prediction") or {}
     said = [phases["status"]]
     if phases["found"] and phases["evidence"]["interval_share"] > WIDE:
-        said.append(
-            f"The interval of the boundary spans {phases['evidence']['interval_share']:.0%} of the log axis: a miss."
-        )
+        share = phases["evidence"]["interval_share"]
+        said.append(f"The interval of the boundary spans {share:.0%} of the log axis: too wide to place it.")
     said.append(phases["agreement"] if phases["found"] else phases["gap_status"])
     if found.get("phase_2"):
         said.append(f"Over phase 2: {found['phase_2']['sentence']}")
@@ -239,6 +245,23 @@ def remark(name: str) -> str:
     return f" {' '.join(path.read_text().split())}" if path.exists() else ""
 
 
+def answer(over: Mapping[str, Kept]) -> str:
+    """Return the answer to the question of the page: who shows both phases, and where the theory is best."""
+    now = {name: kept for name, kept in over.items() if "split" in kept[0]}  # since version 0.1
+    both = [name for name, kept in now.items() if kept[0]["phases"]["found"]]
+    ahead = [name for name in both if best_of(now[name][0]) and not {*best_of(now[name][0])} - THEORIES]
+    pairs = [name for name in now if name in PAIRS]
+    steady = sum(all(s["phases"]["found"] for s in now[name].values()) for name in pairs)
+    named = f" ({', '.join(ahead)})" if ahead else ""
+    told = (
+        f"Of {len(now)} recipes measured with the present split (seed 0), {len(both)} establish both phases, "
+        f"and in {len(ahead)} of these{named} the theory predicts the value tables better than every rival. Of the "
+        f"{len(pairs)} pairs of network and data of the paper among them, {steady or 'none'} establish both phases "
+        "with every seed."
+    )
+    return "\n".join(textwrap.wrap(told, 120)) + "\n\n"
+
+
 def write_page() -> None:
     """Write the page from the summaries that are there."""
     found = {p.parent.name: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*/summary.json"))}
@@ -247,8 +270,8 @@ def write_page() -> None:
     table = lines(COLUMNS, [row(name, s) for name, s in found.items()])
     rest = {name: kept for name, kept in over.items() if name not in PAIRS}
     page = [*pairs_section({name: over[name] for name in PAIRS if name in over}), *other_section(rest), LEGEND, *table]
-    page += ["", "## In words", "", *said]
-    (RESULTS / "README.md").write_text(HEAD + "\n".join(page) + "\n")
+    page += ["", "## What each run shows", "", "<!-- runs: begin -->", "", *said, "", "<!-- runs: end -->"]
+    (RESULTS / "README.md").write_text(HEAD + answer(over) + ABOUT + "\n".join(page) + "\n")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ Run: ./run studies [RUNS_OF_A_STUDY ...]      (folders of `interdyn study FILE`,
 
 import argparse
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,11 +27,13 @@ KEPT = PAGE.with_suffix("")
 DRAWN = 8  # variants of a figure; of more the first and the last of those sorted by their end
 HEAD = """# Studies
 
-Written by `./run studies RUNS ...` from finished studies; each is a file in `benchmarks/studies` and is made by one
-command ([what a study is](../howto/studies.md)). A study's own numbers are in [studies](studies/): `interdyn verify
-docs/results/studies/NAME.json` checks its claims. Numbers are means over seeds with 95 % intervals by Student's t.
-Claims were written before the runs were made, those of grokking, shortcut and double-descent after a trial of seed 0;
-those that do not hold stay.
+**What do data, labels, optimisers and seeds change in the interactions that networks learn, and how sure is that?**
+"""
+ABOUT = """Each study is a file in `benchmarks/studies` and runs with one command ([studies](../howto/studies.md)).
+Its numbers are in [studies](studies/); `interdyn verify docs/results/studies/NAME.json` checks its claims. Numbers
+are means over seeds with 95 % intervals by Student's t. Claims were written before the runs, those of grokking,
+shortcut and double-descent after a trial of seed 0; claims that do not hold are kept. This page is written by
+`./run studies`.
 """
 
 
@@ -86,7 +89,7 @@ def section(result: StudyResult, name: str) -> list[str]:
         f"## {name}",
         "",
         f"**{study.question}** {len(result.finished)} runs of `{Path(study.recipe).stem}`"
-        + (f"; {missing} of those planned were not made" if missing else "")
+        + (f"; {missing} of the planned runs are missing" if missing else "")
         + f". Command: `interdyn study benchmarks/studies/{name}.toml`.",
         "",
     ]
@@ -115,12 +118,14 @@ def page() -> None:
         draw(result, KEPT / f"{name}.svg")
     made, held, whole = np.sum([met(result) for result in results.values()], axis=0)
     counted = (
+        "These replacements change the mean order at the end in the same direction on every data set: "
+        f"{_contrasts.always(results, 'end_mean_order')}. "
         f"{sum(len(one.finished) for one in results.values())} runs of {len(results)} studies. {held} of {made} "
-        f"claims hold by their mean, {whole} of these with their whole interval; with two or three seeds an interval "
-        "is wide, and a claim on a spread has none."
+        f"claims hold by their mean, {whole} of these by their complete interval; with two or three seeds an "
+        "interval is wide, and a claim on a spread has none."
     )
     text = [line for name, result in results.items() for line in section(result, name)]
-    PAGE.write_text("\n".join([HEAD, counted, "", *_contrasts.section(results), *text]))
+    PAGE.write_text("\n".join([HEAD, *textwrap.wrap(counted, 120), "", ABOUT, *_contrasts.section(results), *text]))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How far what runs found depends on choices of measuring: the page that a sceptic reads first.
+"""How much the findings of runs depend on choices of measuring: the page that a sceptic reads first.
 
 Each run is a folder, which is measured again (`interdyn.recipes.trust`), or the JSON file that `interdyn trust RUN
 --out FILE` wrote. The numbers are kept in docs/results/trust, and the page docs/results/trust.md is written over all
@@ -20,21 +20,19 @@ from _tables import lines
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NUMBERS, PAGE = RESULTS / "trust", RESULTS / "trust.md"
-ORDERS = {"start": "at the start", "least": "at its least", "end": "at the end"}
+ORDERS = {"start": "at the start", "least": "at its minimum", "end": "at the end"}
 PLACES = {"fall_ends": "end of the fall", "rise_starts": "start of the rise"}
-TITLE = "# What if we had measured otherwise?"
+TITLE = "# Do other choices of measuring change the findings?"
 HEAD = """
-Whoever measures interactions chooses a baseline, players, a bound and more, and another person would choose otherwise.
-Here the stored networks of runs are measured again, ten checkpoints on five samples, with one choice made otherwise at
-a time (`interdyn trust RUN`; this page: `./run trust RUN ...`; numbers: [trust](trust/)). The largest movers come
-first. That is less evidence than a run has: phases that it establishes may not be established here.
-More players have higher orders, so that mean orders compare at one number of players only.
+To test your own run: `interdyn trust RUN`. It measures ten stored networks again on five samples, with one choice
+changed at a time (baseline, players, noise bound and others). This is less evidence than the run has: phases that the
+run establishes may not be established here. More players have higher orders, so compare mean orders only at the same
+number of players. This page is written by `./run trust RUN ...`; its numbers are in [trust](trust/).
 
-- **mean order**: at the start, at its least and at the end, with 90 % intervals over samples.
-- **fall ends**, **rise starts**: the two places, in steps, with 90 % intervals; "-" where fall and rise are not
-  established.
-- **moves**: the largest change of one of the three mean orders, in orders, against the run's own choices on the same
-  networks.
+- **mean order**: at the start, at its minimum and at the end, with 90 % intervals over samples.
+- **fall ends**, **rise starts**: the two ends of the boundary, in steps, with 90 % intervals; "-": not established.
+- **moves**: the largest change of one of the three mean orders, compared with the run's own choices on the same
+  networks. The choices that move most come first.
 - **outside**: how many of the five numbers leave the interval that the run's own choices give.
 """
 
@@ -61,7 +59,7 @@ def _leaves(own: Sequence[float | None] | None, other: Sequence[float | None] | 
 
 
 def ranked(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the choices that could be made otherwise, the largest movers first."""
+    """Return the choices that could be changed, the largest movers first."""
     made = [one for one in told["others"] if "why" not in one]
     return sorted(made, key=lambda one: -np.nan_to_num(abs(moved(told["own"], one)[0]), nan=-1.0))
 
@@ -70,21 +68,21 @@ def sentence(told: Mapping[str, Any]) -> str:
     """Return what moves a run most, and whether its phases stay, in a sentence."""
     own, made = told["own"], ranked(told)
     if not made:
-        return "No choice could be made otherwise."
+        return "No choice could be changed."
     first = made[0]
     change, name = moved(own, first)
     same = sum(one["two_phases"] == own["two_phases"] for one in made)
     left = sum(bool(set(outside(own, one)) & set(ORDERS)) for one in made)
     finds = "fall and rise are established" if own["two_phases"] else "fall and rise are not established"
     return (
-        f"The largest mover is {first['what']} ({first['way']}): the mean order {ORDERS.get(name, '')} changes by "
+        f"{first['what'].capitalize()} ({first['way']}) moves most: the mean order {ORDERS.get(name, '')} changes by "
         f"{change:+.2f}. {left} of {len(made)} choices move a mean order out of its own interval. With the run's own "
-        f"choices {finds}, and so with {same} of {len(made)} others; {_places(own, made)}."
+        f"choices {finds}, and the same holds with {same} of {len(made)} others; {_places(own, made)}."
     )
 
 
 def _places(own: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> str:
-    """Return in words how far the two places move."""
+    """Return in a clause how far the two ends of the boundary move."""
     said = []
     for name, words in PLACES.items():
         steps = [one[name][0] for one in made if one.get(name)]
@@ -92,7 +90,7 @@ def _places(own: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> str:
             said.append(
                 f"the {words} (step {own[name][0]:.0f}) lies between steps {min(steps):.0f} and {max(steps):.0f}"
             )
-    return " and ".join(said) if said else "there are no two places to compare"
+    return " and ".join(said) if said else "neither end of the boundary can be compared"
 
 
 def table(told: Mapping[str, Any]) -> list[str]:
@@ -147,7 +145,7 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> str:
     """Return which choices move mean orders most over all runs, and how often the two phases stay, in a paragraph."""
     pairs = [(told["own"], one) for told in runs.values() for one in ranked(told)]
     if not pairs:
-        return "No choice could be made otherwise."
+        return "No choice could be changed."
     movers = list(largest_moves(runs).items())
     first, changes = movers[0]
     most = max(changes, key=lambda name: abs(changes[name]))
@@ -165,13 +163,11 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> str:
     said += f" Fall and rise are established in {len(stay)} of {len(runs)} runs with their own choices"
     if with_phases:
         least = min(stay, key=lambda name: float(np.mean(stay[name] or [1.0])))
-        said += (
-            f", and stay so with {sum(with_phases)} of the {len(with_phases)} other choices made there (least often in "
-        )
-        said += f"{least}: {sum(stay[least])} of {len(stay[least])})"
+        said += f", and stay so with {sum(with_phases)} of the {len(with_phases)} other choices tried there "
+        said += f"(least often in {least}: {sum(stay[least])} of {len(stay[least])})"
     if without:
         said += f"; where they are not, {sum(without)} of {len(without)} other choices establish them"
-    return f"{said}."
+    return f"{'Yes. ' if left else ''}{said}."
 
 
 def refused(told: Mapping[str, Any]) -> list[str]:
@@ -187,9 +183,9 @@ def write_page() -> None:
         "",
         *textwrap.wrap(summary(runs), 120),
         HEAD,
-        "## At a glance",
+        "## All runs",
         "",
-        "Largest change of a mean order, in orders; by the median over runs.",
+        "Largest change of a mean order by each choice, in orders; sorted by the median over runs.",
         "",
     ]
     page += [*overview(runs), "", *(f"- **{name}**: {sentence(told)}" for name, told in runs.items()), ""]
@@ -197,7 +193,7 @@ def write_page() -> None:
         page += [f"## {name}", "", f"Steps {', '.join(map(str, told['steps']))}; {told['samples']} samples.", ""]
         page += [*table(told), ""]
         if not_done := refused(told):
-            page += ["Not done:", "", *not_done, ""]
+            page += ["Not possible:", "", *not_done, ""]
     PAGE.write_text("\n".join(page).rstrip() + "\n")
 
 

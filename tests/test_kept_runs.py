@@ -163,7 +163,10 @@ def summary(*, found=True, share=0.1, said=None):
     [
         ({}, "Two phases. They agree."),
         ({"found": False}, "No first phase. The gap grows."),
-        ({"share": 0.3}, "Two phases. The interval of the boundary spans 30% of the log axis: a miss. They agree."),
+        (
+            {"share": 0.3},
+            "Two phases. The interval of the boundary spans 30% of the log axis: too wide to place it. They agree.",
+        ),
         ({"said": "Beyond the tilt, nothing."}, "Two phases. They agree. Over phase 2: Beyond the tilt, nothing."),
     ],
 )

@@ -34,9 +34,9 @@ class TestPairs:
             "alexnet-cub": {0: summary(start=300.0)},
         }
         page = "\n".join(_seeds.pairs_section(over))
-        assert "established (hoped for: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
-        assert "onset (hoped for: 5): 1 (vgg11-mnist); with some seeds vgg16-cub." in page
-        assert "as good (hoped for: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
+        assert "established (expected: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
+        assert "onset (expected: 5): 1 (vgg11-mnist); with some seeds vgg16-cub." in page
+        assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
         assert "One mechanism alone: 2 (vgg16-cub, alexnet-cub)." in page
 
     def test_seeds_stand_side_by_side(self):
@@ -54,8 +54,8 @@ class TestPairs:
         old = summary()
         del old["split"]
         page = "\n".join(_seeds.pairs_section({"vgg11-mnist": {0: old}}))
-        assert "nor counted: vgg11-mnist." in page
-        assert "hoped for" not in page
+        assert "not counted: vgg11-mnist." in page
+        assert "expected:" not in page
 
     def test_a_seed_of_other_settings_is_refused(self, tmp_path):
         (tmp_path / "summary.json").write_text(json.dumps(summary()))
@@ -125,7 +125,7 @@ class TestTrustPage:
         small = {**own, "what": "salience", "way": "0.015", "end": [2.2, 1.8, 2.9]}
         large = {**own, "what": "baseline", "way": "0", "end": [4.0, 3.0, 5.0], "rise_starts": [90.0, 80.0, 99.0]}
         large |= {"two_phases": True, "fall_ends": [50.0, 20.0, 60.0]}
-        not_done = {"what": "window", "way": "2 near-by steps", "why": "single steps only"}
+        not_done = {"what": "window", "way": "2 nearby steps", "why": "single steps only"}
         return {"recipe": "a", "steps": [0, 9], "samples": 5, "own": own, "others": [small, not_done, large]}
 
     def test_the_largest_movers_come_first_with_what_leaves_its_interval(self):
@@ -138,9 +138,9 @@ class TestTrustPage:
 
     def test_the_sentence(self):
         said = trust_page.sentence(self.told())
-        assert "The largest mover is baseline (0): the mean order at the end changes by +2.00." in said
+        assert "Baseline (0) moves most: the mean order at the end changes by +2.00." in said
         assert "1 of 2 choices move a mean order out of its own interval" in said
-        assert "not established, and so with 1 of 2 others" in said
+        assert "not established, and the same holds with 1 of 2 others" in said
         assert "the end of the fall (step 30) lies between steps 30 and 50" in said
 
     def test_the_summary_over_runs(self):
@@ -153,11 +153,11 @@ class TestTrustPage:
         assert "3 of 4 choices move a mean order out of its own interval." in said
         assert "established in 1 of 2 runs with their own choices" in said
         assert (
-            "stay so with 1 of the 2 other choices made there (least often in b: 1 of 2); where they are not, 1 of 2"
+            "stay so with 1 of the 2 other choices tried there (least often in b: 1 of 2); where they are not, 1 of 2"
             in said
         )
         other["others"] = [one for one in other["others"] if "why" in one]
-        assert trust_page.summary({"b": other}) == "No choice could be made otherwise."
+        assert trust_page.summary({"b": other}) == "No choice could be changed."
 
     def test_the_page(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trust_page, "NUMBERS", tmp_path / "trust")
@@ -166,7 +166,7 @@ class TestTrustPage:
         monkeypatch.setattr("sys.argv", ["trust.py", str(tmp_path / "a.json")])
         trust_page.main()
         page = (tmp_path / "trust.md").read_text()
-        assert "- window, 2 near-by steps: single steps only" in page
+        assert "- window, 2 nearby steps: single steps only" in page
         assert trust_page.sentence(self.told()) in page
 
 

@@ -192,9 +192,9 @@ def test_the_signal_that_sees_harm_wins_the_first_question_and_the_sentence_says
     assert fares[blind].auc == pytest.approx(0.5)
     assert fares[blind].alarms == (0, 6)
     said = " ".join(page.harm_sentences(fares))
-    assert f"without held-out labels *{winner}* tells best".lower() in said.lower()
+    assert f"without held-out labels *{winner}* is best".lower() in said.lower()
     assert "established)" in said
-    assert ("The product's own signal *R*" in said) == (winner != "R")
+    assert ("The signal *R* of this library" in said) == (winner != "R")
 
 
 def test_auc_is_the_share_of_pairs_that_are_in_order():
@@ -246,7 +246,9 @@ def test_the_page_of_planted_trainings_has_both_questions_for_new_and_all(tmp_pa
     assert text.count("Is this training being harmed?**") == text.count("Where was the best step?**") == 2
     assert "missing: digits-noise." in text
     assert "nan" not in text
-    assert page.conclusion(kept, ["digits-noise"]) == "Not told yet: 12 of 13 trainings are kept."
-    assert page.conclusion(kept, []).startswith("**Is this training being harmed?** Without held-out labels *R* tells")
+    assert page.conclusion(kept, ["digits-noise"]) == "Not known yet: 12 of 13 trainings are kept."
+    assert page.conclusion(kept, []).startswith(
+        "**Is this training being harmed?** Without held-out labels *R* is best"
+    )
     page.picture(kept, tmp_path / "courses.svg")
     assert (tmp_path / "courses.svg").stat().st_size > 10_000
