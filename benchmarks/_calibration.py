@@ -1,11 +1,12 @@
 """Rates of the finder by cell: kept in ``docs/results/finder.json`` as they come, and the page made of them.
 
-A run that was stopped goes on where it was; several may run at once, on different cells.
+A stopped run continues where it was; several may run at once, on different cells.
 """
 
 import argparse
 import json
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +25,14 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results" / "finder.json"
 PAGE = RESULTS.with_suffix(".md")
 COUNT = 400
 MOST_FALSE = 33  # of 400
-LEAST_COVERED, ENOUGH = 0.85, 200  # share of stretches that hold the truth, of so many claims at least
+LEAST_COVERED, ENOUGH = 0.85, 200  # share of stretches with the truth, from this number on
 CELL = ("shape", "noise", "n", "spacing", "window", "rise", "fall")
-HEAD = f"""# The finder, calibrated
-
-Made by `./run bench phases online`: {COUNT} planted courses a cell, noise of 0.08 orders a measurement (three times it
-late or early, 0.4 of it elsewhere), shapes, noises and spacings of `benchmarks/_courses.py`; rise and fall in orders.
-*kept*: courses of kept runs, made to fall only, with their own residuals. Window 3: three near-by steps in each
-measurement. At most {MOST_FALSE} false claims of {COUNT} are allowed in any cell, and where there are {ENOUGH} claims
-or more, {LEAST_COVERED:.0%} of the boundary's stretches must hold both the end of the fall and the start of the rise.
+TITLE = "# How reliable is the verdict on the two phases?"
+HEAD = f"""Each cell has {COUNT} simulated curves of the mean order, with noise of 0.08 orders per measurement (three
+times it late or early, 0.4 of it elsewhere); `benchmarks/_courses.py` has the shapes, noises and spacings. *rise* and
+*fall* are in orders. *kept*: curves of kept runs, changed to fall only, with their own residuals. *window* 3: three
+nearby steps in each measurement. *phases*: verdicts on finished runs; *online*: a verdict at every measurement.
+*covers*: the share of intervals that contain the true place. This page is written by `./run bench phases online`.
 """
 
 
@@ -86,14 +86,37 @@ def _page(kept: dict[str, dict[str, dict[str, float | None]]]) -> str:
         bench: [(cell, kept[bench][cell.name]) for cell in cells(text) if cell.name in kept.get(bench, {})]
         for bench, text in (("phases", PHASES), ("online", ONLINE))
     }
-    parts = [HEAD, "## The worst cells by kind of noise\n", *_by_noise(asked)]
+    parts = [
+        f"{TITLE}\n",
+        *textwrap.wrap(_answer(asked), 120),
+        "",
+        HEAD,
+        "## The worst cells by kind of noise\n",
+        *_by_noise(asked),
+    ]
     for bench, rows in asked.items():
-        for true, title in ((False, f"## {bench}: nothing is there"), (True, f"## {bench}: something is there")):
+        for true, title in (
+            (False, f"## {bench}: no second phase, no growing gap"),
+            (True, f"## {bench}: a second phase, or a growing gap"),
+        ):
             some = [(cell, row) for cell, row in rows if cell.true is true]
             keys = list(dict.fromkeys(key for _, row in some for key in row))
             shown = [[*cell.name.split(), *(_said(row.get(key)) for key in keys)] for cell, row in some]
             parts += [f"\n{title}\n", *lines([*CELL, *keys], shown)]
     return "\n".join(parts) + "\n"
+
+
+def _answer(asked: dict[str, list[tuple[Cell, dict[str, float | None]]]]) -> str:
+    """Return the answer to the question of the page: the worst cells, and what is required of them."""
+    every = [row for rows in asked.values() for _, row in rows]
+    false = max((row["false of 400"] or 0 for row in every if "false of 400" in row), default=0)
+    claims = [row for _, row in asked["phases"] if (row.get("found") or 0) >= ENOUGH / COUNT]
+    covered = min((row["stretch covers"] for row in claims if row.get("stretch covers") is not None), default=1.0)
+    return (
+        f"In the worst cell, {false:.0f} of {COUNT} verdicts report what is not there ({MOST_FALSE} are allowed), "
+        f"and a share of {covered:.3g} of the reported boundaries contains both the end of the fall and the start of "
+        f"the rise ({LEAST_COVERED:g} is required in cells with {ENOUGH} verdicts or more)."
+    )
 
 
 def _by_noise(asked: dict[str, list[tuple[Cell, dict[str, float | None]]]]) -> list[str]:

@@ -4,7 +4,7 @@ The theory rests on triggers whose noise has the variance ``2^|S| sigma^2`` and 
 another (paper, section 5, Assumption 1). Here the weights of the final network of a finished run are disturbed: to each
 tensor normal noise is added whose standard deviation is a part of its own root mean square. Of the exact AND
 interactions over many draws (no split, so that no sparsity interferes) this gives the variance by order, and how far
-two interactions of a sample go together. Then the theory is held against its rivals at some checkpoints of the run,
+two interactions of a sample go together. Then the theory is compared with its rivals at some checkpoints of the run,
 and where it does not predict the tables better, the conditions of it that fail are named.
 
 Run: ./run assumption RUN [RUN ...]        (needs the weights, which a recipe keeps, and the data)
@@ -37,35 +37,34 @@ SIZES = (0.003, 0.01, 0.03, 0.1)
 LEAST, MOST = 0.8, 1.2  # powers of two by which the variance grows with each order that count as doubling
 TOGETHER = 1.5  # times the correlation that draws of independent interactions have by chance
 SETTLED = 0.95  # correlation of the tables of the last two checkpoints from which on the last counts as converged
-TOO_LOW = 0.7  # correlation of near-by tables below which no mechanism can be told from another
-CHECKPOINTS = 6  # at most, at which the theory is held against its rivals
-COLUMNS = ("disturbed by", "variance grows with each order by", "orders 1, 2, 3 ... n", "correlation", "by chance")
+TOO_LOW = 0.7  # correlation of nearby tables below which mechanisms cannot be separated
+CHECKPOINTS = 6  # at most, at which the theory is compared with its rivals
+COLUMNS = ("noise on weights", "variance grows with each order by", "orders 1, 2, 3 ... n", "correlation", "by chance")
 LOOKS = ("step", "ceiling", "theory", "best rival", "what does not hold")
 THEORY, RIVALS = ("theory", "joint theory"), ("tilt", "noise operator", "nothing")
-HEAD = f"""# The noise of the theory, measured
+TITLE = "# Is the noise that the theory assumes that of real networks?"
+HEAD = f"""**Assumption 1** of the paper: the variance of an interaction of `k` players is `2^k sigma^2`, and two
+interactions are independent. To test it, noise is added to the weights of the final network. This page is written by
+`./run assumption RUN ...` from finished runs.
 
-Written by `./run assumption RUN ...` from finished runs. Assumption 1 of the paper: the variance of an interaction
-among `k` players is `2^k sigma^2`, and two interactions are independent. The weights of the final network are
-disturbed.
+- **noise on weights**: its standard deviation, as a part of the root mean square of each tensor of weights.
+- **variance grows with each order by**: by least squares of its logarithm over orders 1 to n; the assumption says 2.00
+  and counts as met from {2**LEAST:.2f} to {2**MOST:.2f}.
+- **orders 1, 2, 3 ... n**: mean variance over the sets of each order and the samples, divided by that of order 1.
+- **correlation**, **by chance**: mean absolute correlation, over the draws, of two interactions of a sample; the same
+  for independent ones with as many draws. The assumption counts as met up to {TOGETHER} times the latter.
 
-- **disturbed by**: standard deviation of the noise on each tensor of weights, as a part of its root mean square.
-- **variance grows with each order by**: least squares over orders 1 to n of its logarithm; the assumption says 2.00.
-  Between {2**LEAST:.2f} and {2**MOST:.2f} it is said to hold.
-- **orders 1, 2, 3 ... n**: mean variance over the sets of each order and the samples, over that of order 1.
-- **correlation**, **by chance**: mean absolute correlation, over the draws, of two interactions of a sample; what
-  independent ones would have with as many draws. Up to {TOGETHER} times as much it is said to hold.
+**Prediction.** The theory predicts the value tables of checkpoints from the final network's interactions
+(`interdyn.theory.predict_tables`), in one regression over AND and OR or in two. Its rivals are a tilt, a noise operator
+and the final network itself.
 
-Then the theory predicts the value tables of checkpoints from the final network's interactions
-(`interdyn.theory.predict_tables`), in one regression over AND and OR or in two, beside a tilt, a noise operator and the
-final network itself.
-
-- **ceiling**: mean correlation of the tables with those of the checkpoint before (of the first, after).
+- **ceiling**: mean correlation of the tables with those of the previous checkpoint (for the first: of the next).
 - **theory**, **best rival**: mean correlation of prediction and tables, of samples that the parameter was not fitted
   on.
-- **what does not hold**, where the theory does not predict better (90 % interval over samples), of what it rests on: a
-  checkpoint after the start of the rise (without one: after the least mean order); a ceiling of {TOO_LOW} or more; a
-  final network that has converged, whose tables correlate with those of the checkpoint before at {SETTLED} or more; if
-  these hold, Assumption 1, as above. That it does not hold is no proof that it is the cause.
+- **what does not hold**: where the theory does not predict better (90 % interval over samples), which of its
+  conditions fail: a checkpoint after the start of the rise (without one: after the minimum of the mean order); a
+  ceiling of {TOO_LOW} or more; a converged final network (its tables correlate with those of the previous checkpoint at
+  {SETTLED} or more); if these hold, Assumption 1. A failed condition is no proof of the cause.
 
 ![Variance by order](assumption.svg)
 
@@ -139,7 +138,7 @@ def together(found: np.ndarray, *, pairs: int = 4000, seed: int = 0) -> tuple[fl
 
 
 def failed_assumption(growth: Sequence[float], ratio: Sequence[float]) -> list[str]:
-    """Return which halves of Assumption 1 fail at some disturbance, in words.
+    """Return which halves of Assumption 1 fail at some disturbance, as clauses.
 
     Parameters
     ----------
@@ -152,12 +151,12 @@ def failed_assumption(growth: Sequence[float], ratio: Sequence[float]) -> list[s
     if not all(2**LEAST <= g <= 2**MOST for g in growth):
         out.append(f"the variance does not double with each order (it grows by {_range(growth, 2)})")
     if not all(r <= TOGETHER for r in ratio):
-        out.append(f"interactions go together ({_range(ratio, 1)} times as much as by chance)")
+        out.append(f"interactions are correlated ({_range(ratio, 1)} times as much as by chance)")
     return out
 
 
 def failed_at(*, step: float, rise: float, final: float, ceiling: float) -> list[str]:
-    """Return which further conditions of the regression view fail at a checkpoint, in words.
+    """Return which further conditions of the regression view fail at a checkpoint, as clauses.
 
     Parameters
     ----------
@@ -170,11 +169,11 @@ def failed_at(*, step: float, rise: float, final: float, ceiling: float) -> list
     """
     out = []
     if not final >= SETTLED:
-        out.append(f"the final network has not converged (correlation {final:.2f} with the checkpoint before)")
+        out.append(f"the final network has not converged (correlation {final:.2f} with the previous checkpoint)")
     if step < rise:
         out.append(f"it is before the rise (step {rise:.0f})")
     if ceiling < TOO_LOW:
-        out.append(f"the ceiling is too low to tell ({ceiling:.2f})")
+        out.append(f"the ceiling is too low to compare ({ceiling:.2f})")
     return out
 
 
@@ -187,14 +186,14 @@ def regression_view(looks: Sequence[Mapping[str, Any]], failed: Sequence[str]) -
     """Return in a sentence at how many checkpoints the theory predicts better, and by what it fails at the others."""
     won = sum(look["wins"] for look in looks)
     if not looks:
-        return "There is no checkpoint beside the last to predict."
+        return "There is no checkpoint before the last to predict."
     head = f"The theory predicts the tables better than its rivals at {won} of {len(looks)} checkpoints."
     if won == len(looks):
         return head
     causes = list(dict.fromkeys([*failed, *(cause for look in looks if not look["wins"] for cause in look["failed"])]))
     if not causes:
-        return f"{head} At the others nothing it rests on is seen to fail."
-    return f"{head} At the others this, on which it rests, does not hold: {'; '.join(causes)}."
+        return f"{head} At the others no failed condition was found."
+    return f"{head} At the others these conditions fail: {'; '.join(causes)}."
 
 
 def _range(values: Sequence[float], digits: int) -> str:
@@ -222,7 +221,7 @@ def predicted(run: store.Run) -> list[dict[str, Any]]:
 
 
 def _look(found: TablePrediction, at: int, step: int, *, rise: float, final: float) -> dict[str, Any]:
-    """Return the theory beside its best rival at a checkpoint, and what fails there."""
+    """Return the theory and its best rival at a checkpoint, and what fails there."""
     mean = dict(zip(found.mechanisms, found.mean[:, at].tolist(), strict=True))
     ours, rival = (max(names, key=lambda name: mean[name]) for names in (THEORY, RIVALS))
     ceiling = float(np.nanmean(found.ceiling[at]))
@@ -264,7 +263,7 @@ def measured_of(folder: Path, *, samples: int, draws: int) -> tuple[str, dict[st
 
 
 def changed(recipe: Recipe) -> dict[str, Any]:
-    """Return what the recipe of a run has otherwise than that of its name in the library, by dotted key."""
+    """Return what the recipe of a run changes from that of its name in the library, by dotted key."""
     if recipe.name not in recipes():
         return {}
 
@@ -280,10 +279,25 @@ def changed(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in own.items() if value != library[key]}
 
 
+def answer(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the answer to the question of the page: for how many runs Assumption 1 holds."""
+    holds = sum(not failed_of(kept)[1] for kept in runs.values())
+    looks = [look for kept in runs.values() for look in kept["looks"]]
+    return (
+        f"Assumption 1 holds in {holds} of {len(runs)} runs. The theory predicts the value tables better than its "
+        f"rivals at {sum(look['wins'] for look in looks)} of {len(looks)} checkpoints."
+    )
+
+
+def failed_of(kept: Mapping[str, Any]) -> tuple[list[float], list[str]]:
+    """Return by how much the variance of a run grows with each order, and what of Assumption 1 fails."""
+    growth = [growth_of(one["variances"]) for one in kept["sizes"]]
+    return growth, failed_assumption(growth, [one["correlation"] / one["chance"] for one in kept["sizes"]])
+
+
 def section(name: str, kept: Mapping[str, Any]) -> str:
     """Return the part of the page about one run."""
-    growth = [growth_of(one["variances"]) for one in kept["sizes"]]
-    failed = failed_assumption(growth, [one["correlation"] / one["chance"] for one in kept["sizes"]])
+    growth, failed = failed_of(kept)
     rows = []
     for one, factor in zip(kept["sizes"], growth, strict=True):
         relative = " ".join(f"{x / one['variances'][0]:.3g}" for x in one["variances"])
@@ -298,7 +312,7 @@ def section(name: str, kept: Mapping[str, Any]) -> str:
             f"{look['rival']:.2f} ({look['named']})",
             "(it predicts better)"
             if look["wins"]
-            else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["not seen"])),
+            else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["none found"])),
         ]
         for look in kept["looks"]
     ]
@@ -320,7 +334,7 @@ def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             by_order = np.asarray(one["variances"])
             k = np.arange(1, len(by_order) + 1)
             ax.semilogy(
-                k, by_order / by_order[0], marker="o", ms=3, label=f"weights disturbed by {one['size']:.1%}", base=2
+                k, by_order / by_order[0], marker="o", ms=3, label=f"noise on weights {one['size']:.1%}", base=2
             )
         ax.semilogy(k, 2.0 ** (k - 1), "k--", label="Assumption 1: doubles", base=2)
         ax.set_title(name, loc="left", fontsize=10)
@@ -334,17 +348,19 @@ def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def write(runs: Mapping[str, Mapping[str, Any]], page: Path) -> None:
-    """Write page, figure and numbers; each begun anew from all runs."""
+    """Write page, figure and numbers from all runs."""
     page.parent.mkdir(parents=True, exist_ok=True)
     page.with_suffix(".json").write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
-    page.write_text(HEAD + "\n\n".join(section(name, runs[name]) for name in sorted(runs)) + "\n")
+    page.write_text(
+        f"{TITLE}\n\n{answer(runs)}\n\n{HEAD}" + "\n\n".join(section(name, runs[name]) for name in sorted(runs)) + "\n"
+    )
     draw(runs, page.with_suffix(".svg"))
 
 
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", type=Path, help="folder of a finished run; none: page and figure anew")
+    parser.add_argument("runs", nargs="*", type=Path, help="folder of a finished run; none: page and figure again")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--draws", type=int, default=40)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Rates of `find_harm` with a verdict at every measurement: how often a loss that falls rings, and a rise is found.
+"""Rates of `find_harm` with a verdict at every measurement: how often a falling loss alarms, and a rise is found.
 
 Each course is a held-out loss, the logarithm of a smooth course with noise; *one pass* is logistic regression by SGD on
 samples that are each seen once, so that its loss on all data only falls, on 1,000 test samples. Writes
@@ -51,13 +51,13 @@ exp      ar0.8     22 log    0.05 0.3
 exp      late      22 linear 0.05 1
 """.strip().split("\n")
 ]
-HEAD = f"""# Does training harm? How often that is said in error, and how often in time
-
-Made by `./run bench harm`: {COUNT} held-out losses a cell, a verdict of `find_harm` at every measurement. *size* is the
-standard deviation of the logarithm of the loss (late or early: three times it there, 0.4 of it elsewhere), *rise* what
-the loss ends above its least. *false*: the share of trainings in which it rang at any measurement, though the loss
-without noise never rises. Where it rises: the share in which it rang, how far the loss without noise was above its
-least then (median), and how often the least lay in the interval of the beginning.
+TITLE = "# How often does `find_harm` report harm wrongly, and how often does it find it?"
+HEAD = f"""Each cell has {COUNT} simulated held-out losses; `find_harm` gives a verdict at every measurement. *size*:
+the standard deviation of the logarithm of the loss (late or early: three times it there, 0.4 of it elsewhere).
+*rise*: how far above its minimum the loss ends. *false*: the share of trainings with an alarm although the loss
+without noise never rises. *found*: the share with an alarm where it does rise. *above the minimum then*: how far the
+loss without noise was above its minimum at the alarm (median). *begin covers*: how often the interval of the
+beginning contained the minimum. This page is written by `./run bench harm`.
 
 """
 
@@ -179,13 +179,17 @@ def main():
 
 def page(kept):
     """Return the table of what is kept."""
-    columns = ("false", "found", "above the least then", "begin covers")
-    table = ["| course | noise | n | spacing | size | rise | " + " | ".join(columns) + " |", "|---" * 10 + "|"]
+    columns = ("false", "found", "above the least then", "begin covers")  # keys of what is kept
+    shown = (name.replace("least", "minimum") for name in columns)
+    table = ["| loss | noise | n | spacing | size | rise | " + " | ".join(shown) + " |", "|---" * 10 + "|"]
     for name in CELLS:
         if name in kept:
             cells = ["" if key not in kept[name] else f"{kept[name][key]:.3f}" for key in columns]
             table.append("| " + " | ".join([*name.split(), *cells]) + " |")
-    return HEAD + "\n".join(table) + "\n"
+    false, found = ([row[key] for row in kept.values() if key in row] for key in ("false", "found"))
+    told = f"Wrongly in at most {max(false, default=0):.1%} of the simulated trainings of a cell. Where the loss "
+    told += f"rises, it finds {min(found, default=0):.0%} to {max(found, default=0):.0%} of the trainings."
+    return "\n".join([TITLE, "", told, "", HEAD + "\n".join(table), ""])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who finds mislabelled training samples: the score of `sample_table` beside loss, area under margin and orders.
+"""Who finds mislabelled training samples: the score of `sample_table` compared with loss, area under margin and orders.
 
 Networks are trained on data with some labels wrong; the true ones are known. Scores rank all training samples at the
 end of training; flags are made with held-out groups of several sizes. Both are kept in
@@ -29,17 +29,18 @@ NETWORKS = {
     "mnist": {"MLP": ("lenet-mnist", "mlp"), "CNN": ("lenet-mnist", "lenet")},
     "digits": {"MLP": ("digits-mlp", "mlp"), "CNN": ("digits-cnn", "cnn")},
 }
+LAST_LOSS = "loss, last measurement"
 OURS = "**the score**: log-odds, mean over the measurements while it learned"
 HELD_OUT = (50, 100, 200)
 DRAWS = 50  # of each size, from the test samples
 COLUMNS = {
     "some flagged": "share of the draws in which any sample is flagged",
-    "of the wrong": "share of the wrong labels that is then flagged",
-    "of the right": "share of the right labels that is",
+    "of the wrong": "share of the wrong labels that are then flagged",
+    "of the right": "share of the right labels that are then flagged",
     "estimated": "precision as the table estimates it",
     "true": "share of the flags that are wrong labels",
     "low end holds": "share of the draws in which the true precision is at least the low end of the interval",
-    "high end holds": "share in which it is at most the high end",
+    "high end holds": "share of the draws in which it is at most the high end",
 }
 
 
@@ -184,6 +185,7 @@ def flags(course: Course, size: int) -> list[float]:
 
 def page(kept: dict) -> str:
     """Return the page made of what is kept."""
+    ours, loss = ([c["scores"][name][0] for c in kept["courses"].values()] for name in (OURS, LAST_LOSS))
     heads, courses = list(kept["courses"]), list(kept["courses"].values())
     said = "; ".join(f"{h}: {c['fitted']:.2f} and {c['accuracy']:.2f}" for h, c in kept["courses"].items())
     names = list(courses[0]["scores"])
@@ -195,16 +197,18 @@ def page(kept: dict) -> str:
         for size, row in c["flags"].items()
     ]
     return "\n".join([
-        "# Who finds mislabelled samples", "",
-        f"Made by `./run bench mislabelled`: {kept['options']}.",
-        f"Share of the wrong labels that are fitted at the end, and test accuracy: {said}.", "",
+        "# Which score finds mislabelled samples?", "",
+        f"The score of `sample_table` has an area under the ROC curve of {min(ours):.3f} to {max(ours):.3f}; the loss",
+        f"at the last measurement has {min(loss):.3f} to {max(loss):.3f}.", "",
+        f"Data: {kept['options']}. Share of the wrong labels that are fitted at the end, and test accuracy:",
+        f"{said}. This page is written by `./run bench mislabelled`.", "",
         "## Ranking", "",
-        "Area under the ROC curve (0.5: chance); and the share of wrong labels among as many first ranks as there are",
-        "wrong labels. *While it learned*: from the first measurement at which the network gives half of the held-out",
-        "labels that it gives at its best, to the first at which it had learned and gives nine tenths.", "",
+        "Area under the ROC curve (0.5: chance); and the share of wrong labels in the first ranks, as many as there",
+        "are wrong labels. *While it learned*: from the first measurement at which the network predicts half as many",
+        "held-out labels as at its best, to the first at which it predicts nine tenths as many.", "",
         *lines(["score", *heads], ranked), "",
         "## Flags", "",
-        f"With held-out groups of several sizes, {DRAWS} draws each; means over the draws with flags.", "",
+        f"With held-out groups of three sizes, {DRAWS} draws each; means over the draws with flags.", "",
         *(f"- *{key}*: {what}." for key, what in COLUMNS.items()), "",
         *lines(["network", "held out", *COLUMNS], flagged), "",
     ])  # fmt: skip

@@ -1,11 +1,12 @@
 """How much the outcome depends on each choice that the paper leaves open, from finished runs.
 
-The outputs on masked inputs are read from the run; the split, the salience or the merge of order one is done otherwise,
-and the whole analysis again. What becomes of the players that are not drawn changes the outputs themselves: with
-``--background`` the stored networks are measured again (needs the data, and as many forward passes as the run), or a
-second run is given as ``RUN=OTHER``.
+The outputs on masked inputs are read from the run; the split, the salience or the merge of order one is changed,
+and the complete analysis repeated. Masking or keeping the players that are not drawn changes the outputs themselves:
+with ``--background`` the stored networks are measured again (needs the data, and as many forward passes as the run), or
+a second run is given as ``RUN=OTHER``.
 
-For a run of 40 checkpoints and 20 samples on one core: a minute or two for each split, ten for the laboratory's solver.
+For a run of 40 checkpoints and 20 samples on one core: a minute or two for each split, ten for the
+solver of the authors' code.
 
 Run: ./run fidelity RUN [RUN=OTHER ...]
 """
@@ -31,14 +32,17 @@ from interdyn.values import Interactions, RunResult
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "fidelity.md"
 BOUNDS = (0.02, 0.04, 0.05)
 COLUMNS = ("choice", "mean order", "boundary", "distance to theory", "noise", "moved", "mean gap of the split")
-HEAD = """# How much each open choice matters
+HEAD = """# How much does each choice matter that the paper leaves open?
 
-Written by `./run fidelity RUN ...` from finished runs; [fidelity](../explanation/fidelity.md) says what the paper
-states on each. The first line of a table is the run as its recipe says; every other line changes one choice.
+In the runs below, a split into AND interactions alone moves the order distribution most (column *moved*), and merging
+order one or not moves it least. The first line of a table is the run with its recipe; every other line changes
+one choice. [Fidelity](../explanation/fidelity.md) lists what the paper states on each. This page is written by `./run
+fidelity RUN ...` from finished runs.
 
-- **mean order**: at the start, its least value, at the end.
+- **mean order**: at the start, its minimum, at the end.
 - **boundary**: step at which phase 2 begins, with 90 % interval.
-- **distance to theory**, **noise**: mean total variation distance over phase 2; rank correlation of noise and step.
+- **distance to theory**: mean total variation distance over phase 2; **noise**: rank correlation of fitted noise level
+  and step.
 - **moved**: mean over the checkpoints of the total variation distance between this order distribution and that of the
   first line.
 
@@ -47,7 +51,7 @@ states on each. The first line of a table is the run as its recipe says; every o
 
 @dataclass(frozen=True)
 class Variant:
-    """One choice made otherwise: interactions of each checkpoint, and options of the analysis."""
+    """One choice changed: interactions of each checkpoint, and options of the analysis."""
 
     name: str
     explain: Callable[[int, torch.Tensor], Interactions]  # step, outputs
@@ -55,7 +59,7 @@ class Variant:
 
 
 def variants(run: store.Run, recipe: Recipe, *, sgd_steps: int, background: bool) -> Iterator[Variant]:
-    """Yield the choices that are made otherwise than in the recipe."""
+    """Yield the choices that differ from the recipe."""
     measured, own = recipe.measure, recipe.analysis.model_dump()
     options: dict[str, Any] = {
         key: getattr(measured, key)

@@ -41,7 +41,7 @@ def test_what_fails_is_named():
     ]
     assert "grows by 2.40)" in failed_assumption([2.4], [1.0])[0]
     both = failed_assumption([1.5], [1.0, 2.0])
-    assert verdict(both).endswith(") and interactions go together (1.0 to 2.0 times as much as by chance).")
+    assert verdict(both).endswith(") and interactions are correlated (1.0 to 2.0 times as much as by chance).")
 
 
 FINE = {"step": 60, "rise": 50.0, "final": 0.99, "ceiling": 0.9}
@@ -51,10 +51,13 @@ FINE = {"step": 60, "rise": 50.0, "final": 0.99, "ceiling": 0.9}
     ("change", "words"),
     [
         ({}, []),
-        ({"final": 0.8}, ["the final network has not converged (correlation 0.80 with the checkpoint before)"]),
-        ({"final": float("nan")}, ["the final network has not converged (correlation nan with the checkpoint before)"]),
+        ({"final": 0.8}, ["the final network has not converged (correlation 0.80 with the previous checkpoint)"]),
+        (
+            {"final": float("nan")},
+            ["the final network has not converged (correlation nan with the previous checkpoint)"],
+        ),
         ({"step": 49}, ["it is before the rise (step 50)"]),
-        ({"ceiling": 0.4}, ["the ceiling is too low to tell (0.40)"]),
+        ({"ceiling": 0.4}, ["the ceiling is too low to compare (0.40)"]),
         ({"ceiling": float("nan")}, []),
     ],
 )
@@ -64,13 +67,11 @@ def test_conditions_of_a_checkpoint_that_fail_are_named(change, words):
 
 def test_the_sentence_says_where_the_theory_predicts_better_and_names_what_fails_elsewhere():
     won, early, unknown = ({"wins": w, "failed": f} for w, f in ((True, ["x"]), (False, ["it is early"]), (False, [])))
-    assert regression_view([], []) == "There is no checkpoint beside the last to predict."
+    assert regression_view([], []) == "There is no checkpoint before the last to predict."
     assert regression_view([won, won], ["spread"]).endswith("better than its rivals at 2 of 2 checkpoints.")
     mixed = regression_view([won, early, early, unknown], ["spread"])
-    assert mixed.endswith(
-        "at 1 of 4 checkpoints. At the others this, on which it rests, does not hold: spread; it is early."
-    )
-    assert regression_view([won, unknown], []).endswith("At the others nothing it rests on is seen to fail.")
+    assert mixed.endswith("at 1 of 4 checkpoints. At the others these conditions fail: spread; it is early.")
+    assert regression_view([won, unknown], []).endswith("At the others no failed condition was found.")
 
 
 def test_growth_is_that_of_powers():
