@@ -26,6 +26,7 @@ PLACES = [
     "docs/index.md",
     "docs/reading",
     "docs/reference",
+    "docs/results",
     "docs/start",
     "src/interdyn/__init__.py",
     "src/interdyn/_arguments.py",
