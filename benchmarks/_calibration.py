@@ -40,7 +40,7 @@ def main(bench: str, text: str, measure: Callable[[Cell, int, int], dict[str, fl
     """Measure the cells of a list that are not kept yet, or those named, and write the page."""
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="parts of names of cells, in quotes; all without")
-    parser.add_argument("--count", type=int, default=COUNT, help="courses in a cell; another number is not kept")
+    parser.add_argument("--count", type=int, default=COUNT, help="curves in a cell; another number is not kept")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="also cells that are kept")
     options = parser.parse_args()

@@ -185,7 +185,7 @@ def conclusion(kept: Sequence[Kept], missing: Sequence[str]) -> str:
 
 
 def judged_on(kept: Sequence[Kept]) -> tuple[dict[str, Fare], dict[str, Named]]:
-    """Return how each signal that was measured fares on both questions; `end` is a training that goes on."""
+    """Return how each signal that was measured fares on both questions; `end` is a training that is not stopped."""
     there = [name for name in SIGNALS if measured(name, kept)]
     fares = {name: fare(name, kept) for name in there}
     return fares, {name: name_step(name, kept) for name in (*(n for n in NAMING if n in there), "end")}
@@ -245,7 +245,7 @@ def _alpha(alpha: Sequence[float | None] | None) -> str:
 
 
 def pattern_told(kept: Sequence[Kept]) -> str:
-    """Return how often `find_pattern` rang, as its documentation writes it.
+    """Return how often `find_pattern` raised an alarm, as its documentation writes it.
 
     >>> pattern_told([])
     'in 0 of 0 harmed trainings, and in 0 of 0 others'

@@ -11,10 +11,11 @@ Kept = Mapping[int, Mapping[str, Any]]
 """Seed of the training to summary."""
 
 EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
-LEGEND = """One line per seed of the training. **fall ends**, **rise starts**: the two ends of the boundary; **gap**:
-the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**: whether the
-rise starts inside that of the gap; **best mechanism**: predicts the tables best, over phase 2 or, without one, all
-checkpoints; several where the intervals do not separate them; **noise**: of a measurement, in orders."""
+LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end;
+**fall ends**, **rise starts**: the two ends of the boundary; **gap**: the step from which the gap between test and
+training loss grows, each with its 90 % interval; **inside**: whether the rise starts inside that of the gap;
+**best mechanism**: predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals
+do not separate them; **noise**: of a measurement, in orders."""
 
 
 def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
@@ -31,7 +32,7 @@ def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
         other = json.loads(path.read_text())
         if other["settings"] != first.get("settings"):
             raise ValueError(
-                f"all seeds of a recipe need the same settings; got others in {path} than in summary.json beside it. "
+                f"all seeds of a recipe need the same settings; got others in {path} than in its summary.json. "
                 "Run it again, or delete it."
             )
         out[other["seed"]] = other
@@ -58,7 +59,7 @@ def best_of(s: Mapping[str, Any]) -> list[str]:
 
 
 def named(s: Mapping[str, Any]) -> str:
-    """Return the best mechanism in words, with those as good."""
+    """Return the name of the best mechanism, with those that are as good."""
     return " or ".join(best_of(s))
 
 

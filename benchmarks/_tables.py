@@ -11,7 +11,7 @@ from interdyn.values import Interactions
 
 
 def course(mean_order: Sequence[float | None]) -> str:
-    """Return the mean order at the start, its least value, and that at the end."""
+    """Return the mean order at the start, its minimum, and that at the end."""
     known = [x for x in mean_order if x is not None and not math.isnan(x)]
     return f"{known[0]:.2f} → {min(known):.2f} → {known[-1]:.2f}" if known else "nothing salient"
 

@@ -162,7 +162,7 @@ def main():
     """Measure the cells that are not kept, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="parts of names of cells, in quotes; all without")
-    parser.add_argument("--count", type=int, default=COUNT, help="courses in a cell; another number is not kept")
+    parser.add_argument("--count", type=int, default=COUNT, help="losses in a cell; another number is not kept")
     options = parser.parse_args()
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
     for name in CELLS:

@@ -168,7 +168,7 @@ def table(folder: Path, masked: Path | None, *, sgd_steps: int, background: bool
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", help="folder of a finished run, or RUN=OTHER")
-    parser.add_argument("--sgd-steps", type=int, default=2_000, help="steps of the laboratory's solver")
+    parser.add_argument("--sgd-steps", type=int, default=2_000, help="steps of the solver of the authors' code")
     parser.add_argument("--background", action="store_true", help="measure the stored networks with another background")
     options = parser.parse_args()
     for pair in options.runs:

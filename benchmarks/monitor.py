@@ -77,7 +77,7 @@ def page() -> None:
     before, rest = TOLD.read_text().split(BEGIN)
     TOLD.write_text(f"{before}{BEGIN}{conclusion(ordered, missing)}\n{END}{rest.split(END)[1]}")
     print(
-        f"wrote {PAGE}, and its conclusion in {TOLD}. Where the documentation mentions `find_pattern`, write: it rang"
+        f"wrote {PAGE}, and its conclusion in {TOLD}. Where the documentation mentions `find_pattern`, write: an alarm"
     )
     print(pattern_told(ordered))
 

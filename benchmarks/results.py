@@ -2,7 +2,7 @@
 
 For each run whose training has seed 0: ``summary.json``, the figures of the paper (order distributions at six steps,
 mean order and loss gap, theory against the network at three steps) and the AND-only variant, in which the Möbius
-transform of the outputs alone explains them. Of the same recipe with another seed: ``seed-N.json`` beside it, numbers
+transform of the outputs alone explains them. Of the same recipe with another seed: ``seed-N.json`` there, numbers
 alone. Without arguments only the table is written again, from the summaries that are there.
 
 Run: ./run results [RUN ...]
@@ -58,11 +58,12 @@ PAIRS = (  # of network and data in the paper
 )
 LEGEND = """## Every recipe, seed 0
 
+- **mean order**: at the start, at its minimum and at the end.
 - **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
 - **prediction**: mean correlation, over phase 2, of the value tables that the theory predicts from the final network
-  with the measured ones, of the same for nearby steps (the ceiling), then that of the best rival
-  ([prediction](../explanation/theory.md)); "not yet": run by a version without predictions.
+  with the measured ones; after *of* the correlation of the tables of nearby steps (the ceiling), then that of the best
+  rival ([prediction](../explanation/theory.md)); "not yet": run by a version without predictions.
 - **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
   with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
   distribution. It distinguishes mechanisms poorly: seven of eight that are not the theory are as close.
@@ -240,7 +241,7 @@ def sentence(s: dict) -> str:
 
 
 def remark(name: str) -> str:
-    """Return what people found out about a run, from the file ``remark.md`` beside its summary."""
+    """Return what people found out about a run, from the file ``remark.md`` in its folder."""
     path = RESULTS / name / "remark.md"
     return f" {' '.join(path.read_text().split())}" if path.exists() else ""
 
