@@ -372,7 +372,7 @@ def test_ray_is_started_for_a_command_and_ends_with_it(state, tmp_path, alone, s
     assert same(tables(tmp_path / "run"), alone)
 
 
-SAID = r"(training|measuring|analysing|writing|the recipe runs code)\b"
+SAID = r"(training|measuring|analysing|writing|the recipe runs this code)\b"
 
 
 def test_a_folder_of_networks_is_watched_by_a_cluster(cluster, tmp_path):
