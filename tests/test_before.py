@@ -59,5 +59,6 @@ def test_runs_of_before_have_their_pages(tmp_path):
     for copy in copies:
         page = report.write_report(copy).read_text(encoding="utf-8")
         assert all(f'id="{chart}"' in page for chart in ("figure-overview", "figure-mean-order"))
+        assert "record a held-out loss" not in page  # they have one
     page = report.write_comparison(copies, tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert "Comparison of 3 runs" in page

@@ -135,7 +135,8 @@ def _checkpoint(view: RunResult) -> Card:
     use, best = recommend(view).step, None if view.harm is None else view.harm.best_step
     step = use if use is not None else best
     if step is None or len(view.steps) == 1:
-        return Card("Best checkpoint", "Not known", "record a held-out loss to compare checkpoints", "sure")
+        do = "analyse the run again" if view.harm is None else "record a held-out loss to compare checkpoints"
+        return Card("Best checkpoint", "Not known", do, "sure")
     at = int(np.abs(view.steps - step).argmin())
     known = [
         f"{name} {values[at]:{digits}}"
