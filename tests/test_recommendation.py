@@ -35,7 +35,7 @@ def test_a_rise_that_is_not_established_is_called_so():
     assert found.step == 10
     assert "noise" not in found.reason
     assert found.sentence == "Prefer the checkpoint of step 10; the last may be as good."
-    assert found.open.endswith("worse by more than its noise is 20 %; 90 % is needed to call it harm.")
+    assert found.open.endswith("worse by more than its noise is 20 %; more than 90 % is needed to call it harm.")
     assert str(found) == f"{found.sentence} {found.reason} {found.open}"
     both = recommend(run(RISES, accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
     assert both.sentence == "Use the checkpoint of step 10, not the last."

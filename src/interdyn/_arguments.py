@@ -224,7 +224,8 @@ def native_array(value: Any, name: str) -> np.ndarray:
         )
     if out.dtype.kind == "f" and out.dtype.itemsize > 8:
         out = out.astype(np.float64)
-    return out if out.dtype.isnative else out.astype(out.dtype.newbyteorder("="))
+    out = out if out.dtype.isnative else out.astype(out.dtype.newbyteorder("="))
+    return out if min(out.strides, default=0) >= 0 else out.copy()  # torch cannot read negative strides
 
 
 def _is_real(value: object) -> bool:
@@ -254,7 +255,7 @@ def real_array(
     finite: bool = False,
     least: float | int | None = None,
 ) -> np.ndarray:
-    """Return an array of float64 without negative strides, which torch cannot read.
+    """Return an array of float64.
 
     Parameters
     ----------
@@ -281,7 +282,7 @@ def real_array(
     """
     out = native_array(value, name)
     with np.errstate(all="ignore"):
-        out = out.astype(np.float64, copy=any(stride < 0 for stride in out.strides))
+        out = out.astype(np.float64, copy=False)
     allowed = (axes,) if isinstance(axes, int) else axes
     if allowed is not None and out.ndim not in allowed:
         wanted = " or ".join(f"{n} {'axis' if n == 1 else 'axes'}" for n in allowed)

@@ -110,11 +110,11 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         if held.accuracy_disagrees:
             text = f"Choose: step {held.at} by held-out loss, or the last checkpoint by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}", open=held.open(harm))
-        text = f"Use the checkpoint of step {held.at}, not the last."
         if held.accuracy_agrees:
             reason = f"{reason} {held.of_accuracy()}"
-        elif not harm.found:
-            text = f"Prefer the checkpoint of step {held.at}; the last may be as good."
+        text = f"Prefer the checkpoint of step {held.at}; the last may be as good."
+        if harm.found or held.accuracy_agrees:
+            text = f"Use the checkpoint of step {held.at}, not the last."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
         best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
@@ -219,7 +219,7 @@ class _HeldOut:
         if harm.probability is None:
             return f"There are too few values of the held-out {self.name} to judge its noise."
         what = f"The probability that the held-out {self.name} has become worse by more than its noise"
-        return f"{what} is {percent(harm.probability)}; 90 % is needed to call it harm."
+        return f"{what} is {percent(harm.probability)}; more than 90 % is needed to call it harm."
 
     def in_short(self, now: str) -> str:
         """Return how it changed, as a clause; ``now`` is what the last measurement is called."""

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from interdyn.errors import InputError, ShapeError
+from interdyn.plot._panel import shortened
 from interdyn.plot._style import GRID, INK, MUTED, axes_for, empty_panel, sign_colour, without_frame
 from interdyn.plot._tables import Tables, tables_of
 from interdyn.values import decimals_of, signed
@@ -202,7 +203,7 @@ def _points(kind: str, colour: str) -> dict[str, Any]:
 def _words(tables: Tables, terms: Sequence[_Term], names: Sequence[str], ax: Axes | None) -> Axes:
     """Write the names once for each interaction, with its players on a coloured background."""
     ax = axes_for(ax, width=9.0, height=0.5 + 0.42 * len(terms))
-    short = [name if len(name) <= 18 else name[:17] + "…" for name in names]
+    short = [shortened(name, 18) for name in names]
     widths = np.array([max(len(name), 1) + 1.6 for name in short])
     starts = np.concatenate([[0.0], np.cumsum(widths)[:-1]])
     total = float(widths.sum())

@@ -185,9 +185,7 @@ def trust_numbers(result: RunResult) -> dict[str, Found | None]:
         ``start``, ``least``, ``end``: mean orders, of windows where measurements are windows; ``fall_ends``,
         ``rise_starts``: the two places, in steps.
     """
-    order = None if result.first is None else result.first.mean_order
-    if result.windows is not None and result.groups:
-        order = result.windows.mean_order.get(next(iter(result.groups)), order)
+    order = result.mean_order
     found: dict[str, Found | None] = dict.fromkeys((*_ORDERS, *_PLACES))
     if order is not None and not np.isnan(order.value).all():
         places = (0, int(np.nanargmin(order.value)), -1)

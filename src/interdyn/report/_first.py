@@ -87,7 +87,7 @@ def advice(view: RunResult, *, alive: bool = True) -> Recommendation:
 
 def uncertain(view: RunResult) -> str:
     """Return what is not certain about the verdict, in a few short sentences; empty where nothing is open."""
-    out, phases, harm = list[str](), view.phases, view.harm
+    out, phases, harm, advised = list[str](), view.phases, view.harm, recommend(view)
     began = phase_2_begins(view)
     if began is not None:
         out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
@@ -98,11 +98,11 @@ def uncertain(view: RunResult) -> str:
         rise = "" if possible is None else f"; the mean order may have risen by up to {possible:.2g} by the end"
         out.append(f"A lasting phase 2 is not established{rise}.")
     if harm is not None and harm.interval is not None:
-        inside = harm.best_step is not None and harm.interval[0] < harm.best_step
+        inside = advised.step is not None and harm.interval[0] < advised.step
         near = ", so that the recommended checkpoint may be just after its start" if inside else ""
         out.append(f"Harm may have begun anywhere {_between(harm.interval)}{near}.")
-    if open_ := recommend(view).open:
-        out.append(open_)
+    if advised.open:
+        out.append(advised.open)
     return " ".join(out)
 
 

@@ -93,8 +93,7 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
 
 def mean_order(view: RunResult) -> str:
     """Return the mean order at the first measurement, at its minimum and at the last; empty for fewer than two."""
-    band = None if view.first is None else view.first.mean_order
-    band = band if view.windows is None else view.windows.mean_order.get(next(iter(view.groups), ""), band)
+    band = view.mean_order
     finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
     return " → ".join(f"{x:.1f}" for x in (finite[0], finite.min(), finite[-1])) if finite.size > 1 else ""
 

@@ -29,8 +29,7 @@ def as_tensor(array: np.ndarray | Tensor, name: str = "v", *, dtype: torch.dtype
         out = _plain(array.detach(), name)
     else:
         array = native_array(array, name)
-        # torch shares the memory of a writable, positively strided array; anything else is copied
-        out = torch.from_numpy(array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy())
+        out = torch.from_numpy(array if array.flags.writeable else array.copy())  # torch shares its memory
     if not out.is_floating_point():
         out = out.to(torch.float64)
     return out if dtype is None else out.to(dtype)

@@ -116,6 +116,12 @@ class RunResult(Record):
         return next(iter(self.groups.values()), None)
 
     @property
+    def mean_order(self) -> Band | None:
+        """Mean order of that group, of windows if measurements are windows; None if not recorded."""
+        own = None if self.first is None else self.first.mean_order
+        return own if self.windows is None else self.windows.mean_order.get(next(iter(self.groups), ""), own)
+
+    @property
     def loss_gap(self) -> np.ndarray | None:
         """Test loss minus training loss, or ``None`` if either was not recorded."""
         if self.train_loss is None or self.test_loss is None:
