@@ -54,7 +54,7 @@ def test_a_rise_is_dated_with_its_interval_and_its_size():
     assert harm.interval[0] <= STEPS[RISE.argmin()] <= harm.interval[1]
     assert harm.growth == pytest.approx(RISE[-1] / RISE.min() - 1, abs=0.15)
     assert harm.sentence.startswith("Training began to harm between steps ")
-    assert harm.sentence.endswith(f"the held-out loss is {100 * harm.growth:.0f} % above its minimum.")
+    assert harm.sentence.endswith(f"the fitted held-out loss is {100 * harm.growth:.0f} % above its minimum.")
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.8])

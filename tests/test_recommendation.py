@@ -23,8 +23,8 @@ def test_after_harm_the_checkpoint_with_the_least_loss():
     found = recommend(run(RISES, **HARMED))
     assert found.sentence == "Use the checkpoint of step 10, not the last."
     assert found.reason == (
-        "Smoothed over three measurements, held-out loss is lowest at step 10: 0.8. At step 40 it is 1.3. "
-        "The difference is more than noise."
+        "Smoothed over three checkpoints, held-out loss is lowest at step 10, where it is 0.8. At step 40 it is 1.3. "
+        "The difference is more than noise (probability over 99 %)."
     )
     assert (found.step, found.open) == (10, "")
     assert found.course == "held-out loss is 62 % higher at the end than at step 10"
@@ -69,7 +69,7 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
 def test_accuracy_stands_in_where_no_loss_is_known():
     found = recommend(run(accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
     assert found.sentence == "Prefer the checkpoint of step 10; the last may be as good."
-    assert "held-out accuracy is highest at step 10: 0.8. At step 40 it is 0.6." in found.reason
+    assert "held-out accuracy is highest at step 10, where it is 0.8. At step 40 it is 0.6." in found.reason
     assert found.course == "held-out accuracy is 25 % lower at the end than at step 10"
 
 

@@ -196,7 +196,7 @@ def test_flags_are_their_definition(own, others):
     k = (h + 1) // 50
     if not k:
         assert (got.held_out, got.needed, got.threshold) == (h, 49, None)
-        assert f"cannot be found with {h} samples that were not trained on: add a group of 49 or more" in str(got)
+        assert f"hard samples with {h} samples that were not trained on: add a group of 49 or more" in str(got)
         return
     limit = sorted(others, reverse=True)[k - 1]
     above = sum(score > limit for score in own)
@@ -239,7 +239,7 @@ def test_without_samples_held_out_nothing_can_be_said_of_flags():
     table = sample_table([read(WELL, MEMORISED, CONTRADICTED)])
     assert not any(row.flagged for row in table)
     assert [row.rank for row in table] == [1, 2, 3]
-    assert "cannot be found with no samples that were not trained on: add a group of 49 or more" in table.sentence
+    assert "hard samples with no samples that were not trained on: add a group of 49 or more" in table.sentence
     assert table.flags.threshold is None
     assert "stands out" in sample_table([read(WELL, WELL), held_out()]).sentence
 

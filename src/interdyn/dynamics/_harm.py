@@ -95,7 +95,7 @@ def find_harm(
             why = f"Harm is not established; how far the held-out {what} is {end} is not known yet."
         return Onset.unknown(level, why, p)
     rise = course.share(judged.evidence.rise)
-    worse = f"the held-out {what} is {percent(rise)} {end}"
+    worse = f"the fitted held-out {what} is {percent(rise)} {end}"
     if not course.before().look(level=level, seed=seed)[2]:
         return Onset.unknown(level, f"Only the last measurement indicates harm: {worse}.", p)
     interval = (min(start.interval[0], course.least), start.interval[1])

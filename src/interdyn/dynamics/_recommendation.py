@@ -99,14 +99,13 @@ def recommend(result: RunResult) -> Recommendation:
     return replace(find(held, harm), course=course)
 
 
-_SMOOTHED = "Smoothed over three measurements,"
-_BEYOND = "The difference is more than noise."
+_SMOOTHED = "Smoothed over three checkpoints,"
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     """Return which checkpoint to use of a training that has ended."""
     if harm.found or held.rise > SMALLEST_RISE:
-        reason = f"{held.course()} {_BEYOND}" if harm.found else held.course()
+        reason = f"{held.course()} {_beyond(harm)}" if harm.found else held.course()
         if held.accuracy_disagrees:
             text = f"Choose: step {held.at} by held-out loss, or the last checkpoint by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}", open=held.open(harm))
@@ -121,7 +120,7 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         reason = f"{best}. Longer training was not tried."
     else:
         near = f"at most {percent(SMALLEST_RISE)} {held.worse_word} {held.best:.3g} at step {held.at}"
-        where = f"where it is {held.best_word} (smoothed over three measurements)"
+        where = f"where it is {held.best_word} (smoothed over three checkpoints)"
         reason = f"Held-out {held.name} at the end is {held.end:.3g}, {near}, {where}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
@@ -130,7 +129,7 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
 def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     """Return whether a training should continue."""
     if harm.found:
-        reason = f"{held.course()} {_BEYOND}"
+        reason = f"{held.course()} {_beyond(harm)}"
         if held.accuracy_disagrees:
             text = "Choose: stop here by held-out loss, or continue by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}")
@@ -141,6 +140,14 @@ def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         text = f"Keep training for now, and keep the checkpoint of step {held.at}."
         return Recommendation(text, held.course(), stop=False, open=held.open(harm))
     return Recommendation("Keep training: the held-out data give no reason to stop.", harm.sentence, stop=False)
+
+
+def _beyond(harm: HarmResult) -> str:
+    """Return that harm is more than noise, with its probability, which is never called certain."""
+    if harm.probability is None:
+        return "The difference is more than noise."
+    sure = "over 99 %" if harm.probability > 0.99 else percent(harm.probability)
+    return f"The difference is more than noise (probability {sure})."
 
 
 @dataclass(frozen=True)
@@ -209,7 +216,7 @@ class _HeldOut:
         return 1 - end > (1 - best) * (1 + SMALLEST_RISE)
 
     def course(self) -> str:
-        best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}: {self.best:.3g}"
+        best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g}"
         return f"{best}. At step {self.last_at} it is {self.end:.3g}."
 
     def open(self, harm: HarmResult) -> str:

@@ -74,7 +74,8 @@ def state(view: RunResult, *, alive: bool = True) -> str:
     how = "finished" if view.stage is None else "running" if alive else "stopped unexpectedly"
     samples = view.n_samples if view.first is None else view.first.n_samples
     of = "" if samples is None else f", interactions of {samples} test sample{'s' if samples > 1 else ''}"
-    return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{of}"
+    windows = "" if view.windows is None else f" in {len(view.windows.steps)} windows"
+    return f"{how} at step {last}, {count} checkpoint{'s' if count > 1 else ''}{windows}{of}"
 
 
 def advice(view: RunResult, *, alive: bool = True) -> Recommendation:
@@ -90,7 +91,7 @@ def uncertain(view: RunResult) -> str:
     out, phases, harm, advised = list[str](), view.phases, view.harm, recommend(view)
     began = phase_2_begins(view)
     if began is not None:
-        out.append(f"Phase 2 may have begun anywhere {_between(began[1])}.")
+        out.append(f"Phase 2, in which higher orders are learned, may have begun anywhere {_between(began[1])}.")
     elif view.stage is not None:
         out.append("Whether phase 2 has begun is not established.")
     elif phases is not None and phases.kind not in _ABSENT:
@@ -99,7 +100,7 @@ def uncertain(view: RunResult) -> str:
         out.append(f"A lasting phase 2 is not established{rise}.")
     if harm is not None and harm.interval is not None:
         inside = advised.step is not None and harm.interval[0] < advised.step
-        near = ", so that the recommended checkpoint may be just after its start" if inside else ""
+        near = ", perhaps before the recommended checkpoint" if inside else ""
         out.append(f"Harm may have begun anywhere {_between(harm.interval)}{near}.")
     if advised.open:
         out.append(advised.open)
@@ -163,7 +164,7 @@ def _phase(view: RunResult) -> Card:
         value = "Not analysed"
     elif view.phases.kind in _ABSENT:
         value = _ABSENT[PhaseStatus(view.phases.kind)][0]
-    remark = f"began {when(began[1])}; " if began is not None else ""
+    remark = f"learning of higher orders began {when(began[1])}; " if began is not None else ""
     if course := mean_order(view):
         remark += f"mean order {course} (start, minimum, {'end' if view.stage is None else 'now'})"
     return Card("Phase", value, remark.removesuffix("; "), "dynamics")
@@ -185,7 +186,7 @@ def _samples(view: RunResult) -> Card:
         seem = "sample looks memorised" if len(flagged) == 1 else "samples look memorised"
         return Card(name, value, f"{len(flagged)} training {seem} or mislabelled", "samples")
     why = view.samples.sentence if view.samples.flags is None else str(view.samples.flags)
-    return Card(name, value, f"{_in_group(first[0].group)} with the worst fit during training. {why}", "samples")
+    return Card(name, value, f"{_in_group(first[0].group)} that fit worst. {why}", "samples")
 
 
 def _in_group(name: str) -> str:

@@ -99,8 +99,8 @@ class SampleFlags:
     def __str__(self) -> str:
         if not self.allowed:
             return (
-                f"Mislabelled samples cannot be found with {self.held_out or 'no'} samples that were not "
-                f"trained on: add a group of {self.needed} or more."
+                f"Wrong labels cannot be distinguished from hard samples with {self.held_out or 'no'} samples that "
+                f"were not trained on: add a group of {self.needed} or more."
             )
         if not self.above:
             return f"No training sample stands out from the {self.held_out} that were not trained on."
