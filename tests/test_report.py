@@ -281,8 +281,8 @@ def test_the_first_screen_says_what_to_do_why_and_what_is_not_certain(data):
     top = Page(html[html.index('<header id="top"') : html.index("</header>")])
     advice = recommend(RunResult.from_json(data["summary"]))
     assert f"{advice.sentence} {advice.reason}" in plain(top)
-    open_ = "Not certain: Phase 2, in which higher orders are learned, may have begun anywhere between steps 150 and 450."
-    assert f"{open_} Harm may have begun" in top.text
+    begun = "Phase 2, in which higher orders are learned, may have begun anywhere between steps 150 and 450."
+    assert f"Not certain: {begun} Harm may have begun" in top.text
     for card in ("Best checkpoint", "Phase", "What was learned", "Samples to check"):
         assert top.text.count(card) >= 1
     assert "Step 780" in top.text
