@@ -13,7 +13,7 @@ Kept = Mapping[int, Mapping[str, Any]]
 EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
 LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end;
 **fall ends**, **rise starts**: the two ends of the boundary; **gap**: the step from which the gap between test and
-training loss grows, each with its 90 % interval; **inside**: whether the rise starts inside that of the gap;
+training loss grows, each with its 90 % interval; **inside**: whether an established rise starts inside that of the gap;
 **best mechanism**: predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals
 do not separate them; **noise**: of a measurement, in orders."""
 
@@ -45,10 +45,10 @@ def shown_order(s: Mapping[str, Any]) -> list[float | None]:
     return found
 
 
-def inside(s: Mapping[str, Any]) -> bool:
-    """Return whether the start of the rise lies in the interval of the onset of the loss gap."""
+def inside(s: Mapping[str, Any]) -> bool | None:
+    """Return whether the rise starts in the interval of the onset of the loss gap; None without an established rise."""
     start, gap = s["phases"].get("rise_starts"), s["phases"]["gap_interval"]
-    return bool(s["phases"]["found"] and start is not None and gap and gap[0] <= start <= gap[1])
+    return None if start is None else bool(gap and gap[0] <= start <= gap[1])
 
 
 def best_of(s: Mapping[str, Any]) -> list[str]:
@@ -65,16 +65,10 @@ def named(s: Mapping[str, Any]) -> str:
 
 def pairs_section(over: Mapping[str, Kept]) -> list[str]:
     """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts."""
-    new = {name: kept for name, kept in over.items() if "split" in kept[0]}  # since version 0.1
-    old = [name for name in over if name not in new]
-    out = ["## The nine pairs of the paper", ""]
-    if old:
-        out += [f"Not run again since version 0.1, therefore not in this table and not counted: {', '.join(old)}.", ""]
-    if new:
-        tried = "Settings were fixed before these seeds were run; [tried](tried.md) lists the settings that were tried."
-        told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in new.items()]
-        out += [*LEGEND.split("\n"), tried, "", *_table(new), "", *told, "", *_counts(new, len(over)), ""]
-    return out
+    tried = "Settings were fixed before these seeds were run; [tried](tried.md) lists the settings that were tried."
+    told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in over.items()]
+    legend = [*LEGEND.split("\n"), tried, ""]
+    return ["## The nine pairs of the paper", "", *legend, *_table(over), "", *told, "", *_counts(over), ""]
 
 
 def other_section(over: Mapping[str, Kept]) -> list[str]:
@@ -105,7 +99,7 @@ def _row(name: str, kept: Kept) -> list[str]:
         cell(place("fall_ends")),
         cell(place("rise_starts")),
         cell(lambda s: span(s["phases"]["gap_onset_step"], s["phases"]["gap_interval"])),
-        cell(lambda s: "yes" if inside(s) else "no" if s["phases"]["found"] else "-"),
+        cell(lambda s: {True: "yes", False: "no", None: "-"}[inside(s)]),
         cell(lambda s: named(s) or "none"),
         cell(lambda s: number(s["phases"]["evidence"].get("noise_std"), 2)),
     ]
@@ -117,11 +111,10 @@ def sentence_of(kept: Kept) -> str:
     found = [s for s in kept.values() if s["phases"]["found"]]
     changes = [_change(s) for s in kept.values()]
     said = [f"Fall and rise are established in {len(found)} of {n} seeds ({', '.join(changes)})"]
-    if found:
-        said.append(
-            f"the rise starts inside the interval of the gap's onset in {sum(map(inside, found))} of {len(found)}"
-        )
-    else:
+    risen = [within for s in kept.values() if (within := inside(s)) is not None]
+    if risen:
+        said.append(f"the rise starts inside the interval of the gap's onset in {sum(risen)} of {len(risen)}")
+    if not found:
         kinds = dict.fromkeys(s["phases"]["kind"] for s in kept.values())
         said.append(f"verdict: {', '.join(kinds)}")
     names = [named(s) for s in kept.values()]
@@ -138,14 +131,14 @@ def _change(s: Mapping[str, Any]) -> str:
     return f"{min(known) - known[0]:+.2f} and {known[-1] - min(known):+.2f} orders"
 
 
-def _counts(over: Mapping[str, Kept], n_pairs: int) -> list[str]:
+def _counts(over: Mapping[str, Kept]) -> list[str]:
     """Return how many pairs show what was expected; a pair counts if every seed does."""
     tests: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool]]] = {
         "phases": ("Fall and rise established", lambda s: bool(s["phases"]["found"])),
-        "inside": ("Start of the rise inside the interval of the loss gap's onset", inside),
+        "inside": ("Start of the rise inside the interval of the loss gap's onset", lambda s: bool(inside(s))),
         "named": ("Best mechanism named, alone or with others as good", lambda s: bool(best_of(s))),
     }
-    out = [f"Expected before the runs, and found, of the {n_pairs} pairs; a pair counts if every seed shows it:", ""]
+    out = [f"Expected before the runs, and found, of the {len(over)} pairs; a pair counts if every seed shows it:", ""]
     for key, (text, test) in tests.items():
         every = [name for name, kept in over.items() if all(map(test, kept.values()))]
         some = [name for name, kept in over.items() if name not in every and any(map(test, kept.values()))]

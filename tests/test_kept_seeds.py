@@ -35,7 +35,7 @@ class TestPairs:
         }
         page = "\n".join(_seeds.pairs_section(over))
         assert "established (expected: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
-        assert "onset (expected: 5): 1 (vgg11-mnist); with some seeds vgg16-cub." in page
+        assert "onset (expected: 5): 2 (vgg11-mnist, vgg16-cub)." in page
         assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
         assert "One mechanism alone: 2 (vgg16-cub, alexnet-cub)." in page
 
@@ -50,12 +50,12 @@ class TestPairs:
         of_windows = summary() | {"windows": {"mean_order": {"test": {"value": [5.0, 2.0, 3.0]}}}}
         assert "(-3.00 and +1.00 orders)" in _seeds.sentence_of({0: of_windows})
 
-    def test_those_of_version_0_1_are_named_and_not_counted(self):
-        old = summary()
-        del old["split"]
-        page = "\n".join(_seeds.pairs_section({"vgg11-mnist": {0: old}}))
-        assert "not counted: vgg11-mnist." in page
-        assert "expected:" not in page
+    def test_a_rise_counts_beside_the_gap_without_a_fall_too(self):
+        rise = summary(found=False)
+        assert _seeds.inside(rise) is True
+        assert "gap's onset in 1 of 1; verdict: " in _seeds.sentence_of({0: rise})
+        rise["phases"]["rise_starts"] = None
+        assert _seeds.inside(rise) is None
 
     def test_a_seed_of_other_settings_is_refused(self, tmp_path):
         (tmp_path / "summary.json").write_text(json.dumps(summary()))
