@@ -63,15 +63,13 @@ LEGEND = """## Every recipe, seed 0
 - **gap**: step from which the gap between test and training loss grows, with 90 % interval.
 - **prediction**: mean correlation, over phase 2, of the value tables that the theory predicts from the final network
   with the measured ones; after *of* the correlation of the tables of nearby steps (the ceiling), then that of the best
-  rival ([prediction](../explanation/theory.md)); "not yet": run by a version without predictions.
+  rival ([prediction](../explanation/theory.md)).
 - **distance**: mean total variation distance between the theory's and the network's order distribution over phase 2,
   with the mean of the 90 % intervals; then the same without noise, and for a one-parameter tilt of the final
   distribution. It distinguishes mechanisms poorly: seven of eight that are not the theory are as close.
 - **noise**: rank correlation of the fitted noise level and the step over phase 2; -1 is a steady fall.
 - **samples**: number of samples, and the shares of them whose own mean order falls up to the boundary (without one:
   up to the minimum), rises after it, and does both.
-- **split of version 0.1**: measured before ties went to the lower order (CHANGELOG, *Numbers changed*) and with earlier
-  settings of the recipe. Its orders are higher; do not compare them with those of the other lines.
 - **cost**: number of masked inputs; minutes of training, of forward passes and of everything else.
 """
 COLUMNS = (
@@ -195,7 +193,7 @@ def row(name: str, s: dict) -> list[str]:
     low, high = (number(theory[f"mean_tv_phase_2_{end}"], 3) for end in ("low", "high"))
     minutes = [f"{s['seconds'][key] / 60:.1f}" for key in ("training", "forward_passes", "everything_else")]
     return [
-        f"[{name}]({name}/)" + ("" if "split" in s else " (split of version 0.1)"),
+        f"[{name}]({name}/)",
         course(s["mean_order"]),
         f"{span(phases['boundary_step'], phases['interval'])} of {s['steps'][-1]:.0f}",
         span(phases["gap_onset_step"], phases["gap_interval"]),
@@ -211,8 +209,6 @@ def row(name: str, s: dict) -> list[str]:
 
 def predicted(s: dict) -> str:
     """Return the theory's correlation of its ceiling, and its best rival's, over phase 2."""
-    if "prediction" not in s:
-        return "not yet"
     found = s["prediction"]["phase_2"] or s["prediction"]["whole"]
     if found is None or found["gain"] is None:
         return "none"
@@ -248,14 +244,13 @@ def remark(name: str) -> str:
 
 def answer(over: Mapping[str, Kept]) -> str:
     """Return the answer to the question of the page: who shows both phases, and where the theory is best."""
-    now = {name: kept for name, kept in over.items() if "split" in kept[0]}  # since version 0.1
-    both = [name for name, kept in now.items() if kept[0]["phases"]["found"]]
-    ahead = [name for name in both if best_of(now[name][0]) and not {*best_of(now[name][0])} - THEORIES]
-    pairs = [name for name in now if name in PAIRS]
-    steady = sum(all(s["phases"]["found"] for s in now[name].values()) for name in pairs)
+    both = [name for name, kept in over.items() if kept[0]["phases"]["found"]]
+    ahead = [name for name in both if best_of(over[name][0]) and not {*best_of(over[name][0])} - THEORIES]
+    pairs = [name for name in over if name in PAIRS]
+    steady = sum(all(s["phases"]["found"] for s in over[name].values()) for name in pairs)
     named = f" ({', '.join(ahead)})" if ahead else ""
     told = (
-        f"Of {len(now)} recipes measured with the present split (seed 0), {len(both)} establish both phases, "
+        f"Of {len(over)} recipes (seed 0), {len(both)} establish both phases, "
         f"and in {len(ahead)} of these{named} the theory predicts the value tables better than every rival. Of the "
         f"{len(pairs)} pairs of network and data of the paper among them, {steady or 'none'} establish both phases "
         "with every seed."

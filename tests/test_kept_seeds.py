@@ -19,7 +19,6 @@ def summary(seed=0, *, found=True, start=100.0, gap=(50.0, 200.0), best=("theory
     return {
         "seed": seed,
         "settings": "a",
-        "split": {},
         "mean_order": [4.0, None, 1.0, 2.5],
         "phases": {"found": found, "kind": "no verdict", "evidence": {"noise_std": 0.123}, **places},
         "prediction": {"phase_2": {"best": list(best)}, "whole": {"best": ["tilt"]}},

@@ -25,12 +25,8 @@ def test_a_kept_result_is_of_its_recipe_and_meets_it(folder):
     then["measure"].pop("calibrate_batch_norm", None)  # a recipe says how many rows only once it is run
     then["training"].pop("device", None)  # and the run, where
     summary = json.loads((folder / "summary.json").read_text())
-    if "split" in summary:  # version 0.1 ran others, and its page says so; until they are run again
-        assert now == then
-    failed = [check for check in checks(RunResult.from_json(summary), recipe.expected) if not check.holds]
-    if "prediction" not in summary:  # until it is run again
-        failed = [check for check in failed if not check.key.startswith("theory_")]
-    assert not failed
+    assert now == then
+    assert not [check for check in checks(RunResult.from_json(summary), recipe.expected) if not check.holds]
     for name in ("orders", "phases", "theory", "and_only"):
         assert (folder / f"{name}.png").is_file()
 
