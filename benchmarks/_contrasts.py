@@ -95,8 +95,9 @@ def section(results: Mapping[str, StudyResult]) -> list[str]:
     """Return what the page says over data sets, from the studies by name."""
     told, data = [HEAD, ""], _data(results)
     for quantity, words in QUANTITIES.items():
-        rows = [(name, *(cell(by.get(one, ())) for one in data)) for name, by in by_data(results, quantity).items()]
-        told += [f"{words}. Same direction on every data set: {always(results, quantity)}.", ""]
+        found = by_data(results, quantity)
+        rows = [(name, *(cell(by.get(one, ())) for one in data)) for name, by in found.items()]
+        told += [f"{words}. Same direction on every data set: {always(found)}.", ""]
         told += [*lines(("replacement", *data), rows), ""]
     return told
 
@@ -111,10 +112,13 @@ def by_data(results: Mapping[str, StudyResult], quantity: str) -> dict[str, dict
     return out
 
 
-def always(results: Mapping[str, StudyResult], quantity: str) -> str:
-    """Return the replacements that change a quantity in the same direction on every data set."""
-    found = {name: by for name, by in by_data(results, quantity).items() if same_way(list(by.values()))}
-    ways = (f"{name} ({'lower' if np.mean(by[min(by)]) < 0 else 'higher'})" for name, by in found.items())
+def always(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Return the replacements that change a quantity in the same direction on every data set, from `by_data`."""
+    ways = (
+        f"{name} ({'lower' if np.mean(by[min(by)]) < 0 else 'higher'})"
+        for name, by in found.items()
+        if same_way(list(by.values()))
+    )
     return ", ".join(ways) or "none"
 
 

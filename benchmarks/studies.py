@@ -119,7 +119,7 @@ def page() -> None:
     made, held, whole = np.sum([met(result) for result in results.values()], axis=0)
     counted = (
         "These replacements change the mean order at the end in the same direction on every data set: "
-        f"{_contrasts.always(results, 'end_mean_order')}. "
+        f"{_contrasts.always(_contrasts.by_data(results, 'end_mean_order'))}. "
         f"{sum(len(one.finished) for one in results.values())} runs of {len(results)} studies. {held} of {made} "
         f"claims hold by their mean, {whole} of these by their complete interval; with two or three seeds an "
         "interval is wide, and a claim on a spread has none."
