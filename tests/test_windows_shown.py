@@ -18,6 +18,7 @@ from interdyn.measurement._windows import NOISE, Recent
 from interdyn.plot import panels, plot_dynamics, plot_mean_order, plot_repeatability, plot_sample
 from interdyn.recipes import load_recipe, run_recipe
 from interdyn.report import write_report
+from interdyn.report._first import state
 from interdyn.report._uses import Uses, means
 from interdyn.schedules import windows_of
 from interdyn.sparsify import split
@@ -110,6 +111,11 @@ def test_the_verdict_takes_the_single_values(run, result):
         ).sentence
     )
     assert result.verdict[0] == history.verdict().sentence
+
+
+def test_the_first_screen_counts_checkpoints_and_windows(run, result):
+    assert f", {len(run.steps)} checkpoints in {len(result.windows.steps)} windows, " in state(result)
+    assert " windows" not in state(result.model_copy(update={"windows": None}))
 
 
 def test_courses_of_windows_are_means_of_single_spectra_and_a_cross_spectrum(run, result):
