@@ -247,6 +247,25 @@ def test_asking_who_writes_keeps_no_writer_out(runs):
     assert refused == []
 
 
+def test_a_writer_waits_for_a_process_that_stops_while_it_asks(runs):
+    fcntl = pytest.importorskip("fcntl")
+    Training(runs / "a").look().tracker.close()
+    answered = threading.Event()
+    with (runs / "a" / "run.lock").open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+
+        def answer():
+            answered.set()
+            fcntl.flock(asking, fcntl.LOCK_UN)
+
+        late = threading.Timer(0.5, answer)
+        late.start()
+        with store.writing(runs / "a"):
+            assert answered.is_set()
+            assert store.is_written(runs / "a")
+        late.join()
+
+
 def test_the_lines_of_a_run_are_its_courses_and_have_a_sentence(runs):
     training = Training(runs / "a").look(4)
     line = listed("a", Followed(runs / "a"))

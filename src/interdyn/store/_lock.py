@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import sys
 import time
@@ -26,6 +27,7 @@ else:
     _has_flock = True
 
 LOCK_NAME = "run.lock"
+_PATIENCE = 10.0  # seconds that a writer waits for those that only ask whether there is one
 _BEFORE_RUN_JSON = {"recipe.toml", "env.json", LOCK_NAME}
 
 
@@ -127,15 +129,22 @@ if hasattr(os, "register_at_fork"):
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock; tried for a tenth of a second, since `is_written` holds it for a moment when it asks."""
-    for wait in (0.01, 0.03, 0.06, 0.0):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(wait)
-        else:
-            return True
-    return False
+    """Take the lock, unless a writer has it; waits for those that only ask (`is_written`), which share it meanwhile."""
+    end = time.monotonic() + _PATIENCE
+    while not _flocked(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > end or not _flocked(descriptor, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(random.uniform(0, 0.002))  # two writers that come at once do not keep step
+    return True
+
+
+def _flocked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_written(folder: Path | str) -> bool:
@@ -155,14 +164,11 @@ def is_written(folder: Path | str) -> bool:
     except OSError:
         return True
     try:
-        if not _has_flock:
-            return True
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once, when the file is closed
+        return not (_has_flock and _flocked(descriptor, fcntl.LOCK_SH))  # given back when the file is closed
     except OSError:
         return True
     finally:
         os.close(descriptor)
-    return False
 
 
 @contextmanager
