@@ -185,7 +185,7 @@ def test_scores_stand_by_rank_with_the_threshold_of_the_flags():
     flags = SampleFlags(held_out=9, of=3, threshold=0.6, precision=0.8, precision_low=0.5, precision_high=1.0)
     table = SampleTable.of(rows, step=0, scored_at=(0,), flags=flags, sentence="")
     line = plot.plot_samples(table, ax=axes()).lines[1]
-    assert (line.get_ydata()[0], line.get_label()) == (0.6, "80% of flags right (50% to 100%)")
+    assert (line.get_ydata()[0], line.get_label()) == (0.6, "80 % of flags right (50 % to 100 %)")
     assert "The 2 highest of 3" in plot.plot_samples(rows, most=2, ax=axes()).get_title(loc="left")
     assert "Record a group `train`" in words(plot.plot_samples([row(1, np.nan)], ax=axes()))
 

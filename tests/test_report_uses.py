@@ -112,10 +112,13 @@ def test_what_is_used_over_all_samples_is_what_the_figures_show(run):
         assert used["values"]["scale"] <= 1.001 / LEVELS * np.nanmax(np.abs(values))
         before, now = (np.nanmean(np.abs(values[at]), axis=0) for at in (-2, -1))
         seen = np.isfinite(values[-1]).sum(axis=0) >= 3
-        for kind, who, low, high in used["learned"]:
+        more = np.where(seen, now - before, 0.0)
+        assert (used["grown"] is None) == (more.max() <= 0.1 * now.max())
+        if used["grown"]:
+            kind, who, low, high = used["grown"]
             place = next(i for i, one in enumerate(names) if one == set(who) and used["kinds"][i] == kind)
             assert (low, high) == pytest.approx((before[place], now[place]), abs=used["values"]["scale"])
-        assert len(used["learned"]) == min(3, int(((now - before)[seen] > 0.1 * now.max()).sum()))
+            assert high - low == pytest.approx(more.max(), abs=2 * used["values"]["scale"])
 
 
 def test_what_is_being_learned_is_one_sentence(copy):
@@ -125,7 +128,7 @@ def test_what_is_being_learned_is_one_sentence(copy):
     assert sentence.endswith(".")
     assert being_learned(None) == ""
     assert being_learned({"groups": [{**record["groups"][0], "used": None}]}) == ""
-    quiet = {**record["groups"][0], "used": {"learned": []}}
+    quiet = {**record["groups"][0], "used": {"grown": None}}
     assert being_learned({"groups": [quiet]}).startswith("No interaction has grown much since step")
 
 
@@ -141,9 +144,9 @@ def rows(wrong=4, others=6, *, flags=()):
 
 
 def test_recall_and_precision_are_told_where_the_truth_is_known():
-    assert known(rows()).endswith("2 of them are among the 4 highest scores: recall and precision 50%.")
+    assert known(rows()).endswith("2 of them are among the 4 highest scores: recall and precision 50 %.")
     told = known(rows(flags=(0, 1, 2, 4)))
-    assert told.endswith("4 are flagged, 3 of them correctly: recall 75%, precision 75%.")
+    assert told.endswith("4 are flagged, 3 of them correctly: recall 75 %, precision 75 %.")
     assert known(rows(wrong=0)) == ""
 
 

@@ -487,7 +487,7 @@ def test_a_training_much_faster_than_it_began_is_measured_to_its_end_and_too_lit
             clock.now += 0.01 if step < 100 else 0.004
 
     with pytest.warns(
-        InterdynWarning, match="7 measurements were within 20.0% of this training, and 10 are the minimum evidence"
+        InterdynWarning, match="7 measurements were within 20 % of this training, and 10 are the minimum evidence"
     ):
         train_faster_and_faster()
     assert tracker.steps == (0, 500, 1000, 1500, 2250, 2750, 3500, 4000)  # what is left reaches to the end
@@ -518,7 +518,7 @@ def test_a_budget_that_is_too_small_is_not_spent_on_finding_that_out(monkeypatch
     assert trials == tried
     assert (tracker.plan is None) is (tried < 3)
     if tried == 2:
-        assert "or more; the budget is 5.0%" in tracker.problems[0]
+        assert "or more; the budget is 5 %" in tracker.problems[0]
 
 
 def test_the_price_is_known_before_training(monkeypatch):
@@ -535,7 +535,7 @@ def test_the_price_is_known_before_training(monkeypatch):
     tight = Tracker((x, y), players=columns(), total_steps=4000, budget=0.05)
     unknown = tight.estimate(network())
     assert unknown.share is None
-    assert f"5.0% of a training of {count * each / 2 / 0.05:.3g} s or more pays for all of them" in unknown.sentence
+    assert f"5 % of a training of {count * each / 2 / 0.05:.3g} s or more pays for all of them" in unknown.sentence
     known = tight.estimate(network(), step_seconds=0.01)
     assert known.fits
     assert 0 < known.share <= 0.05
@@ -579,7 +579,7 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
 def test_a_budget_that_is_too_small_is_said_and_the_last_network_is_measured_all_the_same():
     tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
     train(100, tracker=tracker)
-    with pytest.warns(InterdynWarning, match="the budget paid for no measurement: 0.0%"):
+    with pytest.warns(InterdynWarning, match="the budget paid for no measurement: 1e-07 %"):
         tracker.close()
     assert tracker.steps == (100,)
     assert tracker.counts.missed == {"over the budget": 15}

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interdyn._arguments import real_array
+from interdyn._numbers import percent
 from interdyn.dynamics._axis import MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import Judged, PhaseEvidence, judge
 from interdyn.dynamics._onset import Onset, smoothed, when
@@ -140,17 +141,6 @@ def _checked(
             "losses measured at these steps, with NaN where a loss is missing."
         )
     return steps, values
-
-
-def percent(share: float) -> str:
-    """Format a share in whole percent.
-
-    Examples
-    --------
-    >>> percent(0.123)
-    '12 %'
-    """
-    return f"{100 * share:.0f} %"
 
 
 def _computed(values: Float[np.ndarray, " steps"]) -> Bool[np.ndarray, " steps"]:

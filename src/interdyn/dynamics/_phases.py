@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interdyn._arguments import instance, number, real_array
+from interdyn._numbers import percent
 from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import ABSENT, GROWS, SMALLEST_CHANGE, TWO, Judged, PhaseEvidence, Place, judge
 from interdyn.dynamics._gap import find_gap_onset
@@ -199,10 +200,10 @@ def verdict(
     if end and start and stretch and judged.two_phases(smallest_change):
         sentence = (
             f"Two phases (probability {e.two_phases:.2f}): a fall of the mean order by {e.fall:.2f} ended "
-            f"{when(end.interval)}, a rise by {e.rise:.2f} began {when(start.interval)} ({level:.0%} intervals)."
+            f"{when(end.interval)}, a rise by {e.rise:.2f} began {when(start.interval)} ({percent(level)} intervals)."
         )
         if e.interval_share > WEAK_SHARE:
-            sentence += f" The boundary is weak: its interval covers {e.interval_share:.0%} of the log axis."
+            sentence += f" The boundary is weak: its interval covers {percent(e.interval_share)} of the log axis."
             return PhaseStatus.WEAK, sentence + _edges(stretch.interval, steps)
         return PhaseStatus.TWO_PHASES, sentence + _edges(stretch.interval, steps)
     if e.hump > TWO:

@@ -1,11 +1,13 @@
 """What to do: which checkpoint to use, or whether to continue, with the reason; or why there is no recommendation."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from interdyn._arguments import instance
-from interdyn.dynamics._harm import BOUNDED, SMALLEST_RISE, percent
+from interdyn._numbers import percent
+from interdyn.dynamics._harm import BOUNDED, SMALLEST_RISE
 from interdyn.values import HarmResult, RunResult
 
 _TO_RECORD = (
@@ -106,13 +108,13 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     """Return which checkpoint to use of a training that has ended."""
     if harm.found or held.rise > SMALLEST_RISE:
         reason = f"{held.course()} {_beyond(harm)}" if harm.found else held.course()
-        if held.accuracy_disagrees:
+        if held.accuracy_at_end == "better":
             text = f"Choose: step {held.at} by held-out loss, or the last checkpoint by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}", open=held.open(harm))
-        if held.accuracy_agrees:
+        if held.accuracy_at_end == "worse":
             reason = f"{reason} {held.of_accuracy()}"
         text = f"Prefer the checkpoint of step {held.at}; the last may be as good."
-        if harm.found or held.accuracy_agrees:
+        if harm.found or held.accuracy_at_end == "worse":
             text = f"Use the checkpoint of step {held.at}, not the last."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
@@ -130,7 +132,7 @@ def _of_now(held: "_HeldOut", harm: HarmResult) -> Recommendation:
     """Return whether a training should continue."""
     if harm.found:
         reason = f"{held.course()} {_beyond(harm)}"
-        if held.accuracy_disagrees:
+        if held.accuracy_at_end == "better":
             text = "Choose: stop here by held-out loss, or continue by held-out accuracy."
             return Recommendation(text, f"{reason} {held.of_accuracy()}")
         return Recommendation(f"Stop here, and use the checkpoint of step {held.at}.", reason, held.step, True)
@@ -200,20 +202,13 @@ class _HeldOut:
         return worse / abs(self.best) if self.best else float(np.sign(worse)) * np.inf
 
     @property
-    def accuracy_disagrees(self) -> bool:
-        """Whether the share that is wrong is smaller at the end, by more than the smallest rise that counts."""
+    def accuracy_at_end(self) -> Literal["better", "worse", ""]:
+        """How the accuracy has changed, where its errors did by more than the smallest rise that counts."""
         if self.accuracy is None:
-            return False
+            return ""
         best, end = self.accuracy
-        return 1 - end < (1 - best) * (1 - SMALLEST_RISE)
-
-    @property
-    def accuracy_agrees(self) -> bool:
-        """Whether the share that is wrong is larger at the end, by more than the smallest rise that counts."""
-        if self.accuracy is None:
-            return False
-        best, end = self.accuracy
-        return 1 - end > (1 - best) * (1 + SMALLEST_RISE)
+        change, least = best - end, SMALLEST_RISE * (1 - best)
+        return "worse" if change > least else "better" if -change > least else ""
 
     def course(self) -> str:
         best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g}"

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interdyn._arguments import number, real_array, whole
+from interdyn._numbers import percent
 from interdyn.errors import InputError
 
 
@@ -97,8 +98,8 @@ def initial_orders(share: Float[np.ndarray, " orders"], *, step: float) -> Initi
     shape = "form" if spindle else "do not form"
     sentence = (
         f"At step {step:g} the orders {shape} a spindle: the strongest is {peak} of {n}, "
-        f"the middle orders have {middle_share:.0%} of the strength, and the total variation distance to the law of "
-        f"random outputs is {distance:.2f}."
+        f"the middle orders have {percent(middle_share)} of the strength, and the total variation distance to the law "
+        f"of random outputs is {distance:.2f}."
     )
     return InitialOrders(
         is_spindle=spindle,

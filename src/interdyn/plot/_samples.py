@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from interdyn._numbers import percent
 from interdyn._version import VERSION
 from interdyn.errors import InputError
 from interdyn.plot._panel import credit
@@ -63,7 +64,8 @@ def plot_samples(table: Sequence[Any], *, most: int = _MOST, ax: Axes | None = N
     ax.axhline(0, color=INK, lw=0.8)
     flags = getattr(table, "flags", None)
     if flags is not None and flags.threshold is not None:
-        sure = f"{flags.precision:.0%} of flags right ({flags.precision_low:.0%} to {flags.precision_high:.0%})"
+        low, precision, high = map(percent, (flags.precision_low, flags.precision, flags.precision_high))
+        sure = f"{precision} of flags right ({low} to {high})"
         ax.axhline(flags.threshold, color=MUTED, lw=1.0, ls="--", label=sure)
     for flagged, name in ((True, "looks memorised or mislabelled"), (False, "not flagged")):
         chosen = np.array([row.flagged == flagged for row in shown])

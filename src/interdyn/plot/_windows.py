@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
+from interdyn._numbers import percent
 from interdyn.plot._draw import draw
 from interdyn.plot._marks import head
 from interdyn.plot._panel import Panel, Series
@@ -46,7 +47,7 @@ def repeatability(view: RunResult) -> Panel:
         orders=view.orders,
         series=(
             Series(f"{found.n_steps} steps up to step {found.step:,.0f}", value, "reality", mark="bars"),
-            Series(f"same table plus {100 * found.noise:g} % noise, split again", line, "muted", symbol="D"),
+            Series(f"same table plus {percent(found.noise)} noise, split again", line, "muted", symbol="D"),
         ),
         scale="from zero",
         caption="Bars: the part of the salient strength that all nearby steps of the last measurement share. Line: the "

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from interdyn._numbers import percent
 from interdyn.recipes._dataset import Samples
 from interdyn.recipes._schema import Recipe
 from interdyn.schedules import windows_of
@@ -133,7 +134,7 @@ def _candidates(recipe: Recipe, samples: Samples, network: nn.Module) -> Iterato
     if layer is not None or recipe.players.kind == "clusters":
         yield "0", {"baseline": 0.0}
     for share, level in zip(_LEVELS, np.quantile(seen.numpy(), _LEVELS).tolist(), strict=True):
-        yield f"{level:.3g}, the {share:.0%} quantile", {"baseline": level}
+        yield f"{level:.3g}, the {percent(share)} quantile", {"baseline": level}
     yield f"{float(seen.mean()):.3g}, the mean level", {"baseline": float(seen.mean())}
 
 

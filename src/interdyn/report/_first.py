@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from interdyn._numbers import percent
 from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.report._used import being_learned
@@ -124,9 +125,9 @@ def learned(view: RunResult, used: Mapping[str, Any] | None) -> Card:
     first, second, *_ = (*np.argsort(-share, kind="stable"), 0)
     value = f"Orders {first + 1} and {second + 1}" if share[first] + share[second] > 0.5 else "Many orders"
     value = f"Mostly order {first + 1}" if share[first] > 0.5 else value
-    remark = f"{_percent(share[first])} of the interaction strength has order {first + 1}"
+    remark = f"{percent(share[first])} of the interaction strength has order {first + 1}"
     if len(share) > 1 and share[second] >= 0.01:
-        remark += f", {_percent(share[second])} order {second + 1}"
+        remark += f", {percent(share[second])} order {second + 1}"
     grown = being_learned(used)
     return Card(name, value, f"{remark}. {grown}".rstrip(), anchor)
 
@@ -196,10 +197,6 @@ def _in_group(name: str) -> str:
 def _between(interval: tuple[float, float]) -> str:
     words = when(interval)
     return words if words.startswith("between") else f"near {words.removeprefix('about ')}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def typeset(text: str) -> str:

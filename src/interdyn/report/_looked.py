@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from interdyn._numbers import percent
 from interdyn.plot._samples import trained
 from interdyn.plot.panels import group_name
 from interdyn.values import SampleTable
@@ -64,12 +65,9 @@ def known(samples: SampleTable) -> str:
     of = f"{len(wrong)} of {len(every)} measured training samples are known to have a wrong label."
     if flagged:
         hits = len(flagged & wrong)
-        return (
-            f"{of} {len(flagged)} are flagged, {hits} of them correctly: recall {hits / len(wrong):.0%}, precision "
-            f"{hits / len(flagged):.0%}."
-        )
+        recall, precision = percent(hits / len(wrong)), percent(hits / len(flagged))
+        return f"{of} {len(flagged)} are flagged, {hits} of them correctly: recall {recall}, precision {precision}."
     first = sorted(every, key=lambda number: (-every[number].score, number))[: len(wrong)]
     hits = len(wrong.intersection(first))
-    return (
-        f"{of} {hits} of them are among the {len(wrong)} highest scores: recall and precision {hits / len(wrong):.0%}."
-    )
+    share = percent(hits / len(wrong))
+    return f"{of} {hits} of them are among the {len(wrong)} highest scores: recall and precision {share}."

@@ -101,30 +101,28 @@ def record_of(chosen: Chosen, naming: Naming, values: Float[np.ndarray, "steps s
         "kinds": list(chosen.kinds),
         "players": [[at[name] for name in who] for who in chosen.players],
         "values": {**packed(known.astype(np.int16)), "scale": scale},
-        "learned": learned(chosen, values),
+        "grown": grown(chosen, values),
     }
 
 
-def learned(chosen: Chosen, values: Float[np.ndarray, "steps samples used"]) -> list[list[Any]]:
+def grown(chosen: Chosen, values: Float[np.ndarray, "steps samples used"]) -> list[Any] | None:
     """Return what grew most between the last two checkpoints: kind, names, mean strength before and now.
 
     Examples
     --------
     >>> chosen = Chosen(("and",), (("age",),), np.zeros((1, 1), dtype=int), np.zeros((1, 1)))
-    >>> learned(chosen, np.array([[[1.0]], [[-3.0]]]))
-    [['and', ['age'], 1.0, 3.0]]
+    >>> grown(chosen, np.array([[[1.0]], [[-3.0]]]))
+    ['and', ['age'], 1.0, 3.0]
     """
     if len(values) < 2 or not len(chosen.kinds):
-        return []
+        return None
     seen = np.isfinite(values[-1]).sum(axis=0)
     before, now = (np.nansum(np.abs(one), axis=0) / np.maximum(seen, 1) for one in values[-2:])
     enough = np.where(seen >= min(3, values.shape[1]), now - before, 0.0)
-    grown = np.argsort(-enough, kind="stable")[:3]
-    return [
-        [chosen.kinds[i], list(chosen.players[i]), round(float(before[i]), 9), round(float(now[i]), 9)]
-        for i in grown.tolist()
-        if enough[i] > _GREW * float(now.max())
-    ]
+    most = int(enough.argmax())
+    if not enough[most] > _GREW * float(now.max()):
+        return None
+    return [chosen.kinds[most], list(chosen.players[most]), round(float(before[most]), 9), round(float(now[most]), 9)]
 
 
 def being_learned(used: Mapping[str, Any] | None) -> str:
@@ -141,7 +139,7 @@ def being_learned(used: Mapping[str, Any] | None) -> str:
 
     Examples
     --------
-    >>> group = {"steps": [10, 20], "unit": "log-odds", "used": {"learned": [["and", ["age", "job"], 0.5, 1.25]]}}
+    >>> group = {"steps": [10, 20], "unit": "log-odds", "used": {"grown": ["and", ["age", "job"], 0.5, 1.25]}}
     >>> being_learned({"groups": [group]})
     'Most growth since step 10: age AND job, from 0.50 to 1.25 log-odds on average.'
     """
@@ -149,9 +147,9 @@ def being_learned(used: Mapping[str, Any] | None) -> str:
     if not group.get("used") or len(group["steps"]) < 2:
         return ""
     since = f"since step {group['steps'][-2]:,}"
-    if not group["used"]["learned"]:
+    if group["used"]["grown"] is None:
         return f"No interaction has grown much {since}."
-    kind, who, before, now = group["used"]["learned"][0]
+    kind, who, before, now = group["used"]["grown"]
     names = f" {kind.upper()} ".join(shortened(name) for name in who)
     low, high = (signed(x).lstrip("+") for x in (before, now))
     return f"Most growth {since}: {names}, from {low} to {high} {group['unit']} on average."

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from interdyn._numbers import percent
 from interdyn.dynamics import when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
@@ -27,17 +28,6 @@ def number(value: Any, pattern: str = ".3g", *, missing: str = "not recorded") -
     ('0.0123', 'not recorded', 'not recorded')
     """
     return missing if value is None or not np.isfinite(value) else format(value, pattern)
-
-
-def percent(value: Any) -> str:
-    """Format a share in percent.
-
-    Examples
-    --------
-    >>> percent(0.0009)
-    '0.09 %'
-    """
-    return number(value) if value is None or not np.isfinite(value) else f"{100 * value:.2g} %"
 
 
 def split_rule(split: SplitRule) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from interdyn._numbers import percent
 from interdyn.schedules import apart, at, due, due_steps
 from interdyn.sparsify import split
 from interdyn.tracking._measuring import copied, device_of
@@ -153,9 +154,9 @@ class Budget:
             if told:
                 return ""
             return (
-                f"Nothing is measured in the first {self._try_at:.3g} s of training: {self.share:.1%} of that time is "
-                f"less than the minimum evidence takes, {least * window:.2g} s or more per measurement. Pass a larger "
-                "`budget`."
+                f"Nothing is measured in the first {self._try_at:.3g} s of training: {percent(self.share)} of "
+                f"that time is less than the minimum evidence takes, {least * window:.2g} s or more per measurement. "
+                "Pass a larger `budget`."
             )
         n, k = found
         self.plan = Plan(
@@ -165,7 +166,7 @@ class Budget:
             price(n, k),
             self.share,
             f"Measurements of {k} samples of {n} players{of_near(window)}, {price(n, k) * window:.2g} s each, are "
-            f"taken as often as {self.share:.1%} of the training time so far pays for them. Pass `total_steps` to "
+            f"taken as often as {percent(self.share)} of the training time so far pays for them. Pass `total_steps` to "
             "plan the whole training.",
             window,
         )

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from interdyn._arguments import told, whole
+from interdyn._numbers import percent
 from interdyn.dynamics import MIN_STEPS
 from interdyn.errors import DisturbedError, InputError
 from interdyn.game import bare
@@ -231,7 +232,8 @@ class Following:
             self._record.report(told)
         if self._budget is None:
             return
-        tell(f"Measuring takes at most {self._budget.share:.1%} of the training time; `budget=None` removes the limit.")
+        share = percent(self._budget.share)
+        tell(f"Measuring takes at most {share} of the training time; `budget=None` removes the limit.")
         if self._groups[0].config.solver == "admm":
             seconds = prepare(bare(model), self._groups[0].config.device)
             self._entered += seconds
@@ -357,8 +359,9 @@ class Following:
             self._record.missed[_UNPAID] += self._budget.give_up()
             if self.history.count <= self._record.over_budget and not self._budget.refusal:
                 self._record.report(
-                    f"the budget paid for no measurement: {self._budget.share:.1%} of {self.training_seconds:.2g} s of "
-                    "training is less than the minimum evidence takes. Pass a larger `budget`, or None for no limit.",
+                    f"the budget paid for no measurement: {percent(self._budget.share)} of {self.training_seconds:.2g} "
+                    "s of training is less than the minimum evidence takes. Pass a larger `budget`, or None for no "
+                    "limit.",
                     always=True,
                 )
         if self.stop_when and self.history.count >= MIN_STEPS and not self.history.sees_harm:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from interdyn._numbers import percent
 from interdyn.errors import InputError, deprecated
 from interdyn.schedules import Schedule, apart, due_steps
 
@@ -156,8 +157,9 @@ def planned(
         needed = (spent + least[2] * window * price(least[0], least[1])) / usable
         return (
             f"Only the last network is measured: the minimum evidence ({least[0]} players, {least[1]} samples, "
-            f"{least[2]} {_called(window)}) with its reserve would take {needed:.1%} of the training time or more; the "
-            f"budget is {share:.1%}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass `budget=None`."
+            f"{least[2]} {_called(window)}) with its reserve would take {percent(needed)} of the training time or "
+            f"more; the budget is {percent(share)}. Raise it to {math.ceil(1000 * needed) / 1000:.3f} or more, or pass "
+            "`budget=None`."
         )
     spare = min(2 * MIN_MEASUREMENTS, len(steps))  # the minimum remains if each takes twice as long as expected
     n, k, count = max(fits, key=lambda p: (p[0] >= min(MIN_PLAYERS, most_players), p[2] >= spare, *_evidence(p)))
@@ -167,7 +169,7 @@ def planned(
     expected = whole / training_seconds
     sentence = (
         f"{count} measurements of {k} samples of {n} players{of_near(window)}, {window * seconds:.2g} s each, "
-        f"{whole:.2g} s in all: {expected:.1%} of the training time."
+        f"{whole:.2g} s in all: {percent(expected)} of the training time."
     )
     return Plan(n, k, chosen, seconds, expected, sentence, window)
 
@@ -295,9 +297,9 @@ class Pace:
         self._told = True
         needed = (measuring + (MIN_MEASUREMENTS - self.taken + allowed) * self._each(measuring)) / whole
         return allowed, (
-            f"{self.taken} measurements were within {self._share:.1%} of this training, and {MIN_MEASUREMENTS} are the "
-            f"minimum evidence: training was faster, or measuring slower, than when the plan was made. Next time, pass "
-            f"a budget of {math.ceil(1000 * needed) / 1000:.3f} or more."
+            f"{self.taken} measurements were within {percent(self._share)} of this training, and {MIN_MEASUREMENTS} "
+            f"are the minimum evidence: training was faster, or measuring slower, than when the plan was made. Next "
+            f"time, pass a budget of {math.ceil(1000 * needed) / 1000:.3f} or more."
         )
 
     def _each(self, measuring: float) -> float:

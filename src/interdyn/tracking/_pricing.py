@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from interdyn._numbers import percent
 from interdyn.dynamics import online_verdict
 from interdyn.game import bare, copy_bytes
 from interdyn.measurement import Group, recorded
@@ -166,11 +167,11 @@ class Pricing:
             words.append(f"{count} of them, up to step {self.total_steps}, take about {count * each:.2g} s")
         part = None if lasts is None or count is None else count * each / lasts
         if part is not None:
-            words.append(f"this is {part:.1%} of the training time")
+            words.append(f"this is {percent(part)} of the training time")
         elif share is not None and count is not None:
-            words.append(f"{share:.1%} of a training of {count * each / share:.3g} s or more pays for all of them")
+            words.append(f"{percent(share)} of a training of {count * each / share:.3g} s or more pays for all of them")
         elif share is not None:
-            words.append(f"fewer are taken where {share:.1%} of the training time does not pay for that")
+            words.append(f"fewer are taken where {percent(share)} of the training time does not pay for that")
         sentence = "; ".join(words) + "."
         return Estimate(n, k, seconds, count, part, None, sentence, kept, held)
 

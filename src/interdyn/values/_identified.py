@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interdyn._numbers import percent
 from interdyn._typing import KINDS
 from interdyn.errors import InputError
 from interdyn.values._subsets import members
@@ -92,7 +93,7 @@ class Identified:
             return f"Identified(batch={tuple(self.factor.shape)}, mean order known to {float(spread):.2g} or better)"
         lines = [
             f"mean order {float(self.mean_order.low):.3f} to {float(self.mean_order.high):.3f}, for all explanations "
-            f"within {float(self.factor) - 1:.2%} of the smallest L1 norm"
+            f"within {percent(float(self.factor) - 1)} of the smallest L1 norm"
         ]
         rows = zip(self.kinds.tolist(), self.subsets.tolist(), strict=True)
         for i, (kind, subset) in enumerate(rows):

@@ -6,6 +6,7 @@ from html import escape
 from math import isnan, nan
 from typing import Any
 
+from interdyn._numbers import percent
 from interdyn.values._notebook import table_html
 from interdyn.values._signed import signed
 
@@ -82,7 +83,7 @@ class SampleFlags:
     >>> print(SampleFlags(held_out=99, of=400, above=40, allowed=2, expected=8.0, threshold=1.5, precision=0.8,
     ...             precision_low=0.45, precision_high=0.97))
     40 of 400 training samples look memorised or mislabelled. Estimated from 99 samples that were not trained on,
-    about 80% of these flags are right (90% interval 45% to 97%).
+    about 80 % of these flags are right (90 % interval 45 % to 97 %).
     """
 
     held_out: int
@@ -112,8 +113,8 @@ class SampleFlags:
             )
         return (
             f"{self.above} of {self.of} training samples look memorised or mislabelled. Estimated from {self.held_out} "
-            f"samples that were not trained on, about {self.precision:.0%} of these flags are right (90% "
-            f"interval {self.precision_low:.0%} to {self.precision_high:.0%})."
+            f"samples that were not trained on, about {percent(self.precision)} of these flags are right (90 % "
+            f"interval {percent(self.precision_low)} to {percent(self.precision_high)})."
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from interdyn._numbers import percent
 from interdyn.values._record import Band, Numbers, OverSteps, Record
 
 
@@ -39,7 +40,7 @@ class Repeatability(Record):
         ]
         return (
             f"Repeatability over the {self.n_steps} nearby steps up to step {self.step:,.0f}, in brackets that of one "
-            f"table with {100 * self.noise:g} % of noise: {', '.join(told) or 'nothing is salient'}."
+            f"table with {percent(self.noise)} of noise: {', '.join(told) or 'nothing is salient'}."
         )
 
 
