@@ -15,7 +15,8 @@ from interdyn.dynamics import find_gap_onset, least_loss
 
 RISES = 1.05  # of the smoothed least test loss, and by two standard errors: harm
 RINGS, TOO_SMALL = 1.3, 2.0  # of the pattern, at two steps in a row; alpha of weightwatcher
-DRAWS, LEVEL = 400, 0.9
+DRAWS, LEVEL = 2000, 0.9
+END, BLIND, SHARES = "end", "share of the steps", np.arange(1, 21) / 20  # controls of the second question
 HARM = "harm (`find_harm`)"
 Kept = Mapping[str, Any]
 
@@ -173,6 +174,7 @@ class Fare:
     worst: tuple[float, str]  # balanced accuracy of the worst task
     false_alarms: tuple[int, int]  # of harmless trainings
     alarms: tuple[int, int]  # of harmed trainings
+    early: int  # alarms of harmed trainings before harm begins
     late: tuple[float, ...]  # alarm step over the start of harm
 
 
@@ -291,6 +293,7 @@ def fare(name: str, every: Sequence[Kept]) -> Fare:
         **seen,
         false_alarms=(sum(harmless), len(harmless)),
         alarms=(sum(harmed), len(harmed)),
+        early=sum(at < s for at, s in pairs if at is not None and s is not None),
         late=tuple((at + 1) / (s + 1) for at, s in pairs if at is not None and s is not None),
     )
 
@@ -320,10 +323,21 @@ def cost(k: Kept, step: float | None) -> float:
     return float(smoothed(np.array(k["fine"]["test"]))[near] / k["truth"]["least"])
 
 
+def share_of_steps(kept: Sequence[Kept]) -> list[float]:
+    """Return for each training the share of its steps that is best, in the mean, in the trainings of other tasks."""
+    tasks = np.array([k["task"] for k in kept])
+    losses = np.log([[cost(k, share * k["fine"]["steps"][-1]) for share in SHARES] for k in kept])
+    others = {task: losses[tasks != task] if (tasks != task).any() else losses for task in np.unique(tasks)}
+    return [float(SHARES[int(others[k["task"]].mean(axis=0).argmin())] * k["fine"]["steps"][-1]) for k in kept]
+
+
 def name_step(name: str, every: Sequence[Kept]) -> Named:
-    """Return how far the steps that a signal names are from the best ones; ``end`` names none."""
+    """Return how far the steps that a signal, or a control that sees nothing, names are from the best ones."""
     kept = measured(name, every)
-    at = [None if name == "end" else SIGNALS[name].best(k) for k in kept]
+    if name == BLIND:
+        at: list[float | None] = [*share_of_steps(kept)]
+    else:
+        at = [None if name == END else SIGNALS[name].best(k) for k in kept]
     losses = np.log([cost(k, step) for k, step in zip(kept, at, strict=True)])
     over = [np.nan if s is None else (s + 1) / (k["truth"]["least_at"] + 1) for s, k in zip(at, kept, strict=True)]
     ratios = np.array(over)
