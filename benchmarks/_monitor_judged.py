@@ -17,7 +17,7 @@ RISES = 1.05  # of the smoothed least test loss, and by two standard errors: har
 RINGS, TOO_SMALL = 1.3, 2.0  # of the pattern, at two steps in a row; alpha of weightwatcher
 DRAWS, LEVEL = 2000, 0.9
 END, BLIND, SHARES = "end", "share of the steps", np.arange(1, 21) / 20  # controls of the second question
-HARM = "harm (`find_harm`)"
+STEP, HARM = "log step", "harm (`find_harm`)"
 Kept = Mapping[str, Any]
 
 
@@ -149,7 +149,7 @@ SIGNALS: dict[str, Signal] = {
     "patience": Signal("labels", of_rival("patience"), stops("patience"), keeps("patience")),
     HARM: Signal("labels", None, lambda k: k["harm"]["said"], least_after_harm),
     "training loss": Signal("control", lambda k: -at_looks(k, k["fine"]["train"])),
-    "log step": Signal("control", lambda k: np.log1p(np.array(k["looks"], float))),
+    STEP: Signal("control", lambda k: np.log1p(np.array(k["looks"], float))),
 }
 
 

@@ -12,8 +12,24 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from _monitor_judged import HARM, LEVEL, NAMING, SIGNALS, Fare, Named, edges, fare, measured, name_step, pattern_rings
+from _monitor_judged import (
+    BLIND,
+    END,
+    HARM,
+    LEVEL,
+    NAMING,
+    SIGNALS,
+    STEP,
+    Fare,
+    Named,
+    edges,
+    fare,
+    measured,
+    name_step,
+    pattern_rings,
+)
 from _tables import course, lines, number, span
+from interdyn._numbers import percent
 from interdyn.monitors import NAMES
 
 Kept = Mapping[str, Any]
@@ -33,7 +49,7 @@ half is the validation set, which only patience and `find_harm` use. Losses and 
 after every epoch (in short trainings forty times), interactions of 8 training samples at the steps of the run.
 
 **Ours, without held-out data**, of training samples: `R` of `find_pattern` (threshold 1.3 at two measurements in a
-row, set before these trainings were run); rise of the mean order, of the cancelling share `1 - |sum I| / sum |I|`
+row); rise of the mean order, of the cancelling share `1 - |sum I| / sum |I|`
 and of the Walsh degree above their minimum so far; fall of the similarity to a twin with another seed (weighted Jaccard
 of the salient interactions of order 1) below its maximum so far. **Others**, from `interdyn.monitors`: Label Wave,
 gradient disparity, instance-wise early stopping; their signals are logarithms of the ratio to their minimum so far,
@@ -43,11 +59,14 @@ step alone.
 """
 
 COLUMNS = f"""AUC and balanced accuracy: at all measured steps, whether training has harmed by then. Each training has
-weight 1; the threshold for a task is chosen on the other tasks. Intervals are {LEVEL:.0%}, from redrawing tasks and
-their trainings. Alarms follow each signal's own rule; a signal without one uses the threshold of the other tasks,
-exceeded twice in a row. *late*: step of the alarm divided by the step at which harm begins, median and range. *step
-over best*: the named step divided by that of the minimum test loss (median). *loss over minimum*: the test loss there
-divided by its minimum (geometric mean). Where no step is named, training continues to its end."""
+weight 1; the threshold for a task is chosen on the other tasks. Intervals are {percent(LEVEL)}, from redrawing tasks
+and their trainings (thresholds stay as they are). Alarms follow each signal's own rule; a signal without one uses the
+threshold of the other tasks, exceeded twice in a row; *early*: before harm begins. *late*: step of the alarm divided by
+the step at which harm begins, median and range. *step over best*: the named step divided by that of the minimum test
+loss (median). *loss over minimum*: the test loss there divided by its minimum (geometric mean). Where no step is named,
+training continues to its end. `find_harm` names the step of the least validation loss, as the median of three. *log
+step* and *share of the steps* see nothing of the training: the number of steps done, and the share of the planned steps
+that is best, in the mean, on other tasks."""
 
 
 # -- the two questions -------------------------------------------------------------------------------
@@ -75,7 +94,7 @@ def harm_table(fares: Mapping[str, Fare]) -> list[str]:
             number(f.balanced, 2) + between(edges(f.draws)) if SIGNALS[name].values else "",
             f"{f.worst[0]:.2f} ({f.worst[1]})" if SIGNALS[name].values else "",
             part(f.false_alarms),
-            part(f.alarms),
+            f"{part(f.alarms)} ({f.early} early)",
             late(f.late),
         )
         for name, f in fares.items()
@@ -102,71 +121,79 @@ def step_table(named: Mapping[str, Named]) -> list[str]:
     return lines(head, rows)
 
 
-def established(difference: np.ndarray, of: str = "") -> str:
-    """Return the interval of a difference, and whether it is established."""
-    low, high = edges(difference)
-    if not math.isfinite(low):
-        return "no interval is known"
-    word = "established" if low > 0 or high < 0 else "not established"
-    what = f"difference of {of}" if of else "difference"
-    return f"{what} {low:+.2f} to {high:+.2f}, {word}"
-
-
 def harm_sentences(fares: Mapping[str, Fare]) -> list[str]:
-    """Return who wins the first question, ours or others', by balanced accuracy with the tasks left out."""
-    full = max(f.n for f in fares.values())
-    able = {n: f for n, f in fares.items() if SIGNALS[n].values and f.n == full and math.isfinite(f.balanced)}
-    tops = {}
-    for name, found in able.items():
-        family = SIGNALS[name].family
-        if family not in tops or found.balanced > able[tops[family]].balanced:
-            tops[family] = name
-    if not {"ours", "other"} <= set(tops):
-        return ["**Is this training being harmed?** Not known: too few trainings are kept."]
-    winner, second = sorted((tops["ours"], tops["other"]), key=lambda n: -able[n].balanced)
-    best, control = able[winner], tops["control"]
-    losers = "the others" if SIGNALS[winner].family == "ours" else "ours"
+    """Return what held-out labels show, and which signals without them detect harm better than the steps alone."""
+    full, blind = max(f.n for f in fares.values()), fares[STEP]
+    free = [n for n, f in fares.items() if SIGNALS[n].family in ("ours", "other") and f.n == full]
+    free.sort(key=lambda n: -fares[n].balanced)
+    gains = {n: edges(fares[n].draws - blind.draws) for n in free}
+    better, worse = [n for n in free if gains[n][0] > 0], [n for n in free if gains[n][1] < 0]
+    top = better or free[:1]
+    shown = listed([f"*{n}*: {fares[n].balanced:.2f}, difference {span_of(gains[n])}" for n in top])
+    lows = [f"{fares[n].worst[0]:.2f} ({n}, {fares[n].worst[1]})" for n in (*top, STEP)]
     out = [
-        f"**Is this training being harmed?** Without held-out labels *{winner}* is best: balanced accuracy "
-        f"{best.balanced:.2f} on tasks left out, false alarms in {part(best.false_alarms)} harmless trainings, alarms "
-        f"in {part(best.alarms)} harmed ones{by_name(winner)}.",
-        f"The best of {losers}, *{second}*, has {able[second].balanced:.2f} "
-        f"({established(best.draws - able[second].draws)}).",
-        f"The best control, *{control}*, has {able[control].balanced:.2f} "
-        f"({established(best.draws - able[control].draws)}).",
-        f"With held-out labels *{tops['labels']}* has {able[tops['labels']].balanced:.2f}, and `find_harm` raises an "
-        f"alarm in {part(fares[HARM].false_alarms)} harmless and {part(fares[HARM].alarms)} harmed trainings.",
+        f"**Is this training being harmed?** Use held-out labels: `find_harm` raises {alarms(fares[HARM])}; patience "
+        f"raises {alarms(fares['patience'])}.",
+        f"Without labels, {'these signals are' if better else 'no signal is'} established to detect harm better than "
+        f"the number of steps alone, whose balanced accuracy is {blind.balanced:.2f} on tasks left out "
+        f"({'' if better else 'the highest is '}{shown}).",
     ]
-    if winner != "R":
-        r = fares["R"]
+    if worse:
         out.append(
-            f"The signal *R* of this library has {r.balanced:.2f}; with its fixed threshold it raises an alarm in "
-            f"{part(r.false_alarms)} harmless and {part(r.alarms)} harmed trainings."
+            f"Established to detect it less well: {listed([f'*{n}* ({fares[n].balanced:.2f})' for n in worse])}."
         )
-    return out
+    out.append(f"Balanced accuracy in the worst task: {listed(lows)}.")
+    ruled = dict.fromkeys(("R", *(n for n in top if SIGNALS[n].rings)))
+    return [*out, *(f"The fixed rule of *{n}*{by_name(n)} raises {alarms(fares[n])}." for n in ruled)]
+
+
+def alarms(found: Fare) -> str:
+    """Return how often a rule raises an alarm."""
+    early = f", {found.early} of them before harm began" if found.early else ""
+    harmed = f"{part(found.alarms)} harmed trainings{early}"
+    return f"false alarms in {part(found.false_alarms)} harmless trainings and alarms in {harmed}"
 
 
 def step_sentences(named: Mapping[str, Named]) -> list[str]:
-    """Return who wins the second question, by the mean test loss at the named step."""
+    """Return what held-out labels name, and which signals without them name a better step than a share of the steps."""
     full = max(f.n for f in named.values())
-    able = {n: f for n, f in named.items() if f.n == full and n != "end"}
-    free = sorted((n for n in able if SIGNALS[n].family != "labels"), key=lambda n: able[n].loss)
-    held = min((n for n in able if SIGNALS[n].family == "labels"), key=lambda n: able[n].loss)
-    winner, best = free[0], able[free[0]]
-    ratio = f", at {best.ratio:.2f} of the best step" if math.isfinite(best.ratio) else ""
-    end = named["end"]
+    able = {n: f for n, f in named.items() if f.n == full}
+    free = sorted((n for n in able if n in SIGNALS and SIGNALS[n].family != "labels"), key=lambda n: able[n].loss)
+    first, blind = able[free[0]], able[BLIND]
+    gain = edges(first.draws - blind.draws)
     out = [
-        f"**Where was the best step?** Without held-out labels *{winner}* names it best: test loss {best.loss:.2f} "
-        f"times its minimum ({number(best.harmed, 2)} in harmed trainings, {number(best.harmless, 2)} in harmless "
-        f"ones){ratio}{by_name(winner)}.",
-        f"At the end of training it is {end.loss:.2f} ({established(best.draws - end.draws, 'logarithms')}).",
+        f"**Where was the best step?** Use held-out labels: the test loss at the step that `find_harm` names is "
+        f"{able[HARM].loss:.2f} times its minimum, at that of patience {able['patience'].loss:.2f}, at the end of "
+        f"training {able[END].loss:.2f}.",
+        f"Without labels, {'one signal is' if gain[1] < 0 else 'no signal is'} established to name a better step than "
+        f"the share of the steps that is best on other tasks, with {by_harm(blind)}: the best signal, *{free[0]}*, has "
+        f"{by_harm(first, f'; difference of logarithms {span_of(gain)}')}, and names a step in {first.named} of "
+        f"{first.n} trainings.",
     ]
-    rival = next((n for n in free if SIGNALS[n].family != SIGNALS[winner].family), None)
-    if rival is not None:
-        losers = "the others" if SIGNALS[winner].family == "ours" else "ours"
-        gain = established(best.draws - able[rival].draws, "logarithms")
-        out.append(f"The best of {losers}, *{rival}*, has {able[rival].loss:.2f} ({gain}).")
-    return [*out, f"With held-out labels *{held}* has {able[held].loss:.2f}."]
+    harmed = min(free, key=lambda n: able[n].harmed)
+    if harmed != free[0]:
+        out.append(f"In harmed trainings the best signal is *{harmed}*{by_name(harmed)}, with {by_harm(able[harmed])}.")
+    return out
+
+
+def by_harm(found: Named, more: str = "") -> str:
+    """Return the loss over its minimum, apart for harmed and harmless trainings."""
+    harmed, harmless = number(found.harmed, 2), number(found.harmless, 2)
+    return f"{found.loss:.2f} ({harmed} in harmed trainings, {harmless} in harmless{more})"
+
+
+def span_of(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{low:+.2f} to {high:+.2f}" if math.isfinite(low) else "not known"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Join parts of a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 
 def by_name(winner: str) -> str:
@@ -176,19 +203,19 @@ def by_name(winner: str) -> str:
 
 
 def conclusion(kept: Sequence[Kept], missing: Sequence[str]) -> str:
-    """Return what users read elsewhere: the first sentence on each question, of the new trainings."""
+    """Return what users read elsewhere: the first two sentences on each question, of the new trainings."""
     if missing:
         return f"Not known yet: {len(kept)} of {len(kept) + len(missing)} trainings are kept."
     new = [k for k in kept if k["name"] not in ORDER]
     fares, named = judged_on(new)
-    return f"{harm_sentences(fares)[0]}\n{step_sentences(named)[0]}"
+    return "\n".join(" ".join(said[:2]) for said in (harm_sentences(fares), step_sentences(named)))
 
 
 def judged_on(kept: Sequence[Kept]) -> tuple[dict[str, Fare], dict[str, Named]]:
-    """Return how each signal that was measured fares on both questions; `end` is a training that is not stopped."""
+    """Return how each signal that was measured fares on both questions; the last two are controls."""
     there = [name for name in SIGNALS if measured(name, kept)]
     fares = {name: fare(name, kept) for name in there}
-    return fares, {name: name_step(name, kept) for name in (*(n for n in NAMING if n in there), "end")}
+    return fares, {name: name_step(name, kept) for name in (*(n for n in NAMING if n in there), END, BLIND)}
 
 
 def questions(kept: Sequence[Kept]) -> list[str]:
@@ -245,21 +272,23 @@ def _alpha(alpha: Sequence[float | None] | None) -> str:
 
 
 def pattern_told(kept: Sequence[Kept]) -> str:
-    """Return how often `find_pattern` raised an alarm, as its documentation writes it.
+    """Return how often `find_pattern` raised an alarm in the new trainings, as its documentation writes it.
 
     >>> pattern_told([])
-    'in 0 of 0 harmed trainings, and in 0 of 0 others'
+    'in 0 of 0 harmed trainings (in 0 before harm began), and in 0 of 0 others'
     """
-    rang = [(k["truth"]["since"] is not None, pattern_rings(k) is not None) for k in kept]
-    harmed, rest = ([rings for bad, rings in rang if bad is one] for one in (True, False))
-    return f"in {sum(harmed)} of {len(harmed)} harmed trainings, and in {sum(rest)} of {len(rest)} others"
+    r = fare("R", [k for k in kept if k["name"] not in ORDER])
+    return (
+        f"in {part(r.alarms)} harmed trainings (in {r.early} before harm began), and in {part(r.false_alarms)} others"
+    )
 
 
 def text(kept: Sequence[Kept], missing: Sequence[str]) -> str:
     """Return the whole page."""
     new = [k for k in kept if k["name"] not in ORDER]
     tasks = sorted({k["task"] for k in new})
-    out = [HEAD, *textwrap.wrap(conclusion(kept, missing).replace("\n", " "), 120), "", HOW]
+    said = [line for answer in conclusion(kept, missing).split("\n") for line in (*textwrap.wrap(answer, 120), "")]
+    out = [HEAD, *said, HOW]
     if missing:
         out += [f"**Not all trainings are kept yet**; missing: {', '.join(missing)}.", ""]
     if len({k["truth"]["since"] is not None for k in new}) == 2:
@@ -268,7 +297,6 @@ def text(kept: Sequence[Kept], missing: Sequence[str]) -> str:
         out += questions(new)
     if len({k["truth"]["since"] is not None for k in kept}) == 2 and len(kept) > len(new):
         out += [f"## All trainings: {len(kept)}", "", *questions(kept)]
-    out += [f"`find_pattern` raised an alarm {pattern_told(kept)}.", ""]
     out += ["## Each training", "", *training_table(kept), ""]
     out += ["![Mean order, test loss and alarms of every training](monitor/courses.svg)", ""]
     return "\n".join(out)

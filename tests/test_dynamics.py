@@ -148,6 +148,26 @@ def test_absent_is_said_only_where_no_rise_above_the_smallest_is_possible(eviden
         assert "possible" in sentence
 
 
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (
+            replace(TWO, two_phases=0.5, only_falls=0.4),
+            "a fall of 1.70 orders is established above noise of 0.00 orders",
+        ),
+        (replace(TWO, two_phases=0.5, only_falls=0.4), "a later rise is not; one of up to 0.90 orders is possible."),
+        (replace(TWO, two_phases=0.5, only_rises=0.4), "a rise of 0.50 orders is established"),
+        (replace(TWO, two_phases=0.5, only_rises=0.4), "an earlier fall is not; one of up to 2.00 orders is possible."),
+        (replace(TWO, two_phases=0.5, only_falls=0.3), "neither a fall nor a later rise is established"),
+        (replace(TWO, two_phases=0.5, only_falls=0.4, fall=0.05), "neither a fall nor a later rise is established"),
+    ],
+)
+def test_a_fall_is_established_whether_or_not_a_rise_follows(evidence, said):
+    status, sentence = verdict(Judged(evidence), STEPS, level=0.9, smallest_change=0.1)
+    assert status is PhaseStatus.NO_VERDICT
+    assert said in sentence
+
+
 def test_the_interval_of_a_plateau_spans_it():
     flat = find_phases(_trajectory(lambda x: np.interp(x, [0, 0.3, 0.7, 1], [3.2, 1.5, 1.5, 2.5]), noise=0.05))
     low, high = time_axis(np.array([0.0, 1.0, *flat.interval, STEPS[-1]]))[2:4]

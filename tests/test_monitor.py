@@ -192,9 +192,37 @@ def test_the_signal_that_sees_harm_wins_the_first_question_and_the_sentence_says
     assert fares[blind].auc == pytest.approx(0.5)
     assert fares[blind].alarms == (0, 6)
     said = " ".join(page.harm_sentences(fares))
-    assert f"without held-out labels *{winner}* is best".lower() in said.lower()
-    assert "established)" in said
-    assert ("The signal *R* of this library" in said) == (winner != "R")
+    assert "`find_harm` raises false alarms in 0 of 6 harmless trainings and alarms in 6 of 6 harmed trainings" in said
+    assert "these signals are established to detect harm better than the number of steps alone" in said
+    assert f"on tasks left out (*{winner}*: " in said
+    assert (
+        f"The fixed rule of *R* raises false alarms in 0 of 6 harmless trainings and alarms in {fares['R'].alarms[0]}"
+        in said
+    )
+    assert ("`interdyn.monitors.named('label-wave')`" in said) == (winner == "Label Wave")
+
+
+def test_a_signal_that_sees_no_more_than_the_clock_is_not_called_best():
+    kept = world("R")
+    for k in kept:
+        k["pattern"] = [float(look) for look in LOOKS]
+    fares = {name: judged.fare(name, kept) for name in ("R", "Label Wave", "patience", judged.HARM, judged.STEP)}
+    assert fares["R"].balanced == pytest.approx(fares[judged.STEP].balanced)
+    assert fares["R"].early == 6  # exceeds 1.3 long before step 200
+    said = " ".join(page.harm_sentences(fares))
+    assert "no signal is established to detect harm better" in said
+    assert "alarms in 6 of 6 harmed trainings, 6 of them before harm began" in said
+
+
+def test_the_control_of_the_best_step_is_the_share_of_the_steps_that_is_best_on_other_tasks():
+    kept = world("R")
+    shares = [judged.share_of_steps([k for k in kept if k["task"] != task])[0] / STEPS[-1] for task in "abc"]
+    mean = np.log([[judged.cost(k, x * STEPS[-1]) for x in judged.SHARES] for k in kept]).mean(axis=0)
+    assert shares == [judged.SHARES[mean.argmin()]] * 3  # the tasks are alike here
+    first = [planted(name, "a", harmed=True) for name in ("x", "y")]
+    other = [planted("z", "b", harmed=False)]
+    assert judged.share_of_steps([*first, *other])[:2] == [STEPS[-1]] * 2  # the other task is best at its end
+    assert 150 <= judged.share_of_steps([*first, *other])[2] <= 250
 
 
 def test_auc_is_the_share_of_pairs_that_are_in_order():
@@ -218,15 +246,18 @@ def test_a_task_is_judged_by_the_threshold_of_the_others():
 
 def test_the_best_step_is_that_of_who_names_it():
     kept = world("Label Wave")
-    named = {name: judged.name_step(name, kept) for name in (*judged.NAMING, "end") if name != "weightwatcher"}
+    names = (*judged.NAMING, judged.END, judged.BLIND)
+    named = {name: judged.name_step(name, kept) for name in names if name != "weightwatcher"}
     wave = named["Label Wave"]
     assert wave.named == 6
     assert wave.loss < 1.02
     assert named["end"].loss == pytest.approx(named["R"].loss)  # names none: goes on to the end
     assert named["end"].harmed == pytest.approx(judged.cost(kept[0], None))
     assert named["end"].harmed > 2
-    assert "*Label Wave* names it best" in (said := page.step_sentences(named)[0])
-    assert "`interdyn.monitors.named('label-wave')`" in said
+    said = " ".join(page.step_sentences(named))
+    assert "one signal is established to name a better step" in said
+    assert "the best signal, *Label Wave*, has 1.0" in said
+    assert "names a step in 6 of 12 trainings" in said
 
 
 def test_draws_are_of_tasks_first_and_then_of_their_trainings():
@@ -247,8 +278,8 @@ def test_the_page_of_planted_trainings_has_both_questions_for_new_and_all(tmp_pa
     assert "missing: digits-noise." in text
     assert "nan" not in text
     assert page.conclusion(kept, ["digits-noise"]) == "Not known yet: 12 of 13 trainings are kept."
-    assert page.conclusion(kept, []).startswith(
-        "**Is this training being harmed?** Without held-out labels *R* is best"
-    )
+    said = page.conclusion(kept, [])
+    assert said.startswith("**Is this training being harmed?** Use held-out labels: `find_harm` raises")
+    assert "established to detect harm better than the number of steps alone" in said
     page.picture(kept, tmp_path / "courses.svg")
     assert (tmp_path / "courses.svg").stat().st_size > 10_000

@@ -76,6 +76,16 @@ class Judged:
     rise_starts: Place | None = None
     boundary: Place | None = None
 
+    def falls(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve falls by at least ``smallest_change`` orders, whatever follows."""
+        e = self.evidence
+        return e.two_phases + e.only_falls > GROWS and e.fall >= smallest_change
+
+    def rises(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve rises by at least ``smallest_change`` orders, whatever precedes."""
+        e = self.evidence
+        return e.two_phases + e.only_rises > GROWS and e.rise >= smallest_change
+
     def two_phases(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
         """Return whether the curve has a fall followed by a rise, each of at least ``smallest_change`` orders."""
         e, places = self.evidence, (self.fall_ends, self.rise_starts, self.boundary)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from interdyn._arguments import instance, real_array
 from interdyn.dynamics._axis import checked_steps
-from interdyn.dynamics._evidence import GROWS, SMALLEST_CHANGE, Judged, PhaseEvidence, judge
+from interdyn.dynamics._evidence import SMALLEST_CHANGE, Judged, PhaseEvidence, judge
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
 from interdyn.dynamics._onset import Onset, joined, when
@@ -303,7 +303,7 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
         said = f"No verdict on phases ({look.why})."
     elif look.rising:
         said = f"No verdict on phases (only the last measurement shows a rise, of {e.rise:.2f} orders)."
-    elif e.only_falls + e.two_phases > GROWS and e.fall >= SMALLEST_CHANGE:
+    elif look.judged.falls():
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     else:
         said = f"No verdict on phases (no fall established above noise of {e.noise_std:.2f} orders; {possible})."

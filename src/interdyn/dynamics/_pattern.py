@@ -79,8 +79,9 @@ def find_pattern(
 
     Notes
     -----
-    No substitute for held-out data. On this project's runs (8 training samples, 10 players) it raised an alarm in 13 of
-    22 harmed trainings, and in 1 of 17 others: ``docs/results/monitor.md``, by ``./run monitor``. In the study that
+    No substitute for held-out data. In the trainings that this project ran after choosing it (8 training samples, 10
+    players) it raised an alarm in 9 of 16 harmed trainings (in 3 before harm began), and in 1 of 13 others. At a given
+    step it detects harm less well than the number of steps does: ``docs/results/monitor.md``. In the study that
     proposed it, 33 trainings on 5 tasks with the threshold set on the other tasks, its balanced accuracy was 0.89 and
     0.18 of the harmless trainings raised an alarm; about 80 signals were tried there. It does not see shortcuts (they
     are simple), shifts of the data, or harm without high orders, and it does not name a best step.

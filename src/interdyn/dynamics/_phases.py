@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from interdyn._arguments import instance, number, real_array
 from interdyn._numbers import percent
 from interdyn.dynamics._axis import MIN_SAMPLES, MIN_STEPS, checked_steps
-from interdyn.dynamics._evidence import ABSENT, GROWS, SMALLEST_CHANGE, TWO, Judged, PhaseEvidence, Place, judge
+from interdyn.dynamics._evidence import ABSENT, SMALLEST_CHANGE, TWO, Judged, PhaseEvidence, Place, judge
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._onset import Onset, when
 from interdyn.dynamics._spindle import InitialOrders, initial_orders
@@ -194,8 +194,7 @@ def verdict(
     Absent means more than not established: no fall or rise above `ABSENT` is possible.
     """
     e, end, start, stretch = judged.evidence, judged.fall_ends, judged.rise_starts, judged.boundary
-    falls = e.only_falls > GROWS and e.fall >= smallest_change
-    rises = e.only_rises > GROWS and e.rise >= smallest_change
+    falls, rises = judged.falls(smallest_change), judged.rises(smallest_change)
     possible = f"a fall of up to {e.possible_fall:.2f} and a rise of up to {e.possible_rise:.2f} orders are possible"
     if end and start and stretch and judged.two_phases(smallest_change):
         sentence = (
@@ -223,16 +222,15 @@ def verdict(
         )
     if max(e.possible_fall, e.possible_rise) <= ABSENT:
         return PhaseStatus.FLAT, f"No phases: with noise of {e.noise_std:.2f} orders per measurement, {possible}."
-    seen = (
-        f"only a fall of {e.fall:.2f} orders"
-        if falls
-        else f"only a rise of {e.rise:.2f} orders"
-        if rises
-        else "neither a fall nor a later rise"
-    )
-    return PhaseStatus.NO_VERDICT, (
-        f"No verdict: {seen} is established above noise of {e.noise_std:.2f} orders per measurement; {possible}."
-    )
+    above = f"above noise of {e.noise_std:.2f} orders per measurement"
+    said = f"neither a fall nor a later rise is established {above}; {possible}"
+    if falls:
+        said = f"a fall of {e.fall:.2f} orders is established {above}, a later rise is not; one of up to "
+        said += f"{e.possible_rise:.2f} orders is possible"
+    elif rises:
+        said = f"a rise of {e.rise:.2f} orders is established {above}, an earlier fall is not; one of up to "
+        said += f"{e.possible_fall:.2f} orders is possible"
+    return PhaseStatus.NO_VERDICT, f"No verdict: {said}."
 
 
 def _edges(interval: tuple[float, float], steps: Float[np.ndarray, " steps"]) -> str:

@@ -13,9 +13,10 @@ from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
 _MOST_ROWS = 200  # of the table of samples
 _LEVEL = "90 % interval"
 _PATTERN = (
-    "The pattern on training samples does not detect shortcuts or a shift of the data. In this project's runs it "
-    "appeared in 13 of 22 harmed trainings, and in 1 of 17 others; in the study that introduced it, in 18 % of the "
-    "trainings without harm."
+    "The pattern on training samples does not detect shortcuts or a shift of the data. It appeared in 9 of 16 harmed "
+    "trainings (in 3 before harm began), and in 1 of 13 others, that this project ran after choosing it; in the study "
+    "that introduced it, in 18 % of the trainings without harm. At a given step it detects harm less well than the "
+    "number of steps does."
 )
 
 
