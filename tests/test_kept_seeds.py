@@ -19,6 +19,7 @@ def summary(seed=0, *, found=True, start=100.0, gap=(50.0, 200.0), best=("theory
     return {
         "seed": seed,
         "settings": "a",
+        "steps": [0.0, 10.0, 100.0, 1000.0],
         "mean_order": [4.0, None, 1.0, 2.5],
         "phases": {"found": found, "kind": "no verdict", "evidence": {"noise_std": 0.123}, **places},
         "prediction": {"phase_2": {"best": list(best)}, "whole": {"best": ["tilt"]}},
@@ -35,7 +36,9 @@ class TestPairs:
         page = "\n".join(_seeds.pairs_section(over))
         assert "established (expected: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
         assert "onset (expected: 5): 2 (vgg11-mnist, vgg16-cub)." in page
-        assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
+        assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub). This count cannot fail" in page
+        assert "on average 1.2 of 5 are as good as the best" in page
+        assert '("nothing") is among them in 0 of 5 trainings.' in page
         assert "One mechanism alone: 2 (vgg16-cub, alexnet-cub)." in page
 
     def test_seeds_stand_side_by_side(self):
@@ -56,6 +59,21 @@ class TestPairs:
         rise["phases"]["rise_starts"] = None
         assert _seeds.inside(rise) is None
 
+    def test_without_an_onset_of_the_gap_nothing_is_inside_or_outside(self):
+        no_onset = summary()
+        no_onset["phases"] |= {"gap_onset_step": None, "gap_interval": None}
+        over = {"vgg11-mnist": {0: no_onset, 1: summary(1)}}
+        page = "\n".join(_seeds.pairs_section(over))
+        assert "| -<br>yes |" in page
+        assert "inside the interval of the gap's onset in 1 of 1;" in page
+        assert "onset (expected: 5): none; with some seeds vgg11-mnist." in page
+
+    @pytest.mark.parametrize(("gap", "cell"), [((10.0, 90.0), "no"), ((10.0, 300.0), "yes (wide)")])
+    def test_an_interval_of_the_gap_over_half_of_the_log_axis_is_wide(self, gap, cell):
+        found = {0: summary(gap=gap)}
+        assert f"| {cell} |" in "\n".join(_seeds.pairs_section({"vgg11-mnist": found}))
+        assert ("(1 of these intervals wide)" in _seeds.sentence_of(found)) is ("wide" in cell)
+
     def test_a_seed_of_other_settings_is_refused(self, tmp_path):
         (tmp_path / "summary.json").write_text(json.dumps(summary()))
         (tmp_path / "seed-10.json").write_text(json.dumps(summary(10)))
@@ -72,6 +90,23 @@ class TestPairs:
         assert results.settings_of(other) == results.settings_of(told)
         other["training"]["epochs"] += 1
         assert results.settings_of(other) != results.settings_of(told)
+
+
+class TestAnswer:
+    def test_a_lead_of_the_theory_comes_with_its_size_the_number_of_tests_and_other_seeds(self):
+        ahead, behind = summary(), summary(1, best=("theory", "tilt"))
+        ahead["prediction"]["phase_2"] |= {"gain": 0.0075, "gain_low": 0.00005, "gain_high": 0.0142}
+        told = " ".join(results.answer({"a": {0: ahead, 1: behind, 2: summary(2)}, "b": {0: behind}}).split())
+        assert "In 1 of 2 tests over phase 2, at 90 % and with one seed each" in told
+        assert "a, by 0.0075 of correlation (0.0001 to 0.0142; with 1 of 2 other seeds)." in told
+        assert "In 2 tests of mechanisms that are equally good, about 0.1 such results" in told
+
+    def test_without_a_lead_no_margin_is_given(self):
+        told = results.answer({"b": {0: summary(best=("theory", "tilt"))}})
+        assert " ".join(told.split()).endswith(
+            "In 0 of 1 tests over phase 2, at 90 % and with one seed each, the theory "
+            "predicts the value tables better than every rival."
+        )
 
 
 class TestChoosing:

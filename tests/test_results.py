@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import _calibration
+import bench_harm
+import bench_online
+import results
+from _seeds import shown_order
+from _tables import course, share_interval
+from interdyn._numbers import percent
 from interdyn.recipes import checks, load_recipe
 from interdyn.values import RunResult
 
@@ -49,3 +56,51 @@ def test_a_kept_seed_is_of_the_same_recipe_and_in_the_tables(path):
     page = (RESULTS / "README.md").read_text()
     line = next(line for line in page.splitlines() if line.startswith(f"| [{path.parent.name}]") and "<br>" in line)
     assert str(kept["seed"]) in line.split("|")[2].strip().split("<br>")
+
+
+def test_the_kept_page_is_written_from_the_numbers_that_are_kept():
+    kept = (RESULTS / "README.md").read_text()
+    assert results.page() == kept
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_all_tables_show_the_same_mean_order_of_a_run(folder):
+    """Of windows, where a measurement takes several steps."""
+    summary = json.loads((folder / "summary.json").read_text())
+    rows = [line for line in (RESULTS / "README.md").read_text().splitlines() if line.startswith(f"| [{folder.name}](")]
+    first = {cell.strip().split("<br>")[0] for row in rows for cell in row.split("|") if "→" in cell}
+    assert first == {course(shown_order(summary))}
+
+
+class TestRates:
+    """The pages of the finder and of harm."""
+
+    @pytest.mark.parametrize("bench", [_calibration, bench_harm])
+    def test_a_page_is_written_also_where_every_cell_is_kept(self, bench, tmp_path, monkeypatch):
+        kept = bench.PAGE.read_text(encoding="utf-8")
+        monkeypatch.setattr(bench, "PAGE", tmp_path / "page.md")
+        monkeypatch.setattr("sys.argv", ["bench"])
+        if bench is bench_harm:
+            bench_harm.main()
+        else:
+            _calibration.main("online", _calibration.ONLINE, bench_online.measure, "")
+        assert (tmp_path / "page.md").read_text(encoding="utf-8") == kept
+
+    def test_the_head_of_the_finder_has_intervals_and_the_worst_single_places(self):
+        head = " ".join(_calibration.PAGE.read_text(encoding="utf-8").split("\nEach cell")[0].split())
+        covered = _calibration.places_covered(_calibration.kept_rates())
+        worst = {
+            key: min((share, cell) for (cell, k), share in covered.items() if k == key) for key in _calibration.ENDS
+        }
+        for key, (share, cell) in worst.items():
+            assert f"the {_calibration.ENDS[key]} in {percent(share)} (`{cell}`)" in head
+        assert "341 of 400 reported boundaries" in head
+        assert "95 % interval 0.81 to 0.88; 0.85 is required" in head
+        assert "it is not established that both requirements are met" in head
+        shares = f"in {percent(min(covered.values()))} to {percent(max(covered.values()))} of the simulations"
+        assert shares in (RESULTS / "README.md").read_text()
+
+    def test_an_interval_of_a_share_is_that_of_wilson(self):
+        low, high = share_interval(0.85, 400)
+        for end in (low, high):  # where the score test of the share is just at its limit
+            assert abs(0.85 - end) == pytest.approx(1.96 * (end * (1 - end) / 400) ** 0.5, rel=1e-6)
