@@ -340,14 +340,13 @@ def section(name: str, kept: Mapping[str, Any]) -> str:
     other = ", ".join(f"`{key} = {value}`" for key, value in kept["changed"].items())
     other = f" The recipe of this run is not that of the library: {other}." if other else ""
     told = f"{kept['samples']} samples, {kept['draws']} draws.{other} {verdict(failed)}"
-    parts = [f"## {name}", "", told, "", *lines(COLUMNS, rows)]
-    return "\n".join([*parts, "", regression_view(known, failed), "", *lines(LOOKS, looks)])
+    parts = [f"## {name}", "", told, "", *lines(COLUMNS, rows), ""]
+    return "\n".join([*parts, regression_view(known, failed), "", *lines(LOOKS, looks)])
 
 
 def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Write the figure: variance by order of each run, and what the assumption says."""
-    columns = min(len(runs), 2)
-    rows = -(-len(runs) // columns)
+    columns, rows = min(len(runs), 2), -(-len(runs) // 2)
     figure = Figure(figsize=(4.2 * columns, 0.4 + 3.0 * rows), layout="constrained", facecolor="white")
     FigureCanvasSVG(figure)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
