@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from _tables import course, lines, number, span
+from _tables import course, lines, number, span, wrapped
 
 Kept = Mapping[int, Mapping[str, Any]]
 """Seed of the training to summary."""
@@ -17,13 +17,12 @@ EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
 WIDE_GAP = 0.5  # an interval of the gap's onset over more than this share of the log axis contains most places
 MECHANISMS = 5  # that predict the tables
 LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end (where a
-measurement takes several nearby steps: of their mean);
-**fall ends**, **rise starts**: the two ends of the boundary; **gap**: the step from which the gap between test and
-training loss grows, each with its 90 % interval; **inside**: whether an established rise starts inside that of the gap
-("-": no rise or no onset of the gap is established; "wide": the gap's interval covers more than half of the log axis of
-steps, so that most places are inside);
-**best mechanism**: predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals
-do not separate them; **noise**: of a measurement, in orders."""
+measurement takes several nearby steps: of their mean); **fall ends**, **rise starts**: the two ends of the boundary;
+**gap**: the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**:
+whether an established rise starts inside that of the gap ("-": no rise or no onset of the gap is established; "wide":
+the gap's interval covers more than half of the log axis of steps, so that most places are inside); **best mechanism**:
+predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals do not separate
+them; **noise**: of a measurement, in orders."""
 
 
 def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
@@ -80,13 +79,16 @@ def named(s: Mapping[str, Any]) -> str:
     return " or ".join(best_of(s))
 
 
-def pairs_section(over: Mapping[str, Kept]) -> list[str]:
-    """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts."""
+def pairs_section(over: Mapping[str, Kept], places: str) -> list[str]:
+    """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts.
+
+    ``places`` says in a sentence how often intervals of places contain them.
+    """
     if not over:
         return []
     tried = "Settings were fixed before these seeds were run; [tried](tried.md) lists the settings that were tried."
     told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in over.items()]
-    legend = [*LEGEND.split("\n"), tried, ""]
+    legend = [*LEGEND.split("\n"), "", *wrapped(f"{places} {tried}"), ""]
     return ["## The nine pairs of the paper", "", *legend, *_table(over), "", *told, "", *_counts(over), ""]
 
 

@@ -45,10 +45,13 @@ def wrapped(text: str) -> list[str]:
 
     Examples
     --------
-    >>> [len(line) for line in wrapped("word " * 23 + "100 % more")]
-    [114, 10]
+    >>> wrapped("a" * 116 + " 30 % more")[1]
+    '30 % more'
     """
-    return [line.replace("\u00a0", " ") for line in textwrap.wrap(text.replace(" %", "\u00a0%"), 120)]
+    return [
+        line.replace("\u00a0", " ")
+        for line in textwrap.wrap(text.replace(" %", "\u00a0%"), 120, break_on_hyphens=False)
+    ]
 
 
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -153,12 +153,12 @@ def test_figures_are_written(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 2000
 
 
-def summary(*, found=True, share=0.1, said=None):
+def summary(*, found=True, share=0.1, said=None, status="Two phases."):
     """The part of a summary that the sentence is made of."""
     return {
         "phases": {
             "found": found,
-            "status": "Two phases." if found else "No first phase.",
+            "status": status if found else "No first phase.",
             "evidence": {"interval_share": share},
             "agreement": "They agree.",
             "gap_status": "The gap grows.",
@@ -172,6 +172,7 @@ def summary(*, found=True, share=0.1, said=None):
     [
         ({}, "Two phases. They agree."),
         ({"found": False}, "No first phase. The gap grows."),
+        ({"share": 0.6, "status": "The boundary is weak: 60 %."}, "The boundary is weak: 60 %. They agree."),
         (
             {"share": 0.3},
             "Two phases. The interval of the boundary spans 30 % of the log axis: too wide to place it. They agree.",

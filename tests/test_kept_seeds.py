@@ -33,7 +33,7 @@ class TestPairs:
             "vgg16-cub": {0: summary(), 1: summary(1, found=False)},
             "alexnet-cub": {0: summary(start=300.0)},
         }
-        page = "\n".join(_seeds.pairs_section(over))
+        page = "\n".join(_seeds.pairs_section(over, ""))
         assert "established (expected: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
         assert "onset (expected: 5): 2 (vgg11-mnist, vgg16-cub)." in page
         assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub). This count cannot fail" in page
@@ -43,7 +43,7 @@ class TestPairs:
 
     def test_seeds_stand_side_by_side(self):
         over = {"vgg11-mnist": {0: summary(), 1: summary(1, start=300.0, best=("tilt", "theory"))}}
-        row = next(line for line in _seeds.pairs_section(over) if line.startswith("| [vgg11-mnist]"))
+        row = next(line for line in _seeds.pairs_section(over, "") if line.startswith("| [vgg11-mnist]"))
         assert "| 0<br>1 | 4.00 → 1.00 → 2.50<br>4.00 → 1.00 → 2.50 |" in row
         assert "| 100 (60 to 150)<br>300 (60 to 150) |" in row
         assert "| yes<br>no | theory<br>theory or tilt | 0.12<br>0.12 |" in row
@@ -63,7 +63,7 @@ class TestPairs:
         no_onset = summary()
         no_onset["phases"] |= {"gap_onset_step": None, "gap_interval": None}
         over = {"vgg11-mnist": {0: no_onset, 1: summary(1)}}
-        page = "\n".join(_seeds.pairs_section(over))
+        page = "\n".join(_seeds.pairs_section(over, ""))
         assert "| -<br>yes |" in page
         assert "inside the interval of the gap's onset in 1 of 1;" in page
         assert "onset (expected: 5): none; with some seeds vgg11-mnist." in page
@@ -71,7 +71,7 @@ class TestPairs:
     @pytest.mark.parametrize(("gap", "cell"), [((10.0, 90.0), "no"), ((10.0, 300.0), "yes (wide)")])
     def test_an_interval_of_the_gap_over_half_of_the_log_axis_is_wide(self, gap, cell):
         found = {0: summary(gap=gap)}
-        assert f"| {cell} |" in "\n".join(_seeds.pairs_section({"vgg11-mnist": found}))
+        assert f"| {cell} |" in "\n".join(_seeds.pairs_section({"vgg11-mnist": found}, ""))
         assert ("(1 of these intervals wide)" in _seeds.sentence_of(found)) is ("wide" in cell)
 
     def test_a_seed_of_other_settings_is_refused(self, tmp_path):
@@ -100,6 +100,9 @@ class TestAnswer:
         assert "In 1 of 2 tests over phase 2, at 90 % and with one seed each" in told
         assert "a, by 0.0075 of correlation (0.0001 to 0.0142; with 1 of 2 other seeds)." in told
         assert "In 2 tests of mechanisms that are equally good, about 0.1 such results" in told
+        others = {"c": {0: summary(found=False)}, "d": {0: summary(found=False, best=("tilt",))}}
+        said = " ".join(results.answer({"a": {0: ahead}, **others}).split())
+        assert said.endswith("Of the 2 recipes without both phases, the theory is ahead in 1 (c; about 0.1 by chance).")
 
     def test_without_a_lead_no_margin_is_given(self):
         told = results.answer({"b": {0: summary(best=("theory", "tilt"))}})
