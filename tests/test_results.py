@@ -9,6 +9,7 @@ import pytest
 
 import _calibration
 import bench_harm
+import bench_mislabelled
 import bench_online
 import results
 from _seeds import shown_order
@@ -142,6 +143,13 @@ class TestRemarks:
 
 class TestRates:
     """The pages of the finder and of harm."""
+
+    def test_the_page_of_wrong_labels_is_written_from_the_numbers_that_are_kept(self, tmp_path, monkeypatch):
+        kept = bench_mislabelled.PAGE.read_text(encoding="utf-8")
+        monkeypatch.setattr(bench_mislabelled, "PAGE", tmp_path / "page.md")
+        monkeypatch.setattr("sys.argv", ["bench", "--page"])
+        bench_mislabelled.main()
+        assert (tmp_path / "page.md").read_text(encoding="utf-8") == kept
 
     @pytest.mark.parametrize("bench", [_calibration, bench_harm])
     def test_a_page_is_written_also_where_every_cell_is_kept(self, bench, tmp_path, monkeypatch):
