@@ -10,6 +10,7 @@ from scipy import stats
 
 import _contrasts
 import _ranks
+import _studied
 import complexity
 import studies
 from interdyn.recipes import StudyResult
@@ -149,6 +150,7 @@ def test_a_kept_study_is_whole_and_on_the_page(file):
     assert (ROOT / "benchmarks" / "studies" / f"{file.stem}.toml").is_file()
     page = (ROOT / "docs" / "results" / "studies.md").read_text()
     assert "\n".join(studies.section(result, file.stem)).rstrip() in page
+    assert json.loads(file.read_text()) == json.loads(json.dumps(result.to_json()))
 
 
 def in_place_of(by_variant):
@@ -157,17 +159,12 @@ def in_place_of(by_variant):
         f"{name}--seed-{seed}": {"end_mean_order": x} for name, xs in by_variant.items() for seed, x in enumerate(xs)
     }
     variants = [{"name": name, "set": {"training.epochs": 2 + i}} for i, name in enumerate(by_variant)]
-    claims = [
-        {"text": "a", "quantity": "end_mean_order", "of": {"variant": "adamw-cosine"}, "max": limit}
-        for limit in (2, 9, 0)
-    ]
     study = {
         "name": "s",
         "question": "q",
         "recipe": "digits-mlp",
         "seeds": [0, 1],
         "variant": variants,
-        "claim": claims,
     }
     runs = {name: {"values": one, "course": {}} for name, one in values.items()}
     return StudyResult.from_json({"schema": 1, "study": study, "runs": runs})
@@ -183,26 +180,64 @@ def test_settings_in_place_of_others_are_paired_by_seed():
     assert _contrasts.instead("adamw", "adam")[2] == ("adamw-0.003", "adam-0.003")
 
 
-def test_a_finding_holds_over_data_sets_where_signs_agree():
-    assert _contrasts.same_way([[-1.0] * 5, [-2.0] * 4 + [0.1]])
-    assert not _contrasts.same_way([[-1.0] * 5, [-2.0] * 3 + [0.1] * 2])
+def test_a_finding_holds_over_data_sets_where_signs_agree_on_each():
+    assert _contrasts.same_way([[-1.0] * 10, [-2.0] * 9 + [0.1]])
+    assert not _contrasts.same_way([[-1.0] * 10, [-2.0] * 8 + [0.1] * 2])
+    assert not _contrasts.same_way([[-1.0] * 40, [-2.0] * 4 + [0.1]])  # nine of ten of all, not of the second
     assert not _contrasts.same_way([[-1.0] * 50, [1.0]])
     assert not _contrasts.same_way([[0.0, 0.0]])
     assert not _contrasts.same_way([[-1.0], []])
 
 
-def test_claims_are_counted_by_mean_and_by_interval():
-    """The mean is 1.75, its interval from -7.8 to 11.3; of equal seeds the interval is one point."""
-    assert studies.met(in_place_of({"adamw-cosine": [1.0, 2.5]})) == (3, 2, 0)
-    assert studies.met(in_place_of({"adamw-cosine": [1.0, 1.0]})) == (3, 2, 2)
+def test_differences_that_are_all_0_have_no_direction():
+    assert _contrasts.cell([0.0] * 6) == "0 in all 6"
+    assert _contrasts.agreeing([0.0] * 6) == 0
+    assert _contrasts.by_chance([[0.0] * 3, [0.0] * 3]) == 0.0
 
 
-def test_what_holds_over_data_sets_is_on_the_page():
-    results = {file.stem: StudyResult.from_json(json.loads(file.read_text())) for file in KEPT}
-    page = (ROOT / "docs" / "results" / "studies.md").read_text()
-    assert "\n".join(_contrasts.section(results)).rstrip() in page
-    made, held, whole = np.sum([studies.met(result) for result in results.values()], axis=0)
-    assert f"{held} of {made} claims hold by their mean, {whole} of these" in " ".join(page.split())
-    settings = {name for file in KEPT for name in results[file.stem].by_variant}
+def test_how_many_findings_chance_makes_is_known():
+    assert _contrasts.by_chance([[1.0] * 3, [-1.0] * 3]) == 1 / 32
+    assert _contrasts.by_chance([[1.0] * 3, []]) == 0.0
+    drawn = np.random.default_rng(0).choice([-1.0, 1.0], (20_000, 16))
+    share = np.mean([_contrasts.same_way([list(one[:10]), list(one[10:])]) for one in drawn])
+    assert _contrasts.by_chance([[1.0] * 10, [1.0] * 6]) == pytest.approx(share, abs=5e-4)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return {file.stem: StudyResult.from_json(json.loads(file.read_text())) for file in KEPT}
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (ROOT / "docs" / "results" / "studies.md").read_text()
+
+
+def test_what_holds_over_data_sets_is_on_the_page(kept, page):
+    assert "\n".join(_contrasts.section(kept)).rstrip() in page
+    settings = {name for result in kept.values() for name in result.by_variant}
     for contrasts in _contrasts.CONTRASTS.values():
         assert settings >= {name for pairs in contrasts.values() for pair in pairs for name in pair}
+
+
+def test_the_head_counts_what_is_established(kept, page):
+    plain = " ".join(page.split())
+    assert studies.answer(kept) in plain
+    assert studies.counted(kept) in plain
+    outcomes = [claim.outcome for result in kept.values() for claim in result.claims()]
+    assert f"Of {len(outcomes)} claims {outcomes.count('holds')} hold," in plain
+    assert f"{outcomes.count('no number')} have no number" in plain
+
+
+def test_the_page_says_what_a_study_changes_in_its_recipe(kept):
+    assert _studied.changes(kept["run-to-run-mlp"].study)[:2] == [
+        "`measure.test_samples` 8 instead of 32",
+        "`analysis.ranges` false instead of true",
+    ]
+    assert "`data.n_train` 3000 instead of not set" in "; ".join(_studied.changes(kept["run-to-run-bert"].study))
+    told = "\n".join(studies.section(kept["shortcut"], "shortcut"))
+    assert "9 runs of `benchmarks/studies/recipes/lenet-mnist.toml`, changed in all runs: " in told
+    assert "`model.name` mlp instead of lenet" in told
+    assert _studied.data_set(kept["shortcut"].study) == "mnist"
+    names = [result.study for result in kept.values()]
+    assert _studied.data_sets(names).startswith("6 data sets (mnist 6, digits 5, ")
