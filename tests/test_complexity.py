@@ -131,14 +131,72 @@ def test_a_measure_is_judged_by_its_worst_study():
     (row,) = _ranks.ranking(networks, "gap in loss")
     low, high = row.interval
     assert (row.name, row.median, row.worst, row.group) == ("mean order", pytest.approx(1.0), pytest.approx(-1.0), "b")
-    assert (row.right, row.wrong) == (2, 1)
+    assert (list(row.right), row.wrong, row.judged) == (["a", "c"], 1, 3)
     assert low < high
     whole = _ranks.ranking(planted(lambda _, gap: gap**3), "gap in loss")[0]
     assert whole[1:5] == (pytest.approx(1.0), (pytest.approx(1.0), pytest.approx(1.0)), *[pytest.approx(1.0)] * 2)
-    assert (whole.right, whole.wrong) == (3, 0)
+    assert (len(whole.right), whole.wrong) == (3, 0)
     noise = np.random.default_rng(3)
     said = _ranks.ranking(planted(lambda *_: noise.random()), "gap in loss")[0]
-    assert said.right + said.wrong < 3
+    assert len(said.right) + said.wrong < 3
+
+
+def test_networks_drawn_several_times_rank_like_copies_of_them():
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(0, 5, 12).astype(float), rng.normal(size=12)
+    x[2] = np.nan
+    times = rng.integers(0, 4, (30, 12))
+    each = [_ranks.rank_correlation(np.repeat(x, one), np.repeat(y, one)) for one in times]
+    assert _ranks.weighted(x, y, times) == pytest.approx(np.array(each), nan_ok=True)
+    assert np.isnan(_ranks.weighted(x, y, np.eye(12, dtype=int))).all()
+
+
+def test_all_ways_to_draw_are_counted_with_their_probability():
+    times, likely = _ranks.redrawn(5, 0)
+    assert len(times) == 126
+    assert (times.sum(1) == 5).all()
+    assert likely.sum() == pytest.approx(1)
+    drawn = np.random.default_rng(5).integers(5, size=(40_000, 5))
+    share = (np.sort(drawn, axis=1) == [0, 0, 1, 2, 2]).all(1).mean()
+    at = (times == [2, 1, 2, 0, 0]).all(1)
+    assert likely[at] == pytest.approx([share], rel=0.1)
+    assert _ranks.quantiles(np.arange(100.0), np.full(100, 0.01)) == (4.0, 95.0)
+
+
+def test_too_few_settings_have_no_interval():
+    networks = [one for one in planted(lambda _, gap: gap) if int(one["variant"]) < 3]
+    (row,) = _ranks.ranking(networks, "gap in loss")
+    assert (row.judged, row.right, row.wrong, row.worst) == (0, {}, 0, pytest.approx(1.0))
+
+
+def test_no_count_of_the_kept_networks_depends_on_the_draws():
+    """Of those studies whose ways are drawn; of the others all ways are counted."""
+    networks = json.loads((ROOT / "docs" / "results" / "complexity.json").read_text())
+    for name in ("H/V", "Walsh degree"):
+        for target in ("gap in loss", "gap in accuracy"):
+            for study in ("optimisers-digits", "optimisers-mnist", "optimisers-wine"):
+                some = [one for one in networks if one["study"] == study]
+                x, y = _ranks.signed(some, name), _ranks.signed(some, target)
+                assert len(set(_ranks.settings(some))) > _ranks.EXACT
+                assert len({_ranks.side(_ranks.interval(some, x, y, seed), some) for seed in (0, 1, 4)}) == 1
+
+
+def test_the_head_of_the_page_is_that_of_the_kept_networks(monkeypatch):
+    networks = json.loads((ROOT / "docs" / "results" / "complexity.json").read_text())
+    chosen = ("H/V", "mean order", "training loss")
+    monkeypatch.setattr(_ranks, "OURS", chosen[:2])
+    monkeypatch.setattr(_ranks, "RIVALS", chosen[2:])
+    head = (ROOT / "docs" / "results" / "complexity.md").read_text().partition("\n## ")[0]
+    ranked = _ranks.ranking(networks, "gap in loss")
+    told = complexity.answer({"gap in loss": ranked, "gap in accuracy": ranked}, _ranks.groups(networks))
+    for part in (told.partition(" By their")[0], told[told.index("3 more studies") :]):
+        assert part in " ".join(head.split())
+    by_value = [one for one in ranked if one.worst > 0]
+    assert [one.name for one in by_value] == ["mean order"]
+    assert len(by_value[0].right) < by_value[0].judged  # so the page may not count it as right in every study
+    told = complexity.conclusion("All networks", ranked, "gap in loss")
+    assert "right way in every study: none; correlation above 0 in every study, by its value alone: mean order" in told
+    assert told.partition(";")[0] in head
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
