@@ -37,8 +37,9 @@ page is written by `./run studies`.
 
 Numbers are means over seeds with 95 % intervals by Student's t, or of standard deviations by chi-square. Quantities
 that are 0 or 1 in a run are written as "3 of 10" with Wilson's interval. "n = 6" is in a cell whose mean is over fewer
-runs than the column `runs` says, since the others do not have the quantity; "-" is where no run has it. No interval is
-adjusted for the number of claims and cells.
+runs than the column `runs` says, since the others do not have the quantity; "-" is where no run has it. An interval by
+Student's t can pass the limits of a quantity, such as an accuracy of 1. No interval is adjusted for the number of
+claims and cells.
 """
 
 

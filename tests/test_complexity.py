@@ -1,6 +1,8 @@
 """Measures of complexity and the gap that they stand beside: `benchmarks/complexity.py`, `benchmarks/studies.py`."""
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import _studied
 import complexity
 import studies
 from interdyn.recipes import StudyResult
+from interdyn.recipes._over_seeds import mean_over
 from interdyn.recipes._quantities import QUANTITIES
 from interdyn.transforms import and_from_values
 from interdyn.values import Interactions
@@ -299,3 +302,41 @@ def test_the_page_says_what_a_study_changes_in_its_recipe(kept):
     assert _studied.data_set(kept["shortcut"].study) == "mnist"
     names = [result.study for result in kept.values()]
     assert _studied.data_sets(names).startswith("6 data sets (mnist 6, digits 5, ")
+
+
+def estimates(result):
+    """Return every estimate of a study as its page writes it: of each setting, and of each two of them by seed."""
+    names = {*result.study.report, "fall_ends", "train_end_mean_order"}
+    values = {
+        (name, variant): {run.planned.seed: run.values.get(name) for run in runs}
+        for name in names
+        for variant, runs in result.by_variant.items()
+    }
+    out = {str(one) for row in result.table().values() for one in row.values()}
+    for (name, new), (other, old) in itertools.permutations(values, 2):
+        a, b = values[name, new], values[other, old]
+        if name == other:
+            both = [seed for seed in a if a[seed] is not None and b.get(seed) is not None]
+            out.add(str(mean_over([a[seed] - b[seed] for seed in both])))
+    return out
+
+
+@pytest.mark.parametrize("name", [file.stem for file in KEPT])
+def test_every_interval_of_a_finding_is_in_its_numbers(kept, name):
+    number = r"-?\d+(?:\.\d+)?"
+    finding = " ".join((ROOT / "docs" / "results" / "studies" / f"{name}.md").read_text().split())
+    told = re.findall(rf"(?:\d+ of \d+|{number}) \({number} to {number}\)", finding)
+    assert told
+    assert set(told) <= estimates(kept[name])
+
+
+def test_a_finding_does_not_claim_what_its_study_leaves_open(kept):
+    """That something is refuted, or not established, is what the claims say."""
+    outcome = {(name, claim.text): claim.outcome for name, result in kept.items() for claim in result.claims()}
+    assert outcome["sizes", "On its training samples too"] == "refuted"
+    assert outcome["double-descent", "Without, it does not"] == "open (value inside)"
+    muon, cosine = (
+        next(told for (name, text), told in outcome.items() if name == "optimisers-wine" and part in text)
+        for part in ("Muon ends in higher", "a cosine ends")
+    )
+    assert (muon, cosine) == ("refuted", "open (value outside)")

@@ -21,7 +21,7 @@ def verify(
     """Check a finished run against what its recipe expects, or a study against its claims.
 
     Exits with 1 if an expectation does not hold, or the value of a claim is not within what it needs. What the
-    intervals of the claims establish is shown beside it.
+    intervals of the claims establish is shown too.
 
     Example: **interdyn verify interdyn-demo**
     """

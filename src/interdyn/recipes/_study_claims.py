@@ -25,7 +25,7 @@ class ClaimResult:
     Attributes
     ----------
     text, needed
-        The claim in words, and what it needs.
+        The claim, and what it needs.
     got
         Its value, with interval.
     holds
