@@ -115,15 +115,16 @@ def chance(results: Mapping[str, StudyResult]) -> str:
     return (
         f"Of {len(tested)} lines ({len(tested) // len(QUANTITIES)} replacements, {len(QUANTITIES)} quantities) "
         f"{sum(map(same_way, tested))} have the same direction on every data set; with signs of fair coins "
-        f"{sum(map(by_chance, tested)):.1f} would ({sum(map(by_chance, small)):.1f} of the {len(small)} lines on two "
-        "data sets with up to three pairs each). Pairs that share a setting are not independent, so chance may do more."
+        f"{sum(map(by_chance, tested)):.1f} would, {sum(map(by_chance, small)):.1f} of these among the {len(small)} "
+        "lines on two data sets with three seeds. Pairs that share a setting are not independent, so chance may do "
+        "more."
     )
 
 
 def section(results: Mapping[str, StudyResult]) -> list[str]:
     """Return what the page says over data sets, from the studies by name."""
     data = _data(results)
-    told = ["## Over data sets", "", *textwrap.wrap(f"{' '.join(HEAD.split())} {chance(results)}", 120), ""]
+    told = ["## Over data sets", "", *textwrap.wrap(HEAD, 120), ""]
     for quantity, words in QUANTITIES.items():
         found = by_data(results, quantity)
         rows = [(name, *(cell(by.get(one, ())) for one in data)) for name, by in found.items()]

@@ -39,11 +39,11 @@ def data_sets(studies: Sequence[Study]) -> str:
     Examples
     --------
     >>> data_sets([])
-    '0 data sets ()'
+    '0 data sets (studies on each: )'
     """
     names = [data_set(study) for study in studies]
     each = sorted(set(names), key=lambda name: (-names.count(name), name))
-    return f"{len(each)} data sets ({', '.join(f'{name} {names.count(name)}' for name in each)})"
+    return f"{len(each)} data sets (studies on each: {', '.join(f'{name} {names.count(name)}' for name in each)})"
 
 
 def _recipe(study: Study) -> Recipe:

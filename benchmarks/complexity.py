@@ -292,8 +292,8 @@ def answer(every: Mapping[str, Sequence[Ranked]], counted: Mapping[str, Sequence
     counts = dict.fromkeys(f"{one.name} {len(one.right)} and {one.wrong}" for one in (same, *best(again)))
     return (
         f"{ours.name}, the best of {len(OURS)} measures of interactions, ranks networks by their {target} in the right "
-        f"direction in {len(ours.right)} of {ours.judged} studies (90 % interval above 0{edge}) and in the wrong one "
-        f"in {ours.wrong or 'none'}. The best of {len(RIVALS)} other measures, {rival.name}, is right in "
+        f"direction in {len(ours.right)} of {ours.judged} studies (90 % interval above 0{edge}) and in the wrong "
+        f"direction in {ours.wrong or 'none'}. The best of {len(RIVALS)} other measures, {rival.name}, is right in "
         f"{len(rival.right)} and wrong in {rival.wrong or 'none'}. By their {other}, right and wrong are: "
         f"{', '.join(counts)}, the last being the best other measure. {len(counted) - ours.judged} more studies have "
         f"too few settings for an interval. The {len(counted)} studies stand on {stand} only; those in which "

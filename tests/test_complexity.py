@@ -301,7 +301,7 @@ def test_the_page_says_what_a_study_changes_in_its_recipe(kept):
     assert "`model.name` mlp instead of lenet" in told
     assert _studied.data_set(kept["shortcut"].study) == "mnist"
     names = [result.study for result in kept.values()]
-    assert _studied.data_sets(names).startswith("6 data sets (mnist 6, digits 5, ")
+    assert _studied.data_sets(names).startswith("6 data sets (studies on each: mnist 6, digits 5, ")
 
 
 def estimates(result):
