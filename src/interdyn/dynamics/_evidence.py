@@ -56,6 +56,14 @@ class PhaseEvidence:
     n_steps: int = 0
     n_samples: int = 0
 
+    def falls(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve falls by at least ``smallest_change`` orders, whatever follows."""
+        return self.two_phases + self.only_falls > GROWS and self.fall >= smallest_change
+
+    def rises(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve rises by at least ``smallest_change`` orders, whatever precedes."""
+        return self.two_phases + self.only_rises > GROWS and self.rise >= smallest_change
+
 
 @dataclass(frozen=True)
 class Place:
@@ -76,16 +84,6 @@ class Judged:
     fall_ends: Place | None = None
     rise_starts: Place | None = None
     boundary: Place | None = None
-
-    def falls(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
-        """Return whether the curve falls by at least ``smallest_change`` orders, whatever follows."""
-        e = self.evidence
-        return e.two_phases + e.only_falls > GROWS and e.fall >= smallest_change
-
-    def rises(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
-        """Return whether the curve rises by at least ``smallest_change`` orders, whatever precedes."""
-        e = self.evidence
-        return e.two_phases + e.only_rises > GROWS and e.rise >= smallest_change
 
     def two_phases(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
         """Return whether the curve has a fall followed by a rise, each of at least ``smallest_change`` orders."""
