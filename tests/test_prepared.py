@@ -106,7 +106,7 @@ def test_an_estimate_loads_it_before_its_trials(monkeypatch, budget):
 def test_loading_is_neither_training_nor_measuring_time(monkeypatch):
     clock = Clock(monkeypatch)
 
-    def slow(_pricing, *, fewer):
+    def slow(_pricing, **_options):
         clock.now += 100.0
         return 100.0
 

@@ -15,7 +15,7 @@ from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
 from interdyn.players import columns
-from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
+from interdyn.tracking import Tracker, every, find_checkpoints, load_network, watch
 from stored import summary_of
 
 
@@ -214,20 +214,6 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     with pytest.warns(InterdynWarning, match="no longer finite"):
         assert watch(tmp_path, network(9), loose, once=True, say=said.append) == (1,)
     assert "step 0 was not measured" in said[1]
-
-
-def test_losses_are_those_of_the_whole_groups_in_eval_mode():
-    net = network().train()
-    x, y = samples(600)
-    found = mean_losses(net, {"train": (x, y), "test": (x[:5], y[:5])})
-    assert net.training
-    net.eval().requires_grad_(False)
-    assert found["train_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x).double(), y)), rel=1e-6)
-    assert found["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x[:5]).double(), y[:5])), rel=1e-6)
-    assert found["test_accuracy"] == float((net(x[:5]).argmax(1) == y[:5]).double().mean())
-    one = mean_losses(lambda x: net(x)[:, 1:] - net(x)[:, :1], {"train": (x, y)})  # a single logit
-    assert one == pytest.approx({name: found[name] for name in one}, rel=1e-6)
-    assert mean_losses(lambda x: x.sum(dim=1), {"train": (torch.ones(2, 3), torch.ones(2))})["train_loss"] == 4.0
 
 
 PROJECT = """
