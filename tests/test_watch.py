@@ -14,6 +14,7 @@ from torch import nn
 from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
+from interdyn.measurement import History
 from interdyn.players import columns
 from interdyn.tracking import Tracker, every, find_checkpoints, load_network, watch
 from stored import summary_of
@@ -263,6 +264,25 @@ def test_the_command_in_another_process_measures_as_it_is_told(tmp_path):
     assert summary["steps"] == [0, 10, 20]
     assert summary["n_players"] == 4
     assert None not in summary["test_loss"] + summary["train_accuracy"]
+
+
+@pytest.mark.parametrize(("name", "loss"), [("train", "train_loss"), ("rare", None)])
+def test_the_command_measures_groups_of_any_name_and_finds_losses_of_train_and_test(tmp_path, monkeypatch, name, loss):
+    project = PROJECT.replace('"train": ', '"other": ').replace('"test": ', f'"{name}": ')
+    (tmp_path / "groups_of.py").write_text(project)
+    (tmp_path / "saved").mkdir()
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    as_state_dict(net, tmp_path / "saved" / "step_0.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["watch", "saved", "--model", "groups_of:network", "--data", "groups_of:data", "--once", "--samples", "8"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    sys.modules.pop("groups_of", None)
+    assert not ended.value.code
+    found = History.read(store.open_run(tmp_path / "runs" / "watch-saved"))
+    known = [key for key in ("train_loss", "test_loss") if found.column(key) is not None]
+    assert known == ([] if loss is None else [loss])
 
 
 @pytest.mark.parametrize(
