@@ -1,5 +1,6 @@
 """What measurements call compiled is loaded before anything is timed, so no budget pays for it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -129,3 +130,15 @@ def test_a_process_in_which_nothing_is_measured_loads_nothing(monkeypatch, tmp_p
         watch(tmp_path, network(), tracker, once=True, block=12, executor=pool if elsewhere else None)
     assert tracker.steps == (0,)
     assert asked == ([] if elsewhere else [{"fewer": False}])
+
+
+def test_loading_that_takes_long_is_reported_once(monkeypatch, caplog):
+    monkeypatch.setattr(_pricing, "SLOW", 0.05)
+    monkeypatch.setattr(_pricing, "_load_transforms", lambda: time.sleep(0.3))
+    with caplog.at_level("INFO", logger="interdyn"):
+        tracked(total_steps=100).estimate(network())
+        assert [m for m in caplog.messages if m.startswith("Compiling the solver.")] == [_pricing._COMPILES]
+        caplog.clear()
+        monkeypatch.setattr(_pricing, "_load_transforms", lambda: None)
+        tracked(total_steps=100).estimate(network())
+        assert not [m for m in caplog.messages if m.startswith("Compiling the solver.")]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +28,7 @@ from interdyn.tracking._plan import (
     planned,
     renamed,
 )
+from interdyn.tracking._said import tell
 from interdyn.transforms import values_from_and
 from interdyn.values import Trajectory
 
@@ -35,6 +37,11 @@ _WARMING = 6.0  # how many times longer the first trial may take, which builds c
 _LARGER = 6.0  # cost of a trial of four samples with more players, in trials of one sample with the fewest
 _TRIAL_SHARE = 0.1  # of all time that measuring may take
 _AGAIN = 0.05  # of all time that measuring may take, for trials that are made twice
+SLOW = 3.0  # seconds after which loading is reported
+_COMPILES = (
+    "Compiling the solver. This happens once per machine, takes up to two minutes, and counts neither as training nor "
+    "as measuring time."
+)
 _MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of kept networks
 
 
@@ -105,14 +112,18 @@ class Pricing:
         by another function than small ones, so it depends on the numbers of players that may be measured: ``fewer``
         states whether they include some below all, as in trials and plans.
         """
-        begun = perf_counter()
-        for group in self.groups if available() else ():
-            players = {group.n_players}
-            if fewer and group.config.players is not None:
-                players.add(min(FEWEST_PLAYERS, group.n_players))
-            for n in players if group.config.solver != "lp" else ():  # "sgd-paper" is certified by it, too
-                _load_solver(large=n >= WITHIN)
-            _load_transforms()
+        begun, slow = perf_counter(), Timer(SLOW, tell, [_COMPILES])
+        slow.start()
+        try:
+            for group in self.groups if available() else ():
+                players = {group.n_players}
+                if fewer and group.config.players is not None:
+                    players.add(min(FEWEST_PLAYERS, group.n_players))
+                for n in players if group.config.solver != "lp" else ():  # "sgd-paper" is certified by it, too
+                    _load_solver(large=n >= WITHIN)
+                _load_transforms()
+        finally:
+            slow.cancel()
         return perf_counter() - begun
 
     def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
