@@ -29,6 +29,7 @@ from interdyn.spectra import order_spectrum
 from interdyn.tracking import load_weights, mean_losses, summarise
 from interdyn.tracking._budget import Budget
 from interdyn.tracking._plan import Pace, Plan, planned
+from interdyn.tracking.pytorch import watching
 from stored import analysis_of, summary_of
 
 Tracker = partial(tracking.Tracker, budget=None)  # what falls due is measured, but where a test says otherwise
@@ -298,21 +299,53 @@ def test_the_time_of_a_checkpoint_is_that_since_the_one_before(tmp_path):
         assert 0 < sum(trained) <= tracker.training_seconds
 
 
-def test_losses_are_found_where_something_is_measured_and_what_is_passed_goes_before_them():
+def test_losses_are_found_where_something_is_measured_and_go_before_what_is_passed():
     groups, asked = {"train": data(), "test": data(20, seed=8)}, []
 
     def losses(net):
         asked.append(net)
-        return mean_losses(net, groups)
+        return {**mean_losses(net, {"train": groups["train"]}), "test_loss": None}
 
     tracker = Tracker(probe(), players=columns(), schedule=at(0, 3), losses=losses, strict=True)
     net = network()
     for step in range(5):
-        tracker.observe(step, net, test_loss=0.25)
+        tracker.observe(step, net, train_loss=9.0, test_loss=0.25, test_accuracy=0.5)
     assert asked == [net, net]
-    assert tracker.trajectory.test_loss.tolist() == [0.25, 0.25]
     assert tracker.trajectory.train_loss[0] == mean_losses(net, groups)["train_loss"]
-    assert tracker.history.column("test_accuracy")[0] == mean_losses(net, groups)["test_accuracy"]
+    assert tracker.history.column("train_accuracy")[0] == mean_losses(net, groups)["train_accuracy"]
+    assert tracker.trajectory.test_loss.tolist() == [0.25, 0.25], "what is not returned is what was passed"
+    assert tracker.trajectory.test_accuracy.tolist() == [0.5, 0.5]
+
+
+def test_a_training_loss_that_is_noted_does_not_replace_the_one_that_losses_returns():
+    found = []
+
+    def losses(net):
+        found.append(mean_losses(net, {"train": data()}))
+        return found[-1]
+
+    tracker = Tracker(probe(), players=columns(), schedule=every(4), losses=losses, strict=True)
+    (x, y), net = data(), network()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+    with watching(tracker, net, optimiser) as watch:
+        for _ in range(8):
+            optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)  # with dropout
+            loss.backward()
+            watch.note(train_loss=loss, test_loss=loss)
+            optimiser.step()
+    assert tracker.trajectory.train_loss.tolist() == [one["train_loss"] for one in found]
+    assert np.isfinite(tracker.trajectory.test_loss[1:]).all()
+
+
+def test_losses_under_names_that_nothing_uses_are_a_problem_once():
+    tracker = Tracker(probe(), players=columns(), schedule=every(1), losses=lambda _: {"train": 1.0, "val_loss": 2.0})
+    with pytest.warns(InterdynWarning, match=r"train_accuracy or test_accuracy; got train, val_loss, which") as warned:
+        for step in range(3):
+            tracker.observe(step, network())
+    assert len(warned) == len(tracker.problems) == 1
+    with pytest.raises(InputError, match=r"`losses` must return losses by name.*got 1.0"):
+        Tracker(probe(), players=columns(), losses=lambda _: 1.0, strict=True).observe(0, network())
 
 
 def test_losses_that_cannot_be_found_are_told_and_the_step_is_measured_all_the_same():

@@ -16,6 +16,7 @@ from interdyn.game import bare
 from interdyn.measurement import Group
 from interdyn.schedules import MAX_STEP, Schedule, due, too_short
 from interdyn.tracking._budget import Budget, prepare
+from interdyn.tracking._entry import numbers, returned
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Pricing
@@ -56,7 +57,7 @@ class Following:
         self._budget, self.total_steps = None if share is None else Budget(share), total_steps
         self._told_length = total_steps is not None
         self.stop_when, self.losses = stop_when, losses
-        """Computes the losses of a measured step; None: they are passed to `observe`, or not known."""
+        """Computes the losses of a measured step; those that it does not return are the ones passed to `observe`."""
         self._last, self._stride, self._wakes = -1, 1, 0.0
         self._model: Any = None  # of the last call, and its count of weight changes by then
         self._changes, self._changed = Changes(), 0
@@ -118,7 +119,7 @@ class Following:
         model
             The network in training; `torch.compile` and data-parallel wrappers are removed for measuring.
         train_loss, test_loss, train_accuracy, test_accuracy
-            Current mean losses and accuracies, if known.
+            Current mean losses and accuracies, if known; recorded where ``losses`` of the tracker does not return them.
 
         Returns
         -------
@@ -174,6 +175,11 @@ class Following:
         if is_first():
             self._record.report(problem, always=True)
 
+    def _once(self, problem: str) -> None:
+        """Add a problem to `problems` and warn about it, unless it is there already."""
+        if problem not in self.problems:
+            self.told(problem)
+
     def _leave(self) -> None:
         """Count the time since the current call began."""
         self._left = perf_counter()
@@ -217,7 +223,7 @@ class Following:
             measured |= self._budget.affords(*self._clock(), steps=1) and self._measure(step, model, given)
         elif not self._budget.decided or self._budget.waiting:
             if is_due:
-                self._record.missed[_UNPAID] += self._budget.put_aside(step, model, _numbers(given))
+                self._record.missed[_UNPAID] += self._budget.put_aside(step, model, numbers(given))
                 self._missed_at = None if self._budget.waiting[-1][0] == step else step
             if not self._budget.decided:
                 self._settle(step, model)
@@ -291,10 +297,10 @@ class Following:
         return bool(found)
 
     def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
-        begun, find, told = perf_counter(), self.losses, _numbers(given)
-        act = partial(dict, told) if find is None else lambda: {**find(bare(model)), **told}
+        begun, find, passed = perf_counter(), self.losses, numbers(given)
+        act = dict if find is None else partial(returned, find, bare(model), self._once)
         with MEASURING:  # units may be measured in other threads
-            losses = self._record.guarded(f"step {step}, losses", act, otherwise=told)
+            losses = passed | self._record.guarded(f"step {step}, losses", act, otherwise={})
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
@@ -371,8 +377,3 @@ class Following:
         self._record.missed += Counter()  # without those that are zero
         if self._record.missed or self._record.over_budget:
             tell(str(self.counts))
-
-
-def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return the losses that were passed as numbers; waits for the device they are on."""
-    return {name: float(value) for name, value in given.items() if value is not None}

@@ -96,12 +96,13 @@ class Watch:
     def note(self, *, train_loss: Any = None, test_loss: Any = None) -> None:
         """Remember losses for the next measurement: the mean training loss since the last, the latest test loss.
 
-        Tensors are allowed, and are not synchronised before a measurement is due.
+        They are recorded where ``losses`` of the tracker does not return them. Tensors are allowed, and are not
+        synchronised before a measurement is due.
         """
         self._check_steps()
+        train_loss, test_loss = (x.detach() if isinstance(x, Tensor) else x for x in (train_loss, test_loss))
         if train_loss is not None:
-            loss = train_loss.detach() if isinstance(train_loss, Tensor) else train_loss
-            self._sum = loss if self._sum is None else self._sum + loss
+            self._sum = train_loss if self._sum is None else self._sum + train_loss
             self._count += 1
         if test_loss is not None:
             self._test_loss = test_loss
