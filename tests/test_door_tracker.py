@@ -65,6 +65,37 @@ def test_zero_and_one_of_a_binary_loss(x, net):
     )
 
 
+@pytest.mark.parametrize("output", ["multi-label", "regression", "logit", lambda z, of: z.gather(1, of[:, None])[:, 0]])
+def test_one_label_or_output_of_several(x, net, output):
+    """A target is then the index of what is followed, the same in all samples."""
+    by_index = strength((x, 2), net, output=output)
+    np.testing.assert_array_equal(by_index, strength((x, torch.full((6,), 2)), net, output=output))
+    assert not np.allclose(by_index, strength((x, 0), net, output=output))
+    column = nn.Sequential(net, nn.Linear(3, 1, bias=False))
+    nn.init.zeros_(column[1].weight)[0, 2].data.fill_(1)
+    np.testing.assert_allclose(by_index, strength((x, None), column, output="regression"), atol=1e-3)
+    with pytest.raises(TargetError, match=r"in 0\.\.2"):
+        strength((x, 3), net, output="multi-label")
+    with pytest.raises(TargetError, match=r"the index of one"):
+        ix.Tracker((x, torch.ones(6, 3, dtype=int)), players=C, output="multi-label")
+
+
+def test_one_output_of_several_must_be_named(x, net):
+    with pytest.raises(TargetError, match=r"3 outputs, so `target` must name one.*\(x, index\)"):
+        strength((x, None), net, output="regression")
+
+
+@pytest.mark.parametrize(("output", "scored"), [("multi-label", False), ("regression", False), ("log-odds", True)])
+def test_the_index_of_a_label_is_not_the_class_of_a_sample(x, net, tmp_path, output, scored):
+    """A sample without the label that is followed does not look mislabelled."""
+    y = torch.tensor(Y) if scored else 1
+    with ix.Tracker({"train": (x, y)}, players=C, output=output, budget=None, strict=True, out=tmp_path / "run") as one:
+        one.observe(0, net)
+    for table in (one.samples(), ix.store.read_result(tmp_path / "run").samples):
+        assert np.isfinite([row.score for row in table]).all() == scored
+        assert [row.label is None for row in table] == [not scored] * 6
+
+
 @pytest.mark.parametrize("samples", [2, 4, 12])
 def test_a_mask_without_a_sample_axis(samples, generator):
     pictures = torch.rand(samples, 1, 8, 8, generator=generator)

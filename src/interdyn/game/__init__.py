@@ -9,7 +9,7 @@ from interdyn.game._calibration import (
 from interdyn.game._game import game_function
 from interdyn.game._isolation import bare as bare, copy_bytes as copy_bytes, isolated as isolated
 from interdyn.game._names import FeatureNames as FeatureNames
-from interdyn.game._outputs import Output, OutputKey, output_for as output_for, scalar_outputs
+from interdyn.game._outputs import OF_CLASSES as OF_CLASSES, Output, OutputKey, output_for as output_for, scalar_outputs
 from interdyn.game._parts import (
     choose_parts as choose_parts,
     clusters as clusters,

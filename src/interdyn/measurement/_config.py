@@ -12,6 +12,7 @@ from interdyn._arguments import instance, whole_row
 from interdyn._typing import Solver
 from interdyn.errors import InputError, ShapeError
 from interdyn.game import (
+    OF_CLASSES,
     FeatureNames,
     Output,
     OutputKey,
@@ -136,8 +137,8 @@ class Group:
     inputs
         Tensors with samples along dim 0, on the CPU or another device.
     target
-        Class of each sample, shape ``(samples,)``; None for a regression, but its values if ``output`` is a
-        function.
+        Class of each sample, or the label or output that is read, shape ``(samples,)``; None for a regression with one
+        output, but its values if ``output`` is a function.
     sample_ids
         A number for each sample, which with the seed fixes the draw of its players.
     config
@@ -244,8 +245,8 @@ def checked_groups(
     Raises
     ------
     InputError, ShapeError
-        If it is neither, a group is empty, targets do not fit, all samples of a group have one class, or a group does
-        not have exactly one of players and feature mask.
+        If it is neither, a group is empty, targets do not fit, all samples of a group have one class where classes are
+        compared, or a group does not have exactly one of players and feature mask.
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
@@ -288,7 +289,7 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
     if config.calibrate_batch_norm is not None:
         config = replace(config, calibrate_batch_norm=_kept(config.calibrate_batch_norm))
     output = config.output or output_for(samples.target)
-    target = _targets(name, samples.target, len(samples), values=callable(output) or output == "regression")
+    target = _targets(name, samples.target, len(samples), output)
     if not callable(output) and target is not None and target.is_floating_point():
         target = None
     config = replace(config, output=output)
@@ -309,11 +310,11 @@ def _ids(name: str, sample_ids: Any, samples: int) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _targets(name: str, given: Tensor | None, samples: int, *, values: bool) -> Tensor | None:
-    target = labels_of(given, samples, values=values)
+def _targets(name: str, given: Tensor | None, samples: int, output: Output) -> Tensor | None:
+    target = labels_of(given, samples, values=callable(output) or output == "regression")
     if target is None or target.is_floating_point():
         return None if target is None else target.cpu().clone()
-    if samples > 1 and len(torch.unique(target)) == 1:
+    if samples > 1 and output in OF_CLASSES and len(torch.unique(target)) == 1:
         raise InputError(
             f"the probe {name!r} must have samples of at least two classes; got class {int(target[0])} only, whose "
             "trajectory is not that of the network. Draw the probe at random from all classes."

@@ -63,8 +63,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         Keep the weights of each measured step in ``out``, too; `interdyn.store.read_checkpoint` reads them.
     losses
         Called with the network at each measured step, returns ``train_loss``, ``test_loss`` and, for a classifier,
-        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. What it returns is recorded; losses passed to `observe`
-        or `Watch.note` fill only what it does not return.
+        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. What it returns is recorded; losses passed to
+        `observe` or `Watch.note` fill only what it does not return.
     sample_ids
         A number for each sample, which with the seed of ``players`` fixes the draw of its players; for several groups,
         by group name.
