@@ -409,9 +409,67 @@ def test_trouble_in_the_tracker_does_not_stop_the_training():
         warnings.simplefilter("error")
         tracker.observe(1, Fails())  # said once, kept twice
     assert len(tracker.problems) == 2
-    assert tracker.verdict is None
+    assert tracker.verdict.sentence.startswith("Nothing is measured: step 0: RuntimeError: no interdyn: the model must")
     with pytest.raises(RuntimeError, match="no"):
         Tracker(probe(), players=columns(), strict=True).observe(0, Fails())
+
+
+def test_the_verdict_on_nothing_says_why_there_is_nothing():
+    tracker = Tracker(probe(), players=columns(), schedule=at(5), stop_when="harm")
+    tracker.observe(0, network())
+    assert tracker.verdict.sentence == "Nothing is measured yet."
+    assert (str(tracker.verdict.stage), tracker.should_stop, tracker.best_step) == ("no verdict", False, None)
+    (x, y), net = probe(), network()
+    tracker = Tracker((x, y + 1), players=columns(), schedule=at(0))  # class 2 of a network with two
+    with pytest.warns(InterdynWarning, match=r"must be in 0\.\.1"):
+        tracker.observe(0, net)
+    tracker.close()
+    assert tracker.verdict.sentence == f"Nothing is measured: {tracker.problems[0]}"
+    assert tracker.history.verdict() is None
+    tracker = Tracker((x, y), players=columns(), schedule=at(0))
+    tracker.observe(0, net)
+    assert tracker.verdict == tracker.history.verdict()
+
+
+def test_a_counter_that_starts_again_at_each_epoch_is_told_once():
+    tracker, net = Tracker(probe(), players=columns(), schedule=every(1)), network()
+    for step in range(3):
+        tracker.observe(step, net)
+    tracker.observe(2, net)  # the same step twice is no new epoch
+    assert not tracker.problems
+    with pytest.warns(InterdynWarning, match=r"whole training; got step 0 after step 2\. .*all up to step 2\."):
+        tracker.observe(0, net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for step in (1, 2, 0, 1, 2, 3):
+            tracker.observe(step, net)
+    assert len(tracker.problems) == 1
+    assert tracker.steps == (0, 1, 2, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_is_resumed_from_a_checkpoint_repeats_steps(tmp_path):
+    def follow(tracker, *steps):
+        for step in steps:
+            tracker.observe(step, net)
+
+    net, options = network(), {"players": columns(), "schedule": every(2), "out": tmp_path / "run"}
+    first = Tracker(probe(), **options)
+    follow(first, 0, 2, 4, 6)
+    first.close()
+    again = Tracker(probe(), **options)  # as in another process
+    follow(again, 4, 6, 8)
+    again.close()
+    follow(again, 6, 8, 10)  # the same tracker, closed before
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.0)
+    with watching(again, net, optimiser, steps_done=8):  # or with the beginning stated
+        for _ in range(4):
+            optimiser.step()
+    assert again.problems == []
+    assert again.steps == (0, 2, 4, 6, 8, 10, 12)
+    follow(again, 12, 14)
+    with pytest.warns(InterdynWarning, match="got step 0 after step 14"):
+        follow(again, 0)
 
 
 def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on():

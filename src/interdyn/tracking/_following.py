@@ -65,7 +65,8 @@ class Following:
         self._entered = 0.0
         self._left: float | None = None
         self._first: int | None = None
-        self._rank_told = False
+        self._before = -1  # the last step of an earlier stretch, which a resumed training may repeat
+        self._rank_told = self._counter_told = False
         self._disturbed = False  # by measuring; it is then not measured any more
         self._missed_at: int | None = None  # the last step that fell due and was not paid for
         self._tried: int | None = None  # the last step at which a measurement was started
@@ -115,7 +116,8 @@ class Following:
         Parameters
         ----------
         step
-            Optimiser steps done so far. Calls may be infrequent: what fell due since the last call is measured now.
+            Optimiser steps done so far in the whole training; one below an earlier one is ignored, with a warning. Calls
+            may be infrequent: what fell due since the last call is measured now.
         model
             The network in training; `torch.compile` and data-parallel wrappers are removed for measuring.
         train_loss, test_loss, train_accuracy, test_accuracy
@@ -143,6 +145,8 @@ class Following:
         self._left = None  # until this call ends; its time is counted as a whole
         try:
             self._check_rank()
+            if step < before:
+                self._check_counter(step)
             if not is_first() or step <= before:
                 return False
             act = partial(self._observe, int(step), model, self._given, is_due)
@@ -194,6 +198,21 @@ class Following:
         if not self._rank_told and (told := left_over(training=self.training_seconds > 0)):
             self._rank_told = True
             self._record.report(told, always=True)
+
+    def _check_counter(self, step: int) -> None:
+        """Warn once if steps start again within a training, as the counter of an epoch does."""
+        if self._counter_told or self._last <= self._before or step in self._record.sources:
+            return
+        self._counter_told = True
+        self.told(
+            f"`step` must count over the whole training; got step {step:,} after step {self._last:,}. This call is "
+            f"ignored, as are all up to step {self._last:,}. Count without starting again at each epoch, for example "
+            "step = epoch * len(loader) + batch."
+        )
+
+    def resumes(self) -> None:
+        """Let the next steps be some that were already passed: a training starts again from a checkpoint."""
+        self._before = self._last
 
     def _asked(self, step: int) -> bool | None:
         """Return quickly whether a measurement is due, since a step may be short; None if that takes a closer check."""
@@ -297,10 +316,11 @@ class Following:
         return bool(found)
 
     def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
-        begun, find, passed = perf_counter(), self.losses, numbers(given)
-        act = dict if find is None else partial(returned, find, bare(model), self._once)
-        with MEASURING:  # units may be measured in other threads
-            losses = passed | self._record.guarded(f"step {step}, losses", act, otherwise={})
+        begun, losses, none = perf_counter(), numbers(given), dict[str, Any]()
+        if self.losses is not None:
+            act = partial(returned, self.losses, bare(model), self._once)
+            with MEASURING:  # units may be measured in other threads
+                losses |= self._record.guarded(f"step {step}, losses", act, otherwise=none)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
@@ -347,6 +367,7 @@ class Following:
             self._record.guarded("the last network", partial(self._finish, between_steps), otherwise=None)
         finally:
             self._model, self._left = None, None
+            self.resumes()
             self.measuring_seconds += perf_counter() - self._entered
             self._record.guarded("closing", partial(self._record.close, summary=bool(self.steps)), otherwise=None)
 

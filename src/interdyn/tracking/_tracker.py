@@ -26,7 +26,7 @@ from interdyn.tracking._measuring import copied, device_of
 from interdyn.tracking._plan import renamed, share_of
 from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Record
-from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._said import Logger, nothing_yet, tell
 from interdyn.tracking._units import Work
 from interdyn.values import SampleTable, Trajectory
 
@@ -289,10 +289,13 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         return self.history.trajectory()
 
     @property
-    def verdict(self) -> Verdict | None:
-        """What the measurements so far show; once the tracker is closed, judged once; None before the first."""
+    def verdict(self) -> Verdict:
+        """What the measurements so far show; once the tracker is closed, judged once.
+
+        Without any measurement there is no statement, ``step`` is NaN, and ``sentence`` says why: the first problem.
+        """
         begun = perf_counter()
-        verdict = self.history.verdict()
+        verdict = self.history.verdict() or Verdict.of_nothing(nothing_yet(self.problems))
         spent = perf_counter() - begun
         if self._left is not None:  # not training time; within `observe` it is counted there
             self._left += spent
@@ -312,7 +315,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         By the largest accuracy if no test loss is known; None if neither is, as ``verdict.harm.sentence`` states.
         """
         verdict = self.verdict
-        return None if verdict is None or verdict.best_step is None else int(verdict.best_step)
+        return None if verdict.best_step is None else int(verdict.best_step)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample; see `interdyn.measurement.History.samples`."""

@@ -60,6 +60,7 @@ class Watch:
     def begin(self, step: int, model: Any, *, total_steps: float | None = None) -> None:
         """Follow a training that starts, or resumes after ``step`` steps; ``total_steps``: where it will end."""
         self.tracker.lasts(total_steps)
+        self.tracker.resumes()
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
         self.observe(step, model)
