@@ -116,8 +116,8 @@ class Following:
         Parameters
         ----------
         step
-            Optimiser steps done so far in the whole training; one below an earlier one is ignored, with a warning. Calls
-            may be infrequent: what fell due since the last call is measured now.
+            Optimiser steps done so far in the whole training; one below an earlier one is ignored, with a warning.
+            Calls may be infrequent: what fell due since the last call is measured now.
         model
             The network in training; `torch.compile` and data-parallel wrappers are removed for measuring.
         train_loss, test_loss, train_accuracy, test_accuracy
