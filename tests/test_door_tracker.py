@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import interdyn as ix
-from interdyn.errors import InputError, ShapeError, TargetError
+from interdyn.errors import InputError, NonFiniteError, ShapeError, TargetError
 
 C = ix.players.columns()
 
@@ -153,6 +153,76 @@ def test_batches_by_name(generator):
 def test_probes_that_are_none(probe, error, message):
     with pytest.raises(error, match=message):
         ix.Tracker(probe, players=C)
+
+
+def missing(x, entry=(3, 2), value=float("nan")):
+    out = x.clone()
+    out[entry] = value
+    return out
+
+
+def test_a_sample_with_nan_is_refused_at_once_and_named(x, net):
+    with pytest.raises(InputError, match=r"sample 3 of 'train' contains NaN at entry 2\. Fill it"):
+        ix.Tracker({"test": (x, Y), "train": (missing(x), Y)}, players=C)
+    pictures = missing(torch.ones(6, 1, 2, 2), (1, 0, 1, 1))
+    with pytest.raises(InputError, match=r"sample 1 of 'test' contains NaN at entry \(0, 1, 1\)"):
+        ix.Tracker((pictures, Y), players=ix.players.patches(2, 2))
+    for value, named in ((float("nan"), "NaN"), (float("inf"), "inf"), (float("-inf"), "-inf")):
+        rows = []
+
+        def linear(given, rows=rows):
+            rows.append(len(given))
+            return net[0](given)
+
+        with pytest.raises(NonFiniteError, match=rf"sample 3 contains {named} at entry 2, and the model returns no"):
+            ix.measure(linear, missing(x, value=value), target=Y, players=C)
+        assert sum(rows) < 16, "refused before the masked passes"
+    with pytest.raises(NonFiniteError, match=r"sample 7 contains NaN at entry 1"):
+        ix.measure(net, missing(x[:1], (0, 1)), target=0, players=C, sample_ids=[7])
+    with pytest.raises(NonFiniteError, match=r"sample 4 contains NaN at entry 1"):
+        ix.game.game_function(net, missing(x[:1], (0, 1)), target=0, players=C, sample_id=4)
+    with pytest.raises(NonFiniteError, match=r"for sample 3 with .*Check the sample, which contains NaN at entry 2"):
+        ix.measure(net, missing(x), target=Y, players=ix.players.columns(), layer="0")
+
+
+class Filling(nn.Module):
+    """Reads NaN as missing."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(torch.nan_to_num(x, nan=0.5))
+
+
+def test_nan_that_nothing_reads_or_that_means_missing_is_measured(x, net):
+    odd, filled = missing(x), missing(x, value=0.5)
+    given, plain = ix.measure(Filling(net), odd, target=Y, players=C), ix.measure(net, filled, target=Y, players=C)
+    assert torch.equal(given.i_and, plain.i_and)
+    found = strength((odd, Y), Filling(net), baselines=float("nan"))
+    np.testing.assert_array_equal(found, strength((filled, Y), net, baselines=0.5))
+    mask = torch.tensor([0, 1, -2, 2])
+    options = {"players": None, "feature_mask": mask}
+    np.testing.assert_array_equal(strength((odd, Y), net, **options), strength((x, Y), net, **options))
+    always = ix.measure(net, odd, target=Y, feature_mask=mask)
+    assert torch.equal(always.i_and, ix.measure(net, x, target=Y, feature_mask=mask).i_and)
+    with pytest.raises(InputError, match="contains NaN at entry 2"):
+        strength((odd, Y), net, players=None, feature_mask=mask.clamp(min=-1))
+
+
+def test_nan_in_padding_is_measured(generator):
+    class Attending(nn.Module):
+        def forward(self, inputs_embeds, attention_mask):
+            return torch.where(attention_mask[..., None] > 0, inputs_embeds, 0.0).sum(1)
+
+    vectors, there = torch.randn(2, 3, 2, generator=generator), torch.tensor([[1, 1, 1], [1, 1, 0]])
+    y, cut = [0, 1], {"players": None, "feature_mask": torch.arange(3)[:, None], "allow_fewer": True}
+    expected = strength(({"inputs_embeds": vectors, "attention_mask": there}, y), Attending(), **cut)
+    padded = {"inputs_embeds": missing(vectors, (1, 2)), "attention_mask": there}
+    np.testing.assert_array_equal(strength((padded, y), Attending(), **cut), expected)
+    with pytest.raises(InputError, match=r"sample 1 of 'test' contains NaN at entry \(1, 0\)"):
+        strength(({"inputs_embeds": missing(vectors, (1, 1)), "attention_mask": there}, y), Attending(), **cut)
 
 
 def test_sample_ids_that_do_not_fit(x):
