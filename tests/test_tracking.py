@@ -18,9 +18,11 @@ from interdyn.errors import (
     InputError,
     InterdynWarning,
     NonFiniteError,
+    PlayersError,
     RecipeError,
     StorageError,
     TargetError,
+    TooLargeError,
 )
 from interdyn.measurement import MeasurementConfig
 from interdyn.players import columns, patches
@@ -499,6 +501,14 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         assert torch.equal(seen[name], weights), name
 
 
+FEW, MANY = (torch.ones(4, 3), torch.arange(4)), (torch.ones(4, 25), torch.arange(4))
+
+
+def test_more_players_than_can_be_measured_are_drawn_from_within_a_budget():
+    assert Tracker(MANY, players=columns(), budget=0.05).plan is None
+    assert Tracker(MANY, players=columns().choose(5)).steps == ()
+
+
 @pytest.mark.parametrize(
     ("given", "options", "error", "message"),
     [
@@ -511,6 +521,16 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         ((torch.ones(4, 3), torch.arange(4)), {"budget": 5}, InputError, "between 0 and 1; got 5"),
         ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "between 0 and 1; got 'peek'"),
         ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"harm" or None'),
+        (FEW, {"schedule": [0, 2, 4]}, InputError, r"got \[0, 2, 4\]\. Pass at\(0, 2, 4\) of interdyn"),
+        (FEW, {"schedule": range(9)}, InputError, r"a schedule must be a function.*Pass at\(\*steps\) of interdyn"),
+        (FEW, {"schedule": 10}, InputError, r"got 10\. Pass every\(10\) of interdyn"),
+        (FEW, {"schedule": "log"}, InputError, r"got 'log'\. Pass every\(100\) of interdyn"),
+        (FEW, {"total_steps": 0}, InputError, "`total_steps` must be an integer, 1 or more; got 0"),
+        (FEW, {"total_steps": 1.5}, InputError, "`total_steps` must be an integer, 1 or more; got 1.5"),
+        (MANY, {}, TooLargeError, "at most 24 players; got n = 25"),
+        (MANY, {"players": None, "feature_mask": torch.arange(25)}, TooLargeError, "got n = 25"),
+        (MANY, {"players": None, "feature_mask": torch.arange(25), "budget": 0.05}, TooLargeError, "got n = 25"),
+        (MANY, {"players": columns([[0], [25]])}, PlayersError, "got column 25"),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_once(given, options, error, message):

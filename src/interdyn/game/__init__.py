@@ -32,7 +32,7 @@ from interdyn.game._samples import (
     labels_of as labels_of,
     samples_of as samples_of,
 )
-from interdyn.game._table import estimate_passes, value_table
+from interdyn.game._table import estimate_passes, refuse_impossible as refuse_impossible, value_table
 from interdyn.game._words import STOP_WORDS as STOP_WORDS, Words as Words, words as words
 
 __all__ = [

@@ -194,7 +194,7 @@ def value_table(
         out = masked_inputs(
             forward, maps, sample_ids, players, feature_mask, baselines, layer=layer, allow_fewer=allow_fewer
         )
-        _refuse_impossible(out.n)
+        refuse_impossible(out.n)
         return out
 
     start, method = time.perf_counter(), None
@@ -272,7 +272,14 @@ def _reporting(progress: Progress | None, *, bar: bool) -> Iterator[Progress | N
         yield both
 
 
-def _refuse_impossible(n: int) -> None:
+def refuse_impossible(n: int) -> None:
+    """Refuse more players than a table can have.
+
+    Raises
+    ------
+    TooLargeError
+        If there are more.
+    """
     if n > MAX_PLAYERS:
         raise TooLargeError(
             f"a table of 2^n masks can have at most {MAX_PLAYERS} players; got n = {n}. "

@@ -22,6 +22,7 @@ from interdyn.game import (
     is_batch,
     labels_of,
     output_for,
+    refuse_impossible,
     refuse_missing,
     samples_of,
 )
@@ -175,6 +176,24 @@ class Group:
             given = mask.values() if isinstance(mask, Mapping) else mask if isinstance(mask, tuple) else (mask,)
             return max(int(np.asarray(m).max()) for m in given if m is not None) + 1
         return players.count(self.inputs[0].shape[1:])
+
+    def check_players(self, *, fewer: bool) -> None:
+        """Refuse more players than can be measured, as far as that is known without a network.
+
+        Parameters
+        ----------
+        fewer
+            Whether fewer will be drawn where there are too many, as a budget does.
+
+        Raises
+        ------
+        PlayersError, TooLargeError
+            If the players do not fit the samples, or are too many.
+        """
+        mask = self.config.feature_mask
+        known = self.config.players is not None or isinstance(mask, Tensor | np.ndarray)
+        if known and self.config.layer is None and not (fewer and self.config.players is not None):
+            refuse_impossible(self.n_players)
 
     def drawn(self, n_players: int | None) -> "Group":
         """Return the group with that many of its players drawn; unchanged for None or explicitly given players."""

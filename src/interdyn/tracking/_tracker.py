@@ -17,7 +17,7 @@ from interdyn.dynamics import Verdict
 from interdyn.errors import InputError, deprecated
 from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
-from interdyn.schedules import Schedule, checked_window, log_spaced
+from interdyn.schedules import Schedule, checked_schedule, checked_window, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._engine import Engine, Shard
@@ -82,7 +82,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     Raises
     ------
-    InputError, ShapeError
+    InputError, ShapeError, PlayersError, TooLargeError
         If an argument cannot be used; never later, unless ``strict``.
 
     Notes
@@ -161,7 +161,12 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         if stop_when == "over-fitting":
             new = "`stop_when='harm'` and pass test losses, on which it rests (`losses=` or `test_loss=`)"
             deprecated("stop_when='over-fitting'", new, since="0.2")
-        window = checked_window(window)
+        window, share = checked_window(window), share_of(budget)
+        schedule = log_spaced() if schedule is None else checked_schedule(schedule)
+        if total_steps is not None:
+            total_steps = whole(total_steps, "total_steps", least=1, do="Leave it out if it is not known.")
+        for group in groups:
+            group.check_players(fewer=share is not None)
         self.shard = None if shard is None else Shard.of(shard)
         """Which part of the units `watch` measures here; None: all."""
         if isinstance(out, Record):
@@ -172,8 +177,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         super().__init__(
             groups,
             record,
-            schedule=log_spaced() if schedule is None else schedule,
-            share=share_of(budget),
+            schedule=schedule,
+            share=share,
             total_steps=total_steps,
             losses=losses,
             stop_when=None if stop_when is None else "harm",
