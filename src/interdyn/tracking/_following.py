@@ -21,7 +21,7 @@ from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Pricing
 from interdyn.tracking._record import Record
-from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._said import Logger, starts_again, tell
 from interdyn.tracking._units import MEASURING
 from interdyn.tracking._windows import NearBy
 from interdyn.values import MeasurementCount
@@ -66,7 +66,7 @@ class Following:
         self._left: float | None = None
         self._first: int | None = None
         self._before = -1  # the last step of an earlier stretch, which a resumed training may repeat
-        self._rank_told = self._counter_told = False
+        self._rank_told = self._counter_told = self._behind = False  # behind: the last call's step was below another
         self._disturbed = False  # by measuring; it is then not measured any more
         self._missed_at: int | None = None  # the last step that fell due and was not paid for
         self._tried: int | None = None  # the last step at which a measurement was started
@@ -137,7 +137,7 @@ class Following:
         self._given |= {"train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
         if step > before:
             self._stride = step - before if before >= 0 else 1
-            self._model, self._changed = model, self._changes.count(model)
+            self._model, self._changed, self._behind = model, self._changes.count(model), False
         if is_due is False:
             self._last = step
             self._leave()
@@ -201,14 +201,10 @@ class Following:
 
     def _check_counter(self, step: int) -> None:
         """Warn once if steps start again within a training, as the counter of an epoch does."""
-        if self._counter_told or self._last <= self._before or step in self._record.sources:
-            return
-        self._counter_told = True
-        self.told(
-            f"`step` must count over the whole training; got step {step:,} after step {self._last:,}. This call is "
-            f"ignored, as are all up to step {self._last:,}. Count without starting again at each epoch, for example "
-            "step = epoch * len(loader) + batch."
-        )
+        self._behind = True
+        if not self._counter_told and self._last > self._before and step not in self._record.sources:
+            self._counter_told = True
+            self.told(starts_again(step, self._last))
 
     def resumes(self) -> None:
         """Let the next steps be some that were already passed: a training starts again from a checkpoint."""
@@ -377,7 +373,9 @@ class Following:
         changed = self._changes.count(self._model) != self._changed
         self._catch_up()
         if self._last not in (*self.history.steps, self._tried):
-            if between_steps or not changed:
+            if self._behind:
+                self._record.missed["the last network, whose step is below an earlier one"] += 1
+            elif between_steps or not changed:
                 self._last += self._stride if changed else 0
                 self._measure_last(self._last, self._model, self._given)  # the most recent losses
             else:

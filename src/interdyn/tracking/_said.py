@@ -51,6 +51,20 @@ def nothing_yet(problems: Sequence[str]) -> str:
     return "Nothing is measured yet." if is_first() else "Nothing is measured in this process: rank 0 measures."
 
 
+def starts_again(step: int, last: int) -> str:
+    """Return the warning that steps start again within a training.
+
+    Examples
+    --------
+    >>> starts_again(0, 7).partition(".")[0]
+    '`step` must count over the whole training; got step 0 after step 7'
+    """
+    return (
+        f"`step` must count over the whole training; got step {step:,} after step {last:,}. Calls up to step {last:,} "
+        "are ignored. Do not start again at each epoch: step = epoch * len(loader) + batch."
+    )
+
+
 def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) -> dict[str, float]:
     """Return the numbers of one measurement, in groups: strength of each order, mean order, phase.
 
