@@ -1,5 +1,7 @@
 """One setting in place of another, over data sets: what optimiser, schedule and knobs do on each of them."""
 
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,13 +24,12 @@ QUANTITIES = {
     "end_mean_order": "Mean order at the end",
     "test_accuracy": "Test accuracy at the end",
 }
-AGREE = 0.9  # share of pairs that have the sign of a finding
-HEAD = """## Over data sets
-
-Each line replaces one setting by another, all else equal. Numbers are differences, means over pairs of settings and
-seeds; in brackets, how many of the pairs have the sign of the mean. "Same direction" means that the mean has one sign
-on every data set and at least nine of ten pairs have it. From weight decay on there are only six pairs on two data
-sets, which agree by chance in one case of 32."""
+SMALL = 6  # pairs of a line that is on two data sets with three seeds
+AGREE = 0.9  # share of the pairs of each data set that have the sign of a finding
+HEAD = """Each line replaces one setting by another, all else equal. Numbers are differences, means over pairs of
+settings and seeds; in brackets, how many of the pairs have the sign of the mean. "Same direction" means that the mean
+has one sign on every data set, and that at least nine of ten pairs on each of them have it. A line whose differences
+are all 0 has no direction."""
 
 
 def instead(new: str, old: str) -> Pairs:
@@ -78,26 +79,56 @@ def differences(result: StudyResult, pairs: Pairs, quantity: str) -> list[float]
 
 
 def agreeing(found: Sequence[float]) -> int:
-    """Return how many differences have the sign of their mean."""
-    return sum(np.sign(one) == np.sign(np.mean(found)) for one in found)
+    """Return how many differences have the sign of their mean, which none has if the mean is 0."""
+    sign = np.sign(np.mean(found))
+    return sum(np.sign(one) == sign for one in found) if sign else 0
 
 
 def same_way(by_data: Sequence[Sequence[float]]) -> bool:
-    """Return whether the mean has one sign on every data set, which nine of ten of all differences have."""
+    """Return whether the mean has one sign on every data set, which nine of ten differences on each have."""
     if not all(by_data) or not by_data:
         return False
     signs = {np.sign(np.mean(found)) for found in by_data}
-    every = [one for found in by_data for one in found]
-    return len(signs) == 1 and 0 not in signs and sum(np.sign(one) in signs for one in every) >= AGREE * len(every)
+    return len(signs) == 1 and 0 not in signs and all(agreeing(found) >= AGREE * len(found) for found in by_data)
+
+
+def by_chance(by_data: Sequence[Sequence[float]]) -> float:
+    """Return the probability that differences agree as `same_way` asks if their signs are those of fair coins.
+
+    It is an upper bound, since the mean must have the sign too.
+    """
+    if not all(by_data) or not by_data or not any(one for found in by_data for one in found):
+        return 0.0
+    each = [_at_least(math.ceil(AGREE * len(found)), len(found)) for found in by_data]
+    return 2 * math.prod(each)
+
+
+def _at_least(k: int, n: int) -> float:
+    """Return the probability of at least k heads in n throws."""
+    return float(sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
+
+
+def chance(results: Mapping[str, StudyResult]) -> str:
+    """Return how many lines of all quantities are tested, and how many of them chance makes agree."""
+    tested = [list(by.values()) for name in QUANTITIES for by in by_data(results, name).values()]
+    small = [one for one in tested if sum(map(len, one)) <= SMALL]
+    return (
+        f"Of {len(tested)} lines ({len(tested) // len(QUANTITIES)} replacements, {len(QUANTITIES)} quantities) "
+        f"{sum(map(same_way, tested))} have the same direction on every data set; with signs of fair coins "
+        f"{sum(map(by_chance, tested)):.1f} would, {sum(map(by_chance, small)):.1f} of these among the {len(small)} "
+        "lines on two data sets with three seeds. Pairs that share a setting are not independent, so chance may do "
+        "more."
+    )
 
 
 def section(results: Mapping[str, StudyResult]) -> list[str]:
     """Return what the page says over data sets, from the studies by name."""
-    told, data = [HEAD, ""], _data(results)
+    data = _data(results)
+    told = ["## Over data sets", "", *textwrap.wrap(HEAD, 120), ""]
     for quantity, words in QUANTITIES.items():
         found = by_data(results, quantity)
         rows = [(name, *(cell(by.get(one, ())) for one in data)) for name, by in found.items()]
-        told += [f"{words}. Same direction on every data set: {always(found)}.", ""]
+        told += [f"{words}. Same direction on every data set: {', '.join(always(found)) or 'none'}.", ""]
         told += [*lines(("replacement", *data), rows), ""]
     return told
 
@@ -112,14 +143,15 @@ def by_data(results: Mapping[str, StudyResult], quantity: str) -> dict[str, dict
     return out
 
 
-def always(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    """Return the replacements that change a quantity in the same direction on every data set, from `by_data`."""
-    ways = (
-        f"{name} ({'lower' if np.mean(by[min(by)]) < 0 else 'higher'})"
-        for name, by in found.items()
-        if same_way(list(by.values()))
-    )
-    return ", ".join(ways) or "none"
+def always(found: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """Return the replacements that change a quantity in the same direction on every data set, with their pairs."""
+    out = []
+    for name, by in found.items():
+        if same_way(list(by.values())):
+            way = "lower" if np.mean(by[min(by)]) < 0 else "higher"
+            pairs = ", ".join(f"{data} {agreeing(one)} of {len(one)}" for data, one in by.items())
+            out.append(f"{name} ({way}; pairs: {pairs})")
+    return out
 
 
 def _data(results: Mapping[str, StudyResult]) -> list[str]:
@@ -129,4 +161,6 @@ def _data(results: Mapping[str, StudyResult]) -> list[str]:
 
 def cell(found: Sequence[float]) -> str:
     """Return the mean difference and how many agree with it."""
-    return f"{np.mean(found):+.3f} ({agreeing(found)} of {len(found)})" if found else "-"
+    if not found:
+        return "-"
+    return f"{np.mean(found):+.3f} ({agreeing(found)} of {len(found)})" if any(found) else f"0 in all {len(found)}"

@@ -1,21 +1,28 @@
 """Kept runs of one recipe over several seeds: the table of the nine pairs of the paper, and that of other recipes."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from _tables import course, lines, number, span
+import numpy as np
+
+from _tables import course, lines, number, span, wrapped
 
 Kept = Mapping[int, Mapping[str, Any]]
 """Seed of the training to summary."""
 
 EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
-LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end;
-**fall ends**, **rise starts**: the two ends of the boundary; **gap**: the step from which the gap between test and
-training loss grows, each with its 90 % interval; **inside**: whether an established rise starts inside that of the gap;
-**best mechanism**: predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals
-do not separate them; **noise**: of a measurement, in orders."""
+WIDE_GAP = 0.5  # an interval of the gap's onset over more than this share of the log axis contains most places
+MECHANISMS = 5  # that predict the tables
+LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end (where a
+measurement takes several nearby steps: of their mean); **fall ends**, **rise starts**: the two ends of the boundary;
+**gap**: the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**:
+whether an established rise starts inside that of the gap ("-": no rise or no onset of the gap is established; "wide":
+the gap's interval covers more than half of the log axis of steps, so that most places are inside); **best mechanism**:
+predicts the tables best, over phase 2 or, without one, all checkpoints; several where the intervals do not separate
+them; **noise**: of a measurement, in orders."""
 
 
 def over_seeds(folder: Path) -> dict[int, dict[str, Any]]:
@@ -46,9 +53,18 @@ def shown_order(s: Mapping[str, Any]) -> list[float | None]:
 
 
 def inside(s: Mapping[str, Any]) -> bool | None:
-    """Return whether the rise starts in the interval of the onset of the loss gap; None without an established rise."""
+    """Return whether the rise starts in the interval of the onset of the loss gap; None without either of the two."""
     start, gap = s["phases"].get("rise_starts"), s["phases"]["gap_interval"]
-    return None if start is None else bool(gap and gap[0] <= start <= gap[1])
+    return None if start is None or gap is None else bool(gap[0] <= start <= gap[1])
+
+
+def wide(s: Mapping[str, Any]) -> bool:
+    """Return whether the interval of the onset of the loss gap covers more than half of the log axis of steps."""
+    gap = s["phases"]["gap_interval"]
+    if gap is None:
+        return False
+    first, last = next(step for step in s["steps"] if step > 0), s["steps"][-1]
+    return (math.log1p(gap[1] / first) - math.log1p(gap[0] / first)) / math.log1p(last / first) > WIDE_GAP
 
 
 def best_of(s: Mapping[str, Any]) -> list[str]:
@@ -63,11 +79,16 @@ def named(s: Mapping[str, Any]) -> str:
     return " or ".join(best_of(s))
 
 
-def pairs_section(over: Mapping[str, Kept]) -> list[str]:
-    """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts."""
+def pairs_section(over: Mapping[str, Kept], places: str) -> list[str]:
+    """Return the section about the nine pairs: one table, seeds side by side, one sentence a pair, and the counts.
+
+    ``places`` says in a sentence how often intervals of places contain them.
+    """
+    if not over:
+        return []
     tried = "Settings were fixed before these seeds were run; [tried](tried.md) lists the settings that were tried."
     told = [f"- **{name}**: {sentence_of(kept)}" for name, kept in over.items()]
-    legend = [*LEGEND.split("\n"), tried, ""]
+    legend = [*LEGEND.split("\n"), "", *wrapped(f"{places} {tried}"), ""]
     return ["## The nine pairs of the paper", "", *legend, *_table(over), "", *told, "", *_counts(over), ""]
 
 
@@ -99,10 +120,15 @@ def _row(name: str, kept: Kept) -> list[str]:
         cell(place("fall_ends")),
         cell(place("rise_starts")),
         cell(lambda s: span(s["phases"]["gap_onset_step"], s["phases"]["gap_interval"])),
-        cell(lambda s: {True: "yes", False: "no", None: "-"}[inside(s)]),
+        cell(_inside_cell),
         cell(lambda s: named(s) or "none"),
         cell(lambda s: number(s["phases"]["evidence"].get("noise_std"), 2)),
     ]
+
+
+def _inside_cell(s: Mapping[str, Any]) -> str:
+    said = {True: "yes", False: "no", None: "-"}[inside(s)]
+    return f"{said} (wide)" if said != "-" and wide(s) else said
 
 
 def sentence_of(kept: Kept) -> str:
@@ -111,9 +137,11 @@ def sentence_of(kept: Kept) -> str:
     found = [s for s in kept.values() if s["phases"]["found"]]
     changes = [_change(s) for s in kept.values()]
     said = [f"Fall and rise are established in {len(found)} of {n} seeds ({', '.join(changes)})"]
-    risen = [within for s in kept.values() if (within := inside(s)) is not None]
+    risen = [s for s in kept.values() if inside(s) is not None]
     if risen:
-        said.append(f"the rise starts inside the interval of the gap's onset in {sum(risen)} of {len(risen)}")
+        within = f"the rise starts inside the interval of the gap's onset in {sum(map(inside, risen))} of {len(risen)}"
+        n_wide = sum(map(wide, risen))
+        said.append(within + (f" ({n_wide} of these intervals wide)" if n_wide else ""))
     if not found:
         kinds = dict.fromkeys(s["phases"]["kind"] for s in kept.values())
         said.append(f"verdict: {', '.join(kinds)}")
@@ -143,9 +171,21 @@ def _counts(over: Mapping[str, Kept]) -> list[str]:
         every = [name for name, kept in over.items() if all(map(test, kept.values()))]
         some = [name for name, kept in over.items() if name not in every and any(map(test, kept.values()))]
         also = f"; with some seeds {', '.join(some)}" if some else ""
-        out.append(f"- {text} (expected: {EXPECTED[key]}): {_names(every)}{also}.")
+        weak = f" {_ties(over)}" if key == "named" else ""
+        out.append(f"- {text} (expected: {EXPECTED[key]}): {_names(every)}{also}.{weak}")
     alone = [name for name, kept in over.items() if all(len(best_of(s)) == 1 for s in kept.values())]
     return [*out, f"- One mechanism alone: {_names(alone)}."]
+
+
+def _ties(over: Mapping[str, Kept]) -> str:
+    """Return why it is no evidence that a best mechanism is named, and how many are as good on average."""
+    best = [best_of(s) for kept in over.values() for s in kept.values()]
+    trivial = sum("nothing" in names for names in best)
+    return (
+        "This count cannot fail, since it is also met where all mechanisms tie: on average "
+        f"{np.mean([len(names) for names in best]):.1f} of {MECHANISMS} are as good as the best, and the final network "
+        f'itself ("nothing") is among them in {trivial} of {len(best)} trainings.'
+    )
 
 
 def _names(names: Sequence[str]) -> str:

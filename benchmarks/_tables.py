@@ -1,6 +1,7 @@
 """Cells of the tables in docs/results: how a summary reads in a line, and what both tables compute again."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,33 @@ def number(value: float | None, digits: int) -> str:
     return "none" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
+def share_interval(share: float, n: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share of n simulations (Wilson).
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in share_interval(0.5, 100)]
+    [0.404, 0.596]
+    """
+    z = 1.96
+    middle, half = share + z**2 / (2 * n), z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+
+
+def wrapped(text: str) -> list[str]:
+    """Return the lines of a paragraph; a number and its percent sign stay together.
+
+    Examples
+    --------
+    >>> wrapped("a" * 116 + " 30 % more")[1]
+    '30 % more'
+    """
+    return [
+        line.replace("\u00a0", " ")
+        for line in textwrap.wrap(text.replace(" %", "\u00a0%"), 120, break_on_hyphens=False)
+    ]
+
+
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table in Markdown."""
     return ["| " + " | ".join(cells) + " |" for cells in (columns, ["---"] * len(columns), *rows)]
@@ -40,11 +68,10 @@ def and_alone(v: torch.Tensor) -> Interactions:
     )
 
 
-def put(page: Path, head: str, section: str) -> None:
-    """Write a section, which begins with its title, into a page, in place of an older one of the same title."""
-    old = page.read_text().removeprefix(head).split("\n## ") if page.exists() else []
-    sections = {part.removeprefix("## ").split("\n", 1)[0]: part.removeprefix("## ").strip() for part in old if part}
-    text = section.strip().removeprefix("## ")
-    sections[text.split("\n", 1)[0]] = text
+def put(page: Path, head: str, section: str = "") -> None:
+    """Write the head of a page and a section, in place of an older one of the same title, with which it begins."""
+    old = page.read_text().split("\n## ")[1:] if page.exists() else []
+    new = [section.strip().removeprefix("## ")] if section else []
+    sections = {text.split("\n", 1)[0]: text.strip() for text in (*old, *new)}
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(head + "\n\n".join(f"## {text}" for _, text in sorted(sections.items())) + "\n")

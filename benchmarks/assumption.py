@@ -22,7 +22,7 @@ import torch
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from _tables import lines
+from _tables import lines, wrapped
 from interdyn import store
 from interdyn.game import value_table
 from interdyn.measurement import Group, interactions as interactions_of
@@ -30,7 +30,7 @@ from interdyn.recipes import Recipe, build_model, load_recipe, load_samples, loa
 from interdyn.recipes._measuring import choose_groups
 from interdyn.theory import TablePrediction, predict_tables, target_weights
 from interdyn.transforms import and_from_values
-from interdyn.values import orders
+from interdyn.values import RunResult, orders
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "assumption.md"
 SIZES = (0.003, 0.01, 0.03, 0.1)
@@ -62,9 +62,10 @@ and the final network itself.
 - **theory**, **best rival**: mean correlation of prediction and tables, of samples that the parameter was not fitted
   on.
 - **what does not hold**: where the theory does not predict better (90 % interval over samples), which of its
-  conditions fail: a checkpoint after the start of the rise (without one: after the minimum of the mean order); a
-  ceiling of {TOO_LOW} or more; a converged final network (its tables correlate with those of the previous checkpoint at
-  {SETTLED} or more); if these hold, Assumption 1. A failed condition is no proof of the cause.
+  conditions fail: a checkpoint after the start of the rise (if none was established when the run was measured: after
+  the minimum of the mean order); a ceiling of {TOO_LOW} or more; a converged final network (its tables correlate with
+  those of the previous checkpoint at {SETTLED} or more); if these hold, Assumption 1. A failed condition is no proof of
+  the cause.
 
 ![Variance by order](assumption.svg)
 
@@ -155,23 +156,32 @@ def failed_assumption(growth: Sequence[float], ratio: Sequence[float]) -> list[s
     return out
 
 
-def failed_at(*, step: float, rise: float, final: float, ceiling: float) -> list[str]:
+TURNS = {
+    "rise": "it is before the start of the rise (step {:.0f})",
+    "minimum": "it is before the minimum of the mean order (step {:.0f})",
+    "no rise": "there is no rise: the mean order has its minimum at the last step ({:.0f})",
+}
+
+
+def failed_at(*, step: float, turn: Mapping[str, Any], final: float | None, ceiling: float) -> list[str]:
     """Return which further conditions of the regression view fail at a checkpoint, as clauses.
 
     Parameters
     ----------
-    step, rise
-        The checkpoint, and where the mean order begins to rise.
+    step
+        The checkpoint.
+    turn
+        ``step`` from which the mean order may rise, and its ``kind``, a key of `TURNS`.
     final
-        Correlation of the tables of the last two checkpoints.
+        Correlation of the tables of the last two checkpoints; None: high enough, and not kept.
     ceiling
         That of the tables of this checkpoint and one near by; NaN: not known.
     """
     out = []
-    if not final >= SETTLED:
+    if final is not None and not final >= SETTLED:
         out.append(f"the final network has not converged (correlation {final:.2f} with the previous checkpoint)")
-    if step < rise:
-        out.append(f"it is before the rise (step {rise:.0f})")
+    if step < turn["step"]:
+        out.append(TURNS[turn["kind"]].format(turn["step"]))
     if ceiling < TOO_LOW:
         out.append(f"the ceiling is too low to compare ({ceiling:.2f})")
     return out
@@ -201,38 +211,42 @@ def _range(values: Sequence[float], digits: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def predicted(run: store.Run) -> list[dict[str, Any]]:
+def turn_of(result: RunResult) -> dict[str, Any]:
+    """Return the step from which the mean order may rise: an established start of the rise, else its minimum."""
+    if result.phases is not None and result.phases.rise_starts is not None:
+        return {"step": result.phases.rise_starts, "kind": "rise"}
+    lowest = int(np.nanargmin(result.first.mean_order.value))
+    last = lowest == len(result.steps) - 1
+    return {"step": int(result.steps[lowest]), "kind": "no rise" if last else "minimum"}
+
+
+def predicted(run: store.Run) -> dict[str, Any]:
     """Return how theory and rivals predict some checkpoints, evenly spread over those before the last."""
     measured = [store.read_measurement(run, step, group=run.groups[0]) for step in run.steps]
     tables = torch.stack([torch.from_numpy(m.v) for m in measured])
-    result = store.read_result(run)
-    lowest = run.steps[int(np.nanargmin(result.first.mean_order.value))]
-    rise = lowest if result.phases.rise_starts is None else result.phases.rise_starts
-    chosen = (
-        np.unique(np.linspace(0, len(run.steps) - 2, CHECKPOINTS).round().astype(int)) if len(run.steps) > 1 else []
-    )
-    if not len(chosen):
-        return []
+    out: dict[str, Any] = {"turn": turn_of(store.read_result(run)), "final": None, "looks": []}
+    if len(run.steps) < 2:
+        return out
+    chosen = np.unique(np.linspace(0, len(run.steps) - 2, CHECKPOINTS).round().astype(int))
     near = [i - 1 if i else 1 for i in chosen]
     w_star = target_weights(interactions_of(measured[-1]), **store.read_salience(run))
     found = predict_tables(w_star, tables[chosen], near=tables[near])
-    final = float(predict_tables(w_star, tables[-1:], near=tables[-2:-1]).ceiling.mean())
-    return [_look(found, at, run.steps[i], rise=rise, final=final) for at, i in enumerate(chosen)]
+    out["final"] = float(predict_tables(w_star, tables[-1:], near=tables[-2:-1]).ceiling.mean())
+    out["looks"] = [_look(found, at, run.steps[i]) for at, i in enumerate(chosen)]
+    return out
 
 
-def _look(found: TablePrediction, at: int, step: int, *, rise: float, final: float) -> dict[str, Any]:
-    """Return the theory and its best rival at a checkpoint, and what fails there."""
+def _look(found: TablePrediction, at: int, step: int) -> dict[str, Any]:
+    """Return the theory and its best rival at a checkpoint."""
     mean = dict(zip(found.mechanisms, found.mean[:, at].tolist(), strict=True))
     ours, rival = (max(names, key=lambda name: mean[name]) for names in (THEORY, RIVALS))
-    ceiling = float(np.nanmean(found.ceiling[at]))
     return {
         "step": int(step),
-        "ceiling": ceiling,
+        "ceiling": float(np.nanmean(found.ceiling[at])),
         "theory": mean[ours],
         "rival": mean[rival],
         "named": rival,
         "wins": bool(found.gain(ours, rival)[1, at] > 0),
-        "failed": failed_at(step=step, rise=rise, final=final, ceiling=ceiling),
     }
 
 
@@ -258,7 +272,7 @@ def measured_of(folder: Path, *, samples: int, draws: int) -> tuple[str, dict[st
         "draws": draws,
         "changed": changed(recipe),
         "sizes": sizes,
-        "looks": predicted(run),
+        **predicted(run),
     }
 
 
@@ -280,13 +294,16 @@ def changed(recipe: Recipe) -> dict[str, Any]:
 
 
 def answer(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the answer to the question of the page: for how many runs Assumption 1 holds."""
+    """Return the answer to the question of the page: for how many runs Assumption 1 holds, and what that explains."""
     holds = sum(not failed_of(kept)[1] for kept in runs.values())
-    looks = [look for kept in runs.values() for look in kept["looks"]]
-    return (
-        f"Assumption 1 holds in {holds} of {len(runs)} runs. The theory predicts the value tables better than its "
-        f"rivals at {sum(look['wins'] for look in looks)} of {len(looks)} checkpoints."
-    )
+    wins = {name: [look["wins"] for look in kept["looks"]] for name, kept in runs.items()}
+    every = [won for some in wins.values() for won in some]
+    ahead = ", ".join(f"{name} {sum(won)} of {len(won)}" for name, won in wins.items() if any(won))
+    said = f"Assumption 1 holds in {holds} of {len(runs)} runs. The theory predicts the value tables better than its "
+    said += f"rivals at {sum(every)} of {len(every)} checkpoints{f' ({ahead})' if ahead else ''}."
+    if not ahead or holds:
+        return said
+    return f"{said} It does so although the assumption fails, so that failure alone does not explain the others."
 
 
 def failed_of(kept: Mapping[str, Any]) -> tuple[list[float], list[str]]:
@@ -297,6 +314,10 @@ def failed_of(kept: Mapping[str, Any]) -> tuple[list[float], list[str]]:
 
 def section(name: str, kept: Mapping[str, Any]) -> str:
     """Return the part of the page about one run."""
+    whole = {"turn": kept["turn"], "final": kept["final"]}
+    known = [
+        {**look, "failed": failed_at(step=look["step"], ceiling=look["ceiling"], **whole)} for look in kept["looks"]
+    ]
     growth, failed = failed_of(kept)
     rows = []
     for one, factor in zip(kept["sizes"], growth, strict=True):
@@ -314,18 +335,18 @@ def section(name: str, kept: Mapping[str, Any]) -> str:
             if look["wins"]
             else "; ".join(look["failed"] or (["Assumption 1"] if failed else ["none found"])),
         ]
-        for look in kept["looks"]
+        for look in known
     ]
     other = ", ".join(f"`{key} = {value}`" for key, value in kept["changed"].items())
-    told = f"{kept['samples']} samples, {kept['draws']} draws{f', {other}' if other else ''}. {verdict(failed)}"
-    parts = [f"## {name}", "", told, "", *lines(COLUMNS, rows)]
-    return "\n".join([*parts, "", regression_view(kept["looks"], failed), "", *lines(LOOKS, looks)])
+    other = f" The recipe of this run is not that of the library: {other}." if other else ""
+    told = f"{kept['samples']} samples, {kept['draws']} draws.{other} {verdict(failed)}"
+    parts = [f"## {name}", "", told, "", *lines(COLUMNS, rows), ""]
+    return "\n".join([*parts, regression_view(known, failed), "", *lines(LOOKS, looks)])
 
 
 def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Write the figure: variance by order of each run, and what the assumption says."""
-    columns = min(len(runs), 2)
-    rows = -(-len(runs) // columns)
+    columns, rows = min(len(runs), 2), -(-len(runs) // 2)
     figure = Figure(figsize=(4.2 * columns, 0.4 + 3.0 * rows), layout="constrained", facecolor="white")
     FigureCanvasSVG(figure)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
@@ -352,7 +373,9 @@ def write(runs: Mapping[str, Mapping[str, Any]], page: Path) -> None:
     page.parent.mkdir(parents=True, exist_ok=True)
     page.with_suffix(".json").write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
     page.write_text(
-        f"{TITLE}\n\n{answer(runs)}\n\n{HEAD}" + "\n\n".join(section(name, runs[name]) for name in sorted(runs)) + "\n"
+        "\n".join([TITLE, "", *wrapped(answer(runs)), "", HEAD])
+        + "\n\n".join(section(name, runs[name]) for name in sorted(runs))
+        + "\n"
     )
     draw(runs, page.with_suffix(".svg"))
 
@@ -367,8 +390,7 @@ def main() -> None:
     numbers = PAGE.with_suffix(".json")
     runs = json.loads(numbers.read_text()) if numbers.exists() else {}
     for folder in options.runs:
-        name, kept = measured_of(folder, samples=options.samples, draws=options.draws)
-        runs[name] = kept
+        name, runs[name] = measured_of(folder, samples=options.samples, draws=options.draws)
         write(runs, PAGE)
     if runs:
         write(runs, PAGE)

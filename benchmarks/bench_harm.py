@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from _tables import share_interval, wrapped
+from interdyn._numbers import percent
 from interdyn.dynamics import find_harm
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "harm.md"
@@ -174,7 +176,7 @@ def main():
         if options.count == COUNT:
             kept[name] = row
             KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-            PAGE.write_text(page(kept), encoding="utf-8")
+    PAGE.write_text(page(kept), encoding="utf-8")  # also where nothing was measured now
 
 
 def page(kept):
@@ -186,10 +188,23 @@ def page(kept):
         if name in kept:
             cells = ["" if key not in kept[name] else f"{kept[name][key]:.3f}" for key in columns]
             table.append("| " + " | ".join([*name.split(), *cells]) + " |")
-    false, found = ([row[key] for row in kept.values() if key in row] for key in ("false", "found"))
-    told = f"Wrongly in at most {max(false, default=0):.1%} of the simulated trainings of a cell. Where the loss "
-    told += f"rises, it finds {min(found, default=0):.0%} to {max(found, default=0):.0%} of the trainings."
-    return "\n".join([TITLE, "", told, "", HEAD + "\n".join(table), ""])
+    rises = {name: row for name, row in kept.items() if "found" in row}
+    false, worst = max((row["false"], name) for name, row in kept.items() if "false" in row)
+    low, high = (percent(end) for end in share_interval(false, COUNT))
+    found, above, size = (
+        f"{percent(min(values))} to {percent(max(values))}"
+        for values in (
+            [row["found"] for row in rises.values()],
+            [row["above the least then"] for row in rises.values()],
+            [float(name.split()[-1]) for name in rises],
+        )
+    )
+    told = (
+        f"Wrongly in {percent(false)} of the simulated trainings in the worst cell (`{worst}`; 95 % interval {low} to "
+        f"{high}). Where the loss ends {size} above its minimum, it finds {found} of the trainings, when the loss is "
+        f"{above} above its minimum (medians by cell): training may harm for long before an alarm, or without one."
+    )
+    return "\n".join([TITLE, "", *wrapped(told), "", HEAD + "\n".join(table), ""])
 
 
 if __name__ == "__main__":

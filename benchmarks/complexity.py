@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
+import _studied
 from _ranks import OURS, RIVALS, Network, Ranked, groups, ranking
 from _tables import lines
 from interdyn import store
 from interdyn.dynamics import HIGH_ORDER
 from interdyn.measurement import cross_spectrum, interactions, mean_degree
-from interdyn.recipes import Samples, build_model, load_recipe, load_samples, load_weights
+from interdyn.recipes import Samples, Study, StudyResult, build_model, load_recipe, load_samples, load_weights
 from interdyn.spectra import jaccard_by_order, order_spectrum
 from interdyn.transforms import values_from_and, values_from_or
 from interdyn.values import Interactions
@@ -223,23 +224,33 @@ def collect(study: Path) -> list[Network]:
     return out
 
 
+TARGETS = ("gap in loss", "gap in accuracy")
 TITLE = "# Do interactions show how well a network generalises?"
 HEAD = """## How to read the tables
 
 Each network is the last one of a run of the [studies](studies.md). Each measure is compared
 with the true gap between test and training by rank correlation (Spearman): +1 is best, 0 is chance, negative numbers
-point the wrong way. A measure that should be *small* where the gap is large has its sign reversed. Intervals are 90 %,
-from redrawing settings with all their seeds. The gap is on labels as training had them: where a share of the training
-labels is wrong, test labels count as wrong with the same probability, all wrong ones equally likely.
+point the wrong way. A measure that should be *small* where the gap is large has its sign reversed. The gap is on labels
+as training had them: where a share of the training labels is wrong, test labels count as wrong with the same
+probability, all wrong ones equally likely.
 
-Judge a measure within studies: over all networks it also ranks data sets, which no user does. **Right / wrong way**
-counts the studies whose interval lies above 0, and below. The worst of many studies is low by chance alone, most of all
-where only seeds of one setting are ranked (run-to-run). Interactions need test inputs but no test labels; no measure
-was adjusted to these networks. This page is written by `./run complexity page`.
+Intervals are 90 %, from redrawing settings with all their seeds; where only seeds of one setting are ranked (run-to-
+run), from redrawing those. All ways to draw up to 11 settings are counted; of more 50,000 are drawn, and an end
+within 0.005 of 0 counts as 0, so that no count depends on the draws. With fewer than four settings there is no
+interval. **Right / wrong way** counts the studies whose interval lies above 0, and below. A measure without any
+relation to the gap would be counted on each side in about one study of 20, and in more where there are four or five
+settings, of which such intervals are too narrow. Nothing is adjusted for the number of measures, of which the best of
+seven is named.
+
+Judge a measure within studies: over all networks it also ranks data sets, which no user does. Several studies share a
+data set and a recipe, so they are fewer independent tests than their number. Median and worst study are of the
+correlations themselves, in all studies; the worst of many is low by chance alone. Interactions need test inputs but no
+test labels; no measure was adjusted to these networks. This page is written by `./run complexity page`.
 
 - **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
   of orders from 4 on, `V` the mean of |v(N) - v(∅)|; the cancelling share is 1 - |sum I| / sum |I|.
 - **twin order k**: similarity of the interactions of order k to those of networks trained with other seeds.
+- **training loss**: a part of the gap in loss itself, with its sign reversed.
 - **sharpness**: rise of the training loss at a distance of 0.05 along its gradient; **flatness**: its rise under noise
   of 5 % on each weight; **margin**: tenth percentile of training margins over the spread of outputs; **alpha**: the
   mean of weightwatcher.
@@ -247,13 +258,13 @@ was adjusted to these networks. This page is written by `./run complexity page`.
 """
 
 
-def table(ranked: Sequence[Ranked], studies: int) -> list[str]:
+def table(ranked: Sequence[Ranked]) -> list[str]:
     rows = [
         (
             one.name if one.name in RIVALS else f"**{one.name}**",
             "{:+.2f} ({:+.2f} to {:+.2f})".format(one.whole, *one.interval),
             f"{one.median:+.2f}",
-            f"{one.right} / {one.wrong} of {studies}",
+            f"{len(one.right)} / {one.wrong} of {one.judged}",
             f"{one.worst:+.2f} ({one.group})",
         )
         for one in ranked
@@ -264,29 +275,45 @@ def table(ranked: Sequence[Ranked], studies: int) -> list[str]:
 def best(ranked: Sequence[Ranked]) -> tuple[Ranked, Ranked]:
     """Return the measure of interactions, and the rival, that are right in most studies."""
     ours, rival = (
-        max((one for one in ranked if one.name in names), key=lambda one: (one.right - one.wrong, one.whole))
+        max((one for one in ranked if one.name in names), key=lambda one: (len(one.right) - one.wrong, one.whole))
         for names in (OURS, RIVALS)
     )
     return ours, rival
 
 
-def answer(ranked: Sequence[Ranked], target: str, studies: int) -> str:
-    """Return the answer to the question of the page, in a sentence."""
+def answer(every: Mapping[str, Sequence[Ranked]], counted: Mapping[str, Sequence[int]]) -> str:
+    """Return the answer to the question of the page, from the rankings by each target."""
+    (target, ranked), (other, again) = every.items()
     ours, rival = best(ranked)
+    near = min(ours.right, key=ours.right.__getitem__, default=None)
+    edge = "" if near is None else f"; in the closest case, {near}, it begins at {ours.right[near]:+.3f}"
+    stand, right = (_studied.data_sets([studied(name) for name in names]) for names in (counted, ours.right))
+    (same,) = (one for one in again if one.name == ours.name)
+    counts = dict.fromkeys(f"{one.name} {len(one.right)} and {one.wrong}" for one in (same, *best(again)))
     return (
-        f"In {ours.right} of {studies} studies: there {ours.name} ranks networks by their {target} in the right "
-        f"direction, and in {ours.wrong} in the wrong one. The best rival, {rival.name}, is right in {rival.right} "
-        f"studies and wrong in {rival.wrong}."
+        f"{ours.name}, the best of {len(OURS)} measures of interactions, ranks networks by their {target} in the right "
+        f"direction in {len(ours.right)} of {ours.judged} studies (90 % interval above 0{edge}) and in the wrong "
+        f"direction in {ours.wrong or 'none'}. The best of {len(RIVALS)} other measures, {rival.name}, is right in "
+        f"{len(rival.right)} and wrong in {rival.wrong or 'none'}. By their {other}, right and wrong are: "
+        f"{', '.join(counts)}, the last being the best other measure. {len(counted) - ours.judged} more studies have "
+        f"too few settings for an interval. The {len(counted)} studies stand on {stand} only; those in which "
+        f"{ours.name} is right by the {target}, on {right}."
     )
 
 
-def conclusion(title: str, ranked: Sequence[Ranked], target: str, studies: int) -> str:
+def studied(name: str) -> Study:
+    """Return a study that is kept."""
+    return StudyResult.from_json(json.loads((PAGE.parent / "studies" / f"{name}.json").read_text())).study
+
+
+def conclusion(title: str, ranked: Sequence[Ranked], target: str) -> str:
     """Return the sentences that the numbers support."""
-    always = " and ".join(one.name for one in ranked if one.worst > 0) or "none"
-    told = [f"right way in every study: {always}"]
+    always = " and ".join(one.name for one in ranked if one.judged and len(one.right) == one.judged) or "none"
+    positive = " and ".join(f"{one.name} (smallest {one.worst:+.2f})" for one in ranked if one.worst > 0) or "none"
+    told = [f"right way in every study: {always}; correlation above 0 in every study, by its value alone: {positive}"]
     for whose, most in zip(("interaction measure", "rival"), best(ranked), strict=True):
         told.append(
-            f"best {whose}: {most.name}, right way in {most.right} of {studies} studies, wrong way in "
+            f"best {whose}: {most.name}, right way in {len(most.right)} of {most.judged} studies, wrong way in "
             f"{most.wrong} (worst {most.worst:+.2f}, {most.group}; over all networks {most.whole:+.2f})"
         )
     return f"- **{title}, {target}**: {'; '.join(told)}."
@@ -296,18 +323,18 @@ def page() -> None:
     networks: list[Network] = json.loads(KEPT.read_text())
     learned = [n for n in networks if n["training accuracy"] >= FITTED]
     parts = (("All networks", networks), (f"Networks with a training accuracy of {FITTED:g} or more", learned))
-    answers, words, tables = [], [], []
+    top, words, tables = [], [], []
     for title, chosen in parts:
         counted = groups(chosen)
-        for target in ("gap in loss", "gap in accuracy") if counted else ():
-            ranked = ranking(chosen, target)
-            answers.append(answer(ranked, target, len(counted)))
-            words.append(conclusion(title, ranked, target, len(counted)))
+        every = {target: ranking(chosen, target) for target in TARGETS if counted}
+        top = top or [answer(every, counted)] if every else top
+        for target, ranked in every.items():
+            words.append(conclusion(title, ranked, target))
             many = f"{len(chosen)} networks of {len(counted)} studies: "
             many += ", ".join(f"{name} {len(at)}" for name, at in counted.items())
-            tables += ["", f"## {title}: {target}", "", f"{many}.", "", *table(ranked, len(counted))]
-    top = textwrap.wrap(answers[0], 120) if answers else []
-    PAGE.write_text("\n".join([TITLE, "", *top, "", *words, "", HEAD.rstrip(), *tables, ""]))
+            tables += ["", f"## {title}: {target}", "", f"{many}.", "", *table(ranked)]
+    head = textwrap.wrap(" ".join(top), 120)
+    PAGE.write_text("\n".join([TITLE, "", *head, "", *words, "", HEAD.rstrip(), *tables, ""]))
 
 
 def main() -> None:

@@ -36,8 +36,9 @@ HEAD = """# How much does each choice matter that the paper leaves open?
 
 In the runs below, a split into AND interactions alone moves the order distribution most (column *moved*), and merging
 order one or not moves it least. The first line of a table is the run with its recipe; every other line changes
-one choice. [Fidelity](../explanation/fidelity.md) lists what the paper states on each. This page is written by `./run
-fidelity RUN ...` from finished runs.
+one choice. [Fidelity](../explanation/fidelity.md) lists what the paper states on each. `./run fidelity RUN ...` writes
+a table from a finished run, which it needs: its numbers are kept in the table alone. A table has the boundaries of the
+version of the finder that wrote it, so compare its lines with one another, not with other pages.
 
 - **mean order**: at the start, its minimum, at the end.
 - **boundary**: step at which phase 2 begins, with 90 % interval.
@@ -167,10 +168,11 @@ def table(folder: Path, masked: Path | None, *, sgd_steps: int, background: bool
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", help="folder of a finished run, or RUN=OTHER")
+    parser.add_argument("runs", nargs="*", help="folder of a finished run, or RUN=OTHER; none: the head of the page")
     parser.add_argument("--sgd-steps", type=int, default=2_000, help="steps of the solver of the authors' code")
     parser.add_argument("--background", action="store_true", help="measure the stored networks with another background")
     options = parser.parse_args()
+    put(PAGE, HEAD)
     for pair in options.runs:
         folder, _, masked = pair.partition("=")
         print(folder)

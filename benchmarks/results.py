@@ -10,10 +10,10 @@ Run: ./run results [RUN ...]
 
 import argparse
 import json
-import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from _seeds import Kept, best_of, other_section, over_seeds, pairs_section
-from _tables import and_alone, course, lines, number, span
+from _calibration import kept_rates, places_covered
+from _seeds import Kept, best_of, other_section, over_seeds, pairs_section, shown_order
+from _tables import and_alone, course, lines, number, span, wrapped
 from interdyn import plot, store
+from interdyn._numbers import percent
 from interdyn.measurement import analyse
 from interdyn.values import RunResult
 
@@ -58,9 +60,8 @@ PAIRS = (  # of network and data in the paper
 )
 LEGEND = """## Every recipe, seed 0
 
-- **mean order**: at the start, at its minimum and at the end.
+- **mean order**, **gap**: as in the first table.
 - **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
-- **gap**: step from which the gap between test and training loss grows, with 90 % interval.
 - **prediction**: mean correlation, over phase 2, of the value tables that the theory predicts from the final network
   with the measured ones; after *of* the correlation of the tables of nearby steps (the ceiling), then that of the best
   rival ([prediction](../explanation/theory.md)).
@@ -194,7 +195,7 @@ def row(name: str, s: dict) -> list[str]:
     minutes = [f"{s['seconds'][key] / 60:.1f}" for key in ("training", "forward_passes", "everything_else")]
     return [
         f"[{name}]({name}/)",
-        course(s["mean_order"]),
+        course(shown_order(s)),
         f"{span(phases['boundary_step'], phases['interval'])} of {s['steps'][-1]:.0f}",
         span(phases["gap_onset_step"], phases["gap_interval"]),
         predicted(s),
@@ -227,9 +228,10 @@ def sentence(s: dict) -> str:
     """Return in plain words what does and what does not appear."""
     phases, found = s["phases"], s.get("prediction") or {}
     said = [phases["status"]]
-    if phases["found"] and phases["evidence"]["interval_share"] > WIDE:
+    weak = "boundary is weak" in phases["status"]  # which says the same
+    if phases["found"] and not weak and phases["evidence"]["interval_share"] > WIDE:
         share = phases["evidence"]["interval_share"]
-        said.append(f"The interval of the boundary spans {share:.0%} of the log axis: too wide to place it.")
+        said.append(f"The interval of the boundary spans {percent(share)} of the log axis: too wide to place it.")
     said.append(phases["agreement"] if phases["found"] else phases["gap_status"])
     if found.get("phase_2"):
         said.append(f"Over phase 2: {found['phase_2']['sentence']}")
@@ -245,29 +247,73 @@ def remark(name: str) -> str:
 def answer(over: Mapping[str, Kept]) -> str:
     """Return the answer to the question of the page: who shows both phases, and where the theory is best."""
     both = [name for name, kept in over.items() if kept[0]["phases"]["found"]]
-    ahead = [name for name in both if best_of(over[name][0]) and not {*best_of(over[name][0])} - THEORIES]
+    ahead = [name for name in both if theory_ahead(over[name][0])]
     pairs = [name for name in over if name in PAIRS]
     steady = sum(all(s["phases"]["found"] for s in over[name].values()) for name in pairs)
-    named = f" ({', '.join(ahead)})" if ahead else ""
     told = (
-        f"Of {len(over)} recipes (seed 0), {len(both)} establish both phases, "
-        f"and in {len(ahead)} of these{named} the theory predicts the value tables better than every rival. Of the "
-        f"{len(pairs)} pairs of network and data of the paper among them, {steady or 'none'} establish both phases "
-        "with every seed."
+        f"Of {len(over)} recipes (seed 0), {len(both)} establish both phases. Of the {len(pairs)} pairs of network and "
+        f"data of the paper among them, {steady or 'none'} establish both phases with every seed. In {len(ahead)} of "
+        f"{len(both)} tests over phase 2, at 90 % and with one seed each, the theory predicts the value tables better "
+        f"than every rival{'' if ahead else '.'}"
     )
-    return "\n".join(textwrap.wrap(told, 120)) + "\n\n"
+    if ahead:
+        told += f": {' '.join(margin(name, over[name]) for name in ahead)} In {len(both)} tests of mechanisms that are "
+        told += f"equally good, about {0.05 * len(both):.1f} such results are expected by chance."
+    if others := [name for name in over if name not in both and theory_ahead(over[name][0])]:
+        n = len(over) - len(both)
+        told += f" Of the {n} recipes without both phases, the theory is ahead in {len(others)} ({', '.join(others)}; "
+        told += f"about {0.05 * n:.1f} by chance)."
+    return "\n".join(wrapped(told)) + "\n\n"
 
 
-def write_page() -> None:
-    """Write the page from the summaries that are there."""
+def theory_ahead(s: Mapping[str, Any]) -> bool:
+    """Return whether only the theory is among the best mechanisms."""
+    best = set(best_of(s))
+    return bool(best) and best <= THEORIES
+
+
+def margin(name: str, kept: Kept) -> str:
+    """Return by how much the theory is ahead in a recipe, and with how many other seeds and in which studies."""
+    found = kept[0]["prediction"]["phase_2"]
+    others = [theory_ahead(s) for seed, s in kept.items() if seed]
+    said = [
+        f"{name}, by {found['gain']:.4f} of correlation ({found['gain_low']:.4f} to {found['gain_high']:.4f}; with "
+        f"{sum(others)} of {len(others)} other seeds"
+    ]
+    for path in sorted(RESULTS.glob("studies/*.json")):
+        kept_study = json.loads(path.read_text())
+        study, ahead = kept_study["study"], kept_study["variants"].get(name, {}).get("theory_ahead")
+        if study["recipe"] == name and ahead:
+            said.append(f"with {ahead['value'] * ahead['n']:.0f} of {ahead['n']} in the study {study['name']}")
+    return f"{' and '.join(said)})."
+
+
+def places() -> str:
+    """Return in a sentence how often intervals of places contained them in simulations."""
+    shares = places_covered(kept_rates())
+    low, high = percent(min(shares.values())), percent(max(shares.values()))
+    return (
+        f"In simulations, 90 % intervals of the two ends of a boundary contained the true place in {low} to {high} of "
+        "the verdicts, by cell ([the finder](finder.md))."
+    )
+
+
+def page() -> str:
+    """Return the page made of the summaries that are there."""
     found = {p.parent.name: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*/summary.json"))}
     over = {name: over_seeds(RESULTS / name) for name in found}
     said = [f"- **{name}**: {sentence(s)}{remark(name)}" for name, s in found.items()]
     table = lines(COLUMNS, [row(name, s) for name, s in found.items()])
     rest = {name: kept for name, kept in over.items() if name not in PAIRS}
-    page = [*pairs_section({name: over[name] for name in PAIRS if name in over}), *other_section(rest), LEGEND, *table]
-    page += ["", "## What each run shows", "", "<!-- runs: begin -->", "", *said, "", "<!-- runs: end -->"]
-    (RESULTS / "README.md").write_text(HEAD + answer(over) + ABOUT + "\n".join(page) + "\n")
+    pairs = pairs_section({name: over[name] for name in PAIRS if name in over}, places())
+    parts = [*pairs, *other_section(rest), LEGEND, *table]
+    parts += ["", "## What each run shows", "", "<!-- runs: begin -->", "", *said, "", "<!-- runs: end -->"]
+    return HEAD + answer(over) + ABOUT + "\n".join(parts) + "\n"
+
+
+def write_page() -> None:
+    """Write the page."""
+    (RESULTS / "README.md").write_text(page())
 
 
 def main() -> None:

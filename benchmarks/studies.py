@@ -9,7 +9,7 @@ Run: ./run studies [RUNS_OF_A_STUDY ...]      (folders of `interdyn study FILE`,
 import argparse
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 import _contrasts
+import _studied
 from _tables import lines
-from interdyn.recipes import StudyResult, StudyRun
+from interdyn.recipes import CLAIM_LEGEND, StudyResult, StudyRun, tally
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "studies.md"
 KEPT = PAGE.with_suffix("")
@@ -29,11 +30,16 @@ HEAD = """# Studies
 
 **What do data, labels, optimisers and seeds change in the interactions that networks learn, and how sure is that?**
 """
-ABOUT = """Each study is a file in `benchmarks/studies` and runs with one command ([studies](../howto/studies.md)).
-Its numbers are in [studies](studies/); `interdyn verify docs/results/studies/NAME.json` checks its claims. Numbers
-are means over seeds with 95 % intervals by Student's t. Claims were written before the runs, those of grokking,
-shortcut and double-descent after a trial of seed 0; claims that do not hold are kept. This page is written by
-`./run studies`.
+ABOUT = """Each study is a file in `benchmarks/studies` and runs with one command ([studies](../howto/studies.md)). Its
+numbers are in [studies](studies/); `interdyn verify docs/results/studies/NAME.json` compares values with claims. Claims
+were written before the runs, those of grokking, shortcut and double-descent after a trial of seed 0; all are kept. This
+page is written by `./run studies`.
+
+Numbers are means over seeds with 95 % intervals by Student's t, or of standard deviations by chi-square. Quantities
+that are 0 or 1 in a run are written as "3 of 10" with Wilson's interval. "n = 6" is in a cell whose mean is over fewer
+runs than the column `runs` says, since the others do not have the quantity; "-" is where no run has it. An interval by
+Student's t can pass the limits of a quantity, such as an accuracy of 1. No interval is adjusted for the number of
+claims and cells.
 """
 
 
@@ -85,10 +91,12 @@ def section(result: StudyResult, name: str) -> list[str]:
     """Return what the page says of one study."""
     study = result.study
     missing = len(result.runs) - len(result.finished)
+    other = "; ".join(_studied.changes(study))
     told = [
         f"## {name}",
         "",
-        f"**{study.question}** {len(result.finished)} runs of `{Path(study.recipe).stem}`"
+        f"**{study.question}** {len(result.finished)} runs of `{_studied.recipe_name(study)}`"
+        + (f", changed in all runs: {other}" if other else "")
         + (f"; {missing} of the planned runs are missing" if missing else "")
         + f". Command: `interdyn study benchmarks/studies/{name}.toml`.",
         "",
@@ -100,32 +108,43 @@ def section(result: StudyResult, name: str) -> list[str]:
     return [*told, remark.read_text().rstrip(), ""] if remark.exists() else told
 
 
-def met(result: StudyResult) -> tuple[int, int, int]:
-    """Return how many claims a study makes, how many hold, and of how many of these the whole interval meets them."""
-    claims, whole = result.claims(), 0
-    for asked, one in zip(result.study.claim, claims, strict=True):
-        low, high = one.got.low, one.got.high
-        inside = low is not None and high is not None
-        inside = inside and (asked.min is None or low >= asked.min) and (asked.max is None or high <= asked.max)
-        whole += one.holds and inside
-    return len(claims), sum(one.holds for one in claims), whole
+def answer(results: Mapping[str, StudyResult]) -> str:
+    """Return the first sentences of the page."""
+    by = _contrasts.by_data(results, "end_mean_order")
+    found = _contrasts.always(by)
+    return (
+        f"{len(found)} of {len(by)} replacements of one setting by another change the mean order at the end in the "
+        f"same direction on every data set: {'; '.join(found) or 'none'}. {_contrasts.chance(results)}"
+    )
+
+
+def counted(results: Mapping[str, StudyResult]) -> str:
+    """Return how many runs, data sets and claims there are, and what is established about the claims."""
+    claims = [claim for result in results.values() for claim in result.claims()]
+    runs = sum(len(one.finished) for one in results.values())
+    return (
+        f"{runs} runs of {len(results)} studies, on {_studied.data_sets([one.study for one in results.values()])}. "
+        f"Of {len(claims)} claims {tally(claims)}. {CLAIM_LEGEND} Most studies have two or three seeds, whose "
+        "intervals are wide."
+    )
 
 
 def page() -> None:
-    """Write the page from everything that is kept."""
-    results = {file.stem: StudyResult.from_json(json.loads(file.read_text())) for file in sorted(KEPT.glob("*.json"))}
+    """Write the page, and what is kept of each study, from everything that is kept."""
+    files = sorted(KEPT.glob("*.json"))
+    results = {file.stem: StudyResult.from_json(json.loads(file.read_text())) for file in files}
     for name, result in results.items():
+        keep(result)
         draw(result, KEPT / f"{name}.svg")
-    made, held, whole = np.sum([met(result) for result in results.values()], axis=0)
-    counted = (
-        "These replacements change the mean order at the end in the same direction on every data set: "
-        f"{_contrasts.always(_contrasts.by_data(results, 'end_mean_order'))}. "
-        f"{sum(len(one.finished) for one in results.values())} runs of {len(results)} studies. {held} of {made} "
-        f"claims hold by their mean, {whole} of these by their complete interval; with two or three seeds an "
-        "interval is wide, and a claim on a spread has none."
-    )
+    top = [line for text in (answer(results), counted(results)) for line in (*textwrap.wrap(text, 120), "")]
     text = [line for name, result in results.items() for line in section(result, name)]
-    PAGE.write_text("\n".join([HEAD, *textwrap.wrap(counted, 120), "", ABOUT, *_contrasts.section(results), *text]))
+    PAGE.write_text("\n".join([HEAD, *top, ABOUT, *_contrasts.section(results), *text]))
+
+
+def keep(result: StudyResult) -> None:
+    """Keep a study, its means and claims as they are computed now; without a digest, which is of the file in a run."""
+    text = json.dumps(result.to_json(), separators=(",", ":"))
+    (KEPT / f"{result.study.name}.json").write_text(text + "\n")
 
 
 def main() -> None:
@@ -134,9 +153,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path)
     KEPT.mkdir(exist_ok=True)
     for folder in parser.parse_args().folders:
-        told = json.loads((folder / "study.json").read_text())
-        result = StudyResult.from_json(told)  # without the digest, which is of the file in the run
-        (KEPT / f"{result.study.name}.json").write_text(json.dumps(result.to_json(), separators=(",", ":")) + "\n")
+        keep(StudyResult.from_json(json.loads((folder / "study.json").read_text())))
     page()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_what_fails_is_named():
     assert verdict(both).endswith(") and interactions are correlated (1.0 to 2.0 times as much as by chance).")
 
 
-FINE = {"step": 60, "rise": 50.0, "final": 0.99, "ceiling": 0.9}
+FINE = {"step": 60, "turn": {"step": 50.4, "kind": "rise"}, "final": 0.99, "ceiling": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,16 @@ FINE = {"step": 60, "rise": 50.0, "final": 0.99, "ceiling": 0.9}
             {"final": float("nan")},
             ["the final network has not converged (correlation nan with the previous checkpoint)"],
         ),
-        ({"step": 49}, ["it is before the rise (step 50)"]),
+        ({"final": None}, []),
+        ({"step": 49}, ["it is before the start of the rise (step 50)"]),
+        (
+            {"step": 4, "turn": {"step": 20, "kind": "minimum"}},
+            ["it is before the minimum of the mean order (step 20)"],
+        ),
+        (
+            {"step": 4, "turn": {"step": 90, "kind": "no rise"}},
+            ["there is no rise: the mean order has its minimum at the last step (90)"],
+        ),
         ({"ceiling": 0.4}, ["the ceiling is too low to compare (0.40)"]),
         ({"ceiling": float("nan")}, []),
     ],
@@ -72,6 +82,56 @@ def test_the_sentence_says_where_the_theory_predicts_better_and_names_what_fails
     mixed = regression_view([won, early, early, unknown], ["spread"])
     assert mixed.endswith("at 1 of 4 checkpoints. At the others these conditions fail: spread; it is early.")
     assert regression_view([won, unknown], []).endswith("At the others no failed condition was found.")
+
+
+@pytest.mark.parametrize(
+    ("mean_order", "rise", "turn"),
+    [
+        ([3.0, 1.0, 2.0], 12.5, {"step": 12.5, "kind": "rise"}),
+        ([3.0, 1.0, 2.0], None, {"step": 10, "kind": "minimum"}),
+        ([3.0, np.nan, 2.0], None, {"step": 20, "kind": "no rise"}),
+    ],
+)
+def test_the_point_after_which_the_mean_order_may_rise_is_named_what_it_is(mean_order, rise, turn):
+    result = SimpleNamespace(
+        steps=[0, 10, 20],
+        phases=SimpleNamespace(rise_starts=rise),
+        first=SimpleNamespace(mean_order=SimpleNamespace(value=np.array(mean_order))),
+    )
+    assert assumption.turn_of(result) == turn
+
+
+KEPT = json.loads(assumption.PAGE.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_kept_run_is_of_the_kept_recipe_or_names_what_is_changed(name):
+    summary = json.loads((assumption.PAGE.parent / name / "summary.json").read_text())
+    same = {look["step"] for look in KEPT[name]["looks"]} <= set(summary["steps"])
+    assert same is not bool(KEPT[name]["changed"])
+    turn = KEPT[name]["turn"]
+    if same:
+        lowest = summary["steps"][int(np.argmin(summary["mean_order"]))]
+        assert turn["kind"] == ("no rise" if lowest == summary["steps"][-1] else "minimum")
+        assert turn["step"] == lowest
+
+
+def test_the_kept_page_is_written_from_the_numbers_that_are_kept(tmp_path):
+    assumption.write(KEPT, tmp_path / "assumption.md")
+    for ending in (".md", ".json"):
+        assert (tmp_path / "assumption.md").with_suffix(ending).read_text() == assumption.PAGE.with_suffix(
+            ending
+        ).read_text()
+
+
+def test_the_answer_names_the_runs_where_the_theory_is_ahead_although_the_assumption_fails():
+    sizes = [{"variances": [1.0, 1.0, 1.0], "correlation": 0.1, "chance": 0.1}]
+    runs = {"a": {"sizes": sizes, "looks": [{"wins": True}, {"wins": False}]}, "b": {"sizes": sizes, "looks": []}}
+    said = assumption.answer(runs)
+    assert "holds in 0 of 2 runs" in said
+    assert "at 1 of 2 checkpoints (a 1 of 2). It does so although the assumption fails" in said
+    runs["a"]["looks"][0]["wins"] = False
+    assert assumption.answer(runs).endswith("at 0 of 2 checkpoints.")
 
 
 def test_growth_is_that_of_powers():

@@ -359,6 +359,21 @@ def test_a_gap_that_never_grows_has_no_onset(growth):
     assert "is possible" in got.sentence
 
 
+@pytest.mark.parametrize(("end", "least"), [(0.2, 11), (0.18, 9)])
+def test_the_onset_of_a_gap_that_stops_growing_is_where_it_began(end, least):
+    steps = np.array([0, 1, 2, 3, 4, 6, 7, 10, 13, 18, 24, 32, 42, 56, 75, 100, 133, 178, 237, 316])
+    course = np.interp(np.log1p(steps), np.log1p([0, 10, 24, 316]), [0, 0, 0.2, end])
+    found = [
+        find_gap_onset(steps, np.zeros(20), course + np.random.default_rng(seed).normal(scale=0.004, size=20))
+        for seed in range(12)
+    ]
+    found = [got for got in found if got.found]
+    assert len(found) >= least
+    assert sum(got.interval[0] <= 10 <= got.interval[1] for got in found) >= len(found) - 1
+    assert np.median([got.step for got in found]) == pytest.approx(10, abs=4)
+    assert np.median([got.growth for got in found]) == pytest.approx(0.2, abs=0.02)
+
+
 def test_a_gap_of_zero_or_with_too_few_losses_has_no_onset():
     train, test = _losses(0.5)
     assert find_gap_onset(STEPS, train, train).probability == 0.0

@@ -40,11 +40,13 @@ def covariances(x, window):
 
 
 def columns(x):
-    """Return falls and rises by column: linear, square, and the square turned round."""
+    """Return falls and rises by column: linear, square, the square turned round; then rises that end, after a zero."""
     shapes = (lambda u: u, lambda u: u * u, lambda u: 1 - (1 - u) ** 2)
     falls = [np.array([f(max(c - v, 0) / c) for v in x]) for f in shapes for c in PLACES]
     rises = [np.array([f(max(v - c, 0) / (1 - c)) for v in x]) for f in shapes for c in PLACES]
-    return falls, rises
+    ends = [(c, d) for c in PLACES for d in PLACES[1::2] if d > c + 1.5 / 16]
+    ended = [np.array([0 if v < c else 1 if v > d else (v - c) / (d - c) for v in x]) for c, d in ends]
+    return falls, [*rises, np.zeros(len(x)), *ended]
 
 
 NONE, FIRST_RISE = 91, 46  # columns after the course: 45 falls, 45 rises, zeros
@@ -64,24 +66,26 @@ def cell_by_matrix(y, z, g, sigma):
     return -0.5 * np.linalg.slogdet(whole)[1] - 0.5 * np.log(mass) - (n - 1) / 2 * np.log(misfit), misfit
 
 
+@pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("window", [SINGLE, WINDOWS], ids=["single", "window"])
-def test_every_cell_is_that_of_its_covariance_matrix(window):
+def test_every_cell_is_that_of_its_covariance_matrix(window, ended):
     rng = np.random.default_rng(0)
     x = time_axis(STEPS)
     y = np.array([3.0, 2.6, 2.2, 1.9, 1.6, 1.5, 1.7, 2.0, 2.2]) + 0.1 * rng.standard_normal(9)
-    found = posterior(x, y, window)
+    found = posterior(x, y, window, ended=ended)
     scaled = (y - y.mean()) / np.ptp(y)
     falls, rises = columns(x)
     assert found.weight.sum() == pytest.approx(1)
     expected, got = [], []
     noises = list(covariances(x, window))
     assert len(noises) == len(found.weight)
-    classes = np.array([(left < NONE) + 2 * (right < NONE) for left, right in found.pairs.T])
+    assert (found.pairs[1] > NONE).any() == ended
+    classes = np.array([(left != NONE) + 2 * (right != NONE) for left, right in found.pairs.T])
     prior = np.array([_finder.CLASSES[c] / np.sum(classes == c) for c in classes])
     for _ in range(400):
         k, g, pair = (int(rng.integers(n)) for n in found.weight.shape)
         left, right = found.pairs[:, pair]
-        z = ([falls[left - 1]] if left < NONE else []) + ([rises[right - FIRST_RISE]] if right < NONE else [])
+        z = ([falls[left - 1]] if left < NONE else []) + ([rises[right - FIRST_RISE]] if right != NONE else [])
         sigma, share, rho = noises[k]
         value, misfit = cell_by_matrix(scaled, z, VARIANCES[g], sigma)
         assert found.misfit[k, g, pair] == pytest.approx(misfit, rel=1e-7)
@@ -101,6 +105,10 @@ def test_pairs_are_all_that_the_measurements_allow(window):
     both = sum(a <= b for a in ends for b in starts)
     assert found.pairs.shape[1] == 1 + 3 * len(ends) + 3 * len(starts) + 9 * both
     assert place_range(x, window) == (first[1], first[-3])
+    more = [c for c in starts for d in PLACES[1::2] if d > c + 1.5 / 16 and sum(v > d for v in first) >= 2]
+    after = sum(a <= b for a in ends for b in more)
+    found = posterior(x, np.arange(9.0) ** 2, window, ended=True)
+    assert found.pairs.shape[1] == 1 + 3 * len(ends) + 3 * len(starts) + 9 * both + len(more) + 3 * after
 
 
 def test_draws_are_those_of_the_cells():

@@ -107,6 +107,7 @@ def test_two_measurements_are_too_few():
         "Harm cannot be judged yet: the held-out loss is known at 2 of the 10 steps needed."
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
+    assert least_loss([0, 16, 32, 64, 128, 256], [0.9, 0.6, 0.5, 0.4, 0.52, 0.6]) == 64  # equal medians at 32 and 64
 
 
 def test_of_a_metric_larger_is_better():

@@ -100,6 +100,15 @@ def test_the_page_keeps_one_table_for_each_run(runs, tmp_path, capsys):
     assert "AND only" in capsys.readouterr().out
 
 
+def test_a_changed_head_replaces_the_old_one_and_keeps_the_tables(tmp_path, monkeypatch):
+    page = tmp_path / "fidelity.md"
+    put(page, "# Old\n\nold words\n\n", "## digits\n\n| a |")
+    monkeypatch.setattr(fidelity, "PAGE", page)
+    monkeypatch.setattr("sys.argv", ["fidelity.py"])
+    fidelity.main()
+    assert page.read_text() == fidelity.HEAD + "## digits\n\n| a |\n"
+
+
 # -- kept results ------------------------------------------------------------------------------------
 
 
@@ -144,12 +153,12 @@ def test_figures_are_written(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 2000
 
 
-def summary(*, found=True, share=0.1, said=None):
+def summary(*, found=True, share=0.1, said=None, status="Two phases."):
     """The part of a summary that the sentence is made of."""
     return {
         "phases": {
             "found": found,
-            "status": "Two phases." if found else "No first phase.",
+            "status": status if found else "No first phase.",
             "evidence": {"interval_share": share},
             "agreement": "They agree.",
             "gap_status": "The gap grows.",
@@ -163,9 +172,10 @@ def summary(*, found=True, share=0.1, said=None):
     [
         ({}, "Two phases. They agree."),
         ({"found": False}, "No first phase. The gap grows."),
+        ({"share": 0.6, "status": "The boundary is weak: 60 %."}, "The boundary is weak: 60 %. They agree."),
         (
             {"share": 0.3},
-            "Two phases. The interval of the boundary spans 30% of the log axis: too wide to place it. They agree.",
+            "Two phases. The interval of the boundary spans 30 % of the log axis: too wide to place it. They agree.",
         ),
         ({"said": "Beyond the tilt, nothing."}, "Two phases. They agree. Over phase 2: Beyond the tilt, nothing."),
     ],

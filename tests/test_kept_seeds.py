@@ -19,6 +19,7 @@ def summary(seed=0, *, found=True, start=100.0, gap=(50.0, 200.0), best=("theory
     return {
         "seed": seed,
         "settings": "a",
+        "steps": [0.0, 10.0, 100.0, 1000.0],
         "mean_order": [4.0, None, 1.0, 2.5],
         "phases": {"found": found, "kind": "no verdict", "evidence": {"noise_std": 0.123}, **places},
         "prediction": {"phase_2": {"best": list(best)}, "whole": {"best": ["tilt"]}},
@@ -32,15 +33,17 @@ class TestPairs:
             "vgg16-cub": {0: summary(), 1: summary(1, found=False)},
             "alexnet-cub": {0: summary(start=300.0)},
         }
-        page = "\n".join(_seeds.pairs_section(over))
+        page = "\n".join(_seeds.pairs_section(over, ""))
         assert "established (expected: 7): 2 (vgg11-mnist, alexnet-cub); with some seeds vgg16-cub." in page
         assert "onset (expected: 5): 2 (vgg11-mnist, vgg16-cub)." in page
-        assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub)." in page
+        assert "as good (expected: 9): 3 (vgg11-mnist, vgg16-cub, alexnet-cub). This count cannot fail" in page
+        assert "on average 1.2 of 5 are as good as the best" in page
+        assert '("nothing") is among them in 0 of 5 trainings.' in page
         assert "One mechanism alone: 2 (vgg16-cub, alexnet-cub)." in page
 
     def test_seeds_stand_side_by_side(self):
         over = {"vgg11-mnist": {0: summary(), 1: summary(1, start=300.0, best=("tilt", "theory"))}}
-        row = next(line for line in _seeds.pairs_section(over) if line.startswith("| [vgg11-mnist]"))
+        row = next(line for line in _seeds.pairs_section(over, "") if line.startswith("| [vgg11-mnist]"))
         assert "| 0<br>1 | 4.00 → 1.00 → 2.50<br>4.00 → 1.00 → 2.50 |" in row
         assert "| 100 (60 to 150)<br>300 (60 to 150) |" in row
         assert "| yes<br>no | theory<br>theory or tilt | 0.12<br>0.12 |" in row
@@ -55,6 +58,21 @@ class TestPairs:
         assert "gap's onset in 1 of 1; verdict: " in _seeds.sentence_of({0: rise})
         rise["phases"]["rise_starts"] = None
         assert _seeds.inside(rise) is None
+
+    def test_without_an_onset_of_the_gap_nothing_is_inside_or_outside(self):
+        no_onset = summary()
+        no_onset["phases"] |= {"gap_onset_step": None, "gap_interval": None}
+        over = {"vgg11-mnist": {0: no_onset, 1: summary(1)}}
+        page = "\n".join(_seeds.pairs_section(over, ""))
+        assert "| -<br>yes |" in page
+        assert "inside the interval of the gap's onset in 1 of 1;" in page
+        assert "onset (expected: 5): none; with some seeds vgg11-mnist." in page
+
+    @pytest.mark.parametrize(("gap", "cell"), [((10.0, 90.0), "no"), ((10.0, 300.0), "yes (wide)")])
+    def test_an_interval_of_the_gap_over_half_of_the_log_axis_is_wide(self, gap, cell):
+        found = {0: summary(gap=gap)}
+        assert f"| {cell} |" in "\n".join(_seeds.pairs_section({"vgg11-mnist": found}, ""))
+        assert ("(1 of these intervals wide)" in _seeds.sentence_of(found)) is ("wide" in cell)
 
     def test_a_seed_of_other_settings_is_refused(self, tmp_path):
         (tmp_path / "summary.json").write_text(json.dumps(summary()))
@@ -72,6 +90,26 @@ class TestPairs:
         assert results.settings_of(other) == results.settings_of(told)
         other["training"]["epochs"] += 1
         assert results.settings_of(other) != results.settings_of(told)
+
+
+class TestAnswer:
+    def test_a_lead_of_the_theory_comes_with_its_size_the_number_of_tests_and_other_seeds(self):
+        ahead, behind = summary(), summary(1, best=("theory", "tilt"))
+        ahead["prediction"]["phase_2"] |= {"gain": 0.0075, "gain_low": 0.00005, "gain_high": 0.0142}
+        told = " ".join(results.answer({"a": {0: ahead, 1: behind, 2: summary(2)}, "b": {0: behind}}).split())
+        assert "In 1 of 2 tests over phase 2, at 90 % and with one seed each" in told
+        assert "a, by 0.0075 of correlation (0.0001 to 0.0142; with 1 of 2 other seeds)." in told
+        assert "In 2 tests of mechanisms that are equally good, about 0.1 such results" in told
+        others = {"c": {0: summary(found=False)}, "d": {0: summary(found=False, best=("tilt",))}}
+        said = " ".join(results.answer({"a": {0: ahead}, **others}).split())
+        assert said.endswith("Of the 2 recipes without both phases, the theory is ahead in 1 (c; about 0.1 by chance).")
+
+    def test_without_a_lead_no_margin_is_given(self):
+        told = results.answer({"b": {0: summary(best=("theory", "tilt"))}})
+        assert " ".join(told.split()).endswith(
+            "In 0 of 1 tests over phase 2, at 90 % and with one seed each, the theory "
+            "predicts the value tables better than every rival."
+        )
 
 
 class TestChoosing:
@@ -127,36 +165,80 @@ class TestTrustPage:
         not_done = {"what": "window", "way": "2 nearby steps", "why": "single steps only"}
         return {"recipe": "a", "steps": [0, 9], "samples": 5, "own": own, "others": [small, not_done, large]}
 
-    def test_the_largest_movers_come_first_with_what_leaves_its_interval(self):
+    def with_samples(self, *changes):
+        """Return the same with other samples, which change the mean order at the end."""
+        told = self.told()
+        drawn = {**told["own"], "what": "samples drawn"}
+        told["others"] += [
+            {**drawn, "way": f"seed {i}", "end": [2.0 + x, 1.5, 2.5]} for i, x in enumerate(changes, start=1)
+        ]
+        return told
+
+    def test_the_largest_movers_come_first_compared_with_other_samples(self):
         told = self.told()
         assert [one["what"] for one in trust_page.ranked(told)] == ["baseline", "salience"]
-        rows = trust_page.table(told)
-        assert rows[3].endswith("| 50 (20 to 60) | 90 (80 to 99) | +2.00 | 3 of 5 |")
-        assert rows[4].endswith("| +0.20 | 0 of 5 |")
-        assert trust_page.overview({"a": told})[2] == "| baseline | +2.00 |"
+        rows = trust_page.table(self.with_samples(0.1, -0.3))
+        assert rows[3].endswith("| 50 (20 to 60) | 90 (80 to 99) | +2.00 | yes |")
+        assert rows[4].startswith("| samples drawn: seed 2 |")
+        assert rows[4].endswith("| -0.30 | - |")
+        assert rows[5].endswith("| +0.20 | no |")
+        assert trust_page.table(told)[3].endswith("| +2.00 | - |")
+        assert trust_page.overview({"a": self.with_samples(0.1, -0.3)})[2:4] == [
+            "| baseline | +2.00 | 2.00 | 1 of 1 |",
+            "| samples drawn | -0.30 | 0.30 | - |",
+        ]
 
     def test_the_sentence(self):
-        said = trust_page.sentence(self.told())
-        assert "Baseline (0) moves most: the mean order at the end changes by +2.00." in said
-        assert "1 of 2 choices move a mean order out of its own interval" in said
-        assert "not established, and the same holds with 1 of 2 others" in said
+        said = trust_page.sentence(self.with_samples(0.1, -0.3))
+        assert "Of the choices, baseline (0) moves most: the mean order at the end changes by +2.00." in said
+        assert "Other samples move one by up to 0.30; 1 of 2 choices move one by more." in said
+        assert "not established, and the same holds with 3 of 4 others" in said
         assert "the end of the fall (step 30) lies between steps 30 and 50" in said
+        assert "Other samples" not in trust_page.sentence(self.told())
 
-    def test_the_summary_over_runs(self):
-        other = self.told()
+    def test_other_samples_are_the_yardstick_of_the_summary(self):
+        other = self.with_samples(1.7)
         other["own"] = {**other["own"], "two_phases": True}
         other["others"][0]["end"] = [5.0, 4.0, 6.0]
-        said = trust_page.summary({"a": self.told(), "b": other})
-        assert "Of all choices, baseline moves the mean order most over 2 runs, by 2.00 orders (median" in said
-        assert "orders (median over runs; most, +2.00, in a), followed by salience (1.60)." in said
-        assert "3 of 4 choices move a mean order out of its own interval." in said
-        assert "established in 1 of 2 runs with their own choices" in said
-        assert (
-            "stay so with 1 of the 2 other choices tried there (least often in b: 1 of 2); where they are not, 1 of 2"
-            in said
-        )
+        said = trust_page.summary({"a": self.with_samples(0.1, -0.8), "b": other})
+        assert said.startswith("In single runs, not in general: over 2 runs no choice is shown to change a mean order")
+        assert "Another draw of 5 samples, with the same choices, moves one by 1.25 orders (median over 2 runs" in said
+        assert "0.80 to 1.70), and 2 of 9 numbers out of their own 90 % interval, where about 2 are expected" in said
+        assert "do not expect" not in said
+        assert "(median size in brackets): baseline in 2 of 2 runs (2.00), salience in 1 of 2 runs (1.60); this" in said
+        assert "stay so there with 1 of 2 other choices and 0 of 1 other draws of samples" in said
+        assert "(least often in b: 1 of 3); where they are not, 1 of 4 others establish them." in said
         other["others"] = [one for one in other["others"] if "why" in one]
         assert trust_page.summary({"b": other}) == "No choice could be changed."
+
+    def test_a_choice_that_moves_more_in_every_run_is_named_and_one_that_never_does(self):
+        runs = {name: self.with_samples(0.3, 0.4) for name in "abcdef"}
+        said = trust_page.summary(runs)
+        assert said.startswith("Yes: baseline changes mean orders more than other samples do.")
+        assert "Less in every run: salience." in said
+        assert "establishes neither" not in said
+
+    def test_intervals_that_other_samples_leave_too_often_are_named(self):
+        said = trust_page.summary({name: self.with_samples(0.6, -0.7) for name in "ab"})
+        assert "4 of 12 numbers out of their own 90 % interval, where about 3 are expected" in said
+        assert "do not expect an interval over so few samples to hold for others." in said
+
+    def test_a_training_that_is_not_the_kept_one_says_how_it_differs(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(trust_page, "RESULTS", tmp_path)
+        told = self.told()
+        assert trust_page.other_training("a", told) == ""  # nothing is kept to compare with
+        (tmp_path / "a").mkdir()
+        kept = tmp_path / "a" / "summary.json"
+        kept.write_text(json.dumps({"steps": [0.0, 4.0, 9.0]}))
+        assert trust_page.other_training("a", told) == ""
+        kept.write_text(json.dumps({"steps": [0.0, 4.0, 9.0, 20.0]}))
+        assert trust_page.other_training("a", told) == (
+            "This is not the [kept run](a/) of the recipe: its last measurement starts at step 9, that of the kept run "
+            "at step 20; the kept run has 2 of its 2 steps."
+        )
+        kept.write_text(json.dumps({"steps": [0.0, 4.0, 5.0, 6.0], "windows": {"steps": [0.0, 4.0]}}))
+        said = trust_page.other_training("a", told)
+        assert "that of the kept run at step 4 (to 6); it is measured at single steps, the kept run at windows" in said
 
     def test_the_page(self, tmp_path, monkeypatch):
         monkeypatch.setattr(trust_page, "NUMBERS", tmp_path / "trust")

@@ -44,6 +44,13 @@ def test_a_fall_is_phase_1_and_a_rise_is_established_by_two_looks():
     assert "Harm cannot be judged" in said[-1].sentence
 
 
+def test_a_rise_without_an_earlier_fall_is_reported_as_in_the_report():
+    said = online_verdict(course(np.linspace(1.0, 2.6, 15)))
+    assert said.stage is Stage.NO_VERDICT
+    assert "no first phase is established: the mean order rises by 1." in said.sentence
+    assert "an earlier fall of up to" in said.sentence
+
+
 @pytest.mark.parametrize(("test_loss", "grows"), [(LEVEL, False), (GROWS, True)])
 def test_the_gap_is_a_statement_of_its_own(test_loss, grows):
     losses = {"train_loss": LEVEL, "test_loss": test_loss}

@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -361,6 +362,18 @@ def test_a_regression_learns_and_has_no_accuracy():
     trainer.advance(200)
     assert set(before) == {"train_loss", "test_loss"}
     assert trainer.losses()["train_loss"] < before["train_loss"] / 4
+
+
+def test_values_that_are_0_and_1_are_a_regression_where_the_data_says_so():
+    recipe = resolve({**small().plain(), "data": game_section().model_dump(exclude_none=True)})
+    samples = load_samples(recipe.data)
+    binary = (samples.targets > samples.targets.median()).float()
+    trainer = Trainer(recipe, replace(samples, targets=binary, given=binary))
+    found, rows = trainer.losses(), torch.from_numpy(samples.test_ids)
+    with torch.no_grad():
+        output = trainer.network.eval()(samples.inputs[rows])
+    assert set(found) == {"train_loss", "test_loss"}
+    assert found["test_loss"] == float(nn.functional.mse_loss(output.double().squeeze(-1), binary[rows].double()))
 
 
 def test_diverging_training_stops_with_the_way_out():

@@ -23,8 +23,8 @@ def test_after_harm_the_checkpoint_with_the_least_loss():
     found = recommend(run(RISES, **HARMED))
     assert found.sentence == "Use the checkpoint of step 10, not the last."
     assert found.reason == (
-        "Smoothed over three checkpoints, held-out loss is lowest at step 10, where it is 0.8. At step 40 it is 1.3. "
-        "The difference is more than noise (probability over 99 %)."
+        "As the median of three checkpoints, held-out loss is lowest at step 10, where it is 0.8. At step 40 it is 1.3."
+        " The difference is more than noise (probability over 99 %)."
     )
     assert (found.step, found.open) == (10, "")
     assert found.course == "held-out loss is 62 % higher at the end than at step 10"

@@ -309,6 +309,21 @@ def test_what_is_absent_is_told_from_what_is_not_established(data, kind, headlin
     assert ("risen by up to 0.31" in _first.uncertain(view)) is (kind == "no verdict")
 
 
+@pytest.mark.parametrize(
+    ("evidence", "card"),
+    [
+        ({"two_phases": 0.4, "only_falls": 0.5, "fall": 1.2}, "Phase 1"),
+        ({"two_phases": 0.4, "only_rises": 0.5, "rise": 1.2}, "Only a rise"),
+        ({"two_phases": 0.4, "only_falls": 0.3, "fall": 1.2}, "Not established"),
+        ({"of version 0.1": 1.0}, "Not established"),
+    ],
+)
+def test_the_card_says_which_change_is_established_without_a_verdict(data, evidence, card):
+    data["summary"]["phases"] = {"found": False, "kind": "no verdict", "evidence": evidence}
+    view = RunResult.from_json(data["summary"], data["analysis"])
+    assert {one.name: one.value for one in _first.cards(view, None)}["Phase"] == card
+
+
 def test_charts_are_valid_plotly_figures(data):
     import plotly.graph_objects as go
 

@@ -15,10 +15,12 @@ from interdyn.cli import main
 from interdyn.errors import RecipeError
 from interdyn.measurement import interactions
 from interdyn.plot import load_run
-from interdyn.recipes import StudyResult, load_study, planned, read_study
-from interdyn.recipes._over_seeds import LEVEL, mean_over, student
-from interdyn.recipes._quantities import QUANTITIES
+from interdyn.recipes import CLAIM_LEGEND, StudyResult, load_study, planned, read_study, tally
+from interdyn.recipes._over_seeds import LEVEL, Estimate, chi_square, mean_over, share_of, spread_of, student
+from interdyn.recipes._quantities import QUANTITIES, SHARES
 from interdyn.recipes._schema import ExpectedSection
+from interdyn.recipes._study import ClaimSection
+from interdyn.recipes._study_claims import judged
 from interdyn.recipes._study_result import run_of_study
 from interdyn.spectra import order_spectrum
 from interdyn.transforms import values_from_and, values_from_or
@@ -164,7 +166,95 @@ class TestIntervals:
             assert half(n) <= 0.1 * found.value * 1.003  # to which `student` is exact
             assert n == 2 or half(n - 1) > 0.1 * found.value * 0.997
         assert mean_over([-1.0, 1.0]).seeds_needed is None
+        assert mean_over([-1.0, 2.0, 3.0]).seeds_needed is None  # the interval contains 0
         assert mean_over([-9.9, -10.1]).seeds_needed == 3
+
+    @pytest.mark.parametrize(("count", "n"), [(0, 10), (2, 3), (5, 10), (10, 10), (1, 1)])
+    def test_a_share_has_wilsons_interval(self, count, n):
+        found = share_of([1.0] * count + [0.0] * (n - count) + [None])
+        wanted = stats.binomtest(count, n).proportion_ci(LEVEL, method="wilson")
+        assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=1e-12)
+        assert (found.value, found.count, found.n) == (count / n, count, n)
+        assert 0 <= found.low <= found.high <= 1
+        assert found.seeds_needed is None
+
+    def test_quantiles_of_chi_square(self):
+        for freedom in (1, 2, 5, 9, 40):
+            for p in (0.025, 0.5, 0.975):
+                assert chi_square(freedom, p) == pytest.approx(stats.chi2.ppf(p, freedom), rel=1e-9)
+
+    def test_spreads_are_covered(self):
+        rng, covered = np.random.default_rng(1), 0
+        for _ in range(400):
+            found = spread_of(list(rng.normal(3.0, 2.0, 5)))
+            covered += found.low < 2.0 < found.high
+        assert 366 <= covered <= 394
+        assert spread_of([1.0, None]).value is None
+        assert (spread_of([1.0, 1.0]).low, spread_of([1.0, 1.0]).high) == (0.0, 0.0)
+
+
+class TestOutcome:
+    @pytest.mark.parametrize(
+        ("got", "outcome", "holds"),
+        [
+            ((0.5, 0.2, 0.8), "holds", True),
+            ((0.5, 0.0, 1.0), "holds", True),
+            ((0.5, -0.1, 0.8), "open (value inside)", True),
+            ((0.5, 0.2, 1.1), "open (value inside)", True),
+            ((0.5, None, None), "open (value inside)", True),
+            ((1.5, 0.9, 2.1), "open (value outside)", False),
+            ((1.5, None, None), "open (value outside)", False),
+            ((1.5, 1.1, 1.9), "refuted", False),
+            ((-1.5, -1.9, -0.1), "refuted", False),
+            ((None, None, None), "no number", False),
+        ],
+    )
+    def test_what_the_complete_interval_establishes(self, got, outcome, holds):
+        claim = ClaimSection(text="a", quantity="train_loss", min=0.0, max=1.0)
+        found = judged(claim, Estimate(*got, 3))
+        assert (found.outcome, found.holds) == (outcome, holds)
+
+    def test_one_sided(self):
+        claim = ClaimSection(text="a", quantity="train_loss", min=0.25)
+        assert judged(claim, Estimate(0.4, 0.3, 9.0, 3)).outcome == "holds"
+        assert judged(claim, Estimate(0.1, -9.0, 0.2, 3)).outcome == "refuted"
+
+
+def result_of(values, *claims, **changes):
+    """Return the result of a study of one setting, seed after seed, from the values of its runs."""
+    told = {"name": "a", "question": "b", "recipe": "r", "seeds": list(range(len(values))), "claim": list(claims)}
+    runs = {f"r--seed-{i}": {"values": one, "course": {}} for i, one in enumerate(values)}
+    return StudyResult.from_json({"study": told | changes, "runs": runs})
+
+
+class TestCells:
+    RUNS = ({"harm": 1.0, "rise_starts": 4.0}, {"harm": 0.0, "rise_starts": None}, {"harm": 0.0, "rise_starts": 6.0})
+
+    def test_shares_are_counted_and_fewer_runs_are_said(self):
+        found = result_of(self.RUNS, report=["harm", "rise_starts", "gap_onset"], spread=True)
+        (_, _, (means,)), (_, _, (spreads,)) = found.tables()
+        assert means == ("r", "3", "1 of 3 (0.0615 to 0.792)", "5 (-7.71 to 17.7); n = 2", "-")
+        assert spreads == ("r", "3", "-", "1.41 (n = 2)", "-")
+
+    def test_how_many_seeds_are_needed_is_beside_the_spread(self):
+        runs = [{"harm": 1.0, "rise_starts": 9.0 + i} for i in range(3)]
+        (_, _, (spreads,)) = result_of(runs, report=["rise_starts", "harm"], spread=True).tables()[1]
+        assert spreads == ("r", "3", f"1 ({mean_over([9.0, 10.0, 11.0]).seeds_needed} seeds)", "-")
+
+    def test_a_claim_on_a_share_is_judged_by_its_interval(self):
+        claim = {"text": "c", "quantity": "harm", "of": {}, "max": 0.8}
+        (found,) = result_of(self.RUNS, claim).claims()
+        assert (str(found.got), found.outcome) == ("1 of 3 (0.0615 to 0.792)", "holds")
+
+    def test_differences_and_means_of_shares_have_no_interval(self):
+        claim = {"text": "c", "quantity": "harm", "of": {}, "min": -1.0}
+        told = [{"name": name, "set": {}} for name in "xy"]
+        runs = {f"{name}--seed-{i}": {"values": {"harm": float(i)}, "course": {}} for name in "xy" for i in (0, 1)}
+        study = {"name": "a", "question": "b", "recipe": "r", "seeds": [0, 1], "variant": told}
+        study["claim"] = [claim, claim | {"of": {"variant": "x"}, "against": {"variant": "y"}}]
+        both, difference = StudyResult.from_json({"study": study, "runs": runs}).claims()
+        assert (both.got.value, both.got.low, both.outcome) == (0.5, None, "open (value inside)")
+        assert (difference.got.value, difference.got.low) == (0.0, None)
 
 
 RUN = {
@@ -207,6 +297,12 @@ class TestQuantities:
             return {"phase_2": {"theory": "theory", "gain": 0.2, "gain_low": low}}
 
         assert [of_run("theory_ahead", prediction=predicted(low)) for low in (0.1, -0.1, None)] == [True, False, None]
+
+    def test_what_is_yes_or_no_in_a_run_is_a_share(self, done):
+        made = store.read_result(store.open_run(done / "runs" / "epochs=4--seed-0"))
+        kinds = {name: type(quantity(made)) for name, quantity in QUANTITIES.items()}
+        kinds["theory_ahead"] = type(of_run("theory_ahead", prediction={"phase_2": {"theory": "a", "gain_low": 0.1}}))
+        assert {name for name, kind in kinds.items() if kind in (bool, np.bool_)} == SHARES
 
     def test_strength_of_high_orders_over_the_effect(self, done):
         folder = done / "runs" / "epochs=4--seed-0"
@@ -257,15 +353,16 @@ class TestRuns:
         page = (done / "runs" / "study.html").read_text()
         assert STUDY["question"] in page
         assert "losses are large" in page
+        assert CLAIM_LEGEND in page
+        assert [one["outcome"] for one in told["claims"]][1:] == ["refuted", "holds"]
 
     def test_the_spread_is_shown_where_it_is_asked_for(self, done, tmp_path, capsys):
         told = json.loads((done / "runs" / "study.json").read_text())["variants"]["epochs=2"]["train_loss"]
         assert told["spread"] > 0
-        assert told["seeds_needed"] >= 2
         main_of("study", done / "study.toml", "--report", "--out", done / "runs")
         assert "Standard deviation between seeds" not in capsys.readouterr().out
         main_of("study", written(tmp_path, spread=True), "--report", "--out", done / "runs")
-        shown = f"{told['spread']:.3g} ({told['seeds_needed']} seeds)"
+        shown = f"{told['spread']:.3g}"
         assert shown in capsys.readouterr().out
         assert shown in (done / "runs" / "study.html").read_text()
 
@@ -277,7 +374,10 @@ class TestRuns:
 
     def test_verify_ends_with_1_where_a_claim_does_not_hold(self, done, tmp_path, capsys):
         assert main_of("verify", done / "study.toml", "--out", done / "runs") == 1
-        assert "1 of 3 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "By values, 1 of 3 claims are not within what they need; 0 of 4 runs are not finished." in shown
+        live = read_study(load_study(done / "study.toml"), done / "runs")
+        assert f"By complete intervals, of 3 claims {tally(live.claims())}." in shown
         kept = written(tmp_path, claim=STUDY["claim"][:1])
         assert main_of("verify", kept, "--out", done / "runs") == 0
         more = written(tmp_path, claim=[], seeds=[0, 1, 2])
@@ -291,7 +391,7 @@ class TestRuns:
         live = read_study(load_study(done / "study.toml"), done / "runs")
         assert result.to_json() | {"study": None} == live.to_json() | {"study": None}
         assert main_of("verify", kept) == 1
-        assert "1 of 3 claims do not hold; 0 of 4 runs are not finished." in capsys.readouterr().out
+        assert "By values, 1 of 3 claims are not within what they need; 0 of 4 runs" in capsys.readouterr().out
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": {"name": 1}, "runs": {}}'])
     def test_what_is_no_result_of_a_study_is_refused(self, tmp_path, capsys, text):

@@ -14,8 +14,9 @@ from torch import nn
 from interdyn import store
 from interdyn.cli import main
 from interdyn.errors import CheckpointError, InterdynWarning
+from interdyn.measurement import History
 from interdyn.players import columns
-from interdyn.tracking import Tracker, every, find_checkpoints, load_network, mean_losses, watch
+from interdyn.tracking import Tracker, every, find_checkpoints, load_network, watch
 from stored import summary_of
 
 
@@ -216,20 +217,6 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     assert "step 0 was not measured" in said[1]
 
 
-def test_losses_are_those_of_the_whole_groups_in_eval_mode():
-    net = network().train()
-    x, y = samples(600)
-    found = mean_losses(net, {"train": (x, y), "test": (x[:5], y[:5])})
-    assert net.training
-    net.eval().requires_grad_(False)
-    assert found["train_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x).double(), y)), rel=1e-6)
-    assert found["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(net(x[:5]).double(), y[:5])), rel=1e-6)
-    assert found["test_accuracy"] == float((net(x[:5]).argmax(1) == y[:5]).double().mean())
-    one = mean_losses(lambda x: net(x)[:, 1:] - net(x)[:, :1], {"train": (x, y)})  # a single logit
-    assert one == pytest.approx({name: found[name] for name in one}, rel=1e-6)
-    assert mean_losses(lambda x: x.sum(dim=1), {"train": (torch.ones(2, 3), torch.ones(2))})["train_loss"] == 4.0
-
-
 PROJECT = """
 import torch
 from torch import nn
@@ -277,6 +264,25 @@ def test_the_command_in_another_process_measures_as_it_is_told(tmp_path):
     assert summary["steps"] == [0, 10, 20]
     assert summary["n_players"] == 4
     assert None not in summary["test_loss"] + summary["train_accuracy"]
+
+
+@pytest.mark.parametrize(("name", "loss"), [("train", "train_loss"), ("rare", None)])
+def test_the_command_measures_groups_of_any_name_and_finds_losses_of_train_and_test(tmp_path, monkeypatch, name, loss):
+    project = PROJECT.replace('"train": ', '"other": ').replace('"test": ', f'"{name}": ')
+    (tmp_path / "groups_of.py").write_text(project)
+    (tmp_path / "saved").mkdir()
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    as_state_dict(net, tmp_path / "saved" / "step_0.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["watch", "saved", "--model", "groups_of:network", "--data", "groups_of:data", "--once", "--samples", "8"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    sys.modules.pop("groups_of", None)
+    assert not ended.value.code
+    found = History.read(store.open_run(tmp_path / "runs" / "watch-saved"))
+    known = [key for key in ("train_loss", "test_loss") if found.column(key) is not None]
+    assert known == ([] if loss is None else [loss])
 
 
 @pytest.mark.parametrize(

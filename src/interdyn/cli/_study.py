@@ -117,10 +117,12 @@ def show(result: "StudyResult") -> None:
 
 def _page(result: "StudyResult", folder: Path) -> Path:
     from interdyn.plot import load_run
+    from interdyn.recipes import CLAIM_LEGEND
     from interdyn.report import Table, write_study
 
     tables = [
-        Table(f"table-{i}", heading, "", columns, rows) for i, (heading, columns, rows) in enumerate(result.tables())
+        Table(f"table-{i}", heading, CLAIM_LEGEND if heading == "Claims" else "", columns, rows)
+        for i, (heading, columns, rows) in enumerate(result.tables())
     ]
     named = {name: [load_run(folder / one.planned.folder) for one in runs] for name, runs in result.by_variant.items()}
     return write_study(named, folder / "study.html", title=result.study.question, tables=tables)

@@ -20,7 +20,8 @@ def verify(
 ) -> None:
     """Check a finished run against what its recipe expects, or a study against its claims.
 
-    Exits with 1 if an expectation or a claim does not hold.
+    Exits with 1 if an expectation does not hold, or the value of a claim is not within what it needs. What the
+    intervals of the claims establish is shown too.
 
     Example: **interdyn verify interdyn-demo**
     """
@@ -67,7 +68,7 @@ def verify(
 
 def _verify_study(file: Path, out: Path | None) -> None:
     from interdyn.cli._study import show
-    from interdyn.recipes import StudyResult, load_study, read_study
+    from interdyn.recipes import StudyResult, load_study, read_study, tally
 
     if file.suffix == ".json":
         result = StudyResult.from_json(_plain(file))
@@ -77,10 +78,14 @@ def _verify_study(file: Path, out: Path | None) -> None:
     show(result)
     claims = result.claims()
     missing, failed = len(result.runs) - len(result.finished), sum(not claim.holds for claim in claims)
+    say(f"By complete intervals, of {len(claims)} claims {tally(claims) or 'none holds'}.")
     if missing or failed:
-        say(f"{failed} of {len(claims)} claims do not hold; {missing} of {len(result.runs)} runs are not finished.")
+        say(
+            f"By values, {failed} of {len(claims)} claims are not within what they need; "
+            f"{missing} of {len(result.runs)} runs are not finished."
+        )
         raise typer.Exit(1)
-    say(f"All {len(claims)} claims hold.")
+    say(f"By values, all {len(claims)} claims are within what they need.")
 
 
 def _plain(file: Path) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def watch(
     if baseline is not None or config.baselines is None:
         config = configured(config, {"baselines": "mean" if baseline in (None, "mean") else _number(baseline)})
     more = {"budget": None} | {name: value for name, value in options.items() if not hasattr(config, name)}
+    known = {name: pair for name, pair in groups.items() if name in ("train", "test")}
     say(f"watching {checkpoints}", err=True)
     folder = out or Path("runs") / f"watch-{checkpoints.resolve().name}"
     where = Where(engine, workers, address, shard, patience)
@@ -129,7 +130,7 @@ def watch(
             checkpoints,
             network,
             tracker,
-            losses=lambda net: mean_losses(net, groups),
+            losses=(lambda net: mean_losses(net, known)) if known else None,
             once=once,
             idle=idle,
             executor=executor,

@@ -12,6 +12,7 @@ from interdyn.dynamics._finder import PLACES, place_range, posterior
 TWO, GROWS = 0.6, 0.85  # probability above which two phases, or one change, are claimed
 SMALLEST_CHANGE = 0.1  # orders: the smallest fall or rise that counts as a phase
 ABSENT = 0.15  # orders: a fall or rise is called absent where no larger one is possible
+LATE = 0.75  # the part of the axis in which a rise that ends before the last measurement slows down
 NARROWER = 0.5  # tails of intervals over nominal ones: correlated noise in few measurements resembles a change
 
 
@@ -55,6 +56,14 @@ class PhaseEvidence:
     n_steps: int = 0
     n_samples: int = 0
 
+    def falls(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve falls by at least ``smallest_change`` orders, whatever follows."""
+        return self.two_phases + self.only_falls > GROWS and self.fall >= smallest_change
+
+    def rises(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
+        """Return whether the curve rises by at least ``smallest_change`` orders, whatever precedes."""
+        return self.two_phases + self.only_rises > GROWS and self.rise >= smallest_change
+
 
 @dataclass(frozen=True)
 class Place:
@@ -76,16 +85,6 @@ class Judged:
     rise_starts: Place | None = None
     boundary: Place | None = None
 
-    def falls(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
-        """Return whether the curve falls by at least ``smallest_change`` orders, whatever follows."""
-        e = self.evidence
-        return e.two_phases + e.only_falls > GROWS and e.fall >= smallest_change
-
-    def rises(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
-        """Return whether the curve rises by at least ``smallest_change`` orders, whatever precedes."""
-        e = self.evidence
-        return e.two_phases + e.only_rises > GROWS and e.rise >= smallest_change
-
     def two_phases(self, smallest_change: float = SMALLEST_CHANGE) -> bool:
         """Return whether the curve has a fall followed by a rise, each of at least ``smallest_change`` orders."""
         e, places = self.evidence, (self.fall_ends, self.rise_starts, self.boundary)
@@ -100,13 +99,19 @@ def judge(
     level: float,
     seed: int,
     n_samples: int = 0,
+    may_end: bool = False,
 ) -> Judged:
-    """Judge the curve ``y`` at ``steps``; ``window`` numbers the measurements; by default every step is one."""
+    """Judge the curve ``y`` at ``steps``; ``window`` numbers the measurements; by default every step is one.
+
+    With ``may_end`` a rise may end before the last measurement.
+    """
     if float(np.ptp(y)) <= 1e-9 * max(1.0, float(np.abs(y).max())):  # constant, without any doubt
         return Judged(PhaseEvidence(n_steps=len(y), n_samples=n_samples))
     at = np.arange(len(y)) if window is None else np.unique(window, return_inverse=True)[1]
     x, rng = time_axis(steps), np.random.default_rng(checked_seed(seed))
-    found = posterior(x, y, at)
+    ended = may_end and _slows(x, y)
+    found = posterior(x, y, at, ended=ended)
+    both = (found, posterior(x, y, at)) if ended else (found,)  # a rise to the end stays possible
     draws = found.draws(rng)
     a, b = draws.fall, draws.rise
     two, hump = (a > 0) & (b > 0), (a < 0) & (b < 0)
@@ -128,8 +133,8 @@ def judge(
         fall_interval=(fall[0], fall[2]),
         rise=rise[1],
         rise_interval=(rise[0], rise[2]),
-        possible_fall=found.possible(0, rng),
-        possible_rise=found.possible(1, rng),
+        possible_fall=max(one.possible(0, rng) for one in both),
+        possible_rise=max(one.possible(1, rng) for one in both),
         noise_std=float(np.median(draws.noise_std)),
         correlation=float(np.median(draws.correlation)),
         interval_share=share,
@@ -138,6 +143,19 @@ def judge(
     )
     boundary = None if end is None or start is None else (end[0], middle, start[2])
     return Judged(evidence, *(_in_steps(where, steps) for where in (end, start, boundary)))
+
+
+def _slows(x: Float[np.ndarray, " steps"], y: Float[np.ndarray, " steps"]) -> bool:
+    """Return whether a curve gains less than an eighth of its range over the last quarter of the axis.
+
+    Examples
+    --------
+    >>> x = np.arange(9) / 8
+    >>> _slows(x, x), _slows(x, np.minimum(x, 0.5))
+    (False, True)
+    """
+    late = y[x >= LATE]
+    return bool(late.max() - late[0] < (1 - LATE) / 2 * np.ptp(y))
 
 
 def _quantiles(values: Float[np.ndarray, " draws"], tail: float) -> tuple[float, float, float]:

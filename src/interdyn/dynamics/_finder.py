@@ -7,7 +7,8 @@ Over the logarithmic axis ``x`` in ``[0, 1]`` a curve is level, with a fall befo
 ``f`` is linear, quadratic or its mirror image (a change that slows down), chosen for each side; ``u`` is
 autocorrelated over the measurements, and partly white within a window of nearby steps; ``s`` is constant or has one
 jump. Every combination of places, shapes, noise and prior variance is a *cell*. In a cell ``a``, ``A``, ``B`` and the
-size of the noise are integrated out, so the posterior is a table of weights, and draws from it are exact.
+size of the noise are integrated out, so the posterior is a table of weights, and draws from it are exact. A rise may
+also end before the last measurement: ``f`` is then linear up to ``c3``, and level after it.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ DRAWS = 1000
 _WITHIN = 0.1  # distance of neighbours in a window, in measurements
 SHAPES = 3  # linear, quadratic, and the mirror image of the quadratic
 _FALLS, _RISES, _NONE = 1, 1 + SHAPES * len(PLACES), 1 + 2 * SHAPES * len(PLACES)  # columns after the curve
+_ENDED = np.array([(c2, c3) for c2 in range(len(PLACES)) for c3 in range(1, len(PLACES), 2) if c3 > c2 + 1])
+_STARTS = np.concatenate([np.tile(np.arange(len(PLACES)), 2 * SHAPES), [0], _ENDED[:, 0]])  # place of each column
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,9 @@ class Posterior:
         white = std * rng.standard_normal((2, DRAWS))
         fall = (c * u - b * v) / det + np.sqrt(c / det) * white[0]
         rise = (v - b * fall) / c + white[1] / np.sqrt(c)  # given the fall
-        there = columns < _NONE
+        there = columns != _NONE
         jitter = (rng.random((2, DRAWS)) - 0.5) * PLACES[0]
-        place = np.where(there, PLACES[(columns - 1) % len(PLACES)] + jitter, np.nan)
+        place = np.where(there, PLACES[_STARTS[columns - 1]] + jitter, np.nan)
         ends, starts = np.where(there.all(axis=0), np.sort(place, axis=0), place)
         fall, rise = np.where(there, self.unit * np.stack([fall, rise]), 0.0)
         return Draws(fall, rise, ends, starts, self.unit * std, self.correlation[noise])
@@ -108,7 +111,7 @@ class Posterior:
         The upper quantile of the amplitude, of either sign, given that it exists: the larger of the quantiles over all
         correlations and over those of at least `STRONG`. Infinite with too few measurements for any statement.
         """
-        bounds, can = [0.0], self.pairs[side] < _NONE
+        bounds, can = [0.0], self.pairs[side] != _NONE
         if not can.any():
             return float("inf")
         for least in (0.0, STRONG):
@@ -118,7 +121,11 @@ class Posterior:
 
 
 def posterior(
-    x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]
+    x: Float[np.ndarray, " values"],
+    y: Float[np.ndarray, " values"],
+    window: Int[np.ndarray, " values"],
+    *,
+    ended: bool = False,
 ) -> Posterior:
     r"""Weigh all cells by their evidence.
 
@@ -136,6 +143,8 @@ def posterior(
         The curve, in any unit, not constant.
     window
         Number of the measurement that each value belongs to: 0, 1, ...; equal within a window of nearby steps.
+    ended
+        Include rises that end before the last two measurements.
 
     Returns
     -------
@@ -149,9 +158,10 @@ def posterior(
     """
     unit, h = float(np.ptp(y)), (1 / VARIANCES)[:, None]
     whiten, noise_prior, correlation = _noises(x, window)
-    pairs, prior = _pairs(x, window)
+    pairs, prior = _pairs(x, window, ended=ended)
     left, right = pairs
-    white = whiten @ _columns(x, (y - y.mean()) / unit)
+    columns = _columns(x, (y - y.mean()) / unit)
+    white = whiten @ (columns if ended else columns[:, : _NONE + 2])
     mean, white = white[..., :1], white[..., 1:]
     mass = (mean**2).sum(axis=1, keepdims=True)
     white = white - mean * (mean.swapaxes(1, 2) @ white / mass)
@@ -193,11 +203,13 @@ def places_of(window: Int[np.ndarray, " values"]) -> Float[np.ndarray, " values"
 
 
 def _columns(x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"]) -> Float[np.ndarray, "values columns"]:
-    """Return the mean, the curve, the falls, the rises, and zeros for an absent change."""
+    """Return the mean, the curve, the falls, the rises, zeros for an absent change, and the rises that end."""
     fall = np.maximum(PLACES - x[:, None], 0.0) / PLACES
     rise = np.maximum(x[:, None] - PLACES, 0.0) / (1 - PLACES)
     shaped = [shape for side in (fall, rise) for shape in (side, side**2, side * (2 - side))]
-    return np.column_stack([np.ones_like(x), y, *shaped, np.zeros_like(x)])
+    start, end = PLACES[_ENDED].T
+    ended = np.clip((x[:, None] - start) / (end - start), 0.0, 1.0)
+    return np.column_stack([np.ones_like(x), y, *shaped, np.zeros_like(x), ended])
 
 
 def _noises(
@@ -222,15 +234,18 @@ def _noises(
 
 
 def _pairs(
-    x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]
+    x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"], *, ended: bool
 ) -> tuple[Int[np.ndarray, "2 pairs"], Float[np.ndarray, " pairs"]]:
     """Return the fall and rise columns of every pair, and the log prior of each pair."""
     low, high = place_range(x, window)
     of_column = np.tile(PLACES, SHAPES)
     falls = np.append(_FALLS + np.flatnonzero(of_column > low), _NONE)
     rises = np.append(_RISES + np.flatnonzero(of_column < high), _NONE)
+    if ended:
+        start, end = PLACES[_ENDED].T
+        rises = np.append(rises, _NONE + 1 + np.flatnonzero((start < high) & (end < _first(x, window)[-BEFORE])))
     pairs = np.stack([np.repeat(falls, len(rises)), np.tile(rises, len(falls))])
-    place, there = PLACES[(pairs - 1) % len(PLACES)], pairs < _NONE
+    place, there = PLACES[_STARTS[pairs - 1]], pairs != _NONE
     ordered = (place[0] <= place[1]) | ~there.all(axis=0)
     pairs, kind = pairs[:, ordered], (there[0] + 2 * there[1])[ordered]  # of level, fall, rise, both
     return pairs, np.log(np.array(CLASSES) / np.maximum(np.bincount(kind, minlength=4), 1))[kind]
@@ -244,5 +259,10 @@ def place_range(x: Float[np.ndarray, " values"], window: Int[np.ndarray, " value
     >>> place_range(np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), np.arange(6))
     (0.2, 0.6)
     """
-    first = x[np.searchsorted(window, np.arange(window[-1] + 1))]
+    first = _first(x, window)
     return float(first[BEFORE - 1]), float(first[-AFTER])
+
+
+def _first(x: Float[np.ndarray, " values"], window: Int[np.ndarray, " values"]) -> Float[np.ndarray, " windows"]:
+    """Return the first place of each measurement."""
+    return x[np.searchsorted(window, np.arange(window[-1] + 1))]

@@ -47,7 +47,8 @@ def find_gap_onset(
     Notes
     -----
     The gap grows when the finder's posterior gives a rise, with or without a preceding fall, a probability above 0.85.
-    If the gap dips first (wrong labels raise the training loss from the start), its onset lies after the dip.
+    If the gap dips first (wrong labels raise the training loss from the start), its onset lies after the dip. Where it
+    slows down late, the model includes growth that ends before the last measurement.
     Rates by kind of noise: ``benchmarks/bench_phases.py``. Cost: 25 ms for 22 steps.
     Source: paper, section 4: the second phase starts with the growth of this gap.
 
@@ -73,7 +74,7 @@ def find_gap_onset(
     if known < MIN_STEPS:
         why = f"The loss gap is known at {known} of the {MIN_STEPS} measurements needed."
         return Onset.unknown(level, why)
-    found = judge(steps[usable], gap[usable], numbers[usable], level=level, seed=seed)
+    found = judge(steps[usable], gap[usable], numbers[usable], level=level, seed=seed, may_end=True)
     e, start = found.evidence, found.rise_starts
     p = e.two_phases + e.only_rises
     if start is None or p <= GROWS:

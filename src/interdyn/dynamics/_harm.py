@@ -9,7 +9,7 @@ from interdyn._arguments import real_array
 from interdyn._numbers import percent
 from interdyn.dynamics._axis import MIN_STEPS, checked_steps
 from interdyn.dynamics._evidence import Judged, PhaseEvidence, judge
-from interdyn.dynamics._onset import Onset, smoothed, when
+from interdyn.dynamics._onset import Onset, lowest, smoothed, when
 from interdyn.errors import InputError
 
 SMALLEST_RISE = 0.05  # as a share of the smallest held-out loss
@@ -107,7 +107,9 @@ def find_harm(
 def least_loss(
     steps: Float[np.ndarray, " steps"], held_out: Float[np.ndarray, " steps"], *, larger_is_better: bool = False
 ) -> float | None:
-    """Return the step with the smallest held-out loss, a median of three neighbours; None where no loss is known.
+    """Return the step with the smallest held-out loss, as the median of three neighbours; None where no loss is known.
+
+    Of equal medians, the step with the smallest loss itself counts.
 
     Parameters
     ----------
@@ -128,7 +130,7 @@ def least_loss(
     known = np.isfinite(values)
     if not known.any():
         return None
-    return float(steps[known][smoothed(-values[known] if larger_is_better else values[known]).argmin()])
+    return float(steps[known][lowest(-values[known] if larger_is_better else values[known])])
 
 
 def _checked(
@@ -185,7 +187,7 @@ class _Course(NamedTuple):
 
     @property
     def least(self) -> float:
-        """The step of the smallest loss, a median of three neighbours."""
+        """The first step of the smallest median of three neighbours: harm may begin at once after it."""
         return float(self.steps[smoothed(self.y).argmin()])
 
     def before(self) -> "_Course":

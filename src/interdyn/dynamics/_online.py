@@ -316,8 +316,11 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
         said = f"No verdict on phases ({look.why})."
     elif look.rising:
         said = f"No verdict on phases (only the last measurement shows a rise, of {e.rise:.2f} orders)."
-    elif look.judged.falls():
+    elif e.falls():
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
+    elif e.rises():
+        earlier = f"an earlier fall of up to {e.possible_fall:.2f} is possible"
+        said = f"No first phase is established: the mean order rises by {e.rise:.2f} ({earlier})."
     else:
         said = f"No verdict on phases (no fall established above noise of {e.noise_std:.2f} orders; {possible})."
     return stage, Onset.unknown(level, said, p)

@@ -91,3 +91,15 @@ def smoothed(values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values
     if len(values) < 3:
         return values
     return np.array([np.median(values[max(i - 1, 0) : i + 2]) for i in range(len(values))])
+
+
+def lowest(values: Float[np.ndarray, " values"]) -> int:
+    """Return the index of the smallest median of three neighbours; of equal medians, that of the smallest value.
+
+    Examples
+    --------
+    >>> lowest(np.array([6.0, 5.0, 4.0, 5.2, 6.0]))  # the medians of the second and the third are equal
+    2
+    """
+    medians = smoothed(values)
+    return int(np.where(medians == medians.min(), values, np.inf).argmin())

@@ -194,7 +194,7 @@ def verdict(
     Absent means more than not established: no fall or rise above `ABSENT` is possible.
     """
     e, end, start, stretch = judged.evidence, judged.fall_ends, judged.rise_starts, judged.boundary
-    falls, rises = judged.falls(smallest_change), judged.rises(smallest_change)
+    falls, rises = e.falls(smallest_change), e.rises(smallest_change)
     possible = f"a fall of up to {e.possible_fall:.2f} and a rise of up to {e.possible_rise:.2f} orders are possible"
     if end and start and stretch and judged.two_phases(smallest_change):
         sentence = (

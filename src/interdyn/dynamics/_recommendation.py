@@ -101,7 +101,7 @@ def recommend(result: RunResult) -> Recommendation:
     return replace(find(held, harm), course=course)
 
 
-_SMOOTHED = "Smoothed over three checkpoints,"
+_SMOOTHED = "As the median of three checkpoints,"
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
@@ -122,7 +122,7 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         reason = f"{best}. Longer training was not tried."
     else:
         near = f"at most {percent(SMALLEST_RISE)} {held.worse_word} {held.best:.3g} at step {held.at}"
-        where = f"where it is {held.best_word} (smoothed over three checkpoints)"
+        where = f"where it is {held.best_word} (the median of three checkpoints)"
         reason = f"Held-out {held.name} at the end is {held.end:.3g}, {near}, {where}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)

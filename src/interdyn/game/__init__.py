@@ -6,6 +6,7 @@ from interdyn.game._calibration import (
     batch_norms as batch_norms,
     calibration_rows as calibration_rows,
 )
+from interdyn.game._forward import at_home as at_home
 from interdyn.game._game import game_function
 from interdyn.game._isolation import bare as bare, copy_bytes as copy_bytes, isolated as isolated
 from interdyn.game._missing import refuse_missing as refuse_missing
@@ -31,6 +32,7 @@ from interdyn.game._samples import (
     is_batch as is_batch,
     labels_of as labels_of,
     samples_of as samples_of,
+    tensor_of as tensor_of,
 )
 from interdyn.game._table import estimate_passes, refuse_impossible as refuse_impossible, value_table
 from interdyn.game._words import STOP_WORDS as STOP_WORDS, Words as Words, words as words

@@ -86,7 +86,7 @@ class Forward:
                 f'output="{output}" needs mutually exclusive classes; got a multi-label network, according to its '
                 'config. Pass output="multi-label" for the log-odds of the label `target` alone.'
             )
-        tensors = _at_home(network, given)
+        tensors = at_home(network, given)
         count, device = len(given), tensors[0].device
         more = arguments if isinstance(arguments, tuple) else () if arguments is None else (arguments,)
         if more and given.keywords:
@@ -265,7 +265,7 @@ def _last_tokens(network: Any, tensors: tuple[Tensor, ...], by_name: Mapping[str
     return torch.where(there.reshape(len(there), -1) > 0, positions, 0).amax(1)
 
 
-def _at_home(network: torch.nn.Module | None, given: Samples) -> tuple[Tensor, ...]:
+def at_home(network: torch.nn.Module | None, given: Samples) -> tuple[Tensor, ...]:
     """Return the inputs on a module's device and, if floating point, in its type; those of its first such parameter."""
     for parameter in () if network is None else network.parameters():
         if parameter.is_floating_point():

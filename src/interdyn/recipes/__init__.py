@@ -10,6 +10,7 @@ from interdyn.recipes._load import code_of, load_recipe, recipes, resolve
 from interdyn.recipes._registry import dataset, find_dataset, imported as imported, model
 from interdyn.recipes._schema import ExpectedSection, Recipe
 from interdyn.recipes._study import Study, load_study, planned as planned
+from interdyn.recipes._study_claims import CLAIM_LEGEND as CLAIM_LEGEND, tally as tally
 from interdyn.recipes._study_result import StudyResult, StudyRun, read_study
 from interdyn.recipes._verify import NOT_CHECKED as NOT_CHECKED, Check, check_prediction, checks
 

@@ -163,3 +163,6 @@ QUANTITIES: dict[str, Quantity] = {
     "planted_error": lambda result: (result.planted or {}).get("max_error"),
 }
 """Name to a function of a run's result; None if the run has no such number. Accuracies, losses, shares: at the end."""
+
+SHARES = frozenset({"spindle", "boundary", "harm", "theory_ahead"})
+"""Quantities that are 0 or 1 in a run, so that over seeds they are shares."""

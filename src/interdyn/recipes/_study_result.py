@@ -9,24 +9,15 @@ from typing import Any
 import numpy as np
 
 from interdyn.errors import InterdynError, RunError
-from interdyn.recipes._over_seeds import LEVEL, Estimate, mean_over
-from interdyn.recipes._quantities import QUANTITIES
+from interdyn.recipes._over_seeds import LEVEL, Estimate, mean_over, share_of, spread_of
+from interdyn.recipes._quantities import QUANTITIES, SHARES
 from interdyn.recipes._study import ClaimSection, Planned, Study, load_study, planned, selected
+from interdyn.recipes._study_claims import ClaimResult, judged
 from interdyn.store import has_result, holds_a_run, open_run, read_result
 from interdyn.values import RunResult
 
 STUDY_SCHEMA = 1
 _COLUMNS = ("steps", "train_loss", "test_loss", "train_accuracy", "test_accuracy")
-
-
-@dataclass(frozen=True)
-class ClaimResult:
-    """A claim and what the runs show about it."""
-
-    text: str
-    needed: str
-    got: Estimate
-    holds: bool
 
 
 @dataclass(frozen=True)
@@ -58,10 +49,18 @@ class StudyRun:
         return cls(planned, {name: _short([value])[0] for name, value in values.items()}, course)
 
 
-def _spread(one: Estimate) -> str:
+def _mean(one: Estimate, runs: int) -> str:
+    """Return an estimate, with its own number of runs where not all of them have the quantity."""
+    own = f"; n = {one.n}" if one.count is None and 0 < one.n < runs else ""
+    return f"{one}{own}"
+
+
+def _spread(one: Estimate, runs: int) -> str:
     if one.spread is None:
         return "-"
-    return f"{one.spread:.3g}" if one.seeds_needed is None else f"{one.spread:.3g} ({one.seeds_needed} seeds)"
+    needed = [] if one.seeds_needed is None else [f"{one.seeds_needed} seeds"]
+    own = [f"n = {one.n}"] if one.n < runs else []
+    return f"{one.spread:.3g}" + (f" ({'; '.join(needed + own)})" if needed + own else "")
 
 
 def _short(column: Iterable[float | None]) -> list[float | None]:
@@ -100,49 +99,52 @@ class StudyResult:
         return out
 
     def table(self) -> dict[str, dict[str, Estimate]]:
-        """Return the reported quantities of each variant, means over its seeds."""
+        """Return the reported quantities of each variant: means over its seeds, or shares of them."""
         return {
-            name: {key: mean_over([run.values.get(key) for run in runs]) for key in self.study.report}
+            name: {
+                key: (share_of if key in SHARES else mean_over)([run.values.get(key) for run in runs])
+                for key in self.study.report
+            }
             for name, runs in self.by_variant.items()
         }
 
     def claims(self) -> list[ClaimResult]:
-        """Return each claim with the result of the finished runs; without finished runs it does not hold."""
+        """Return each claim with the result of the finished runs; without finished runs it has no number."""
         return [self._claim(claim) for claim in self.study.claim]
 
     def tables(self) -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
         """Return heading, columns and rows of every table: means, spread if requested, claims."""
         columns = ("variant", "runs", *(name.replace("_", " ") for name in self.study.report))
-        kinds: dict[str, Callable[[Estimate], str]] = {"Means over seeds, with 95 % intervals": str}
+        kinds: dict[str, Callable[[Estimate, int], str]] = {"Means over seeds, with 95 % intervals": _mean}
         if self.study.spread:
             kinds["Standard deviation between seeds, and how many seeds a mean within 10 % needs"] = _spread
         table, runs = self.table(), self.by_variant
         out = []
         for heading, told in kinds.items():
-            rows = [(name, str(len(runs[name])), *map(told, row.values())) for name, row in table.items()]
-            out.append((heading, columns, tuple(rows)))
-        claims = [
-            (one.text, one.needed, str(one.got), str(one.got.n), "yes" if one.holds else "NO") for one in self.claims()
-        ]
+            cells = {name: [told(one, len(runs[name])) for one in row.values()] for name, row in table.items()}
+            out.append((heading, columns, tuple((name, str(len(runs[name])), *row) for name, row in cells.items())))
+        claims = [(one.text, one.needed, str(one.got), str(one.got.n), one.outcome) for one in self.claims()]
         if claims:
-            out.append(("Claims", ("claim", "needed", "got", "seeds", "holds"), tuple(claims)))
+            out.append(("Claims", ("claim", "needed", "got", "seeds", "result"), tuple(claims)))
         return out
 
     def _claim(self, claim: ClaimSection) -> ClaimResult:
         of, against = (self._by_seed(chosen, claim.quantity) for chosen in (claim.of, claim.against))
         if claim.against is None:
-            got = mean_over(list(of.values()))
+            values = list(of.values())
         else:
-            got = mean_over([of[seed] - against[seed] for seed in of if seed in against])
-        if claim.statistic == "spread":
-            got = Estimate(got.spread, None, None, got.n)
-        limits = {"at least": claim.min, "at most": claim.max}
-        needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
-        value = got.value
-        low, high = (-math.inf if claim.min is None else claim.min), (math.inf if claim.max is None else claim.max)
-        what = claim.quantity if claim.against is None else f"difference of {claim.quantity}"
-        what = what if claim.statistic == "mean" else f"standard deviation of {what}"
-        return ClaimResult(claim.text, f"{what} {needed}", got, value is not None and low <= value <= high)
+            values = [of[seed] - against[seed] for seed in of if seed in against]
+        return judged(claim, self._estimate(claim, values))
+
+    def _estimate(self, claim: ClaimSection, values: list[float]) -> Estimate:
+        """Return the estimate that a claim is about; its interval is not that of a mean where runs are 0 or 1."""
+        found = (spread_of if claim.statistic == "spread" else mean_over)(values)
+        if claim.quantity not in SHARES:
+            return found
+        settings = [run for run in selected(planned(self.study), claim.of) if run.seed == self.study.seeds[0]]
+        if claim.statistic == "mean" and claim.against is None and len(settings) == 1:
+            return share_of(values)
+        return Estimate(found.value, None, None, found.n)
 
     def _by_seed(self, chosen: Mapping[str, Any] | None, quantity: str) -> dict[int, float]:
         """Return the mean of a quantity over the chosen runs of each seed: only the seed varies by chance."""

@@ -23,6 +23,11 @@ from interdyn.tracking import load_weights, loss_of, mean_losses, weights_of
 _BATCHES = 4  # training batches per forward pass when losses are computed: memory that training showed to suffice
 
 
+def _squared_error(output: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of a regression, whose targets may happen to be 0 and 1 only."""
+    return loss_of(output.double(), target)
+
+
 def log_spaced(total: int, count: int, *, first: int = 1) -> tuple[int, ...]:
     """Return ``count`` steps: 0, and log-spaced ones from ``first`` to ``total``, without duplicates.
 
@@ -218,7 +223,8 @@ class Trainer:
             "test": (samples.inputs, samples.targets, samples.test_ids),
         }
         rows = _BATCHES * self._section.batch_size
-        out = mean_losses(self.network if network is None else network, groups, rows=rows)
+        loss = None if samples.n_classes else _squared_error
+        out = mean_losses(self.network if network is None else network, groups, loss=loss, rows=rows)
         if not math.isfinite(out["train_loss"]):
             raise ModelError(
                 f"training must keep the loss finite; got {out['train_loss']} at step {self.step}. "

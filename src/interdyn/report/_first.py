@@ -1,17 +1,17 @@
 """The text of the first screen: what happened, what to do, what is not certain, and four cards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from interdyn._numbers import percent
-from interdyn.dynamics import PhaseStatus, Recommendation, recommend, when
+from interdyn.dynamics import PhaseEvidence, PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
 from interdyn.report._used import being_learned
 from interdyn.report._words import mean_order
-from interdyn.values import RunResult
+from interdyn.values import PhaseResult, RunResult
 
 _GROWING = {
     "phase 1": "its interactions got simpler, and phase 2 (more complex interactions) is not established",
@@ -165,10 +165,20 @@ def _phase(view: RunResult) -> Card:
         value = "Not analysed"
     elif view.phases.kind in _ABSENT:
         value = _ABSENT[PhaseStatus(view.phases.kind)][0]
+    elif began is None and _evidence(view.phases).falls():
+        value = "Phase 1"
+    elif began is None and _evidence(view.phases).rises():
+        value = "Only a rise"
     remark = f"learning of higher orders began {when(began[1])}; " if began is not None else ""
     if course := mean_order(view):
         remark += f"mean order {course} (start, minimum, {'end' if view.stage is None else 'now'})"
     return Card("Phase", value, remark.removesuffix("; "), "dynamics")
+
+
+def _evidence(phases: PhaseResult) -> PhaseEvidence:
+    """Return the evidence of a run as far as it is recorded."""
+    kept = phases.evidence or {}
+    return PhaseEvidence(**{field.name: kept[field.name] for field in fields(PhaseEvidence) if field.name in kept})
 
 
 def _samples(view: RunResult) -> Card:

@@ -16,7 +16,8 @@ from interdyn.tracking._checkpoints import (
     weights_of as weights_of,
 )
 from interdyn.tracking._engine import Engine as Engine, Shard as Shard, wait_for as wait_for
-from interdyn.tracking._from_disk import loss_of as loss_of, mean_losses, watch
+from interdyn.tracking._from_disk import watch
+from interdyn.tracking._losses import loss_of as loss_of, mean_losses
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pool import Pool
 from interdyn.tracking._pricing import Estimate

@@ -6,12 +6,9 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-import torch
-
 from interdyn._numbers import percent
 from interdyn.schedules import apart, at, due, due_steps
-from interdyn.sparsify import split
-from interdyn.tracking._measuring import copied, device_of
+from interdyn.tracking._measuring import copied
 from interdyn.tracking._plan import Pace, Plan, of_near, richest
 from interdyn.tracking._pricing import Pricing, copies_kept
 
@@ -234,11 +231,3 @@ class Budget:
             return True, None
         self.owed = False
         return not paid, plan
-
-
-def prepare(model: Any, device: Any) -> float:
-    """Load the compiled solver, once per process; return the seconds it took."""
-    begun = perf_counter()
-    if torch.device(device or device_of(model)).type == "cpu":
-        split(torch.linspace(0.0, 1.0, 16, dtype=torch.float64)[None] ** 2, threads=1)
-    return perf_counter() - begun

@@ -15,7 +15,7 @@ from interdyn.errors import DisturbedError, InputError
 from interdyn.game import bare
 from interdyn.measurement import Group
 from interdyn.schedules import MAX_STEP, Schedule, due, too_short
-from interdyn.tracking._budget import Budget, prepare
+from interdyn.tracking._budget import Budget
 from interdyn.tracking._entry import numbers, returned
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
@@ -76,7 +76,8 @@ class Following:
         self.measuring_seconds = 0.0
         """Wall time inside `observe` and for verdicts."""
         self.preparing_seconds = 0.0
-        """Wall time of loading the compiled solver before training; not part of the others."""
+        """Wall time of loading compiled functions before the first measurement; not part of the others."""
+        self._prepares = True  # unless other processes measure
         self.history = self._record.history
         """What was measured so far."""
         self.problems = self._record.problems
@@ -228,7 +229,7 @@ class Following:
         at_the_end = self.total_steps is not None and after < self.total_steps <= step
         if self._first is None:
             self._first = step
-            self._begin(step, model)
+            self._begin(step)
         if step in self.history.steps:
             return False
         if self._budget is None:
@@ -247,16 +248,15 @@ class Following:
             measured |= self._if_paid(near.since(after), step, model, given, is_due=is_due)
         return (at_the_end and self._measure_last(step, model, given)) or measured
 
-    def _begin(self, step: int, model: Any) -> None:
+    def _begin(self, step: int) -> None:
         """Report what is to be reported at the start, and do what is done once."""
         if told := self._record.begun_again(step):
             self._record.report(told)
-        if self._budget is None:
-            return
-        share = percent(self._budget.share)
-        tell(f"Measuring takes at most {share} of the training time; `budget=None` removes the limit.")
-        if self._groups[0].config.solver == "admm":
-            seconds = prepare(bare(model), self._groups[0].config.device)
+        if self._budget is not None:
+            share = percent(self._budget.share)
+            tell(f"Measuring takes at most {share} of the training time; `budget=None` removes the limit.")
+        if self._prepares:
+            seconds = self._pricing().prepare(fewer=self._budget is not None)
             self._entered += seconds
             self.preparing_seconds += seconds
 

@@ -4,18 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from interdyn.errors import CheckpointError, InputError, ModelError
-from interdyn.game import isolated
+from interdyn.errors import CheckpointError, InputError
 from interdyn.tracking._checkpoints import SavedFolder, SavedNetwork, load_part
-from interdyn.tracking._measuring import device_of
 from interdyn.tracking._tracker import Tracker
-
-_ROWS = 256
 
 
 def watch(
@@ -137,100 +131,3 @@ def _said(step: int, tracker: Tracker, *, handed: bool) -> str:
         why = "it appeared after later ones; watch again to measure it" if late else "see the warning"
         return f"step {step} was not measured: {why}."
     return tracker.verdict.sentence
-
-
-def mean_losses(network: Any, groups: Mapping[str, Any], *, rows: int = _ROWS) -> dict[str, float]:
-    """Return the loss, and the accuracy of a classifier, on the groups ``train`` and ``test``, in eval mode.
-
-    Parameters
-    ----------
-    network
-        The network; its device and state are unchanged.
-    groups
-        Name to ``(inputs, targets)``, or to ``(inputs, targets, ids)`` to use only some samples. Inputs are a tensor,
-        or a tuple of tensors that are passed together. Class targets give the mean cross-entropy, other numbers the
-        mean squared error; a group without targets is ignored.
-    rows
-        Samples per forward pass.
-
-    Returns
-    -------
-    dict[str, float]
-        ``train_loss``, ``test_loss`` in nats or the squared unit of the output; ``train_accuracy``, ``test_accuracy``
-        of a classifier.
-
-    Raises
-    ------
-    ModelError
-        If the network does not return one row for each sample.
-
-    Examples
-    --------
-    >>> network = nn.Linear(2, 2)
-    >>> _ = nn.init.zeros_(network.weight), nn.init.zeros_(network.bias)
-    >>> losses = mean_losses(network, {"test": (torch.ones(3, 2), torch.tensor([0, 1, 1]))})
-    >>> {name: round(number, 3) for name, number in losses.items()}
-    {'test_accuracy': 0.333, 'test_loss': 0.693}
-    """
-    out = {}
-    for name in ("train", "test"):
-        inputs, target, *ids = groups.get(name, (None, None))
-        if target is None:
-            continue
-        tensors, device = inputs if isinstance(inputs, tuple) else (inputs,), device_of(network)
-        chosen = torch.as_tensor(ids[0]) if ids else torch.arange(len(target))
-        with isolated(network) as private:
-            parts = [private(*(t[part].to(device) for t in tensors)) for part in torch.split(chosen, rows)]
-        output, wanted = torch.cat([_logits(part) for part in parts]).double(), target[chosen].to(device)
-        if not wanted.is_floating_point():
-            output = _scores(output, int(wanted.max()) + 1)
-            out[f"{name}_accuracy"] = float((output.argmax(dim=-1) == wanted).double().mean())
-        out[f"{name}_loss"] = float(loss_of(output, wanted))
-    return out
-
-
-def _logits(output: Any) -> Tensor:
-    found = getattr(output, "logits", output)
-    if not isinstance(found, Tensor):
-        raise ModelError(f"the network must return a tensor of logits; got {type(output).__name__}. Wrap it.")
-    return found
-
-
-def _scores(output: Tensor, classes: int) -> Tensor:
-    """Return a score for each class; a single logit is that of class 1 against class 0."""
-    single = output.reshape(-1, 1) if output.ndim == 1 or output.shape[1:] == (1,) else None
-    scores = output if single is None else torch.cat([torch.zeros_like(single), single], dim=1)
-    if scores.ndim != 2 or scores.shape[1] < classes:
-        raise ModelError(
-            f"the network must return a score for each of {classes} classes; got an output of shape "
-            f"{tuple(output.shape)}. Correct its `forward`."
-        )
-    return scores
-
-
-def loss_of(output: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Return the mean cross-entropy of classes, or the mean squared error of other targets; differentiable.
-
-    ``label_smoothing`` is the share of each class's target that is spread over all classes (Szegedy et al., 2016,
-    section 7), as in `torch.nn.functional.cross_entropy`.
-
-    Raises
-    ------
-    ModelError
-        If there is not one row per sample, with an entry for each class.
-
-    Examples
-    --------
-    >>> loss_of(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 1.0]))
-    tensor(2.)
-    """
-    classes = not target.is_floating_point()
-    if output.shape[:1] != target.shape or (output.ndim != 2 if classes else output.numel() != len(target)):
-        wanted = f"({len(target)}, classes)" if classes else f"({len(target)},)"
-        raise ModelError(
-            f"the network must return an output of shape {wanted}, one row per sample; got {tuple(output.shape)}. "
-            "Correct its `forward`."
-        )
-    if classes:
-        return nn.functional.cross_entropy(output, target, label_smoothing=label_smoothing)
-    return nn.functional.mse_loss(output.reshape(len(target), -1).squeeze(-1), target.to(output.dtype))

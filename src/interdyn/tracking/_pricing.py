@@ -3,17 +3,22 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from interdyn._numbers import percent
+from interdyn.compiled import available
 from interdyn.dynamics import online_verdict
 from interdyn.game import bare, copy_bytes
 from interdyn.measurement import Group, recorded
 from interdyn.schedules import Schedule, apart, due_steps
+from interdyn.sparsify import WITHIN, split
 from interdyn.tracking._plan import (
     FEWEST_PLAYERS,
     MIN_MEASUREMENTS,
@@ -23,6 +28,8 @@ from interdyn.tracking._plan import (
     planned,
     renamed,
 )
+from interdyn.tracking._said import tell
+from interdyn.transforms import values_from_and
 from interdyn.values import Trajectory
 
 _TRIAL_PLAYERS = 8  # a price is found by trials with at most this many
@@ -30,6 +37,11 @@ _WARMING = 6.0  # how many times longer the first trial may take, which builds c
 _LARGER = 6.0  # cost of a trial of four samples with more players, in trials of one sample with the fewest
 _TRIAL_SHARE = 0.1  # of all time that measuring may take
 _AGAIN = 0.05  # of all time that measuring may take, for trials that are made twice
+SLOW = 3.0  # seconds after which loading is reported
+_COMPILES = (
+    "Compiling the solver. This happens once per machine, takes up to two minutes, and counts neither as training nor "
+    "as measuring time."
+)
 _MOST_BYTES, _FEWEST_COPIES, _MOST_COPIES = 2**28, 3, 8  # of kept networks
 
 
@@ -93,6 +105,27 @@ class Pricing:
     judged: bool
     window: int = 1
 
+    def prepare(self, *, fewer: bool = True) -> float:
+        """Load the compiled functions that measurements call, before any is timed; return the seconds it took.
+
+        They are loaded once per process, and compiled if this is their first use on the machine. Large tables are split
+        by another function than small ones, so it depends on the numbers of players that may be measured: ``fewer``
+        states whether they include some below all, as in trials and plans.
+        """
+        begun, slow = perf_counter(), Timer(SLOW, tell, [_COMPILES])
+        slow.start()
+        try:
+            for group in self.groups if available() else ():
+                players = {group.n_players}
+                if fewer and group.config.players is not None:
+                    players.add(min(FEWEST_PLAYERS, group.n_players))
+                for n in players if group.config.solver != "lp" else ():  # "sgd-paper" is certified by it, too
+                    _load_solver(large=n >= WITHIN)
+                _load_transforms()
+        finally:
+            slow.cancel()
+        return perf_counter() - begun
+
     def of(self, model: Any, *, allowance: float | None = None) -> Callable[[int, int], float]:
         """Return the expected seconds of one step's measurement by numbers of players and of samples, from trials.
 
@@ -146,6 +179,7 @@ class Pricing:
     def estimate(self, model: Any, *, share: float | None, step_seconds: float | None) -> Estimate:
         """Return the expected cost; with a budget and a speed of training, that of the plan."""
         lasts = None if step_seconds is None or self.total_steps is None else step_seconds * self.total_steps
+        self.prepare()
         begun = perf_counter()
         price = self.of(model, allowance=None if share is None or lasts is None else share * lasts)
         spent = perf_counter() - begun  # the training will spend it again
@@ -190,6 +224,16 @@ def copies_kept(model: Any) -> tuple[int, int]:
     tensors = (*network.parameters(), *network.buffers()) if isinstance(network, nn.Module) else ()
     size = sum(t.numel() * t.element_size() for t in tensors if not nn.parameter.is_lazy(t))
     return min(max(_MOST_BYTES // max(size, 1), _FEWEST_COPIES), _MOST_COPIES), size
+
+
+@cache
+def _load_solver(*, large: bool) -> None:
+    split(torch.linspace(0.0, 1.0, 2 ** (WITHIN if large else 4), dtype=torch.float64) ** 2, threads=1)
+
+
+@cache
+def _load_transforms() -> None:
+    values_from_and(torch.zeros(4, dtype=torch.float64))
 
 
 def _price(model: Any, group: Group, *, allowance: float | None) -> Callable[[int, int], float]:

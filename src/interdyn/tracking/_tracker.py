@@ -98,7 +98,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
     taken and missed, and why, is in `counts`, in the run's summary and report, and in a message at the end.
 
     With a budget, the first networks that fall due are copied, three to eight of them (see `estimate`), and measured
-    once the speed of the training is known. Loading the compiled solver, once per process, counts as
+    once the speed of the training is known. Loading compiled functions, once per process, counts as
     `preparing_seconds`. Messages go through ``logging.getLogger("interdyn")``; its ``setLevel`` silences them.
 
     Examples
@@ -267,6 +267,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         config = self._groups[0].config
         work = Work(copied(network), tuple(self._groups), str(device_of(network)), threads=config.threads or 1)
         run = self._record.open()
+        self._prepares = executor is None
         self._record.measure_with(Engine(run, work, executor, block=block, shard=self.shard, patience=patience))
 
     def observe_saved(self, step: int, network: Any, source: Path) -> bool:
