@@ -347,3 +347,8 @@ def test_a_recipe_may_name_a_network_and_data_of_the_folder_it_is_run_in(capsys,
     assert code == 0, err
     weights = store.read_checkpoint(store.open_run(tmp_path / "out"), 0).weights
     assert weights["first.weight"].shape == (3, 5, 5)
+
+
+def test_the_module_runs_as_the_command_does():
+    said = subprocess.run([sys.executable, "-m", "interdyn", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("interdyn ")
