@@ -235,7 +235,7 @@ def test_a_logger_that_fails_is_a_problem_of_its_own():
 
 def test_time_for_loggers_is_counted_once(monkeypatch):
     now = [0.0]
-    for module in ("_tracker", "_following"):
+    for module in ("_tracker", "_following", "_pricing"):
         monkeypatch.setattr(f"interdyn.tracking.{module}.perf_counter", lambda: now[0])
     monkeypatch.setattr(
         "interdyn.measurement._history.online_verdict",

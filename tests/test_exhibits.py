@@ -238,6 +238,35 @@ def test_clouds_and_sequences_are_told_apart_by_how_they_are_masked(tmp_path):
     assert sequence.pieces[0][-1] == ("step 20", 4)
 
 
+class Reader(nn.Module):
+    """Takes tokens and which of them are attended to, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.meaning = nn.Embedding(20, 2)
+
+    def forward(self, input_ids, attention_mask):
+        return (self.meaning(input_ids) * attention_mask[..., None]).sum(1)
+
+
+def test_masks_by_name_show_the_input_that_is_cut_first(tmp_path, generator):
+    ids = torch.randint(4, 20, (6, 4), generator=generator)
+    batch, cut = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.arange(4).expand(6, 4)
+    both, y = {"input_ids": cut, "attention_mask": torch.full_like(cut, -1)}, torch.arange(6) % 2
+    shown = []
+    masks = (cut, {"input_ids": cut}, both)
+    for mask, off in zip(masks, (3, {"input_ids": 3}, {"input_ids": 3, "attention_mask": 0}), strict=True):
+        folder = tmp_path / str(len(shown))
+        options = {"feature_mask": mask, "baselines": off, "out": folder, "strict": True, "budget": None}
+        with Tracker((batch, y), names=lambda row: [f"word {i}" for i in row], **options) as tracker:
+            tracker.observe(0, Reader())
+        shown.append(store.read_exhibit(store.open_run(folder), "test").pieces)
+    assert shown[0][0] == tuple((f"word {token}", i) for i, token in enumerate(ids[0].tolist()))
+    assert shown[1] == shown[2] == shown[0]
+    (group,) = checked_groups((batch, y), MeasurementConfig(feature_mask={"attention_mask": cut}))
+    assert exhibit_of(group) is None, "what is cut is not what is shown"
+
+
 def test_a_measurement_of_fewer_samples_or_players_is_exhibited_as_it_is(tmp_path):
     x = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
     groups = checked_groups((x, torch.arange(6) % 2), MeasurementConfig(players=columns()))

@@ -147,6 +147,11 @@ def test_columns_words_places_and_parts_have_names():
     assert (found.keys, found.others) == ((("age",), ("sex",)), None)
     assert found.rows == (("age = 39",), ("sex = 2",))
     sentences = Exhibit("test", ids, pieces=((("Not", 0), ("a", -1)), (("good", 0), ("film", 1))))
+    assert found.sentence == "Players are columns, which mean the same in every sample."
+    sequences = Exhibit("test", np.arange(2), pieces=((("step 1", 0), ("step 2", 1), ("step 3", 1)),) * 2)
+    found = naming_of(sequences, {"players": "steps(2)"}, n=2, samples=2)
+    assert found.keys == (("step 1", "step 2 step 3"),) * 2
+    assert found.sentence == "Players are steps of the sequence, counted from 1; their content differs by sample."
     found = naming_of(sentences, {}, n=2, samples=2)
     assert (found.keys, found.others) == ((("not", ""), ("good", "film")), (frozenset("a"), frozenset()))
     cells = np.array([[[0, 0, 1, -1], [0, 0, 1, -1]], [[-1, -1, 0, 1], [-1, -1, 0, 1]]])

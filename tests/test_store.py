@@ -107,7 +107,7 @@ def test_beginning_again_continues_the_same_recipe_and_refuses_another(run):
     same = store.begin_run(run.path, RECIPE, steps=(0,), groups=(), environment={})
     assert same == run
     other = {**RECIPE, "training": {"learning_rate": 0.2, "epochs": 2}}
-    with pytest.raises(RecipeError, match=r"differs in `training\.learning_rate`.*--out"):
+    with pytest.raises(RecipeError, match=r"differs in `training\.learning_rate`.*`out` in Python, --out"):
         store.begin_run(run.path, other, steps=(0,), groups=(), environment={})
 
 

@@ -18,9 +18,11 @@ from interdyn.errors import (
     InputError,
     InterdynWarning,
     NonFiniteError,
+    PlayersError,
     RecipeError,
     StorageError,
     TargetError,
+    TooLargeError,
 )
 from interdyn.measurement import MeasurementConfig
 from interdyn.players import columns, patches
@@ -29,6 +31,7 @@ from interdyn.spectra import order_spectrum
 from interdyn.tracking import load_weights, mean_losses, summarise
 from interdyn.tracking._budget import Budget
 from interdyn.tracking._plan import Pace, Plan, planned
+from interdyn.tracking.pytorch import watching
 from stored import analysis_of, summary_of
 
 Tracker = partial(tracking.Tracker, budget=None)  # what falls due is measured, but where a test says otherwise
@@ -298,21 +301,55 @@ def test_the_time_of_a_checkpoint_is_that_since_the_one_before(tmp_path):
         assert 0 < sum(trained) <= tracker.training_seconds
 
 
-def test_losses_are_found_where_something_is_measured_and_what_is_passed_goes_before_them():
+def test_losses_are_found_where_something_is_measured_and_go_before_what_is_passed():
     groups, asked = {"train": data(), "test": data(20, seed=8)}, []
 
     def losses(net):
         asked.append(net)
-        return mean_losses(net, groups)
+        return {**mean_losses(net, {"train": groups["train"]}), "test_loss": None}
 
     tracker = Tracker(probe(), players=columns(), schedule=at(0, 3), losses=losses, strict=True)
     net = network()
     for step in range(5):
-        tracker.observe(step, net, test_loss=0.25)
+        tracker.observe(step, net, train_loss=9.0, test_loss=0.25, test_accuracy=0.5)
     assert asked == [net, net]
-    assert tracker.trajectory.test_loss.tolist() == [0.25, 0.25]
     assert tracker.trajectory.train_loss[0] == mean_losses(net, groups)["train_loss"]
-    assert tracker.history.column("test_accuracy")[0] == mean_losses(net, groups)["test_accuracy"]
+    assert tracker.history.column("train_accuracy")[0] == mean_losses(net, groups)["train_accuracy"]
+    assert tracker.trajectory.test_loss.tolist() == [0.25, 0.25], "what is not returned is what was passed"
+    assert tracker.trajectory.test_accuracy.tolist() == [0.5, 0.5]
+
+
+def test_a_training_loss_that_is_noted_does_not_replace_the_one_that_losses_returns():
+    found = []
+
+    def losses(net):
+        found.append(mean_losses(net, {"train": data()}))
+        return found[-1]
+
+    tracker = Tracker(probe(), players=columns(), schedule=every(4), losses=losses, strict=True)
+    (x, y), net = data(), network()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+    with watching(tracker, net, optimiser) as watch:
+        for _ in range(8):
+            optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)  # with dropout
+            loss.backward()
+            watch.note(train_loss=loss, test_loss=loss)
+            optimiser.step()
+    assert tracker.trajectory.train_loss.tolist() == [one["train_loss"] for one in found]
+    assert np.isfinite(tracker.trajectory.test_loss[1:]).all()
+
+
+def test_losses_under_names_that_nothing_uses_are_a_problem_once():
+    tracker = Tracker(probe(), players=columns(), schedule=every(1), losses=lambda _: {"train": 1.0, "val_loss": 2.0})
+    with pytest.warns(InterdynWarning, match=r"train_accuracy or test_accuracy; got train, val_loss, which"):
+        tracker.observe(0, network())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tracker.observe(1, network())
+    assert len(tracker.problems) == 1
+    with pytest.raises(InputError, match=r"`losses` must return losses by name.*got 1.0"):
+        Tracker(probe(), players=columns(), losses=lambda _: 1.0, strict=True).observe(0, network())
 
 
 def test_losses_that_cannot_be_found_are_told_and_the_step_is_measured_all_the_same():
@@ -374,9 +411,79 @@ def test_trouble_in_the_tracker_does_not_stop_the_training():
         warnings.simplefilter("error")
         tracker.observe(1, Fails())  # said once, kept twice
     assert len(tracker.problems) == 2
-    assert tracker.verdict is None
+    assert tracker.verdict.sentence.startswith("Nothing is measured: step 0: RuntimeError: no interdyn: the model must")
     with pytest.raises(RuntimeError, match="no"):
         Tracker(probe(), players=columns(), strict=True).observe(0, Fails())
+
+
+def test_the_verdict_on_nothing_says_why_there_is_nothing():
+    tracker = Tracker(probe(), players=columns(), schedule=at(5), stop_when="harm")
+    tracker.observe(0, network())
+    assert tracker.verdict.sentence == "Nothing is measured yet."
+    assert (str(tracker.verdict.stage), tracker.should_stop, tracker.best_step) == ("no verdict", False, None)
+    (x, y), net = probe(), network()
+    tracker = Tracker((x, y + 1), players=columns(), schedule=at(0))  # class 2 of a network with two
+    with pytest.warns(InterdynWarning, match=r"must be in 0\.\.1"):
+        tracker.observe(0, net)
+    tracker.close()
+    assert tracker.verdict.sentence == f"Nothing is measured: {tracker.problems[0]}"
+    assert tracker.history.verdict() is None
+    tracker = Tracker((x, y), players=columns(), schedule=at(0))
+    tracker.observe(0, net)
+    assert tracker.verdict == tracker.history.verdict()
+
+
+def test_a_counter_that_starts_again_at_each_epoch_is_told_once():
+    tracker, net = Tracker(probe(), players=columns(), schedule=every(1)), network()
+    for step in range(3):
+        tracker.observe(step, net)
+    tracker.observe(2, net)  # the same step twice is no new epoch
+    assert not tracker.problems
+    with pytest.warns(
+        InterdynWarning, match=r"whole training; got step 0 after step 2\. Calls up to step 2 are ignored\."
+    ):
+        tracker.observe(0, net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for step in (1, 2, 0, 1, 2, 3):
+            tracker.observe(step, net)
+    assert len(tracker.problems) == 1
+    assert tracker.steps == (0, 1, 2, 3)
+    tracker = Tracker(probe(), players=columns(), schedule=at(0))
+    for step in (0, 1, 2):
+        tracker.observe(step, net)
+    with torch.no_grad():
+        net[0].weight += 1
+    with pytest.warns(InterdynWarning, match="whole training"):
+        tracker.observe(1, net)
+    tracker.close()
+    assert tracker.steps == (0,), "the last network is not that of step 3"
+    assert tracker.counts.missed == {"the last network, whose step is below an earlier one": 1}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_is_resumed_from_a_checkpoint_repeats_steps(tmp_path):
+    def follow(tracker, *steps):
+        for step in steps:
+            tracker.observe(step, net)
+
+    net, options = network(), {"players": columns(), "schedule": every(2), "out": tmp_path / "run"}
+    first = Tracker(probe(), **options)
+    follow(first, 0, 2, 4, 6)
+    first.close()
+    again = Tracker(probe(), **options)  # as in another process
+    follow(again, 4, 6, 8)
+    again.close()
+    follow(again, 6, 8, 10)  # the same tracker, closed before
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.0)
+    with watching(again, net, optimiser, steps_done=8):  # or with the beginning stated
+        for _ in range(4):
+            optimiser.step()
+    assert again.problems == []
+    assert again.steps == (0, 2, 4, 6, 8, 10, 12)
+    follow(again, 12, 14)
+    with pytest.warns(InterdynWarning, match="got step 0 after step 14"):
+        follow(again, 0)
 
 
 def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on():
@@ -406,6 +513,14 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         assert torch.equal(seen[name], weights), name
 
 
+FEW, MANY = (torch.ones(4, 3), torch.arange(4)), (torch.ones(4, 25), torch.arange(4))
+
+
+def test_more_players_than_can_be_measured_are_drawn_from_within_a_budget():
+    assert Tracker(MANY, players=columns(), budget=0.05).plan is None
+    assert Tracker(MANY, players=columns().choose(5)).steps == ()
+
+
 @pytest.mark.parametrize(
     ("given", "options", "error", "message"),
     [
@@ -418,6 +533,16 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path, monkeypatch):
         ((torch.ones(4, 3), torch.arange(4)), {"budget": 5}, InputError, "between 0 and 1; got 5"),
         ((torch.ones(4, 3), torch.arange(4)), {"budget": "peek"}, InputError, "between 0 and 1; got 'peek'"),
         ((torch.ones(4, 3), torch.arange(4)), {"stop_when": "phase 2"}, InputError, '"harm" or None'),
+        (FEW, {"schedule": [0, 2, 4]}, InputError, r"got \[0, 2, 4\]\. Pass at\(0, 2, 4\) of interdyn"),
+        (FEW, {"schedule": range(9)}, InputError, r"a schedule must be a function.*Pass at\(\*steps\) of interdyn"),
+        (FEW, {"schedule": 10}, InputError, r"got 10\. Pass every\(10\) of interdyn"),
+        (FEW, {"schedule": "log"}, InputError, r"got 'log'\. Pass every\(100\) of interdyn"),
+        (FEW, {"total_steps": 0}, InputError, "`total_steps` must be an integer, 1 or more; got 0"),
+        (FEW, {"total_steps": 1.5}, InputError, "`total_steps` must be an integer, 1 or more; got 1.5"),
+        (MANY, {}, TooLargeError, "at most 24 players; got n = 25"),
+        (MANY, {"players": None, "feature_mask": torch.arange(25)}, TooLargeError, "got n = 25"),
+        (MANY, {"players": None, "feature_mask": torch.arange(25), "budget": 0.05}, TooLargeError, "got n = 25"),
+        (MANY, {"players": columns([[0], [25]])}, PlayersError, "got column 25"),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_once(given, options, error, message):

@@ -7,6 +7,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from interdyn._arguments import told, whole
 from interdyn.errors import InputError, InterdynWarning
@@ -23,6 +24,7 @@ MOST_NEAR = 5
 _MOST_POINTS = 10_000  # per decade
 _MOST_LOOKS = 300_000  # tries for a step at which several schedules agree: about half a second
 _spent: list[int] = []  # tries of the running search, and an entry for each search nested in it
+_FEW = 8  # steps that an error names
 _MOST_ASKED = 1_000_000  # steps of one gap for which a user's function is called: about a second
 
 __all__ = ["Schedule", "all_of", "any_of", "at", "every", "log_spaced"]
@@ -131,10 +133,30 @@ def at(*steps: int) -> Schedule:
     )
 
 
-def _check_schedules(schedules: tuple[Schedule, ...]) -> None:
-    for schedule in schedules:
-        if not callable(schedule) or isinstance(schedule, type):
-            raise InputError(f"a schedule must be a function of the step; got {told(schedule)}. Pass every(100).")
+def checked_schedule(schedule: Any) -> Schedule:
+    """Return a schedule.
+
+    Raises
+    ------
+    InputError
+        If it is not a function; names the schedule that measures at the steps in a list, or at each multiple.
+
+    Examples
+    --------
+    >>> checked_schedule(at(0, 3))(3)
+    True
+    """
+    if callable(schedule) and not isinstance(schedule, type):
+        return cast(Schedule, schedule)
+    do = "every(100)"
+    if type(schedule) is int and schedule > 0:
+        do = f"every({schedule})"
+    elif isinstance(schedule, Sequence) and not isinstance(schedule, str | bytes):
+        few = 0 < len(schedule) <= _FEW and all(type(step) is int for step in schedule)
+        do = f"at({', '.join(map(str, schedule)) if few else '*steps'})"
+    raise InputError(
+        f"a schedule must be a function of the step; got {told(schedule)}. Pass {do} of interdyn.schedules."
+    )
 
 
 def _looks() -> Iterator[None]:
@@ -158,7 +180,8 @@ def any_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(9) if schedule(step)]
     [0, 1, 6]
     """
-    _check_schedules(schedules)
+    for schedule in schedules:
+        checked_schedule(schedule)
 
     def following(after: int, last: int) -> int | None:
         found = [step for schedule in schedules if (step := _next(schedule, after, last)) is not None]
@@ -176,7 +199,8 @@ def all_of(*schedules: Schedule) -> Schedule:
     >>> [step for step in range(13) if schedule(step)]
     [0, 6, 12]
     """
-    _check_schedules(schedules)
+    for schedule in schedules:
+        checked_schedule(schedule)
 
     def following(after: int, last: int) -> int | None:
         for _ in _looks():

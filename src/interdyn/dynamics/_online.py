@@ -34,7 +34,7 @@ class Verdict:
     Attributes
     ----------
     step
-        The last measured step.
+        The last measured step; NaN if nothing is measured.
     stage
         One of `Stage`, by the mean order alone.
     phase_2
@@ -66,6 +66,19 @@ class Verdict:
     rising: bool
     possible_rise: float | None
     sentence: str
+
+    @classmethod
+    def of_nothing(cls, why: str, *, level: float = 0.9) -> "Verdict":
+        """Return the verdict before the first measurement; its sentences all state why there is none.
+
+        Examples
+        --------
+        >>> verdict = Verdict.of_nothing("Nothing is measured yet.")
+        >>> str(verdict.stage), verdict.harm.found, verdict.sentence
+        ('no verdict', False, 'Nothing is measured yet.')
+        """
+        unknown = Onset.unknown(level, why)
+        return cls(np.nan, Stage.NO_VERDICT, unknown, unknown, unknown, None, None, False, None, why)
 
     @property
     def since(self) -> float | None:

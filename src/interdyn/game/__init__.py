@@ -9,8 +9,9 @@ from interdyn.game._calibration import (
 from interdyn.game._forward import at_home as at_home
 from interdyn.game._game import game_function
 from interdyn.game._isolation import bare as bare, copy_bytes as copy_bytes, isolated as isolated
+from interdyn.game._missing import refuse_missing as refuse_missing
 from interdyn.game._names import FeatureNames as FeatureNames
-from interdyn.game._outputs import Output, OutputKey, output_for as output_for, scalar_outputs
+from interdyn.game._outputs import OF_CLASSES as OF_CLASSES, Output, OutputKey, output_for as output_for, scalar_outputs
 from interdyn.game._parts import (
     choose_parts as choose_parts,
     clusters as clusters,
@@ -33,7 +34,7 @@ from interdyn.game._samples import (
     samples_of as samples_of,
     tensor_of as tensor_of,
 )
-from interdyn.game._table import estimate_passes, value_table
+from interdyn.game._table import estimate_passes, refuse_impossible as refuse_impossible, value_table
 from interdyn.game._words import STOP_WORDS as STOP_WORDS, Words as Words, words as words
 
 __all__ = [

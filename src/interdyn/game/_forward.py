@@ -13,11 +13,11 @@ from torch import Tensor
 from interdyn._typing import Model
 from interdyn.errors import InputError, ModelError
 from interdyn.game._isolation import bare
-from interdyn.game._outputs import LAST_TOKEN, Output, OutputKey, Reading
+from interdyn.game._outputs import LAST_TOKEN, OF_CLASSES, Output, OutputKey, Reading
 from interdyn.game._samples import Inputs, Samples, labels_of, samples_of
 from interdyn.game._user_code import Explained, of_model
 
-_EXCLUSIVE, _MULTI = ("log-odds", "log-probability", "loss"), "multi_label_classification"
+_MULTI = "multi_label_classification"
 
 
 class Style(NamedTuple):
@@ -81,7 +81,7 @@ class Forward:
         reading = Reading.of(output, output_key)
         given = samples_of(inputs)
         run, network = _callable(model, output)
-        if output in _EXCLUSIVE and getattr(getattr(network, "config", None), "problem_type", "") == _MULTI:
+        if output in OF_CLASSES and getattr(getattr(network, "config", None), "problem_type", "") == _MULTI:
             raise InputError(
                 f'output="{output}" needs mutually exclusive classes; got a multi-label network, according to its '
                 'config. Pass output="multi-label" for the log-odds of the label `target` alone.'

@@ -15,6 +15,7 @@ from interdyn.game._batches import Batches, estimated_rows, given_rows
 from interdyn.game._forward import Forward
 from interdyn.game._isolation import isolated
 from interdyn.game._masking import masked_inputs
+from interdyn.game._missing import refuse_odd_samples
 from interdyn.game._outputs import Output, OutputKey
 from interdyn.game._players import Players
 from interdyn.game._samples import Inputs
@@ -65,6 +66,8 @@ def game_function(
     own = forward.model
     with isolated(own) as network:
         trial = try_out(replace(forward, model=network), tensors, masking.half, alone=rows == 1)
+        if not masking.always_masks:
+            refuse_odd_samples(replace(trial.forward, model=network), tensors, [sample_id], alone=rows == 1)
     batches = Batches(rows or estimated_rows(trial.row_bytes, device))
 
     def game(masks: Bool[np.ndarray, "masks players"]) -> Float64[np.ndarray, " masks"]:

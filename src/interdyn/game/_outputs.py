@@ -29,6 +29,9 @@ UNITS: dict[str, str] = {
     "regression": "output",
 }
 
+OF_CLASSES: tuple[OutputName, ...] = ("log-odds", "log-probability", "loss")
+"""Those that compare the class of a sample with all others; the target of the others only names what is read."""
+
 LAST_TOKEN = "last-token"
 LEAST_OF_OTHERS = 1e-12
 
@@ -127,7 +130,10 @@ def _column(z: Tensor, targets: Tensor | None) -> Tensor:
         return z.reshape(-1)
     if targets is None or targets.is_floating_point():
         got = "None" if targets is None else "values"
-        raise TargetError(f"the model has {z.shape[1]} outputs, so `target` must name one; got {got}. Pass its index.")
+        raise TargetError(
+            f"the model has {z.shape[1]} outputs, so `target` must name one; got {got}. Pass its index, to a tracker "
+            "as (x, index)."
+        )
     _check_range(targets, z.shape[1])
     return z.gather(1, targets[:, None])[:, 0]
 

@@ -333,7 +333,8 @@ def labels_of(target: Any, samples: int, *, classes: Sequence[Any] = (), values:
         if not whole or out.ndim > 1 or (out.ndim == 1 and len(out) not in (1, samples)):
             raise TargetError(
                 f"`target` must be one class index, or one for each of {samples} samples; got {out.dtype} of shape "
-                f'{tuple(out.shape)}. Pass labels as integers, or output="regression" if they are values.'
+                f"{tuple(out.shape)}. Pass labels as integers (of several labels or outputs, the index of one), or "
+                'output="regression" if they are values.'
             )
         return out.long().expand(samples)
     if not out.ndim or len(out) != samples:

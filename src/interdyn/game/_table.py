@@ -19,6 +19,7 @@ from interdyn.game._forward import Forward, find_layer
 from interdyn.game._isolation import bare, isolated
 from interdyn.game._layer import LayerRunner, feature_maps
 from interdyn.game._masking import Masking, masked_inputs, numbers_of
+from interdyn.game._missing import odd_in, refuse_odd_samples
 from interdyn.game._names import FeatureNames, player_names
 from interdyn.game._outputs import UNITS, Output, OutputKey
 from interdyn.game._players import Players
@@ -162,7 +163,7 @@ def value_table(
         another batch; or if ``v(N)`` is not its output without masks. A `DisturbedError` if measuring changed the
         network.
     NonFiniteError
-        If an output is NaN or infinite; names sample and players.
+        If an output is NaN or infinite; names sample and players, or the entry of the sample that is NaN itself.
     Exception
         What the model itself raises, or a function ``output`` or ``output_key``: the same object, with a note that
         states what it was given and what to do.
@@ -193,7 +194,7 @@ def value_table(
         out = masked_inputs(
             forward, maps, sample_ids, players, feature_mask, baselines, layer=layer, allow_fewer=allow_fewer
         )
-        _refuse_impossible(out.n)
+        refuse_impossible(out.n)
         return out
 
     start, method = time.perf_counter(), None
@@ -207,6 +208,8 @@ def value_table(
         half = masking.half if layer is None else None
         trial = try_out(forward, tensors, half, alone=rows == 1, private=network is not bare(model))
         forward, batches = trial.forward, Batches(rows or estimated_rows(trial.row_bytes, device))
+        if layer is None and not masking.always_masks:
+            refuse_odd_samples(forward, tensors, sample_ids, alone=rows == 1)
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
         named: Names = () if players is None else players.names(masking.inputs[0].shape[1:], sample_ids)
@@ -219,7 +222,7 @@ def value_table(
             runner = LayerRunner(forward, layer, tensors, masking)
             (values, batches), method = _sweep_samples(runner, samples, rows, batches, report), runner.method
     values = values.reshape(samples, masking.size)
-    _refuse_non_finite(values, sample_ids)
+    _refuse_non_finite(values, sample_ids, tensors)
     if not masking.always_masks:
         trial.check(values[:, -1], layer)
     provenance = {
@@ -269,7 +272,14 @@ def _reporting(progress: Progress | None, *, bar: bool) -> Iterator[Progress | N
         yield both
 
 
-def _refuse_impossible(n: int) -> None:
+def refuse_impossible(n: int) -> None:
+    """Refuse more players than a table can have.
+
+    Raises
+    ------
+    TooLargeError
+        If there are more.
+    """
     if n > MAX_PLAYERS:
         raise TooLargeError(
             f"a table of 2^n masks can have at most {MAX_PLAYERS} players; got n = {n}. "
@@ -322,12 +332,17 @@ def _sweep_samples(
     return torch.cat(out), batches
 
 
-def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int]) -> None:
+def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int], inputs: tuple[Tensor, ...]) -> None:
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
         row, subset = (int(i) for i in bad.nonzero()[0])
+        odd = odd_in(inputs, row)
+        do = (
+            f"Check the sample, which contains {odd}"
+            if odd
+            else "Check the baseline, and whether training has diverged"
+        )
         raise NonFiniteError(
             f"the model's output must be finite; got {float(values[row, subset])} for sample {sample_ids[row]} with "
-            f"players {list(members(subset))} present (subset {subset}), and {int(bad.sum()) - 1} more. "
-            "Check the baseline, and whether training has diverged."
+            f"players {list(members(subset))} present (subset {subset}), and {int(bad.sum()) - 1} more. {do}."
         )

@@ -16,7 +16,7 @@ from interdyn.measurement._config import (
 from interdyn.measurement._degree import cross_spectrum, mean_degree
 from interdyn.measurement._exhibits import check_names as check_names, exhibit_of as exhibit_of
 from interdyn.measurement._generalisation import agreement, generalisation
-from interdyn.measurement._history import History
+from interdyn.measurement._history import LOSSES as LOSSES, History
 from interdyn.measurement._reading import Reading, reading
 from interdyn.measurement._result import analyse
 from interdyn.measurement._samples import sample_table

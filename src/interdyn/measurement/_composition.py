@@ -211,8 +211,10 @@ def recorded(model: Model, group: Group, *, step: int) -> Measurement:
     table, found = measured(
         model, group.samples, config, target=target, sample_ids=ids, allow_long_split=True, show_progress=False
     )
-    found = replace(found, settings={**found.settings, **group.about})
-    classes = None if target is None or target.is_floating_point() else target
+    label = {"output": "multi-label"} if config.output == "multi-label" else {}
+    found = replace(found, settings={**found.settings, **label, **group.about})
+    apart = config.output in ("multi-label", "regression")  # a target then names an output, not the class of a sample
+    classes = None if target is None or target.is_floating_point() or apart else target
     return as_record(step, group.name, table, found, sample_ids=np.asarray(ids), seconds=found.seconds, targets=classes)
 
 

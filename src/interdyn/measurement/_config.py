@@ -12,6 +12,7 @@ from interdyn._arguments import instance, whole_row
 from interdyn._typing import Solver
 from interdyn.errors import InputError, ShapeError
 from interdyn.game import (
+    OF_CLASSES,
     FeatureNames,
     Output,
     OutputKey,
@@ -21,6 +22,8 @@ from interdyn.game import (
     is_batch,
     labels_of,
     output_for,
+    refuse_impossible,
+    refuse_missing,
     samples_of,
 )
 from interdyn.sparsify import ORDER_WEIGHT, expected_seconds, first_tolerance
@@ -136,8 +139,8 @@ class Group:
     inputs
         Tensors with samples along dim 0, on the CPU or another device.
     target
-        Class of each sample, shape ``(samples,)``; None for a regression, but its values if ``output`` is a
-        function.
+        Class of each sample, or the label or output that is read, shape ``(samples,)``; None for a regression with one
+        output, but its values if ``output`` is a function.
     sample_ids
         A number for each sample, which with the seed fixes the draw of its players.
     config
@@ -173,6 +176,24 @@ class Group:
             given = mask.values() if isinstance(mask, Mapping) else mask if isinstance(mask, tuple) else (mask,)
             return max(int(np.asarray(m).max()) for m in given if m is not None) + 1
         return players.count(self.inputs[0].shape[1:])
+
+    def check_players(self, *, fewer: bool) -> None:
+        """Refuse more players than can be measured, as far as that is known without a network.
+
+        Parameters
+        ----------
+        fewer
+            Whether fewer will be drawn where there are too many, as a budget does.
+
+        Raises
+        ------
+        PlayersError, TooLargeError
+            If the players do not fit the samples, or are too many.
+        """
+        mask = self.config.feature_mask
+        known = self.config.players is not None or isinstance(mask, Tensor | np.ndarray)
+        if known and self.config.layer is None and not (fewer and self.config.players is not None):
+            refuse_impossible(self.n_players)
 
     def drawn(self, n_players: int | None) -> "Group":
         """Return the group with that many of its players drawn; unchanged for None or explicitly given players."""
@@ -244,8 +265,9 @@ def checked_groups(
     Raises
     ------
     InputError, ShapeError
-        If it is neither, a group is empty, targets do not fit, all samples of a group have one class, or a group does
-        not have exactly one of players and feature mask.
+        If it is neither, a group is empty, a sample contains NaN that the network would read, targets do not fit, all
+        samples of a group have one class where classes are compared, or a group does not have exactly one of players
+        and feature mask.
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
@@ -288,12 +310,14 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
     if config.calibrate_batch_norm is not None:
         config = replace(config, calibrate_batch_norm=_kept(config.calibrate_batch_norm))
     output = config.output or output_for(samples.target)
-    target = _targets(name, samples.target, len(samples), values=callable(output) or output == "regression")
+    target = _targets(name, samples.target, len(samples), output)
     if not callable(output) and target is not None and target.is_floating_point():
         target = None
     config = replace(config, output=output)
     if (config.players is None) == (config.feature_mask is None):
         raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
+    cut = (config.players, config.feature_mask, config.baselines)
+    refuse_missing(samples, *cut, sample_ids=ids, layer=config.layer, name=name)
     return Group(name, tuple(t.detach().clone() for t in samples.inputs), target, ids, config, samples.keywords)
 
 
@@ -309,11 +333,11 @@ def _ids(name: str, sample_ids: Any, samples: int) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _targets(name: str, given: Tensor | None, samples: int, *, values: bool) -> Tensor | None:
-    target = labels_of(given, samples, values=values)
+def _targets(name: str, given: Tensor | None, samples: int, output: Output) -> Tensor | None:
+    target = labels_of(given, samples, values=callable(output) or output == "regression")
     if target is None or target.is_floating_point():
         return None if target is None else target.cpu().clone()
-    if samples > 1 and len(torch.unique(target)) == 1:
+    if samples > 1 and output in OF_CLASSES and len(torch.unique(target)) == 1:
         raise InputError(
             f"the probe {name!r} must have samples of at least two classes; got class {int(target[0])} only, whose "
             "trajectory is not that of the network. Draw the probe at random from all classes."

@@ -109,7 +109,12 @@ def _mask_of(group: Group, shape: tuple[int, ...]) -> Int[np.ndarray, "samples .
     if config.layer is not None and len(shape) != 4 and not tokens:
         return None
     if players is None:
-        given = config.feature_mask[0] if isinstance(config.feature_mask, tuple) else config.feature_mask
+        given = config.feature_mask
+        if isinstance(given, Mapping):
+            given = given.get(group.keywords[0]) if group.keywords else None
+        given = given[0] if isinstance(given, tuple) else given
+        if given is None:
+            return None
         mask = np.asarray(given)
         if mask.ndim > len(shape):  # each token is a vector
             mask = mask.reshape(*mask.shape[: len(shape)], -1)[..., 0]

@@ -23,7 +23,8 @@ from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
 from interdyn.values import Interactions, RunResult, SampleTable, Trajectory, WindowResult
 
-_LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+"""What may be known about a step besides its measurements."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,7 @@ class History:
                 raise not_measured(self._run, missing[0])
         self._refuse_nothing("a summary needs", self.groups[0])
         at, courses = self._courses()
-        losses = dict.fromkeys(_LOSSES[:2]) | self._losses()
+        losses = dict.fromkeys(LOSSES[:2]) | self._losses()
         chosen = chosen_options(options) | self.salience
         known = (at, courses, self.last, losses, chosen)
         pattern, window = self._pattern(self.together), self._numbers()
@@ -347,7 +348,7 @@ class History:
 
     def _losses(self) -> dict[str, np.ndarray]:
         """Return the losses and accuracies that were recorded."""
-        return {name: column for name in _LOSSES if (column := self.column(name)) is not None}
+        return {name: column for name in LOSSES if (column := self.column(name)) is not None}
 
     def _courses(self) -> tuple[np.ndarray, dict[str, Course]]:
         """Return the steps that belong together, and each group over them."""

@@ -34,6 +34,8 @@ class Reading:
         Orders and cancellation.
     unit
         Unit of the outputs.
+    of_classes
+        Whether the output is that of each sample's class; else of one label, which a sample may not have.
     """
 
     step: int
@@ -44,6 +46,7 @@ class Reading:
     without: Float[np.ndarray, "samples players"]
     profile: OrderProfile
     unit: str
+    of_classes: bool = True
 
     @property
     def mark(self) -> Hashable:
@@ -114,7 +117,8 @@ def reading(
     without = np.where(_changes_something(v), output_without(found), np.nan)
     if spectrum is None:
         spectrum = order_spectrum(found, salience=salience, salience_rule=salience_rule)
-    return Reading(step, group, ids, classes, v[:, -1].copy(), without, order_profile(spectrum), found.unit)
+    of_classes, profile = found.settings.get("output") != "multi-label", order_profile(spectrum)
+    return Reading(step, group, ids, classes, v[:, -1].copy(), without, profile, found.unit, of_classes)
 
 
 def _changes_something(v: Float[np.ndarray, "samples subsets"]) -> np.ndarray:

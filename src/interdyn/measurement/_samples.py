@@ -52,7 +52,7 @@ def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None 
     that of the flags' precision (`interdyn.values.SampleFlags`). Correct labels that were trained on score slightly
     lower than held-out ones, so the precision is rather too low than too high. Nothing is flagged if less than half of
     the flags would be correct, or the interval reaches 0; with fewer than 49 held-out samples there is no estimate.
-    Scores need outputs that are ``"log-odds"``.
+    Scores need outputs that are ``"log-odds"`` of classes.
 
     Source: area under the margin, Pleiss et al., 2020, of which this is a smooth form that ends before labels are
     memorised; conformal outlier tests, Bates et al., 2023. How well it finds wrong labels compared with other scores:
@@ -86,7 +86,7 @@ def sample_table(readings: Iterable[Reading], *, training: Sequence[str] | None 
     trained = [n for n in now if (is_training(n) if training is None else n in training)]
     courses = _while_learning(_courses(kept, now), trained)
     measured = [r.step for r in next(iter(courses.values()))]
-    scored = {r.unit for r in now.values()} == {"log-odds"}
+    scored = {(r.unit, r.of_classes) for r in now.values()} == {("log-odds", True)}
     scores = {name: _score(course) for name, course in courses.items()} if scored else {}
     sides = [trained, [n for n in now if n not in trained]]
     flags = None

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from interdyn.store import Exhibit, Pieces
 
 _VALUE = re.compile(r" = (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|nan|[-+]?inf)$")
+_STEP = re.compile(r"step \d+$")  # of a sequence; a column has its value, too
 _GRID = re.compile(r"patches\((\d+), (\d+)")
 _FEW = 3  # most pieces of a player that are all named
 
@@ -28,7 +29,7 @@ class Naming:
     sentence
         What the names stand for, or why there are none.
     kind
-        ``"columns"``, ``"words"``, ``"places"``, ``"names"`` or ``"numbers"``.
+        ``"columns"`` (or steps of a sequence), ``"words"``, ``"places"``, ``"names"`` or ``"numbers"``.
     others
         Parts of each sample that are not players; None where every sample has the same parts.
     grid
@@ -95,7 +96,10 @@ def _of_pieces(pieces: Sequence[Pieces], n: int) -> Naming:
     texts = {tuple(text for text, _ in row) for row in bare}
     if len(texts) == 1 and len(set(next(iter(texts)))) == len(next(iter(texts))):
         keys = tuple(_names(row, n) for row in bare)
-        return Naming(rows, keys, "Players are columns, which mean the same in every sample.", "columns")
+        sentence = "Players are columns, which mean the same in every sample."
+        if all(_STEP.match(text) for text, _ in pieces[0]):
+            sentence = "Players are steps of the sequence, counted from 1; their content differs by sample."
+        return Naming(rows, keys, sentence, "columns")
     words = tuple(tuple(name.casefold() for name in row) for row in rows)
     others = tuple(frozenset(text.casefold() for text, player in row if player < 0) for row in pieces)
     sentence = "Players are words; an interaction counts 0 in a sample without one of its words."

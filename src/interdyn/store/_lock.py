@@ -258,5 +258,5 @@ def _refuse_foreign(folder: Path) -> None:
     if foreign and "run.json" not in names and not holds_a_run(folder):
         raise NotARunError(
             f"a new run needs an empty folder; got {folder}, which contains `{foreign[0]}` and is not a run. "
-            "Choose another folder with --out."
+            "Choose another folder: `out` in Python, --out of a command."
         )

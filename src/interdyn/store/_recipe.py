@@ -59,7 +59,8 @@ def begin_run(
             keys = ", ".join(f"`{key}`" for key in _differences(_any_recipe(run), wanted)[:3])
             raise RecipeError(
                 f"continuing the run in {path} needs the recipe it started with; "
-                f"got one that differs{' in ' if keys else ''}{keys}. Choose another folder with --out."
+                f"got one that differs{' in ' if keys else ''}{keys}. Choose "
+                "another folder: `out` in Python, --out of a command."
             )
         mend(run, wanted)
         return run

@@ -16,11 +16,12 @@ from interdyn.game import bare
 from interdyn.measurement import Group
 from interdyn.schedules import MAX_STEP, Schedule, due, too_short
 from interdyn.tracking._budget import Budget
+from interdyn.tracking._entry import numbers, returned
 from interdyn.tracking._measuring import Changes, is_first, left_over
 from interdyn.tracking._plan import Plan
 from interdyn.tracking._pricing import Pricing
 from interdyn.tracking._record import Record
-from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._said import Logger, starts_again, tell
 from interdyn.tracking._units import MEASURING
 from interdyn.tracking._windows import NearBy
 from interdyn.values import MeasurementCount
@@ -56,7 +57,7 @@ class Following:
         self._budget, self.total_steps = None if share is None else Budget(share), total_steps
         self._told_length = total_steps is not None
         self.stop_when, self.losses = stop_when, losses
-        """Computes the losses of a measured step; None: they are passed to `observe`, or not known."""
+        """Computes the losses of a measured step; those that it does not return are the ones passed to `observe`."""
         self._last, self._stride, self._wakes = -1, 1, 0.0
         self._model: Any = None  # of the last call, and its count of weight changes by then
         self._changes, self._changed = Changes(), 0
@@ -64,7 +65,8 @@ class Following:
         self._entered = 0.0
         self._left: float | None = None
         self._first: int | None = None
-        self._rank_told = False
+        self._before = -1  # the last step of an earlier stretch, which a resumed training may repeat
+        self._rank_told = self._counter_told = self._behind = False  # behind: the last call's step was below another
         self._disturbed = False  # by measuring; it is then not measured any more
         self._missed_at: int | None = None  # the last step that fell due and was not paid for
         self._tried: int | None = None  # the last step at which a measurement was started
@@ -115,11 +117,12 @@ class Following:
         Parameters
         ----------
         step
-            Optimiser steps done so far. Calls may be infrequent: what fell due since the last call is measured now.
+            Optimiser steps done so far in the whole training; one below an earlier one is ignored, with a warning.
+            Calls may be infrequent: what fell due since the last call is measured now.
         model
             The network in training; `torch.compile` and data-parallel wrappers are removed for measuring.
         train_loss, test_loss, train_accuracy, test_accuracy
-            Current mean losses and accuracies, if known.
+            Current mean losses and accuracies, if known; recorded where ``losses`` of the tracker does not return them.
 
         Returns
         -------
@@ -135,7 +138,7 @@ class Following:
         self._given |= {"train_accuracy": train_accuracy, "test_accuracy": test_accuracy}
         if step > before:
             self._stride = step - before if before >= 0 else 1
-            self._model, self._changed = model, self._changes.count(model)
+            self._model, self._changed, self._behind = model, self._changes.count(model), False
         if is_due is False:
             self._last = step
             self._leave()
@@ -143,6 +146,8 @@ class Following:
         self._left = None  # until this call ends; its time is counted as a whole
         try:
             self._check_rank()
+            if step < before:
+                self._check_counter(step)
             if not is_first() or step <= before:
                 return False
             act = partial(self._observe, int(step), model, self._given, is_due)
@@ -175,6 +180,11 @@ class Following:
         if is_first():
             self._record.report(problem, always=True)
 
+    def _once(self, problem: str) -> None:
+        """Add a problem to `problems` and warn about it, unless it is there already."""
+        if problem not in self.problems:
+            self.told(problem)
+
     def _leave(self) -> None:
         """Count the time since the current call began."""
         self._left = perf_counter()
@@ -189,6 +199,17 @@ class Following:
         if not self._rank_told and (told := left_over(training=self.training_seconds > 0)):
             self._rank_told = True
             self._record.report(told, always=True)
+
+    def _check_counter(self, step: int) -> None:
+        """Warn once if steps start again within a training, as the counter of an epoch does."""
+        self._behind = True
+        if not self._counter_told and self._last > self._before and step not in self._record.sources:
+            self._counter_told = True
+            self.told(starts_again(step, self._last))
+
+    def resumes(self) -> None:
+        """Let the next steps be some that were already passed: a training starts again from a checkpoint."""
+        self._before = self._last
 
     def _asked(self, step: int) -> bool | None:
         """Return quickly whether a measurement is due, since a step may be short; None if that takes a closer check."""
@@ -218,7 +239,7 @@ class Following:
             measured |= self._budget.affords(*self._clock(), steps=1) and self._measure(step, model, given)
         elif not self._budget.decided or self._budget.waiting:
             if is_due:
-                self._record.missed[_UNPAID] += self._budget.put_aside(step, model, _numbers(given))
+                self._record.missed[_UNPAID] += self._budget.put_aside(step, model, numbers(given))
                 self._missed_at = None if self._budget.waiting[-1][0] == step else step
             if not self._budget.decided:
                 self._settle(step, model)
@@ -291,10 +312,11 @@ class Following:
         return bool(found)
 
     def _record_step(self, step: int, model: Any, given: Mapping[str, Any], plan: Plan | None) -> bool:
-        begun, find, told = perf_counter(), self.losses, _numbers(given)
-        act = partial(dict, told) if find is None else lambda: {**find(bare(model)), **told}
-        with MEASURING:  # units may be measured in other threads
-            losses = self._record.guarded(f"step {step}, losses", act, otherwise=told)
+        begun, losses, none = perf_counter(), numbers(given), dict[str, Any]()
+        if self.losses is not None:
+            act = partial(returned, self.losses, bare(model), self._once)
+            with MEASURING:  # units may be measured in other threads
+                losses |= self._record.guarded(f"step {step}, losses", act, otherwise=none)
         trained, self._recorded_seconds = self.training_seconds - self._recorded_seconds, self.training_seconds
         seconds = {"training": trained, "evaluation": perf_counter() - begun}
         entry = {**losses, "seconds": seconds}
@@ -341,6 +363,7 @@ class Following:
             self._record.guarded("the last network", partial(self._finish, between_steps), otherwise=None)
         finally:
             self._model, self._left = None, None
+            self.resumes()
             self.measuring_seconds += perf_counter() - self._entered
             self._record.guarded("closing", partial(self._record.close, summary=bool(self.steps)), otherwise=None)
 
@@ -350,7 +373,9 @@ class Following:
         changed = self._changes.count(self._model) != self._changed
         self._catch_up()
         if self._last not in (*self.history.steps, self._tried):
-            if between_steps or not changed:
+            if self._behind:
+                self._record.missed["the last network, whose step is below an earlier one"] += 1
+            elif between_steps or not changed:
                 self._last += self._stride if changed else 0
                 self._measure_last(self._last, self._model, self._given)  # the most recent losses
             else:
@@ -371,8 +396,3 @@ class Following:
         self._record.missed += Counter()  # without those that are zero
         if self._record.missed or self._record.over_budget:
             tell(str(self.counts))
-
-
-def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return the losses that were passed as numbers; waits for the device they are on."""
-    return {name: float(value) for name, value in given.items() if value is not None}

@@ -130,5 +130,4 @@ def _said(step: int, tracker: Tracker, *, handed: bool) -> str:
         late = bool(tracker.steps) and step < tracker.steps[-1]
         why = "it appeared after later ones; watch again to measure it" if late else "see the warning"
         return f"step {step} was not measured: {why}."
-    verdict = tracker.verdict
-    return f"step {step}: measured." if verdict is None else verdict.sentence
+    return tracker.verdict.sentence

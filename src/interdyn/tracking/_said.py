@@ -1,12 +1,14 @@
 """What is reported about a measurement elsewhere: its numbers for loggers, messages on standard error."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from interdyn.dynamics import Stage, Verdict
+from interdyn.tracking._measuring import is_first
 
 PHASES = {Stage.NO_VERDICT: 0.0, Stage.PHASE_1: 1.0, Stage.PHASE_2: 2.0}
 """The number of each stage in a chart: 0 no verdict, 1 phase 1, 2 phase 2."""
@@ -34,6 +36,33 @@ def tell(sentence: str) -> None:
         handler.setFormatter(logging.Formatter("interdyn: %(message)s"))
         logger.addHandler(handler)
     logger.info(sentence)
+
+
+def nothing_yet(problems: Sequence[str]) -> str:
+    """Return why nothing is measured, as a sentence: the first problem, if there is one.
+
+    Examples
+    --------
+    >>> nothing_yet(["step 0: ValueError: no"]), nothing_yet([])
+    ('Nothing is measured: step 0: ValueError: no', 'Nothing is measured yet.')
+    """
+    if problems:
+        return f"Nothing is measured: {problems[0]}"
+    return "Nothing is measured yet." if is_first() else "Nothing is measured in this process: rank 0 measures."
+
+
+def starts_again(step: int, last: int) -> str:
+    """Return the warning that steps start again within a training.
+
+    Examples
+    --------
+    >>> starts_again(0, 7).partition(".")[0]
+    '`step` must count over the whole training; got step 0 after step 7'
+    """
+    return (
+        f"`step` must count over the whole training; got step {step:,} after step {last:,}. Calls up to step {last:,} "
+        "are ignored. Do not start again at each epoch: step = epoch * len(loader) + batch."
+    )
 
 
 def scalars_of(strength: Float[np.ndarray, "samples orders"], verdict: Verdict) -> dict[str, float]:

@@ -17,7 +17,7 @@ from interdyn.dynamics import Verdict
 from interdyn.errors import InputError, deprecated
 from interdyn.game import FeatureNames, Output, OutputKey, Players
 from interdyn.measurement import MeasurementConfig, checked_groups, configured
-from interdyn.schedules import Schedule, checked_window, log_spaced
+from interdyn.schedules import Schedule, checked_schedule, checked_window, log_spaced
 from interdyn.spectra import SalienceRule
 from interdyn.tracking._checkpoints import load_weights
 from interdyn.tracking._engine import Engine, Shard
@@ -26,7 +26,7 @@ from interdyn.tracking._measuring import copied, device_of
 from interdyn.tracking._plan import renamed, share_of
 from interdyn.tracking._pricing import Estimate
 from interdyn.tracking._record import Record
-from interdyn.tracking._said import Logger, tell
+from interdyn.tracking._said import Logger, nothing_yet, tell
 from interdyn.tracking._units import Work
 from interdyn.values import SampleTable, Trajectory
 
@@ -63,7 +63,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         Keep the weights of each measured step in ``out``, too; `interdyn.store.read_checkpoint` reads them.
     losses
         Called with the network at each measured step, returns ``train_loss``, ``test_loss`` and, for a classifier,
-        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. Losses passed to `observe` override it.
+        ``train_accuracy``, ``test_accuracy``; see `mean_losses`. What it returns is recorded; losses passed to
+        `observe` or `Watch.note` fill only what it does not return.
     sample_ids
         A number for each sample, which with the seed of ``players`` fixes the draw of its players; for several groups,
         by group name.
@@ -81,7 +82,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     Raises
     ------
-    InputError, ShapeError
+    InputError, ShapeError, PlayersError, TooLargeError
         If an argument cannot be used; never later, unless ``strict``.
 
     Notes
@@ -160,7 +161,12 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         if stop_when == "over-fitting":
             new = "`stop_when='harm'` and pass test losses, on which it rests (`losses=` or `test_loss=`)"
             deprecated("stop_when='over-fitting'", new, since="0.2")
-        window = checked_window(window)
+        window, share = checked_window(window), share_of(budget)
+        schedule = log_spaced() if schedule is None else checked_schedule(schedule)
+        if total_steps is not None:
+            total_steps = whole(total_steps, "total_steps", least=1, do="Leave it out if it is not known.")
+        for group in groups:
+            group.check_players(fewer=share is not None)
         self.shard = None if shard is None else Shard.of(shard)
         """Which part of the units `watch` measures here; None: all."""
         if isinstance(out, Record):
@@ -171,8 +177,8 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         super().__init__(
             groups,
             record,
-            schedule=log_spaced() if schedule is None else schedule,
-            share=share_of(budget),
+            schedule=schedule,
+            share=share,
             total_steps=total_steps,
             losses=losses,
             stop_when=None if stop_when is None else "harm",
@@ -289,10 +295,13 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         return self.history.trajectory()
 
     @property
-    def verdict(self) -> Verdict | None:
-        """What the measurements so far show; once the tracker is closed, judged once; None before the first."""
+    def verdict(self) -> Verdict:
+        """What the measurements so far show; once the tracker is closed, judged once.
+
+        Without any measurement there is no statement, ``step`` is NaN, and ``sentence`` says why: the first problem.
+        """
         begun = perf_counter()
-        verdict = self.history.verdict()
+        verdict = self.history.verdict() or Verdict.of_nothing(nothing_yet(self.problems))
         spent = perf_counter() - begun
         if self._left is not None:  # not training time; within `observe` it is counted there
             self._left += spent
@@ -312,7 +321,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
         By the largest accuracy if no test loss is known; None if neither is, as ``verdict.harm.sentence`` states.
         """
         verdict = self.verdict
-        return None if verdict is None or verdict.best_step is None else int(verdict.best_step)
+        return None if verdict.best_step is None else int(verdict.best_step)
 
     def samples(self, step: int | None = None, *, training: Sequence[str] | None = None) -> SampleTable:
         """Return profile and score of each sample; see `interdyn.measurement.History.samples`."""

@@ -60,6 +60,7 @@ class Watch:
     def begin(self, step: int, model: Any, *, total_steps: float | None = None) -> None:
         """Follow a training that starts, or resumes after ``step`` steps; ``total_steps``: where it will end."""
         self.tracker.lasts(total_steps)
+        self.tracker.resumes()
         if self._logger is not None and self._logger not in self.tracker.loggers:
             self.tracker.loggers.append(self._logger)
         self.observe(step, model)
@@ -96,12 +97,13 @@ class Watch:
     def note(self, *, train_loss: Any = None, test_loss: Any = None) -> None:
         """Remember losses for the next measurement: the mean training loss since the last, the latest test loss.
 
-        Tensors are allowed, and are not synchronised before a measurement is due.
+        They are recorded where ``losses`` of the tracker does not return them. Tensors are allowed, and are not
+        synchronised before a measurement is due.
         """
         self._check_steps()
+        train_loss, test_loss = (x.detach() if isinstance(x, Tensor) else x for x in (train_loss, test_loss))
         if train_loss is not None:
-            loss = train_loss.detach() if isinstance(train_loss, Tensor) else train_loss
-            self._sum = loss if self._sum is None else self._sum + loss
+            self._sum = train_loss if self._sum is None else self._sum + train_loss
             self._count += 1
         if test_loss is not None:
             self._test_loss = test_loss
