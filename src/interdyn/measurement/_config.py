@@ -23,7 +23,6 @@ from interdyn.game import (
     labels_of,
     output_for,
     refuse_impossible,
-    refuse_missing,
     samples_of,
 )
 from interdyn.sparsify import ORDER_WEIGHT, expected_seconds, first_tolerance
@@ -265,9 +264,8 @@ def checked_groups(
     Raises
     ------
     InputError, ShapeError
-        If it is neither, a group is empty, a sample contains NaN that the network would read, targets do not fit, all
-        samples of a group have one class where classes are compared, or a group does not have exactly one of players
-        and feature mask.
+        If it is neither, a group is empty, targets do not fit, all samples of a group have one class where classes are
+        compared, or a group does not have exactly one of players and feature mask.
     """
     if isinstance(probe, tuple) and probe and all(isinstance(group, Group) for group in probe):
         return probe
@@ -316,8 +314,6 @@ def _checked(name: Any, given: Any, config: MeasurementConfig, sample_ids: Seque
     config = replace(config, output=output)
     if (config.players is None) == (config.feature_mask is None):
         raise InputError("a tracker needs `players` or a `feature_mask`; got both or neither. Pass columns().")
-    cut = (config.players, config.feature_mask, config.baselines)
-    refuse_missing(samples, *cut, sample_ids=ids, layer=config.layer, name=name)
     return Group(name, tuple(t.detach().clone() for t in samples.inputs), target, ids, config, samples.keywords)
 
 
