@@ -108,6 +108,8 @@ def test_two_measurements_are_too_few():
     )
     assert least_loss([0, 10], [1.0, 2.0]) == 0
     assert least_loss([0, 16, 32, 64, 128, 256], [0.9, 0.6, 0.5, 0.4, 0.52, 0.6]) == 64  # equal medians at 32 and 64
+    assert least_loss([0, 1, 2, 3, 4, 5], [0.9, 0.40, 0.39, 0.416, 0.38, 0.45]) == 4  # the median is lowest at 3
+    assert least_loss([0, 1, 2, 3, 4, 5], [0.1, 0.9, 0.8, 0.5, 0.4, 0.5]) == 4
 
 
 def test_of_a_metric_larger_is_better():

@@ -107,9 +107,9 @@ def find_harm(
 def least_loss(
     steps: Float[np.ndarray, " steps"], held_out: Float[np.ndarray, " steps"], *, larger_is_better: bool = False
 ) -> float | None:
-    """Return the step with the smallest held-out loss, as the median of three neighbours; None where no loss is known.
+    """Return the step with the smallest held-out loss of the three neighbours with the smallest median.
 
-    Of equal medians, the step with the smallest loss itself counts.
+    None where no loss is known. A low value among high ones does not count.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def least_loss(
 
     Examples
     --------
-    >>> least_loss(np.array([0, 1, 2, 4, 8]), np.array([2.0, 1.0, 0.1, 0.9, 1.5]))  # 0.1 is one lucky value
-    2.0
+    >>> least_loss(np.array([0, 1, 2, 4, 8]), np.array([0.1, 2.0, 1.0, 0.8, 0.9]))  # 0.1 is one lucky value
+    4.0
     """
     steps, values = _checked(steps, held_out)
     known = np.isfinite(values)

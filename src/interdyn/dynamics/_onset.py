@@ -94,12 +94,16 @@ def smoothed(values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values
 
 
 def lowest(values: Float[np.ndarray, " values"]) -> int:
-    """Return the index of the smallest median of three neighbours; of equal medians, that of the smallest value.
+    """Return the index of the smallest value of the three neighbours with the smallest median.
 
     Examples
     --------
-    >>> lowest(np.array([6.0, 5.0, 4.0, 5.2, 6.0]))  # the medians of the second and the third are equal
-    2
+    >>> lowest(np.array([6.0, 5.0, 4.0, 5.2, 6.0])), lowest(np.array([0.1, 9.0, 5.0, 4.2, 4.4, 4.1, 6.0]))
+    (2, 5)
     """
     medians = smoothed(values)
-    return int(np.where(medians == medians.min(), values, np.inf).argmin())
+    least = medians == medians.min()
+    near = least.copy()
+    near[1:] |= least[:-1]
+    near[:-1] |= least[1:]
+    return int(np.where(near, values, np.inf).argmin())

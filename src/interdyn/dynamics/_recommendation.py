@@ -101,7 +101,7 @@ def recommend(result: RunResult) -> Recommendation:
     return replace(find(held, harm), course=course)
 
 
-_SMOOTHED = "As the median of three checkpoints,"
+_ISOLATED = "(isolated values do not count)"
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
@@ -118,11 +118,11 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
             text = f"Use the checkpoint of step {held.at}, not the last."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
-        best = f"{_SMOOTHED} held-out {held.name} is {held.best_word} there: {held.end:.3g}"
+        best = f"Held-out {held.name} is {held.best_word} there: {held.end:.3g} {_ISOLATED}"
         reason = f"{best}. Longer training was not tried."
     else:
         near = f"at most {percent(SMALLEST_RISE)} {held.worse_word} {held.best:.3g} at step {held.at}"
-        where = f"where it is {held.best_word} (the median of three checkpoints)"
+        where = f"where it is {held.best_word} {_ISOLATED}"
         reason = f"Held-out {held.name} at the end is {held.end:.3g}, {near}, {where}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
@@ -211,7 +211,7 @@ class _HeldOut:
         return "worse" if change > least else "better" if -change > least else ""
 
     def course(self) -> str:
-        best = f"{_SMOOTHED} held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g}"
+        best = f"Held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g} {_ISOLATED}"
         return f"{best}. At step {self.last_at} it is {self.end:.3g}."
 
     def open(self, harm: HarmResult) -> str:
