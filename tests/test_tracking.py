@@ -491,7 +491,7 @@ def test_weights_that_are_not_finite_are_said_and_the_next_measurement_goes_on()
     net = network()
     with torch.no_grad():
         net[0].weight[0, 0] = torch.nan
-    with pytest.warns(InterdynWarning, match="no longer finite"):
+    with pytest.warns(InterdynWarning, match="output must be finite"):
         tracker.observe(0, net)
     tracker.observe(1, network())
     assert tracker.steps == (1,)

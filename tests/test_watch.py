@@ -212,7 +212,7 @@ def test_a_network_of_nan_is_said_and_the_watch_goes_on(tmp_path):
     as_state_dict(network(), tmp_path / "step_1.pt")
     said = []
     loose = Tracker(samples(), players=columns(), schedule=every(1), budget=None)
-    with pytest.warns(InterdynWarning, match="no longer finite"):
+    with pytest.warns(InterdynWarning, match="output must be finite"):
         assert watch(tmp_path, network(9), loose, once=True, say=said.append) == (1,)
     assert "step 0 was not measured" in said[1]
 

@@ -267,7 +267,7 @@ class Record:
         except NonFiniteError as error:
             if self._strict:
                 raise
-            self.report(f"step {step}: the network's outputs are no longer finite: {error}")
+            self.report(f"step {step}: {error}")
             self.missed["outputs that are not finite"] += 1
             return False
         self._keep(step, measured, known)
