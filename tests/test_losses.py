@@ -180,7 +180,7 @@ def test_a_loss_that_cannot_be_used_is_refused():
     with pytest.raises(ValueError, match="size") as raised:
         mean_losses(net, {"test": (X, Y % 2)}, loss=BCE)
     assert raised.value.__notes__ == [
-        "`loss` was called with outputs of shape (64, 3) and targets of shape (64,), int64."
+        "interdyn: `loss` was called with outputs of shape (64, 3) and targets of shape (64,), int64."
     ]
 
 

@@ -34,6 +34,7 @@ from interdyn.game._samples import (
     tensor_of as tensor_of,
 )
 from interdyn.game._table import estimate_passes, refuse_impossible as refuse_impossible, value_table
+from interdyn.game._user_code import Explained as Explained
 from interdyn.game._words import STOP_WORDS as STOP_WORDS, Words as Words, words as words
 
 __all__ = [

@@ -191,9 +191,8 @@ def value_table(
     sample_ids = _checked_ids(sample_ids, samples)
 
     def masking_of(maps: tuple[Tensor, ...]) -> Masking:
-        out = masked_inputs(
-            forward, maps, sample_ids, players, feature_mask, baselines, layer=layer, allow_fewer=allow_fewer
-        )
+        how: Any = {"layer": layer, "allow_fewer": allow_fewer}
+        out = masked_inputs(forward, maps, sample_ids, players, feature_mask, baselines, **how)
         refuse_impossible(out.n)
         return out
 
@@ -208,10 +207,10 @@ def value_table(
         half = masking.half if layer is None else None
         trial = try_out(forward, tensors, half, alone=rows == 1, private=network is not bare(model))
         forward, batches = trial.forward, Batches(rows or estimated_rows(trial.row_bytes, device))
-        if layer is None and not masking.always_masks:
-            refuse_odd_samples(forward, tensors, sample_ids, alone=rows == 1)
         if layer is not None:
             masking = masking_of((feature_maps(forward, layer, tensors, batches),))
+        elif not masking.always_masks:
+            refuse_odd_samples(forward, tensors, sample_ids, alone=rows == 1)
         named: Names = () if players is None else players.names(masking.inputs[0].shape[1:], sample_ids)
         named = named if names is None else player_names(names, tensors[0], masking.ids[0], masking.n)
         if not allow_large:

@@ -23,8 +23,7 @@ from interdyn.spectra import SalienceRule
 from interdyn.store import Measurement
 from interdyn.values import Interactions, RunResult, SampleTable, Trajectory, WindowResult
 
-LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-"""What may be known about a step besides its measurements."""
+LOSSES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")  # of a step, besides its measurements
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from interdyn._arguments import told, whole
 from interdyn.errors import InputError, ModelError, ShapeError, TargetError
-from interdyn.game import Samples, at_home, bare, isolated, tensor_of
+from interdyn.game import Explained, Samples, at_home, bare, isolated, tensor_of
 
 _ROWS = 256
 _GROUPS = ("train", "test")
@@ -207,14 +207,12 @@ def _given(loss: Loss, output: Tensor, target: Tensor) -> tuple[float, float | N
         target = target.reshape(output.shape).to(output.dtype)
     else:
         target = labels
-    try:
+    given = (
+        f"`loss` was called with outputs of shape {tuple(output.shape)} and targets of shape {tuple(target.shape)}, "
+        f"{str(target.dtype).removeprefix('torch.')}."
+    )
+    with Explained(lambda _: given):
         found = loss(output, target)
-    except Exception as error:
-        error.add_note(
-            f"`loss` was called with outputs of shape {tuple(output.shape)} and targets of shape "
-            f"{tuple(target.shape)}, {str(target.dtype).removeprefix('torch.')}."
-        )
-        raise
     try:
         mean = float(torch.as_tensor(found).double().mean())
     except (TypeError, ValueError, RuntimeError):
