@@ -220,8 +220,7 @@ def value_table(
         else:
             runner = LayerRunner(forward, layer, tensors, masking)
             (values, batches), method = _sweep_samples(runner, samples, rows, batches, report), runner.method
-    values = values.reshape(samples, masking.size)
-    _refuse_non_finite(values, sample_ids, tensors)
+    values = _finite(values.reshape(samples, masking.size), sample_ids, tensors)
     if not masking.always_masks:
         trial.check(values[:, -1], layer)
     provenance = {
@@ -331,7 +330,8 @@ def _sweep_samples(
     return torch.cat(out), batches
 
 
-def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int], inputs: tuple[Tensor, ...]) -> None:
+def _finite(values: Tensor, sample_ids: Sequence[int], inputs: tuple[Tensor, ...]) -> Tensor:
+    """Return the values, refused if one is not finite."""
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
         row, subset = (int(i) for i in bad.nonzero()[0])
@@ -345,3 +345,4 @@ def _refuse_non_finite(values: Tensor, sample_ids: Sequence[int], inputs: tuple[
             f"the model's output must be finite; got {float(values[row, subset])} for sample {sample_ids[row]} with "
             f"players {list(members(subset))} present (subset {subset}), and {int(bad.sum()) - 1} more. {do}."
         )
+    return values
