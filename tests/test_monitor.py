@@ -91,6 +91,9 @@ def test_users_are_told_who_wins_and_how_often_the_pattern_rang_here():
     for one in kept:
         judged.judge(one)
     assert page.conclusion(kept, []) in TOLD.read_text()
+    new = FOLDER.with_suffix(".md").read_text().partition("## All trainings")[0]
+    assert "*R* (" in new.partition("Established to detect it less well: ")[2].partition("Balanced")[0]
+    assert "detects harm less well than the" in _PATTERN
     told = page.pattern_told(kept)
     assert told in _PATTERN
     assert told in " ".join(find_pattern.__doc__.split())

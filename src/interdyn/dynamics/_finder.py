@@ -160,8 +160,7 @@ def posterior(
     whiten, noise_prior, correlation = _noises(x, window)
     pairs, prior = _pairs(x, window, ended=ended)
     left, right = pairs
-    columns = _columns(x, (y - y.mean()) / unit)
-    white = whiten @ (columns if ended else columns[:, : _NONE + 2])
+    white = whiten @ _columns(x, (y - y.mean()) / unit, ended=ended)
     mean, white = white[..., :1], white[..., 1:]
     mass = (mean**2).sum(axis=1, keepdims=True)
     white = white - mean * (mean.swapaxes(1, 2) @ white / mass)
@@ -202,14 +201,16 @@ def places_of(window: Int[np.ndarray, " values"]) -> Float[np.ndarray, " values"
     return np.asarray(window + _WITHIN * (np.arange(len(window)) - np.searchsorted(window, window)))
 
 
-def _columns(x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"]) -> Float[np.ndarray, "values columns"]:
-    """Return the mean, the curve, the falls, the rises, zeros for an absent change, and the rises that end."""
+def _columns(
+    x: Float[np.ndarray, " values"], y: Float[np.ndarray, " values"], *, ended: bool
+) -> Float[np.ndarray, "values columns"]:
+    """Return the mean, the curve, the falls, the rises, zeros for an absent change, and the rises that end, if any."""
     fall = np.maximum(PLACES - x[:, None], 0.0) / PLACES
     rise = np.maximum(x[:, None] - PLACES, 0.0) / (1 - PLACES)
     shaped = [shape for side in (fall, rise) for shape in (side, side**2, side * (2 - side))]
-    start, end = PLACES[_ENDED].T
-    ended = np.clip((x[:, None] - start) / (end - start), 0.0, 1.0)
-    return np.column_stack([np.ones_like(x), y, *shaped, np.zeros_like(x), ended])
+    start, end = PLACES[_ENDED[: len(_ENDED) if ended else 0]].T
+    ends = np.clip((x[:, None] - start) / (end - start), 0.0, 1.0)
+    return np.column_stack([np.ones_like(x), y, *shaped, np.zeros_like(x), ends])
 
 
 def _noises(

@@ -145,16 +145,18 @@ def masked_inputs(
         )
     players = None if players is None else players.with_channels(channels)
     ids, n = feature_ids(
-        players, by_entry(feature_mask, forward.names), maps, sample_ids, allow_fewer=allow_fewer, attention=attention
+        players, _by_entry(feature_mask, forward.names), maps, sample_ids, allow_fewer=allow_fewer, attention=attention
     )
     blurred = channels if players is None else players.channels
-    off = baseline_tensors(by_entry(baselines, forward.names), maps, channels=blurred, model=forward.model, layer=layer)
+    off = baseline_tensors(
+        _by_entry(baselines, forward.names), maps, channels=blurred, model=forward.model, layer=layer
+    )
     if layer is None:
         check_mask_token(forward, off[0], maps[0], ids[0], attention)
     return Masking(maps, off, ids, n)
 
 
-def by_entry(given: Any, names: Sequence[str]) -> Any:
+def _by_entry(given: Any, names: Sequence[str]) -> Any:
     """Return a mapping with an entry for each masked input as a tuple; anything else unchanged."""
     if not isinstance(given, Mapping):
         return given

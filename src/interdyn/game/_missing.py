@@ -14,15 +14,16 @@ _DO = "Fill it, for example with the mean of its feature, or leave the sample ou
 
 @dataclass(frozen=True)
 class Odd:
-    """The first entry of some samples that is not a finite number: its sample, index within it, and value."""
+    """The first entry of some samples that is NaN or infinite: its sample, index within it, and value."""
 
     sample: int
     entry: tuple[int, ...]
     value: float
 
     @classmethod
-    def of(cls, x: Tensor, bad: Tensor) -> "Odd | None":
-        """Return the first entry of ``x`` where ``bad`` holds, None if there is none."""
+    def of(cls, x: Tensor) -> "Odd | None":
+        """Return the first such entry of ``x``, None if there is none."""
+        bad = ~torch.isfinite(x)
         if not bool(bad.any()):
             return None
         sample, *entry = (int(i) for i in bad.nonzero()[0])
@@ -42,7 +43,7 @@ def refuse_odd_samples(forward: Forward, inputs: tuple[Tensor, ...], sample_ids:
     NonFiniteError
         With the first such sample.
     """
-    odd = {first.sample: first for x in inputs if (first := _first(x)) is not None}
+    odd = {first.sample: first for x in inputs if (first := Odd.of(x)) is not None}
     if not odd:
         return
     first = odd[min(odd)]
@@ -62,13 +63,5 @@ def odd_in(inputs: tuple[Tensor, ...], row: int) -> str:
     >>> odd_in((torch.tensor([[0.0, 1.0], [2.0, float("nan")]]),), 1)
     'NaN at entry 1'
     """
-    found = [first for x in inputs if (first := _first(x[row : row + 1])) is not None]
+    found = [first for x in inputs if (first := Odd.of(x[row : row + 1])) is not None]
     return str(found[0]) if found else ""
-
-
-def _first(x: Tensor) -> Odd | None:
-    return Odd.of(x, ~torch.isfinite(x)) if _real(x) else None
-
-
-def _real(x: Tensor) -> bool:
-    return x.is_floating_point() or x.is_complex()
