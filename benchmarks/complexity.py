@@ -211,6 +211,10 @@ def twins(folders: Sequence[Path]) -> list[list[float]]:
 def collect(study: Path) -> list[Network]:
     """Return the networks of a study whose measures are there, each with its similarity to its twins."""
     variants: dict[str, list[Path]] = {}
+    if not any(study.glob("*/complexity.json")):
+        raise SystemExit(
+            f"{study} must be the folder of a study whose runs were measured: complexity.py measure RUN ..."
+        )
     for file in sorted(study.glob("*/complexity.json")):
         variants.setdefault(file.parent.name.rpartition("--seed-")[0], []).append(file.parent)
     out = []

@@ -39,8 +39,8 @@ HEAD = """# Results
 """
 ABOUT = """Each line is a recipe of the library, run unchanged (`interdyn run NAME`; data from `INTERDYN_DATA`). Its
 folder has the numbers, the figures and the resolved recipe; `seed-N.json` has the numbers of the same training with
-another seed. A name that ends in `-paper` is the published size. To add a finished run and rewrite this page:
-`./run results RUN ...`.
+another seed. To add a finished run and rewrite this page: `./run results RUN ...`. To run the pairs over their seeds:
+`./run pairs final`; small recipes over five seeds: `./run pairs final --recipes small`.
 
 More questions: do other [choices of measuring](trust.md) change the findings? What do [seeds, optimisers and label
 noise](studies.md) change? Do interactions [rank networks by their gap](complexity.md)? Does the [monitor](monitor.md)
@@ -203,7 +203,7 @@ def row(name: str, s: dict) -> list[str]:
         number(theory["mean_tv_null_sigma0"], 3),
         number(theory["mean_tv_null_tilt"], 3),
         number(theory["noise_rank_correlation"], 2),
-        "{n_samples}: {falls:.0%}, {rises:.0%}, {both:.0%}".format(n_samples=s["n_samples"], **s["share_of_samples"]),
+        f"{s['n_samples']}: {', '.join(percent(s['share_of_samples'][key]) for key in ('falls', 'rises', 'both'))}",
         f"{s['forward_passes']:,}; {', '.join(minutes)} min on {_cores(s['environment'])}",
     ]
 
@@ -302,10 +302,10 @@ def page() -> str:
     """Return the page made of the summaries that are there."""
     found = {p.parent.name: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*/summary.json"))}
     over = {name: over_seeds(RESULTS / name) for name in found}
-    said = [f"- **{name}**: {sentence(s)}{remark(name)}" for name, s in found.items()]
+    said = [f"- **{name}**: {sentence(s)}{'' if name in PAIRS else remark(name)}" for name, s in found.items()]
     table = lines(COLUMNS, [row(name, s) for name, s in found.items()])
     rest = {name: kept for name, kept in over.items() if name not in PAIRS}
-    pairs = pairs_section({name: over[name] for name in PAIRS if name in over}, places())
+    pairs = pairs_section({name: over[name] for name in PAIRS if name in over}, places(), remark)
     parts = [*pairs, *other_section(rest), LEGEND, *table]
     parts += ["", "## What each run shows", "", "<!-- runs: begin -->", "", *said, "", "<!-- runs: end -->"]
     return HEAD + answer(over) + ABOUT + "\n".join(parts) + "\n"

@@ -136,7 +136,11 @@ def page() -> None:
     for name, result in results.items():
         keep(result)
         draw(result, KEPT / f"{name}.svg")
-    top = [line for text in (answer(results), counted(results)) for line in (*textwrap.wrap(text, 120), "")]
+    top = [
+        line
+        for text in (answer(results), _contrasts.in_low_orders(results), counted(results))
+        for line in (*textwrap.wrap(text, 120, break_on_hyphens=False), "")
+    ]
     text = [line for name, result in results.items() for line in section(result, name)]
     PAGE.write_text("\n".join([HEAD, *top, ABOUT, *_contrasts.section(results), *text]))
 

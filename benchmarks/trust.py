@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from _tables import lines, wrapped
+from interdyn.recipes._trust import DRAWN, moved, ranked, yardstick
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NUMBERS, PAGE = RESULTS / "trust", RESULTS / "trust.md"
 ORDERS = {"start": "at the start", "least": "at its minimum", "end": "at the end"}
 PLACES = {"fall_ends": "end of the fall", "rise_starts": "start of the rise"}
-DRAWN = "samples drawn"  # changes no choice: the yardstick
 LEAVES = math.erfc(1.645 / 2)  # chance that a second mean leaves the 90 % interval of a first one of as many samples
 TITLE = "# Do other choices of measuring change the findings?"
 HEAD = """
@@ -41,15 +41,6 @@ run establishes may not be established here. This page is written by `./run trus
 """
 
 
-def moved(own: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, str]:
-    """Return the change of the mean order that changes most, and its name; NaN and nothing without any."""
-    known = {name: other[name][0] - own[name][0] for name in ORDERS if own.get(name) and other.get(name)}
-    if not known:
-        return float("nan"), ""
-    name = max(known, key=lambda key: abs(known[key]))
-    return known[name], name
-
-
 def outside(own: Mapping[str, Any], other: Mapping[str, Any]) -> int:
     """Return how many of the three mean orders leave the interval of the run's own."""
     return sum(
@@ -57,18 +48,6 @@ def outside(own: Mapping[str, Any], other: Mapping[str, Any]) -> int:
         for name in ORDERS
         if own.get(name) and other.get(name) and own[name][1] is not None
     )
-
-
-def ranked(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the choices that could be changed, the largest movers first."""
-    made = [one for one in told["others"] if "why" not in one]
-    return sorted(made, key=lambda one: -np.nan_to_num(abs(moved(told["own"], one)[0]), nan=-1.0))
-
-
-def yardstick(told: Mapping[str, Any]) -> float:
-    """Return how far other samples move a mean order at most, with the same choices; NaN without any."""
-    changes = [abs(moved(told["own"], one)[0]) for one in ranked(told) if one["what"] == DRAWN]
-    return max(changes, default=float("nan"))
 
 
 def sentence(told: Mapping[str, Any]) -> str:

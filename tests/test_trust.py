@@ -71,8 +71,20 @@ def test_what_cannot_be_done_is_told_with_its_reason(found):
     refused = {(one.what, one.way): one.why for one in found.others if one.result is None}
     assert "cannot draw 5 players from 4" in refused["number of players", "5"]
     assert "checkpoints.window=3" in refused["window", "3 nearby steps"]
-    told = {row[:2]: row[2] for row in trust_rows(found)}
-    assert told["number of players", "5"] == refused["number of players", "5"]
+    told = {row[:2]: row[2:] for row in trust_rows(found)}
+    assert told["number of players", "5"] == ("", "", "", "", "", "", refused["number of players", "5"])
+
+
+def test_what_a_choice_moves_stands_beside_what_other_samples_move(found):
+    rows = trust_rows(found)
+    moves = {row[:2]: row[7] for row in rows if row[7]}
+    sizes = [abs(float(text.split()[0])) for text in moves.values() if not text.startswith("nan")]
+    assert sizes == sorted(sizes, reverse=True)
+    drawn = max(abs(float(text)) for (what, _), text in moves.items() if what == "samples drawn")
+    assert moves["number of players", "1"].endswith(f" (other samples: up to {drawn:.2f})")
+    own, one = (next(row for row in rows if row[0] == what) for what in ("as in the run", "number of players"))
+    changes = [float(b.split()[0]) - float(a.split()[0]) for a, b in zip(own[2:5], one[2:5], strict=True)]
+    assert float(moves[one[:2]].split()[0]) == pytest.approx(max(changes, key=abs), abs=0.011)
 
 
 def test_a_choice_moves_what_it_should(found):

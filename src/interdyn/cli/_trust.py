@@ -48,7 +48,8 @@ def trust(
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, trust_json(found))
     say(f"{found.recipe}: {len(found.steps)} checkpoints, {found.samples} samples; 90 % intervals over samples.")
-    columns = ("mean order at the start", "minimum", "at the end", "fall ends at step", "rise starts at step")
+    orders, places = ("mean order at the start", "minimum", "at the end"), ("fall ends at step", "rise starts at step")
+    columns = (*orders, *places, "moves one by up to", "not measured")
     for what, way, *numbers in trust_rows(found):
         say(f"\n{what}{f': {way}' if way else ''}")
         for name, text in zip(columns, numbers, strict=True):

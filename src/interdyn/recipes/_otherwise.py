@@ -16,6 +16,9 @@ from interdyn.schedules import windows_of
 CHECKPOINTS = 10
 """How many checkpoints are measured again."""
 
+DRAWN = "samples drawn"
+"""The change that changes no choice: other samples are measured."""
+
 _LEVELS = (0.1, 0.9)  # quantiles of a network's inputs, used as baselines
 _MOST_ROWS = 256  # rows for those quantiles
 
@@ -101,7 +104,7 @@ def otherwise(
         if len(begins) > CHECKPOINTS:
             yield Change("checkpoints", f"the {word} ones", steps=chosen(begins, shift=shift))
     for seed in (measured.seed + 1, measured.seed + 2):
-        yield Change("samples drawn", f"seed {seed}", {"measure": {"seed": seed}})
+        yield Change(DRAWN, f"seed {seed}", {"measure": {"seed": seed}})
 
 
 def _baselines(recipe: Recipe, samples: Samples, network: nn.Module) -> Iterator[Change]:

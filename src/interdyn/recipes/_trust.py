@@ -1,6 +1,6 @@
 """How much the findings of a run change with each choice that could have been made differently."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from interdyn.measurement import History, checked_device, recorded
 from interdyn.recipes._dataset import Samples, load_samples
 from interdyn.recipes._load import code_of, resolve
 from interdyn.recipes._measuring import choose_groups
-from interdyn.recipes._otherwise import begins_of, chosen, otherwise
+from interdyn.recipes._otherwise import DRAWN, begins_of, chosen, otherwise
 from interdyn.recipes._schema import Recipe
 from interdyn.recipes._training import network_of
 from interdyn.store import Measurement
@@ -224,14 +224,52 @@ def trust_json(found: Trust) -> dict[str, Any]:
     }
 
 
+def moved(own: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, str]:
+    """Return the change of the mean order that changes most, and its name; NaN and nothing without any.
+
+    Both are numbers of `trust_json`.
+    """
+    known = {name: other[name][0] - own[name][0] for name in _ORDERS if own.get(name) and other.get(name)}
+    if not known:
+        return float("nan"), ""
+    name = max(known, key=lambda key: abs(known[key]))
+    return known[name], name
+
+
+def ranked(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of `trust_json` that could be changed, the largest movers first."""
+    made = [one for one in told["others"] if "why" not in one]
+    return sorted(made, key=lambda one: -np.nan_to_num(abs(moved(told["own"], one)[0]), nan=-1.0))
+
+
+def yardstick(told: Mapping[str, Any]) -> float:
+    """Return how far other samples move a mean order at most, with the same choices; NaN without any."""
+    changes = [abs(moved(told["own"], one)[0]) for one in ranked(told) if one["what"] == DRAWN]
+    return max(changes, default=float("nan"))
+
+
 def trust_rows(found: Trust) -> list[tuple[str, ...]]:
-    """Return the findings of each choice as text: choice, way, mean orders, end of the fall, start of the rise."""
-    named = [Choice("as in the run", "", found.own), *found.others]
-    return [(one.what, one.way, *(_told(one.result) if one.result else (one.why, "", "", "", ""))) for one in named]
+    """Return the findings of each choice as text, the largest movers first.
+
+    Returns
+    -------
+    list[tuple[str, ...]]
+        Choice, way, mean order at the start, its minimum and at the end, end of the fall, start of the rise, the
+        largest change of a mean order with that by other samples, and why the choice could not be changed; empty
+        where it does not apply.
+    """
+    told = trust_json(found)
+    own, drawn = told["own"], yardstick(told)
+    rows = [("as in the run", "", *_texts(own), "", "")]
+    for one in ranked(told):
+        change = moved(own, one)[0]
+        beside = "" if one["what"] == DRAWN or np.isnan(drawn) else f" (other samples: up to {drawn:.2f})"
+        rows.append((one["what"], one["way"], *_texts(one), f"{change:+.2f}{beside}", ""))
+    failed = [one for one in told["others"] if "why" in one]
+    return rows + [(one["what"], one["way"], *[""] * 6, one["why"]) for one in failed]
 
 
-def _told(result: RunResult) -> tuple[str, ...]:
-    numbers = trust_numbers(result)
+def _texts(numbers: Mapping[str, Any]) -> tuple[str, ...]:
     orders = tuple(_words(numbers[name], 2) if numbers[name] else "nothing is salient" for name in _ORDERS)
     return (*orders, *(_words(numbers[name], 0) for name in _PLACES))
 
