@@ -42,7 +42,7 @@ def interaction(kind: str) -> Figure:
             tile(ax, 2.6 + 1.6 * place, y, word if there else "", there)
         output = float(outputs[present[0] + 2 * present[1]])
         ax.text(2.3, y + 0.35, said, ha="right", va="center", fontsize=10, color=MUTED)
-        ax.barh(y + 0.35, 0.65 * output, left=6.4, height=0.5, color=COLOURS[kind], zorder=2)
+        ax.barh(y + 0.35, 0.65 * output, left=6.4, height=0.5, color=COLOURS["up"], zorder=2)
         ax.text(6.5 + 0.65 * output, y + 0.35, f"+{output:.0f}" if output else "0", va="center", fontsize=12)
     ax.plot([6.4, 6.4], [-0.05, 3.85], color=INK, linewidth=1)
     ax.text(3.9, 4.2, "what the network sees", ha="center", fontsize=10, color=MUTED)

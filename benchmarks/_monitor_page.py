@@ -67,9 +67,9 @@ without a signal, so it has neither area nor threshold. Alarms follow each signa
 the threshold of the other tasks, exceeded twice in a row; *early*: before harm begins. *late*: step of the alarm
 divided by the step at which harm begins, median and range. *step over best*: the named step divided by that of the
 minimum test loss (median). *loss over minimum*: the test loss there divided by its minimum (geometric mean). Where no
-step is named, training continues to its end. `find_harm` names the step of the least validation loss (isolated values
-do not count). *log step* and *share of the steps* see nothing of the training: the number of steps done, and the share
-of the planned steps that is best, in the mean, on other tasks."""
+step is named, training continues to its end. `find_harm` names the step of the least validation loss (a single low
+value does not count). *log step* and *share of the steps* see nothing of the training: the number of steps done, and
+the share of the planned steps that is best, in the mean, on other tasks."""
 
 
 # -- the two questions -------------------------------------------------------------------------------

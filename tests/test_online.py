@@ -51,6 +51,12 @@ def test_a_rise_without_an_earlier_fall_is_reported_as_in_the_report():
     assert "an earlier fall of up to" in said.sentence
 
 
+def test_a_rise_followed_by_a_fall_is_reported_as_in_the_report():
+    said = online_verdict(course(np.concatenate([np.linspace(1.2, 2.6, 7), np.linspace(2.5, 1.0, 8)])))
+    assert said.stage is Stage.NO_VERDICT
+    assert "not the two phases: the mean order first rises and then falls (a rise of up to" in said.sentence
+
+
 @pytest.mark.parametrize(("test_loss", "grows"), [(LEVEL, False), (GROWS, True)])
 def test_the_gap_is_a_statement_of_its_own(test_loss, grows):
     losses = {"train_loss": LEVEL, "test_loss": test_loss}

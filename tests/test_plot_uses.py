@@ -215,8 +215,12 @@ def test_figures_of_a_result_and_of_a_run_are_its_methods():
     with pytest.raises(AttributeError, match="no figure 'beauty'; use one of waterfall"):
         _ = found.plot.beauty
     run = RunResult.from_json({"steps": [0, 10], "mean_order": [3.5, 1.6]})
+    with pytest.raises(AttributeError, match=r"interdyn\.plot\.plot_top\(RUN\)"):
+        _ = run.plot.top
+    with pytest.raises(AttributeError, match="no figure 'beauty'; use one of overview"):
+        _ = run.plot.beauty
     assert run.plot.mean_order(ax=axes()).get_title(loc="left") == "Mean order of the interactions"
     assert run.plot(ax=axes()).lines
     assert "Record a group" in words(run.plot.samples(ax=axes()))
-    for name in run.plot.FIGURES:
+    for name in run.plot._FIGURES:
         assert getattr(run.plot, name)(ax=axes()), name

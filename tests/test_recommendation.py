@@ -23,11 +23,11 @@ def test_after_harm_the_checkpoint_with_the_least_loss():
     found = recommend(run(RISES, **HARMED))
     assert found.sentence == "Use the checkpoint of step 10, not the last."
     assert found.reason == (
-        "Held-out loss is lowest at step 10, where it is 0.8 (isolated values do not count). At step 40 it is 1.3. "
-        "The difference is more than noise (probability over 99 %)."
+        "Held-out loss is lowest at step 10, where it is 0.8 (a single low value does not count). At step 40 it is "
+        "1.3. The difference is more than noise (probability over 99 %)."
     )
     assert (found.step, found.open) == (10, "")
-    assert found.course == "held-out loss is 62 % higher at the end than at step 10"
+    assert found.course == "the fitted held-out loss is 60 % above its minimum"
 
 
 def test_a_rise_that_is_not_established_is_called_so():
@@ -38,8 +38,12 @@ def test_a_rise_that_is_not_established_is_called_so():
     assert found.open.endswith("worse by more than its noise is 20 %; more than 90 % is needed to call it harm.")
     assert str(found) == f"{found.sentence} {found.reason} {found.open}"
     both = recommend(run(RISES, accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
-    assert both.sentence == "Use the checkpoint of step 10, not the last."
+    assert both.sentence == "Prefer the checkpoint of step 10, by loss and by accuracy."
     assert both.reason.endswith("Held-out accuracy: 0.800 there, 0.600 at the end.")
+    sure = recommend(run(RISES, probability=1.0)).open
+    assert (
+        "is over 99 %; to call it harm, that and a rise of 5 % or more must hold at two measurements in a row." in sure
+    )
     assert recommend(run(RISES, probability=None)).open.startswith("There are too few values")
 
 
@@ -47,7 +51,7 @@ def test_the_last_checkpoint_unless_an_earlier_one_is_better_by_more_than_five_p
     falls = recommend(run([2.0, 1.2, 1.0, 0.9, 0.8], best_step=40, sentence=NO_HARM))
     assert (falls.sentence, falls.step, falls.open) == ("Use the last checkpoint, step 40.", 40, "")
     assert (
-        "Held-out loss is lowest there: 0.8 (isolated values do not count). Longer training was not tried."
+        "Held-out loss is lowest there: 0.8 (a single low value does not count). Longer training was not tried."
         in falls.reason
     )
     assert falls.course == "held-out loss is lowest around the end"
@@ -55,6 +59,9 @@ def test_the_last_checkpoint_unless_an_earlier_one_is_better_by_more_than_five_p
     assert (level.step, level.open) == (40, OPEN)
     assert "at most 5 % above 0.8 at step 10, where it is lowest" in level.reason
     assert recommend(run([2.0, 1.2, 0.8, 0.81, 0.85])).step == 10
+    lower = recommend(run([2.0, 1.2, 0.8, 0.81, 0.7]))
+    lowest = "below 0.8 at step 10, which is the lowest apart from single values."
+    assert lower.reason == f"Held-out loss at the end is 0.7, {lowest}"
 
 
 def test_loss_and_accuracy_that_disagree_leave_the_choice():
@@ -72,10 +79,8 @@ def test_loss_and_accuracy_that_disagree_leave_the_choice():
 def test_accuracy_stands_in_where_no_loss_is_known():
     found = recommend(run(accuracy=[0.1, 0.5, 0.8, 0.7, 0.6]))
     assert found.sentence == "Prefer the checkpoint of step 10; the last may be as good."
-    best = (
-        "Held-out accuracy is highest at step 10, where it is 0.8 (isolated values do not count). At step 40 it is 0.6."
-    )
-    assert best in found.reason
+    best = "Held-out accuracy is highest at step 10, where it is 0.8 (a single high value does not count)."
+    assert f"{best} At step 40 it is 0.6." in found.reason
     assert found.course == "held-out accuracy is 25 % lower at the end than at step 10"
 
 

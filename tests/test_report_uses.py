@@ -148,6 +148,9 @@ def test_recall_and_precision_are_told_where_the_truth_is_known():
     told = known(rows(flags=(0, 1, 2, 4)))
     assert told.endswith("4 are flagged, 3 of them correctly: recall 75 %, precision 75 %.")
     assert known(rows(wrong=0)) == ""
+    assert known(rows(wrong=1, others=0)).startswith(
+        "All measured training samples (1) are known to have a wrong label."
+    )
 
 
 def test_samples_to_look_at_are_those_of_the_page(run):

@@ -251,7 +251,7 @@ def test_samples_that_were_not_trained_on_are_ranked_apart_and_never_flagged():
     assert [row.rank for row in table[:5]] == [1, 1, 3, 3, 1]
     assert not any(row.flagged for row in table)  # two of those held out score as high
     assert [row.flagged for row in sample_table([held_out(), train])] == [True] * 2 + [False] * 102
-    assert "no group of training samples" in sample_table([test]).sentence
+    assert "Record a group of training samples" in sample_table([test]).sentence
     named = sample_table([read(CONTRADICTED, WELL, group="odd"), held_out()], training=["odd"])
     assert [row.group for row in named if row.flagged] == ["odd"]
     with pytest.raises(InputError, match="`training` must name groups"):

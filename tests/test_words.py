@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PLACES = [
     "examples",
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/choosing",

@@ -37,7 +37,8 @@ def summary(
 
 def _table(result: "RunResult") -> Table:
     """Return one row for each checkpoint."""
-    title = f"{result.recipe}: {result.n_samples} samples, mean order of {result.game}"
+    samples = f"{result.n_samples} sample{'' if result.n_samples == 1 else 's'}"
+    title = f"{result.recipe}: {samples}, mean order of {result.game}"
     table = Table(title=cell(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     theory, orders = result.theory, None if result.first is None else result.first.mean_order
     columns = {

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from interdyn._arguments import instance, real_array
 from interdyn.dynamics._axis import checked_steps
-from interdyn.dynamics._evidence import SMALLEST_CHANGE, Judged, PhaseEvidence, judge
+from interdyn.dynamics._evidence import SMALLEST_CHANGE, TWO, Judged, PhaseEvidence, judge
 from interdyn.dynamics._gap import find_gap_onset
 from interdyn.dynamics._harm import UNSEEN, find_harm, least_loss
 from interdyn.dynamics._onset import Onset, joined, when
@@ -316,6 +316,8 @@ def _phase(look: _Look, *, established: bool, level: float) -> tuple[Stage, Onse
         said = f"No verdict on phases ({look.why})."
     elif look.rising:
         said = f"No verdict on phases (only the last measurement shows a rise, of {e.rise:.2f} orders)."
+    elif e.hump > TWO:
+        said = f"Not the two phases: the mean order first rises and then falls ({possible})."
     elif e.falls():
         stage, said = Stage.PHASE_1, f"Phase 1, the mean order down by {e.fall:.2f} ({possible})."
     elif e.rises():

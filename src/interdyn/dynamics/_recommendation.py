@@ -10,6 +10,7 @@ from interdyn._numbers import percent
 from interdyn.dynamics._harm import BOUNDED, SMALLEST_RISE
 from interdyn.values import HarmResult, RunResult
 
+_ENOUGH = 0.9  # probability of a rise of the loss that `find_harm` needs, rounded: its odds are 10 to 1 or more
 _TO_RECORD = (
     "Only data that is not trained on shows which checkpoint is best. Record a held-out loss: pass `losses=` to the "
     "tracker, or `test_loss=` to `observe`."
@@ -96,12 +97,10 @@ def recommend(result: RunResult) -> Recommendation:
         return Recommendation(f"No recommendation: no held-out loss {verb} recorded.", harm.pattern or _TO_RECORD)
     find = _of_the_whole if result.stage is None else _of_now
     course = held.in_short("at the end" if result.stage is None else "now")
-    if harm.found and harm.growth is not None and held.rise <= SMALLEST_RISE:  # the last value alone is better
-        course = f"held-out {held.name} is {percent(harm.growth)} {held.worse_word} its {held.best_word}"
+    if harm.found and harm.growth is not None:  # the fitted rise, as in the sentence on harm
+        least = "below its best" if held.name == "accuracy" else "above its minimum"
+        course = f"the fitted held-out {held.name} is {percent(harm.growth)} {least}"
     return replace(find(held, harm), course=course)
-
-
-_ISOLATED = "(isolated values do not count)"
 
 
 def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
@@ -114,15 +113,23 @@ def _of_the_whole(held: "_HeldOut", harm: HarmResult) -> Recommendation:
         if held.accuracy_at_end == "worse":
             reason = f"{reason} {held.of_accuracy()}"
         text = f"Prefer the checkpoint of step {held.at}; the last may be as good."
-        if harm.found or held.accuracy_at_end == "worse":
+        if harm.found:
             text = f"Use the checkpoint of step {held.at}, not the last."
+        elif held.accuracy_at_end == "worse":
+            text = f"Prefer the checkpoint of step {held.at}, by loss and by accuracy."
         return Recommendation(text, reason, held.step, open=held.open(harm))
     if held.step == held.last_step:
-        best = f"Held-out {held.name} is {held.best_word} there: {held.end:.3g} {_ISOLATED}"
+        best = f"Held-out {held.name} is {held.best_word} there: {held.end:.3g} {held.isolated}"
         reason = f"{best}. Longer training was not tried."
+    elif held.rise < 0:
+        better = "above" if held.name == "accuracy" else "below"
+        reason = (
+            f"Held-out {held.name} at the end is {held.end:.3g}, {better} {held.best:.3g} at step {held.at}, which "
+        )
+        reason += f"is the {held.best_word} apart from single values."
     else:
         near = f"at most {percent(SMALLEST_RISE)} {held.worse_word} {held.best:.3g} at step {held.at}"
-        where = f"where it is {held.best_word} {_ISOLATED}"
+        where = f"where it is {held.best_word} {held.isolated}"
         reason = f"Held-out {held.name} at the end is {held.end:.3g}, {near}, {where}."
     why = "" if harm.sentence.startswith(BOUNDED) else harm.sentence
     return Recommendation(f"Use the last checkpoint, step {held.last_at}.", reason, held.last_step, open=why)
@@ -148,8 +155,11 @@ def _beyond(harm: HarmResult) -> str:
     """Return that harm is more than noise, with its probability, which is never called certain."""
     if harm.probability is None:
         return "The difference is more than noise."
-    sure = "over 99 %" if harm.probability > 0.99 else percent(harm.probability)
-    return f"The difference is more than noise (probability {sure})."
+    return f"The difference is more than noise (probability {_sure(harm.probability)})."
+
+
+def _sure(p: float) -> str:
+    return "over 99 %" if p > 0.99 else percent(p)
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,10 @@ class _HeldOut:
         return "highest" if self.name == "accuracy" else "lowest"
 
     @property
+    def isolated(self) -> str:
+        return f"(a single {'high' if self.name == 'accuracy' else 'low'} value does not count)"
+
+    @property
     def worse_word(self) -> str:
         return "below" if self.name == "accuracy" else "above"
 
@@ -211,7 +225,9 @@ class _HeldOut:
         return "worse" if change > least else "better" if -change > least else ""
 
     def course(self) -> str:
-        best = f"Held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g} {_ISOLATED}"
+        best = (
+            f"Held-out {self.name} is {self.best_word} at step {self.at}, where it is {self.best:.3g} {self.isolated}"
+        )
         return f"{best}. At step {self.last_at} it is {self.end:.3g}."
 
     def open(self, harm: HarmResult) -> str:
@@ -221,7 +237,10 @@ class _HeldOut:
         if harm.probability is None:
             return f"There are too few values of the held-out {self.name} to judge its noise."
         what = f"The probability that the held-out {self.name} has become worse by more than its noise"
-        return f"{what} is {percent(harm.probability)}; more than 90 % is needed to call it harm."
+        if harm.probability <= _ENOUGH:
+            return f"{what} is {percent(harm.probability)}; more than {percent(_ENOUGH)} is needed to call it harm."
+        also = f"a rise of {percent(SMALLEST_RISE)} or more must hold at two measurements in a row"
+        return f"{what} is {_sure(harm.probability)}; to call it harm, that and {also}."
 
     def in_short(self, now: str) -> str:
         """Return how it changed, as a clause; ``now`` is what the last measurement is called."""

@@ -217,5 +217,5 @@ def _summary(measured: Sequence[int], flags: SampleFlags | None, *, trained: boo
     if len(measured) > 1:
         over = f"{len(measured)} measurements from step {measured[0]} to {measured[-1]}, while it learned"
     if not trained:
-        return f"Scores from {over}. No sample can look mislabelled: there is no group of training samples."
+        return f"Scores from {over}. Record a group of training samples to find mislabelled ones."
     return f"Scores from {over}. {flags}"

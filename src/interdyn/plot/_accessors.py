@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from matplotlib.axes import Axes
 
 from interdyn.plot import _figures as figures
+from interdyn.plot._overview import plot_overview
 from interdyn.plot._prediction import plot_prediction, plot_prediction_distance
 from interdyn.plot._quality import plot_row_norms, plot_solver
 from interdyn.plot._sample import plot_sample
@@ -15,26 +16,28 @@ from interdyn.plot._sparsity import plot_sparsity
 from interdyn.plot._uses import plot_network, plot_top, plot_waterfall
 from interdyn.plot._windows import plot_repeatability
 
+_OF_THE_FOLDER = ("top", "top_over_training", "waterfall")  # figures that need more than the result of a run
+
 
 class _Plots:
     """Figures of one object by their short names, with the arguments of the functions ``plot_...``."""
 
-    FIGURES: ClassVar[dict[str, Callable[..., Axes]]]
+    _FIGURES: ClassVar[dict[str, Callable[..., Axes]]]
 
     def __init__(self, of: Any) -> None:
         self._of = of
 
     def __getattr__(self, name: str) -> Callable[..., Axes]:
-        if name not in self.FIGURES:
-            raise AttributeError(f"there is no figure {name!r}; use one of {', '.join(self.FIGURES)}.")
-        function = self.FIGURES[name]
+        if name not in self._FIGURES:
+            raise AttributeError(f"there is no figure {name!r}; use one of {', '.join(self._FIGURES)}.")
+        function = self._FIGURES[name]
         return update_wrapper(partial(function, self._of), function)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self.FIGURES]
+        return [*super().__dir__(), *self._FIGURES]
 
     def __repr__(self) -> str:
-        return f"figures: {', '.join(self.FIGURES)}"
+        return f"figures: {', '.join(self._FIGURES)}"
 
 
 class ResultPlots(_Plots):
@@ -50,7 +53,7 @@ class ResultPlots(_Plots):
     figures: waterfall, top, network, sample, sparsity
     """
 
-    FIGURES: ClassVar = {
+    _FIGURES: ClassVar = {
         "waterfall": plot_waterfall,
         "top": plot_top,
         "network": plot_network,
@@ -74,7 +77,8 @@ class RunPlots(_Plots):
     'plot_mean_order'
     """
 
-    FIGURES: ClassVar = {
+    _FIGURES: ClassVar = {
+        "overview": plot_overview,
         "mean_order": figures.plot_mean_order,
         "dynamics": figures.plot_dynamics,
         "order_distribution": figures.plot_order_distribution,
@@ -90,6 +94,12 @@ class RunPlots(_Plots):
         "repeatability": plot_repeatability,
         "solver": plot_solver,
     }
+
+    def __getattr__(self, name: str) -> Callable[..., Axes]:
+        if name in _OF_THE_FOLDER:
+            do = f"Pass the folder of the run to it: interdyn.plot.plot_{name}(RUN)."
+            raise AttributeError(f"`{name}` draws single interactions, which a result does not contain. {do}")
+        return super().__getattr__(name)
 
     def samples(self, **options: Any) -> Axes:
         """Draw the scores of the training samples; see `plot_samples`."""

@@ -1,7 +1,9 @@
 """All figures of a run as PNG files."""
 
 import io
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
+from interdyn.errors import InputWarning
 from interdyn.plot._figures import (
     plot_dynamics,
     plot_loss_gap,
@@ -91,7 +94,26 @@ def picture(
     shape = (1, len(figures)) if across else (len(figures), 1)
     for plot, ax in zip(figures, figure.subplots(*shape, squeeze=False).flat, strict=True):
         plot(view, ax=ax)
-    canvas.draw()  # once; `savefig` would draw twice
+    with _one_warning_of_glyphs():
+        canvas.draw()  # once; `savefig` would draw twice
     image = io.BytesIO()
     imsave(image, np.asarray(canvas.buffer_rgba()), format="png", dpi=dpi)
     return image.getvalue()
+
+
+@contextmanager
+def _one_warning_of_glyphs() -> Iterator[None]:
+    """Replace matplotlib's warnings about characters that its fonts lack by one that says what to do."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield
+    missing = [one for one in found if "missing from font" in str(one.message)]
+    for one in found:
+        if one not in missing:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if missing:
+        message = (
+            "the PNG figures show boxes for characters that matplotlib's font does not have. Set `font.family` in a "
+            "matplotlibrc file to an installed font that has them, such as Noto Sans CJK JP."
+        )
+        warnings.warn(message, InputWarning, stacklevel=3)

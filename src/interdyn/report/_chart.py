@@ -205,7 +205,7 @@ def _moment(axis: StepAxis, moment: Rule, place: int, *, white: bool) -> tuple[l
         "yanchor": "top",
         "xshift": 3,
         "font": {"size": 11, "color": "#ffffff" if white else f"var:{moment.colour}"},
-        **({"bgcolor": "rgba(0,0,0,0.45)"} if white else {}),
+        "bgcolor": "rgba(0,0,0,0.45)" if white else "var:paper",
     }
     return shapes, note
 

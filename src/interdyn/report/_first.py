@@ -9,8 +9,9 @@ import numpy as np
 from interdyn._numbers import percent
 from interdyn.dynamics import PhaseEvidence, PhaseStatus, Recommendation, recommend, when
 from interdyn.plot import phase_2_begins, step_label
+from interdyn.report._looked import MISLABELLED
 from interdyn.report._used import being_learned
-from interdyn.report._words import mean_order
+from interdyn.report._words import mean_order, turn
 from interdyn.values import PhaseResult, RunResult
 
 _GROWING = {
@@ -95,6 +96,9 @@ def uncertain(view: RunResult) -> str:
         out.append(f"Phase 2, in which higher orders are learned, may have begun anywhere {_between(began[1])}.")
     elif view.stage is not None:
         out.append("Whether phase 2 has begun is not established.")
+    elif phases is not None and phases.kind == PhaseStatus.RISES_THEN_FALLS:
+        p = percent(_evidence(phases).hump)
+        out.append(f"The probability that interactions first got more complex, then simpler is {p}.")
     elif phases is not None and phases.kind not in _ABSENT:
         possible = (phases.evidence or {}).get("possible_rise")
         rise = "" if possible is None else f"; the mean order may have risen by up to {possible:.2g} by the end"
@@ -171,7 +175,7 @@ def _phase(view: RunResult) -> Card:
         value = "Only a rise"
     remark = f"learning of higher orders began {when(began[1])}; " if began is not None else ""
     if course := mean_order(view):
-        remark += f"mean order {course} (start, minimum, {'end' if view.stage is None else 'now'})"
+        remark += f"mean order {course} (start, {turn(view)}, {'end' if view.stage is None else 'now'})"
     return Card("Phase", value, remark.removesuffix("; "), "dynamics")
 
 
@@ -193,6 +197,8 @@ def _samples(view: RunResult) -> Card:
     if not first:
         return Card(name, "Not recorded", "record a group of training samples", "shown")
     value = ", ".join(str(row.sample_id) for row in first)
+    if all(row.group == MISLABELLED for row in training):
+        return Card(name, value, "of the samples known to be mislabelled, those that fit worst", "samples")
     if flagged:
         seem = "sample looks memorised" if len(flagged) == 1 else "samples look memorised"
         return Card(name, value, f"{len(flagged)} training {seem} or mislabelled", "samples")
@@ -210,14 +216,14 @@ def _between(interval: tuple[float, float]) -> str:
 
 
 def typeset(text: str) -> str:
-    r"""Return a text that does not break within "held-out" or before a percent sign.
+    r"""Return a text that does not break within "held-out" or before a percent sign, without the marks of code.
 
     Examples
     --------
     >>> typeset("held-out loss up 5 %").split(" ")
     ['held‑out', 'loss', 'up', '5\xa0%']
     """
-    return text.replace("held-out", "held\u2011out").replace(" %", "\u00a0%")
+    return text.replace("held-out", "held\u2011out").replace(" %", "\u00a0%").replace("`", "")
 
 
 def _sentence(text: str) -> str:

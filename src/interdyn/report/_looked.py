@@ -8,7 +8,7 @@ from interdyn.plot._samples import trained
 from interdyn.plot.panels import group_name
 from interdyn.values import SampleTable
 
-_MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
+MISLABELLED = "mislabelled"  # recipes' group of training samples whose label is known to be wrong
 
 
 def looked(samples: SampleTable | None, used: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -56,10 +56,15 @@ def known(samples: SampleTable) -> str:
     nothing is flagged, the highest scores count, one for each wrong label: recall and precision are then equal.
     """
     scored = [row for row in samples if row.rank is not None and row.score == row.score]
-    wrong = {row.sample_id for row in scored if row.group == _MISLABELLED}
+    wrong = {row.sample_id for row in scored if row.group == MISLABELLED}
     others = {row.sample_id for row in scored if trained(row.group)} - wrong
-    if not wrong or not others:
+    if not wrong:
         return ""
+    if not others:
+        return (
+            f"All measured training samples ({len(wrong)}) are known to have a wrong label. Recall and precision need "
+            "samples with right labels too."
+        )
     every = {row.sample_id: row for row in scored if row.sample_id in wrong | others}
     flagged = {number for number, row in every.items() if row.flagged}
     of = f"{len(wrong)} of {len(every)} measured training samples are known to have a wrong label."

@@ -151,6 +151,7 @@ def being_learned(used: Mapping[str, Any] | None) -> str:
         return f"No interaction has grown much {since}."
     kind, who, before, now = group["used"]["grown"]
     names = f" {kind.upper()} ".join(shortened(name) for name in who)
+    names = names if len(who) > 1 else f'"{names}"'
     low, high = (signed(x).lstrip("+") for x in (before, now))
     return f"Most growth {since}: {names}, from {low} to {high} {group['unit']} on average."
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from interdyn._numbers import percent
-from interdyn.dynamics import when
+from interdyn.dynamics import PhaseStatus, when
 from interdyn.plot import phase_2_begins, step_label
-from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule
+from interdyn.values import LeftOpen, RunResult, SampleTable, SplitRule, signed
 
 _MOST_ROWS = 200  # of the table of samples
 _LEVEL = "90 % interval"
@@ -53,16 +53,28 @@ def split_rule(split: SplitRule) -> str:
     return f"ties go to the lower order (order weight {weight})"
 
 
+def counted(n: int, what: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{n:,} {what}{'s' if n != 1 else ''}"
+
+
 def left_open(identified: LeftOpen) -> str:
     """Return the identified range of the mean order at the last step as text.
 
     Examples
     --------
     >>> left_open(LeftOpen(mean_order=(1.31, 1.74), reported_mean_order=1.4, factor=1.001, n_samples=8))
-    'mean order 1.40, identified range 1.31 to 1.74'
+    'mean order of all interactions of 8 samples: 1.40, identified range 1.31 to 1.74'
     """
     low, high = identified.mean_order
-    return f"mean order {identified.reported_mean_order:.2f}, identified range {low:.2f} to {high:.2f}"
+    of = f"mean order of all interactions of {counted(identified.n_samples, 'sample')}"
+    return f"{of}: {identified.reported_mean_order:.2f}, identified range {low:.2f} to {high:.2f}"
 
 
 def facts(view: RunResult) -> list[tuple[str, str, str]]:
@@ -83,10 +95,19 @@ def facts(view: RunResult) -> list[tuple[str, str, str]]:
 
 
 def mean_order(view: RunResult) -> str:
-    """Return the mean order at the first measurement, at its minimum and at the last; empty for fewer than two."""
+    """Return the mean order at the first measurement, where it turns and at the last; empty for fewer than two."""
     band = view.mean_order
     finite = band.value[np.isfinite(band.value)] if band is not None else np.empty(0)
-    return " → ".join(f"{x:.1f}" for x in (finite[0], finite.min(), finite[-1])) if finite.size > 1 else ""
+    if finite.size < 2:
+        return ""
+    between = finite.max() if turn(view) == "maximum" else finite.min()
+    return " → ".join(f"{x:.1f}" for x in (finite[0], between, finite[-1]))
+
+
+def turn(view: RunResult) -> str:
+    """Return where the mean order turns: at its maximum if it first rises and then falls, otherwise at its minimum."""
+    first_rises = view.phases is not None and view.phases.kind == PhaseStatus.RISES_THEN_FALLS
+    return "maximum" if first_rises else "minimum"
 
 
 def _predicted(view: RunResult) -> list[tuple[str, str, str]]:
@@ -123,9 +144,10 @@ def over_seeds(name: str, views: Sequence[RunResult]) -> str:
         return ""
     better = sum(one.gain_low is not None and one.gain_low > 0 for one in found)
     worse = sum(one.gain_high is not None and one.gain_high < 0 for one in found)
+    mean, low, high = (signed(float(x), 3) for x in (np.mean(gains), min(gains), max(gains)))
     return (
         f"{name}, {len(gains)} seeds, all checkpoints: the correlation of the theory's prediction minus that of its "
-        f"best rival is {np.mean(gains):+.3f} on average, from {min(gains):+.3f} to {max(gains):+.3f}; the theory is "
+        f"best rival is {mean} on average, from {low} to {high}; the theory is "
         f"shown to be better in {better} and worse in {worse} of the seeds."
     )
 
@@ -158,8 +180,7 @@ def confidence(view: RunResult) -> list[str]:
     group = view.group("test")
     samples = group.n_samples if group is not None else view.n_samples
     if samples is not None:
-        checkpoints = "1 checkpoint" if len(view.steps) == 1 else f"{len(view.steps)} checkpoints"
-        out.append(f"Measured on {samples} test samples at {checkpoints}.")
+        out.append(f"Measured on {counted(samples, 'test sample')} at {counted(len(view.steps), 'checkpoint')}.")
     out += () if view.windows is None else view.windows.sentences
     if phases is None:
         return out
@@ -214,6 +235,7 @@ def trust(view: RunResult) -> list[tuple[str, str, str]]:
     solver, seconds = view.solver, view.seconds
     split = "how much sparser an explanation could be at most (certified)"
     rest = "largest unexplained part of an output, relative to the largest output"
+    rest += "; the noise bound is relative to the effect of all players"
     cost = ", ".join(f"{key.replace('_', ' ')} {number(value, ',.0f')} s" for key, value in seconds.items())
     groups = ", ".join(f"{group.n_samples} {name}" for name, group in view.groups.items() if group.n_samples)
     counts = [("Measurements", str(view.measurements), "taken by the tracker")] if view.measurements else []
@@ -246,8 +268,8 @@ def _open_remark(identified: LeftOpen | None) -> str:
     if identified is None:
         return "mean orders of all equally sparse explanations: `interdyn.sparsify.identified` computes them"
     return (
-        f"mean orders of all explanations within {percent(identified.factor - 1)} of the sparsest (certified); all "
-        f"interactions of {identified.n_samples} samples at the last checkpoint"
+        f"mean orders of all explanations within {percent(identified.factor - 1)} of the sparsest (certified), salient "
+        "or not, at the last checkpoint"
     )
 
 

@@ -113,8 +113,9 @@ page.part(async (payload) => {
     for (const [i, [cx, cy]] of place) {
       const value = alone.get(i);
       svg.append(svgel("circle", { cx, cy, r: 5 + 11 * Math.sqrt(Math.abs(value) / largest), class: value === 0 ? "none" : side(value) }));
-      const text = svgel("text", used.grid ? { x: cx, y: cy + 27, "text-anchor": "middle" }
-        : { x: cx + (cx > 299 ? 18 : -18), y: cy + 4, "text-anchor": cx > 299 ? "start" : "end" });
+      const [right, up] = [(cx - 300) / 150, (170 - cy) / 130];
+      const text = svgel("text", used.grid || Math.abs(right) < 0.3 ? { x: cx, y: cy + (used.grid || up < 0 ? 30 : -20), "text-anchor": "middle" }
+        : { x: cx + (right > 0 ? 20 : -20), y: cy + 4 - 10 * up, "text-anchor": right > 0 ? "start" : "end" });
       text.textContent = short(used.names[i], 20);
       svg.append(text);
     }
@@ -162,6 +163,7 @@ page.part(async (payload) => {
       at.value = String(index);
       step.textContent = `step ${payload.steps[index].toLocaleString("en")}`;
     }
+    for (const node of document.querySelectorAll(".over-how")) node.hidden = (node.dataset.view === "network") !== (as.value === "network");
     over.replaceChildren(found.length === 0 ? el("p", { class: "missing" }, "No interaction of these samples is salient at this checkpoint.") : as.value === "network" ? network(found) : bars(found));
     if (focused) over.querySelector('[aria-pressed="true"]')?.focus();
     list(now);

@@ -18,7 +18,7 @@ from interdyn.spectra._bootstrap import (
     resampled_means,
 )
 from interdyn.theory._mechanisms import MECHANISMS, Mechanism, default_parameters, mechanism_tables
-from interdyn.values import Selection
+from interdyn.values import Selection, signed
 from interdyn.values._convert import as_tensor
 from interdyn.values._table_prediction import THEORY
 
@@ -138,7 +138,7 @@ class TablePrediction:
         ceiling = known_mean(self.ceiling)[step]
         of = f" of {ceiling:.2f}" if np.isfinite(ceiling) else ""
         both = f"{mean[first]:.2f}{of} against {mean[second]:.2f} for {named(second)}"
-        words = f"{both} ({gain:+.3f}, {low:+.3f} to {high:+.3f})."
+        words = f"{both} ({signed(gain, 3)}, {signed(low, 3)} to {signed(high, 3)})."
         if low > 0:
             than = "the theory" if loses else "any rival"
             return f"{named(first).capitalize()} predicts the tables better than {than}: {words}"

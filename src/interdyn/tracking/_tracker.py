@@ -316,7 +316,7 @@ tol, max_iter, merge_order_one, order_weight, rates, threads, salience, salience
 
     @property
     def best_step(self) -> int | None:
-        """The measured step with the smallest test loss; isolated values do not count (`interdyn.dynamics.least_loss`).
+        """The measured step with the smallest test loss, where a single low value does not count; see `least_loss`.
 
         By the largest accuracy if no test loss is known; None if neither is, as ``verdict.harm.sentence`` states.
         """

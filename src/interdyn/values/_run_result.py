@@ -36,7 +36,7 @@ _Samples = Annotated[SampleTable, BeforeValidator(SampleTable.from_json), PlainS
 
 
 class RunResult(Record):
-    """Everything that figures, report, exports and commands take from a run; see `from_json`, `interdyn.load_run`.
+    """Everything that figures, report, exports and commands take from a run; see `from_json`, `interdyn.plot.load_run`.
 
     Attributes
     ----------
