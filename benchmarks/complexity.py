@@ -249,7 +249,8 @@ seven is named.
 Judge a measure within studies: over all networks it also ranks data sets, which no user does. Several studies share a
 data set and a recipe, so they are fewer independent tests than their number. Median and worst study are of the
 correlations themselves, in all studies; the worst of many is low by chance alone. Interactions need test inputs but no
-test labels; no measure was adjusted to these networks. This page is written by `./run complexity page`.
+test labels; no measure was adjusted to these networks. This page is written by `./run complexity page`, from what
+`./run complexity measure RUN ...` writes into the runs of studies.
 
 - **mean order, H/V, Walsh degree, cancelling share**: of the interactions on test samples; `H` is the salient strength
   of orders from 4 on, `V` the mean of |v(N) - v(∅)|; the cancelling share is 1 - |sum I| / sum |I|.

@@ -308,7 +308,10 @@ def page() -> str:
     pairs = pairs_section({name: over[name] for name in PAIRS if name in over}, places(), remark)
     parts = [*pairs, *other_section(rest), LEGEND, *table]
     parts += ["", "## What each run shows", "", "<!-- runs: begin -->", "", *said, "", "<!-- runs: end -->"]
-    return HEAD + answer(over) + ABOUT + "\n".join(parts) + "\n"
+    runs = [s for kept in over.values() for s in kept.values()]
+    hours = sum(sum(s["seconds"].values()) for s in runs) / 3600
+    cost = f"The {len(runs)} runs on this page took {hours:.1f} hours of one core.\n\n"
+    return HEAD + answer(over) + ABOUT + cost + "\n".join(parts) + "\n"
 
 
 def write_page() -> None:
