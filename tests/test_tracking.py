@@ -704,7 +704,7 @@ def test_a_resumed_training_with_another_plan_goes_on(tmp_path, monkeypatch):
 def test_a_budget_that_is_too_small_is_said_and_the_last_network_is_measured_all_the_same():
     tracker = Tracker(probe(), players=columns(), budget=1e-9, total_steps=100)
     train(100, tracker=tracker)
-    with pytest.warns(InterdynWarning, match="the budget paid for no measurement: 1e-07 %"):
+    with pytest.warns(InterdynWarning, match="the budget paid for no measurement: 0 %"):
         tracker.close()
     assert tracker.steps == (100,)
     assert tracker.counts.missed == {"over the budget": 15}

@@ -89,7 +89,7 @@ def find_harm(
     start, end = judged.rise_starts, "below its best" if larger_is_better else "above its minimum"
     if start is None or not rises:
         most = course.share(judged.evidence.possible_rise)
-        why = f"Harm is not established; a held-out {what} up to {percent(most)} {end} is possible."
+        why = f"Harm is not established; within its noise the held-out {what} may be up to {percent(most)} {end}."
         if most < SMALLEST_RISE:
             why = f"{BOUNDED} the held-out {what} is at most {percent(max(most, 0.01))} {end}."
         elif most > _ANY:
