@@ -295,10 +295,14 @@ def test_pictures_from_a_file_as_described(monkeypatch, tmp_path):
 
 
 def test_columns_of_numbers_words_and_gaps():
-    assert _coded("age", ["1", "3", "2"]).tolist() == [[1], [3], [2]]
-    assert _coded("age", ["1", "?", "3"]).tolist() == [[1, 0], [2, 1], [3, 0]]
-    assert _coded("job", ["b", "?", "a", "b"]).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert _coded("job", ["b", "2", "a"]).shape == (3, 3)
+    for cells, values, categories in (
+        (["1", "3", "2"], [[1], [3], [2]], [""]),
+        (["1", "?", "3"], [[1, 0], [2, 1], [3, 0]], ["", "missing"]),
+        (["b", "?", "a", "b"], [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], ["?", "a", "b"]),
+        (["b", "", "a"], [[0, 0, 1], [1, 0, 0], [0, 1, 0]], ["missing", "a", "b"]),
+    ):
+        block, named = _coded("age", cells)
+        assert (block.tolist(), named) == (values, categories)
     for cells, row in ((["1", "old"], 3), (["old", "1"], 2), (["1", "old", "old"], 3), (["", "old", "1", "2"], 3)):
         with pytest.raises(DataError, match=f"column `age` must contain numbers; got 'old' in row {row}"):
             _coded("age", cells)

@@ -219,6 +219,13 @@ def test_columns_may_share_a_name_and_names_of_players_are_no_names_of_columns(t
     options = {"feature_mask": torch.tensor([0, 1, 1])}
     shared, _ = tracked(tmp_path / "a", x, flat(3), names={"age": [0], "city": [1, 2]}, **options)
     assert shared.pieces[1] == (("age = 0.5", 0), ("city", 1))
+    coded = {"age": [0], "city": {"Berlin": 1, "Rome": 2}}
+    categories, _ = tracked(tmp_path / "e", x, flat(3), names=coded, **options)
+    assert [piece for piece, _ in categories.pieces[1]] == ["age = 0.5", "city = Berlin"]
+    assert [row[1][0] for row in categories.pieces] == ["city = Rome", "city = Berlin", "city = Rome", "city = Berlin"]
+    gaps = {"age": {"": 0, "missing": 1}, "city": [2]}  # a number, and where it is missing
+    filled, _ = tracked(tmp_path / "f", x, flat(3), names=gaps, feature_mask=torch.tensor([0, 0, 1]))
+    assert [row[0][0] for row in filled.pieces[:2]] == ["age = 1", "age = missing"]
     players, _ = tracked(tmp_path / "b", x, flat(3), names=("age", "city"), **options)
     assert players.pieces[1][0] == ("column 1 = 0.5", 0)
     pictures = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0))

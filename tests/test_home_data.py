@@ -310,6 +310,7 @@ def test_gaps_words_and_empty_lines_of_a_table(tmp_path):
     assert data.parts[0].tolist() == [0, 0, *[1] * 4, *[2] * 4]  # a column without anything is one of words
     assert data.inputs[:, :2].tolist() == [[40, 1], [30, 0], [40, 1], [50, 0]]
     assert data.inputs[:, -4:].sum(1).tolist() == [1] * 4
+    assert data.categories == ("", "missing", "missing", " ", "NaN", "nan", "7", "NA", "b", "c")
 
 
 def test_a_planted_table_with_codes_and_gaps(tmp_path):

@@ -146,6 +146,9 @@ def test_columns_words_places_and_parts_have_names():
     found = naming_of(columns, {}, n=1, samples=2)
     assert (found.keys, found.others) == ((("age",), ("sex",)), None)
     assert found.rows == (("age = 39",), ("sex = 2",))
+    coded = Exhibit("test", ids, pieces=((("age = 39", 0), ("job = cook", 1)), (("age = 41", 0), ("job = no job", 1))))
+    found = naming_of(coded, {}, n=2, samples=2)
+    assert (found.kind, found.keys, found.rows[1]) == ("columns", (("age", "job"),) * 2, ("age = 41", "job = no job"))
     sentences = Exhibit("test", ids, pieces=((("Not", 0), ("a", -1)), (("good", 0), ("film", 1))))
     assert found.sentence == "Players are columns, which mean the same in every sample."
     sequences = Exhibit("test", np.arange(2), pieces=((("step 1", 0), ("step 2", 1), ("step 3", 1)),) * 2)

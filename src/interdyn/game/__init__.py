@@ -9,7 +9,7 @@ from interdyn.game._calibration import (
 from interdyn.game._forward import at_home as at_home
 from interdyn.game._game import game_function
 from interdyn.game._isolation import bare as bare, copy_bytes as copy_bytes, isolated as isolated
-from interdyn.game._names import FeatureNames as FeatureNames
+from interdyn.game._names import Columns as Columns, FeatureNames as FeatureNames, columns_of as columns_of
 from interdyn.game._outputs import OF_CLASSES as OF_CLASSES, Output, OutputKey, output_for as output_for, scalar_outputs
 from interdyn.game._parts import (
     choose_parts as choose_parts,

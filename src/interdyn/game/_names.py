@@ -11,7 +11,9 @@ from interdyn.errors import PlayersError
 from interdyn.game._user_code import Explained, of_function
 from interdyn.values import Names, checked_names
 
-FeatureNames = Sequence[str] | Sequence[Sequence[str]] | Mapping[str, Sequence[int]] | Callable[[Any], Sequence[str]]
+Columns = Sequence[int] | Mapping[str, int]
+"""The columns of a name; of a one-hot code also by category, as ``{"Berlin": 1, "Rome": 2}``."""
+FeatureNames = Sequence[str] | Sequence[Sequence[str]] | Mapping[str, Columns] | Callable[[Any], Sequence[str]]
 """One per player or per column; names with their columns; or a function from token ids to strings."""
 
 
@@ -22,9 +24,9 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
     ----------
     names
         A name for each player, the same for all samples or a row for each. For samples that are rows of columns or
-        tokens also a name for each column; names with the columns that each covers; or a function from the token ids
-        of a sample to their strings, such as a tokenizer's ``convert_ids_to_tokens``. A player is then named by its
-        columns, or by its tokens.
+        tokens also a name for each column; names with the columns that each covers, in a list or by category; or a
+        function from the token ids of a sample to their strings, such as a tokenizer's ``convert_ids_to_tokens``. A
+        player is then named by its columns, or by its tokens.
     inputs
         The samples.
     ids
@@ -64,14 +66,29 @@ def player_names(names: FeatureNames, inputs: Tensor, ids: Int[Tensor, "rows ...
     return out[0] if len(set(out)) == 1 else tuple(out)
 
 
+def columns_of(given: Any) -> list[int] | None:
+    """Return the columns of a name; None if they are not columns, or columns by category.
+
+    Examples
+    --------
+    >>> columns_of([1, 2]), columns_of({"clerk": 1, "cook": 2}), columns_of("1")
+    ([1, 2], [1, 2], None)
+    """
+    at = given.values() if isinstance(given, Mapping) else given
+    found: list[Any] = list(at) if isinstance(at, Iterable) else [None]
+    return found if all(isinstance(i, int) for i in found) else None
+
+
 def _joined(names: Any, row: Sequence[Any], of: Sequence[int], n: int) -> tuple[str, ...]:
     """Return the name of each player of one sample, joined from those of its features."""
     if isinstance(names, Mapping):
-        if not all(isinstance(at, Iterable) and all(isinstance(i, int) for i in at) for at in names.values()):
+        covered = {name: columns_of(at) for name, at in names.items()}
+        if any(at is None for at in covered.values()):
             raise PlayersError(
-                f"`names` must give the columns of each name; got {told(names)}. Pass {{'job': [1, 2]}}."
+                f"`names` must give the columns of each name; got {told(names)}. Pass {{'job': [1, 2]}}, or "
+                "{'job': {'clerk': 1, 'cook': 2}}."
             )
-        named = [(name, of[column]) for name, columns in names.items() for column in columns if column < len(of)]
+        named = [(name, of[i]) for name, at in covered.items() for i in at or () if i < len(of)]
         each = [[name for name, player in dict.fromkeys(named) if player == i] for i in range(n)]
     else:
         with Explained(of_function("names", "the token ids of a sample, and return a string for each of them")):

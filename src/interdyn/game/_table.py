@@ -128,9 +128,10 @@ def value_table(
         interactions are zero. ``provenance["players_of_samples"]`` is the number of players of each sample.
     names
         Names shown in tables and figures: one per player, the same for all samples or a row for each. For samples that
-        are rows of columns or tokens also one per column, names with the columns that each covers, or a function from
-        the token ids of a sample to their strings, such as a tokenizer's ``convert_ids_to_tokens``. By
-        default players that are drawn for each sample are named by their places: ``"row 2 column 3"``.
+        are rows of columns or tokens also one per column, names with the columns that each covers (of a one-hot code
+        also by category: ``{"job": {"clerk": 1, "cook": 2}}``), or a function from the token ids of a sample to their
+        strings, such as a tokenizer's ``convert_ids_to_tokens``. By default players that are drawn for each sample are
+        named by their places: ``"row 2 column 3"``.
     calibrate_batch_norm
         Training inputs, in any form that ``inputs`` has, without labels (the first 512 of a data set): the running
         statistics of batch norm are recomputed on them, on the private copy. Early in training the stored statistics

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int, Num
 
 from interdyn.errors import InputError
-from interdyn.game import FeatureNames
+from interdyn.game import Columns, FeatureNames, columns_of
 from interdyn.measurement._config import Group
 from interdyn.store import Exhibit, Pieces
 
@@ -177,11 +177,11 @@ def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]
     """Return the words of a sentence, or name, value and player of each column, or of columns that share a name."""
     names = _names_of_features(group)
     if isinstance(names, Mapping):
-        outside = [i for columns in names.values() for i in columns if not 0 <= i < len(row)]
+        covered = {name: columns_of(at) or [] for name, at in names.items()}
+        outside = [i for columns in covered.values() for i in columns if not 0 <= i < len(row)]
         if outside:
             raise InputError(f"`names` must refer to columns 0 to {len(row) - 1}; got column {outside[0]}. Correct it.")
-        named = [(name, list(columns)) for name, columns in names.items() if len(columns)]
-        return tuple((_told(name, row, columns), int(players[columns[0]])) for name, columns in named)
+        return tuple((_told(name, row, names[name]), int(players[at[0]])) for name, at in covered.items() if at)
     texts = [f"column {i + 1}" for i in range(len(row))]
     if names is not None:
         texts = [str(text) for text in (names(row.tolist()) if callable(names) else names)]
@@ -195,9 +195,23 @@ def _pieces(group: Group, row: np.ndarray, players: Int[np.ndarray, " features"]
     return tuple((_told(text, row, [i]), int(players[i])) for i, text in enumerate(texts))
 
 
-def _told(name: str, row: np.ndarray, columns: Sequence[int]) -> str:
-    """Return the name of a column with its value; for several columns only the name, as they are indicators."""
-    return f"{name} = {float(row[columns[0]]):.4g}" if len(columns) == 1 else name
+def _told(name: str, row: np.ndarray, columns: Columns) -> str:
+    """Return the name of a column with its value, of a one-hot code with its category; otherwise the name alone.
+
+    The category named ``""`` is a number, the others are 1 where it is missing or does not apply.
+
+    Examples
+    --------
+    >>> row = np.array([0.0, 1.0, 39.0])
+    >>> _told("age", row, [2]), _told("city", row, {"Berlin": 0, "Rome": 1}), _told("city", row, [0, 1])
+    ('age = 39', 'city = Rome', 'city')
+    """
+    if not isinstance(columns, Mapping):
+        return f"{name} = {float(row[columns[0]]):.4g}" if len(columns) == 1 else name
+    active = [category for category, i in columns.items() if category and row[i] > 0.5]
+    if not active and "" in columns:
+        return f"{name} = {float(row[columns['']]):.4g}"
+    return f"{name} = {active[0]}" if len(active) == 1 else name
 
 
 def _words(tokens: Sequence[str], players: Sequence[int]) -> Pieces:

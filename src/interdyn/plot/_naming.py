@@ -11,6 +11,7 @@ from jaxtyping import Int
 from interdyn.store import Exhibit, Pieces
 
 _VALUE = re.compile(r" = (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|nan|[-+]?inf)$")
+_CATEGORY = re.compile(r" = [^=]*$")  # or a number, of a one-hot code
 _STEP = re.compile(r"step \d+$")  # of a sequence; a column has its value, too
 _GRID = re.compile(r"patches\((\d+), (\d+)")
 _FEW = 3  # most pieces of a player that are all named
@@ -91,10 +92,12 @@ def _numbers(n: int, samples: int) -> tuple[tuple[str, ...], ...]:
 
 def _of_pieces(pieces: Sequence[Pieces], n: int) -> Naming:
     """Return names of columns, which are the same in all samples, or else of words."""
-    bare = [tuple((_VALUE.sub("", text), player) for text, player in row) for row in pieces]
     rows = tuple(_names(row, n) for row in pieces)
-    texts = {tuple(text for text, _ in row) for row in bare}
-    if len(texts) == 1 and len(set(next(iter(texts)))) == len(next(iter(texts))):
+    for value in (_VALUE, _CATEGORY):
+        bare = [tuple((value.sub("", text), player) for text, player in row) for row in pieces]
+        texts = {tuple(text for text, _ in row) for row in bare}
+        if len(texts) != 1 or len(set(next(iter(texts)))) < len(next(iter(texts))):
+            continue
         keys = tuple(_names(row, n) for row in bare)
         sentence = "Players are columns, which mean the same in every sample."
         if all(_STEP.match(text) for text, _ in pieces[0]):
@@ -114,7 +117,7 @@ def _names(row: Pieces, n: int) -> tuple[str, ...]:
     >>> _names((("not", 0), ("a", -1), ("good", 1), ("film", 1)), 3)
     ('not', 'good film', '')
     """
-    joint = ", " if any(_VALUE.search(text) for text, _ in row) else " "
+    joint = ", " if any(_CATEGORY.search(text) for text, _ in row) else " "
     out = []
     for i in range(n):
         own = [text for text, player in row if player == i]

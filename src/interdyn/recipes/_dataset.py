@@ -41,6 +41,8 @@ class Dataset:
         What a masked feature is set to if neither a mean nor 0 makes sense, such as the token [MASK].
     names
         Name of each column, or of each part of a table with ``parts``; for display only.
+    categories
+        Category that each column of a one-hot code stands for, ``""`` for a number; for display only.
     vocabulary
         Text of each token; a piece that continues a word starts with ``##``; for display only.
     class_names
@@ -57,6 +59,7 @@ class Dataset:
     parts: Int[np.ndarray, "samples ..."] | None = None
     mask_value: float | None = None
     names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
 
@@ -77,7 +80,7 @@ class Samples:
         Indices of the training and the test samples.
     flipped_ids
         Indices of the training samples whose given label is not the true one.
-    parts, mask_value, names, vocabulary, class_names
+    parts, mask_value, names, categories, vocabulary, class_names
         As in `Dataset`.
     shown
         The inputs before standardising, shape ``(samples, *shape)``; for display only.
@@ -95,6 +98,7 @@ class Samples:
     parts: Int[Tensor, "samples ..."] | None = None
     mask_value: float | None = None
     names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     shown: Num[np.ndarray, "samples *shape"] | None = None
@@ -154,6 +158,7 @@ def load_samples(section: DataSection, *, allow_code: bool = False) -> Samples:
         parts=None if data.parts is None else torch.from_numpy(np.ascontiguousarray(data.parts)),
         mask_value=data.mask_value,
         names=data.names,
+        categories=data.categories,
         vocabulary=data.vocabulary,
         class_names=data.class_names,
         shown=data.inputs,

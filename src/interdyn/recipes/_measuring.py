@@ -120,7 +120,10 @@ def _names(samples: Samples) -> FeatureNames | None:
     names = [samples.names[at] if at < len(samples.names) else f"column {at + 1}" for at in places]
     if parts is None:
         return names
-    return {name: np.flatnonzero(parts == at).tolist() for name, at in zip(names, places, strict=True)}
+    columns = {name: np.flatnonzero(parts == at).tolist() for name, at in zip(names, places, strict=True)}
+    if len(samples.categories) != samples.shape[0]:
+        return columns
+    return {name: {samples.categories[i]: i for i in at} if len(at) > 1 else at for name, at in columns.items()}
 
 
 def exhibits_of(groups: Sequence[Group], samples: Samples) -> list[Exhibit]:

@@ -150,7 +150,7 @@ page.part(async (payload) => {
     const names = group().names[sample];
     const known = new Map();
     names.forEach((name, i) => {
-      for (const key of [name, name.toLowerCase(), name.replace(/ = [^ ]+$/, "")]) if (name && !known.has(key)) known.set(key, i);
+      for (const key of [name, name.toLowerCase(), name.replace(/ = [^=]*$/, "")]) if (name && !known.has(key)) known.set(key, i);
     });
     return known;
   };

@@ -70,11 +70,13 @@ def coded_table(path: Path, *, target: str, regression: bool) -> Dataset:
         raise DataError(f"the table {path} must have a column besides `{target}`; got none. Name another target.")
     answers: dict[str, Any] = {"n_classes": None}
     answers |= {"targets": _numbers(target, last)} if regression else numbered(last, place=str(path))
-    parts = np.repeat(np.arange(len(coded)), [block.shape[1] for block in coded])
+    blocks, categories = zip(*coded, strict=True)
+    parts = np.repeat(np.arange(len(coded)), [len(of) for of in categories])
     return Dataset(
-        np.concatenate(coded, axis=1),
+        np.concatenate(blocks, axis=1),
         parts=np.broadcast_to(parts, (len(rows), len(parts))),
         names=tuple(columns),
+        categories=tuple(category for of in categories for category in of),
         **answers,
     )
 
@@ -112,8 +114,10 @@ def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
     return list(read.column_names), [list(row) for row in zip(*cells, strict=True)]
 
 
-def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
+def _coded(name: str, cells: list[str]) -> tuple[Float32[np.ndarray, "rows features"], list[str]]:
     """Return a numeric column, with an indicator of missing values if there are any; one of strings as 0 and 1.
+
+    With what each feature stands for: a category, or ``""`` for a number.
 
     A missing value in a column of strings is a value of its own; one in a numeric column becomes the mean of the rest.
     """
@@ -122,12 +126,13 @@ def _coded(name: str, cells: list[str]) -> Float32[np.ndarray, "rows features"]:
     if not any(numbers[:1]) and 2 * sum(numbers) < max(1, len(filled)):
         categories = sorted(set(cells))
         place = {category: i for i, category in enumerate(categories)}
-        return np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
+        codes = np.eye(len(categories), dtype=np.float32)[[place[cell] for cell in cells]]
+        return codes, [category or "missing" for category in categories]
     values = _numbers(name, cells)
     gap = np.isnan(values)
     values[gap] = values[~gap].mean()
     columns = [values, gap] if gap.any() else [values]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.stack(columns, axis=1).astype(np.float32), ["", "missing"][: len(columns)]
 
 
 def _numbers(name: str, cells: list[str]) -> np.ndarray:
