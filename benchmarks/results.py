@@ -61,7 +61,8 @@ PAIRS = (  # of network and data in the paper
 LEGEND = """## Every recipe, seed 0
 
 - **mean order**, **gap**: as in the first table.
-- **boundary**: step at which phase 2 begins, with 90 % interval, of all steps.
+- **boundary**: middle of the stretch from the end of the fall to the start of the rise, on the log axis; in brackets
+  from the low end of the former's 90 % interval to the high end of the latter's; of all steps.
 - **prediction**: mean correlation, over phase 2, of the value tables that the theory predicts from the final network
   with the measured ones; after *of* the correlation of the tables of nearby steps (the ceiling), then that of the best
   rival ([prediction](../explanation/theory.md)).
