@@ -213,9 +213,11 @@ def test_a_kept_study_is_whole_and_on_the_page(file):
 
 
 def in_place_of(by_variant):
-    """Return a study of two seeds with the end mean orders that are given."""
+    """Return a study of two seeds with the end mean orders, or the quantities, that are given."""
     values = {
-        f"{name}--seed-{seed}": {"end_mean_order": x} for name, xs in by_variant.items() for seed, x in enumerate(xs)
+        f"{name}--seed-{seed}": x if isinstance(x, dict) else {"end_mean_order": x}
+        for name, xs in by_variant.items()
+        for seed, x in enumerate(xs)
     }
     variants = [{"name": name, "set": {"training.epochs": 2 + i}} for i, name in enumerate(by_variant)]
     study = {
@@ -237,6 +239,30 @@ def test_settings_in_place_of_others_are_paired_by_seed():
     assert _contrasts.cell([-0.5, 0.25, -0.2]) == "-0.150 (2 of 3)"
     assert len(_contrasts.instead("muon", "sgd-momentum")) == 6
     assert _contrasts.instead("adamw", "adam")[2] == ("adamw-0.003", "adam-0.003")
+
+
+def test_a_data_set_without_a_setting_does_not_count():
+    both = in_place_of({"default": [1.0, 2.0], "shift-2": [0.5, 1.0]})
+    without = in_place_of({"default": [1.0, 2.0], "dropout-0.5": [0.5, 1.0]})
+    found = _contrasts.by_data({"knobs-a": both, "knobs-b": without}, "end_mean_order")
+    assert found["images shifted by up to 2 for none"] == {"a": [-0.5, -1.0]}
+    assert found["dropout of 0.5 for none"] == {"b": [-0.5, -1.0]}
+
+
+def test_which_knob_keeps_a_network_in_low_orders_is_by_complete_intervals():
+    def told(low, order):
+        quantities = zip(low, order, strict=True)
+        tried = [{"low_share": 0.3 + gain, "order_at_85": 1.5 - lower} for gain, lower in quantities]
+        default = [{"low_share": 0.3, "order_at_85": 1.5}] * len(tried)
+        return _contrasts.in_low_orders({"knobs-x": in_place_of({"default": default, "a": tried})})
+
+    assert "accuracy? a on every data set" in told([0.20, 0.21], [0.50, 0.51])
+    only = told([0.20, 0.21], [0.50, -0.51])
+    assert "None does on every data set" in only
+    assert "(complete 95 % interval) with a on x; a lower mean order at equal test accuracy with none on x" in only
+    assert "established (complete 95 % interval) with none on x" in told(
+        [0.20, 0.01], [0.5, 0.5]
+    )  # 0.105 (-1.1 to 1.3)
 
 
 def test_a_finding_holds_over_data_sets_where_signs_agree_on_each():
