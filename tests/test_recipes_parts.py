@@ -1,6 +1,7 @@
 """Recipes at several sizes, data with a division, human labels and parts of their own."""
 
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from interdyn.errors import DataError, RecipeError
 from interdyn.game import clusters, part_means, steps
 from interdyn.measurement import measure
-from interdyn.recipes import Dataset, load_recipe, load_samples, resolve, run_recipe
+from interdyn.recipes import Dataset, load_recipe, load_samples, recipes, resolve, run_recipe
 from interdyn.recipes._measuring import choose_groups
 from interdyn.recipes._schema import DataSection
 from interdyn.store import read_checkpoint, read_measurement
@@ -78,6 +79,19 @@ def test_a_recipe_at_another_size(tmp_path):
         load_recipe("wine-mlp", scale="paper")
     with pytest.raises(RecipeError, match="`epochs` is a value"):
         load_recipe(path, scale="wrong")
+
+
+def test_the_published_training_has_the_published_settings():
+    scaled = []
+    for name in recipes():
+        with suppress(RecipeError):  # without a published size
+            scaled.append(load_recipe(name, scale="paper"))
+    assert len(scaled) > 9
+    for paper in scaled:
+        of = paper.training
+        found = (of.optimiser, of.learning_rate, of.momentum, of.weight_decay, of.schedule)
+        assert found == ("sgd", 0.01, 0.9, 0.0, "constant"), paper.name
+        assert (of.epochs, of.batch_size) == ((512, of.batch_size) if paper.model.name == "dgcnn" else (256, 128))
 
 
 def test_the_papers_protocol_sets_what_the_paper_states(tmp_path):
