@@ -16,7 +16,7 @@ Kept = Mapping[int, Mapping[str, Any]]
 EXPECTED = {"phases": 7, "inside": 5, "named": 9}  # of the nine pairs
 WIDE_GAP = 0.5  # an interval of the gap's onset over more than this share of the log axis contains most places
 MECHANISMS = 5  # that predict the tables
-KNOWN = ("vgg11-mnist", "vgg16-cifar10", "vgg16-cub", "vgg16-tiny-imagenet")  # with seed 0, when settings were fixed
+KNOWN = ("vgg11-mnist", "vgg16-cifar10", "vgg16-cub")  # with seed 0, when settings were fixed
 LEGEND = """One line per seed of the training. **mean order**: at the start, at its minimum and at the end (where a
 measurement takes several nearby steps: of their mean); **fall ends**, **rise starts**: the two ends of the boundary;
 **gap**: the step from which the gap between test and training loss grows, each with its 90 % interval; **inside**:
