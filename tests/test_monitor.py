@@ -286,3 +286,9 @@ def test_the_page_of_planted_trainings_has_both_questions_for_new_and_all(tmp_pa
     assert "established to detect harm better than the number of steps alone" in said
     page.picture(kept, tmp_path / "courses.svg")
     assert (tmp_path / "courses.svg").stat().st_size > 10_000
+
+
+def test_the_kept_page_explains_itself_as_its_generator_does():
+    kept = FOLDER.with_suffix(".md").read_text()
+    assert page.HOW in kept
+    assert page.COLUMNS in kept
